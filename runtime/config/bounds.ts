@@ -1,0 +1,62 @@
+/**
+ * Every fixed bound of the system, and the relations between them, asserted when this file is loaded.
+ * What a user may tune is in `schema.ts`; what is here follows from the kernel's ABI or from the layout
+ * of shared memory and cannot change while a store exists.
+ */
+import { assert } from '../assert.ts';
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
+
+/** Longest file name in bytes (NAME_MAX). */
+export const NAME_MAX = 255;
+/** Longest symlink target in bytes, without the terminator (PATH_MAX − 1). */
+export const SYMLINK_MAX = 4095;
+/** Longest xattr name (XATTR_NAME_MAX) and value (XATTR_SIZE_MAX) in bytes. */
+export const XATTR_NAME_MAX = 255;
+export const XATTR_SIZE_MAX = 64 * KIB;
+/** Most hard links to one inode (as ext4). */
+export const LINK_MAX = 65_000;
+
+/** Largest WRITE or READ payload we negotiate with the kernel, bytes. */
+export const FUSE_MAX_WRITE = 1 * MIB;
+/** Request buffer: payload, fuse_in_header, the largest fixed struct, and room for xattr names. */
+export const FUSE_REQUEST_BYTES = FUSE_MAX_WRITE + 8 * KIB;
+export const FUSE_REPLY_BYTES = FUSE_MAX_WRITE + 8 * KIB;
+
+/** Largest file offset: 2^53 − 1 would be exact in a double; the kernel's own limit is MAX_LFS_FILESIZE. */
+export const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER;
+
+/** Smallest and largest slab block. */
+export const SLAB_MIN = 64;
+export const SLAB_MAX = 1 * MIB;
+
+/** Dimension of a vector: 1 … 8,192 float32, which also fits an xattr value. */
+export const VECTOR_DIMENSION_MAX = 8192;
+/** Collections a store may hold, and the longest name of one in bytes. */
+export const COLLECTIONS_MAX = 64;
+export const COLLECTION_NAME_MAX = 63;
+
+/** Longest search query in bytes accepted by the API (as a file name, NAME_MAX applies). */
+export const QUERY_MAX = 8 * KIB;
+/** Most results one search returns. */
+export const SEARCH_K_MAX = 1000;
+
+/** Journal payload of one transaction, bytes: the largest is a 64 KiB inline write or xattr with its headers. */
+export const TRANSACTION_MAX = 512 * KIB;
+
+/** Shared-memory words that different threads write are kept this far apart, bytes. */
+export const CACHE_LINE = 64;
+
+export const WORKERS_MAX = 64;
+
+assert(VECTOR_DIMENSION_MAX * 4 <= XATTR_SIZE_MAX, 'a vector must fit an xattr value');
+assert(
+  FUSE_REQUEST_BYTES > FUSE_MAX_WRITE + 80,
+  'a WRITE request with its headers must fit the request buffer',
+);
+assert(SLAB_MAX >= FUSE_MAX_WRITE, 'a request payload must fit one slab block');
+assert(SLAB_MAX >= XATTR_SIZE_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks must fit one slab block');
+assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr with its vector');
+assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
