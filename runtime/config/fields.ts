@@ -16,6 +16,8 @@ export interface Field {
   readonly initial: unknown;
   /** What may be written, to follow "it must be": "a whole number from 1 to 64". */
   readonly accepts: string;
+  /** The same in a few characters, for a comment: "1 … 64". '' where the initial value says it. */
+  readonly range: string;
 }
 
 export interface Section {
@@ -56,6 +58,13 @@ function acceptsOf(property: Property): string {
   }
 }
 
+function rangeOf(property: Property): string {
+  const size = property.size;
+  if (size !== undefined) return `${formatSize(size.minimum)} … ${formatSize(size.maximum)}`;
+  if (property.enum !== undefined) return property.enum.join(' | ');
+  return property.minimum === undefined ? '' : `${property.minimum} … ${property.maximum}`;
+}
+
 function fieldOf(section: string, name: string, property: Property): Field {
   return {
     key: section === '' ? name : `${section}.${name}`,
@@ -65,6 +74,7 @@ function fieldOf(section: string, name: string, property: Property): Field {
     description: property.description ?? '',
     initial: property.default,
     accepts: acceptsOf(property),
+    range: rangeOf(property),
   };
 }
 

@@ -37,9 +37,9 @@ function currentValue(field: Field, config: Config | undefined): unknown {
 }
 
 function entry(field: Field, config: Config | undefined): string[] {
-  const accepts = field.accepts.charAt(0).toUpperCase() + field.accepts.slice(1);
+  const range = field.range === '' ? '' : ` (${field.range})`;
   return [
-    ...comment(`${field.description} ${accepts}.`),
+    ...comment(`${field.description}${range}`),
     `${field.name} = ${literal(field, currentValue(field, config))}`,
     '',
   ];
