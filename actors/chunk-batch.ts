@@ -60,9 +60,9 @@ export class ChunkBatch {
   firstChunk = 0;
   count = 0;
   dimension = 0;
-  #u32 = new Uint32Array(0);
+  #u32: Uint32Array = new Uint32Array(0);
   #table = 0;
-  #vectors = new Float32Array(0);
+  #vectors: Float32Array = new Float32Array(0);
 
   /** False when the bytes are no batch. `offset` must be 8-byte aligned in `u8.buffer`. */
   read(u8: Uint8Array, offset: number, length: number): boolean {
@@ -73,7 +73,8 @@ export class ChunkBatch {
     this.firstChunk = this.#u32[1]!;
     this.count = this.#u32[2]!;
     this.dimension = this.#u32[3]!;
-    if (this.count > CHUNKS_PER_BATCH || this.dimension === 0 || this.dimension > VECTOR_DIMENSION_MAX) return false;
+    if (this.count > CHUNKS_PER_BATCH || this.dimension === 0 || this.dimension > VECTOR_DIMENSION_MAX)
+      return false;
     if (chunkBatchBytes(this.count, this.dimension) > length) return false;
     this.#table = HEADER_BYTES >> 2;
     const vectorsAt = start + HEADER_BYTES + this.count * CHUNK_BYTES;

@@ -1,5 +1,5 @@
-import type { Config } from '../runtime/config/schema.ts';
 import { systemClock } from '../runtime/clock.ts';
+import type { Config } from '../runtime/config/schema.ts';
 import { openLog } from '../runtime/log.ts';
 import { Arena } from '../runtime/memory/arena.ts';
 import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';

@@ -105,7 +105,13 @@ export function tryPutChunks(shard: Outbox, ino: number, generation: number, bat
 }
 
 /** REMOVE_FILE and REMOVE_VECTORS; waits for room. */
-export function writeRemove(shard: Outbox, kind: number, ino: number, generation: number, collection: number): void {
+export function writeRemove(
+  shard: Outbox,
+  kind: number,
+  ino: number,
+  generation: number,
+  collection: number,
+): void {
   const word = shard.claimOrWait(kind, 12) >> 2;
   shard.u32[word] = ino;
   shard.u32[word + 1] = generation;

@@ -1,5 +1,5 @@
 /** Names of every counter and histogram, per actor. The layout in shared memory follows from these lists alone. */
-import { OPCODE_NAMES } from '../fuse/protocol/abi.ts';
+import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
 import type { MetricsPlan } from '../runtime/metrics/metrics.ts';
 import type { ActorKind, Topology } from './topology.ts';
 
@@ -7,6 +7,8 @@ import type { ActorKind, Topology } from './topology.ts';
 export function errorsOf(opcodeName: string): string {
   return `${opcodeName}.errors`;
 }
+
+const OPCODE_NAMES = Array.from({ length: OPCODES }, (_, opcode) => opcodeName(opcode));
 
 const COUNTERS: Record<ActorKind, readonly string[]> = {
   main: [],

@@ -5,7 +5,9 @@ import { KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
+import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
+import { metricsPlan } from './metrics.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 
 export const ACTOR_STATES = 'actors';
@@ -13,7 +15,7 @@ export const SLAB = 'slab';
 export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
-export const COUNTERS = 'counters';
+export const METRICS = 'metrics';
 
 const VIRTUAL_NODES = 4096;
 
@@ -30,6 +32,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
       name: mailboxRegion(name),
       bytes: planMailbox(senders.length, laneBytes),
     })),
+    { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: config.store.journal_buffer },
     { name: SLAB, bytes: config.memory.budget },
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),

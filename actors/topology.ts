@@ -2,12 +2,8 @@
  * Which actors exist, who may write to whom, and the shared memory they need. Everything here follows from the
  * configuration alone, so each thread computes the same answer and no registry has to be shared.
  */
-import { planNamespace } from '../fuse/namespace/layout.ts';
-import { planVirtual } from '../fuse/virtual/nodes.ts';
 import { KIB, MIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
-import type { RegionPlan } from '../runtime/memory/arena.ts';
-import { planMailbox } from '../runtime/messaging/mailbox.ts';
 
 export type ActorKind = 'main' | 'io' | 'shard' | 'pool' | 'stats' | 'indexer' | 'fuse';
 
@@ -63,7 +59,9 @@ export class Topology {
     this.actors = named.map((actor, slot) => ({
       ...actor,
       slot,
-      senders: named.filter((s) => s.name !== actor.name && ROUTES[s.kind].includes(actor.kind)).map((s) => s.name),
+      senders: named
+        .filter((s) => s.name !== actor.name && ROUTES[s.kind].includes(actor.kind))
+        .map((s) => s.name),
       laneBytes: LANE_BYTES[actor.kind],
     }));
     this.#byName = new Map(this.actors.map((actor) => [actor.name, actor]));
@@ -87,7 +85,7 @@ export class Topology {
 
 /** The shard that owns every vector of an inode: a Fibonacci hash, so that consecutive inodes spread evenly. */
 export function shardOf(ino: number, shards: number): number {
-  return ((Math.imul(ino, 0x9e3779b1) >>> 0) * shards) / 0x1_0000_0000 >>> 0;
+  return (((Math.imul(ino, 0x9e3779b1) >>> 0) * shards) / 0x1_0000_0000) >>> 0;
 }
 
 export function mailboxRegion(actor: string): string {

@@ -54,6 +54,8 @@ test('every shared-memory file opens with its contract', () => {
   for (const file of ['runtime', 'fuse', 'actors'].flatMap(sources)) {
     const text = readFileSync(join(ROOT, file), 'utf8');
     if (!/\bAtomics\.(store|compareExchange|add|sub|exchange)\(/.test(text)) continue;
-    expect(text.slice(0, 3000), `${file} has no contract`).toMatch(/^\/\*\*[\s\S]*?(Invariants|invariants|Contract)/);
+    expect(text.slice(0, 3000), `${file} has no contract`).toMatch(
+      /^\/\*\*[\s\S]*?(Invariants|invariants|Contract)/,
+    );
   }
 });

@@ -60,7 +60,12 @@ export class Search {
     return Promise.all(others.map((one) => this.#describe(one, text.slice(0, 2000))));
   }
 
-  async byVector(collection: number, vector: Float32Array, k: number, who: Credentials): Promise<SearchResult[]> {
+  async byVector(
+    collection: number,
+    vector: Float32Array,
+    k: number,
+    who: Credentials,
+  ): Promise<SearchResult[]> {
     const ranked = await this.#rank(collection, vector, k, who, '/');
     return ranked.map(({ hit, path }) => ({ path, score: scoreOf(hit), line: 0, snippet: '' }));
   }

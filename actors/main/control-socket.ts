@@ -88,8 +88,13 @@ async function answer(
     const { method, params } = request as { method?: unknown; params?: unknown };
     id = (request as { id?: unknown }).id ?? null;
     const call = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined;
-    if (!call) throw new UserError(`there is no method '${String(method)}'; known are ${Object.keys(methods).join(', ')}`);
-    const result = await call((params ?? {}) as Record<string, unknown>, (progress) => send(client, { id, progress }));
+    if (!call)
+      throw new UserError(
+        `there is no method '${String(method)}'; known are ${Object.keys(methods).join(', ')}`,
+      );
+    const result = await call((params ?? {}) as Record<string, unknown>, (progress) =>
+      send(client, { id, progress }),
+    );
     send(client, { id, result: result ?? null });
   } catch (error) {
     const expected = error instanceof UserError || error instanceof SyntaxError;

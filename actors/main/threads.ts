@@ -31,7 +31,10 @@ export class Threads {
   }
 
   start(actor: ActorPlan, data: ThreadData): Worker {
-    const worker = new Worker(new URL('../thread.js', import.meta.url), { workerData: data, name: actor.name });
+    const worker = new Worker(new URL('../thread.js', import.meta.url), {
+      workerData: data,
+      name: actor.name,
+    });
     this.#workers.set(actor.name, worker);
     worker.on('error', (error) => {
       this.#failures.set(actor.name, error);

@@ -1,6 +1,7 @@
 /** Turns the counters of all actors into rates, once a second. Reads everybody's block, writes only its own. */
-import { readCounters, MetricsBlock } from '../../runtime/metrics/metrics.ts';
+
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
+import { MetricsBlock, readCounters } from '../../runtime/metrics/metrics.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import type { Context } from '../context.ts';
 import { METRICS } from '../regions.ts';
@@ -24,7 +25,7 @@ function readTotals(context: Context): Totals {
   const requests = context.topology
     .ofKind('fuse')
     .flatMap(({ name }) => new MetricsBlock(region, name).histograms)
-    .reduce((total, histogram) => total + histogram.count, 0);
+    .reduce((total, histogram) => total + histogram.snapshot().count, 0);
   const messages = context.topology.actors
     .flatMap(({ name }) => peekMailbox(context.arena.region(mailboxRegion(name))))
     .reduce((total, { received }) => total + received, 0);

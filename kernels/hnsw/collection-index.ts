@@ -4,7 +4,6 @@
  */
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
 import { ExactIndex } from './exact.ts';
-import { type EngineName, openEngine } from './open-engine.ts';
 import { type IndexOptions, SearchHits, type VectorIndex } from './vector-index.ts';
 
 /** Up to this many vectors an exact scan is as fast as the graph and never misses. */
@@ -18,11 +17,7 @@ export class CollectionIndex {
   private fromGraph = new SearchHits(16);
   private readonly scratch: Float32Array;
 
-  /** With engine `exact` there is no graph. */
-  static async open(engine: EngineName, options: IndexOptions): Promise<CollectionIndex> {
-    return new CollectionIndex(options, engine === 'exact' ? undefined : await openEngine(engine, options));
-  }
-
+  /** Without a graph every search is exact. */
   constructor(options: IndexOptions, graph: VectorIndex | undefined) {
     this.dimension = options.dimension;
     this.tail = new ExactIndex(options);

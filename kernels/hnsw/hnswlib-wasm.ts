@@ -30,8 +30,9 @@ export class HnswlibIndex implements VectorIndex {
   private labelOf: number[] = [];
   private readonly scratch: Float32Array;
 
-  static async open(options: IndexOptions): Promise<HnswlibIndex> {
-    return new HnswlibIndex(await loadHnswlib(), options);
+  static async load(): Promise<(options: IndexOptions) => HnswlibIndex> {
+    const module = await loadHnswlib();
+    return (options) => new HnswlibIndex(module, options);
   }
 
   private constructor(module: HnswlibModule, options: IndexOptions) {

@@ -7,8 +7,15 @@ import type { IndexOptions, VectorIndex } from './vector-index.ts';
 export const ENGINE_NAMES = ['exact', 'hnswlib-wasm'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
-/** An empty index. `m`, `efConstruction` and `seed` mean nothing to `exact`. */
-export async function openEngine(name: EngineName, options: IndexOptions): Promise<VectorIndex> {
-  assert(options.dimension >= 1 && options.dimension <= VECTOR_DIMENSION_MAX, 'dimension out of range');
-  return name === 'exact' ? new ExactIndex(options) : HnswlibIndex.open(options);
+/** Makes an empty index. `m`, `efConstruction` and `seed` mean nothing to `exact`. */
+export type OpenEngine = (options: IndexOptions) => VectorIndex;
+
+/** Loads an engine's code once; what it returns works without an event loop. */
+export async function loadEngine(name: EngineName): Promise<OpenEngine> {
+  const open =
+    name === 'exact' ? (options: IndexOptions) => new ExactIndex(options) : await HnswlibIndex.load();
+  return (options) => {
+    assert(options.dimension >= 1 && options.dimension <= VECTOR_DIMENSION_MAX, 'dimension out of range');
+    return open(options);
+  };
 }

@@ -1,5 +1,11 @@
 import type { MessageHandler } from '../messaging/mailbox.ts';
-import { type ActorContext, type DoorbellActor, type EventLoopActor, STOP, type SystemCallActor } from './actor.ts';
+import {
+  type ActorContext,
+  type DoorbellActor,
+  type EventLoopActor,
+  STOP,
+  type SystemCallActor,
+} from './actor.ts';
 import { DRAINING, READY, STOPPED } from './actor-state.ts';
 
 /** Messages taken from one lane before the next lane has its turn. */

@@ -5,7 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Mounted, mountUnavailable, titled, vexfs } from './mounted.ts';
 
 /** One sentence on stderr, nothing like a stack trace, exit code 1. */
-function expectSentence(outcome: { code: number | null; stderr: string }, ...mentions: (string | RegExp)[]): void {
+function expectSentence(
+  outcome: { code: number | null; stderr: string },
+  ...mentions: (string | RegExp)[]
+): void {
   expect(outcome.code, outcome.stderr).toBe(1);
   expect(outcome.stderr.trim().split('\n').length).toBeLessThanOrEqual(2);
   expect(outcome.stderr).not.toMatch(/\n\s+at /);
@@ -61,7 +64,11 @@ describe.skipIf(mountUnavailable())(titled('bad input'), () => {
   });
 
   test('an unknown mount option gets the nearest valid name', () => {
-    expectSentence(vexfs(['mount', join(fs.root, 'c'), join(fs.root, 'point'), '-o', 'alow_other']), /alow_other/, /allow_other/);
+    expectSentence(
+      vexfs(['mount', join(fs.root, 'c'), join(fs.root, 'point'), '-o', 'alow_other']),
+      /alow_other/,
+      /allow_other/,
+    );
   });
 
   test('an unknown configuration key gets the nearest valid name and its line', () => {
@@ -87,12 +94,19 @@ describe.skipIf(mountUnavailable())(titled('bad input'), () => {
     const random = Buffer.alloc(300_000);
     for (let i = 0; i < random.length; i++) random[i] = (Math.imul(i, 2654435761) >>> 13) & 0xff;
     writeFileSync(join(fs.dir, 'random.bin'), random);
-    writeFileSync(join(fs.dir, 'latin1.txt'), Buffer.from('Käse und Würste aus dem Kühlschrank, größer als gedacht', 'latin1'));
+    writeFileSync(
+      join(fs.dir, 'latin1.txt'),
+      Buffer.from('Käse und Würste aus dem Kühlschrank, größer als gedacht', 'latin1'),
+    );
     writeFileSync(join(fs.dir, 'line.txt'), 'zebra crossing '.repeat(200_000));
     fs.ok(['index', 'wait', fs.dir], 120_000);
-    const found = JSON.parse(fs.ok(['search', 'zebra crossing', '--mount', fs.dir, '--json'])) as { path: string }[];
+    const found = JSON.parse(fs.ok(['search', 'zebra crossing', '--mount', fs.dir, '--json'])) as {
+      path: string;
+    }[];
     expect(found[0]!.path).toMatch(/line\.txt$/);
-    expect(JSON.parse(fs.ok(['search', 'Würste Käse', '--mount', fs.dir, '--json']))[0].path).toMatch(/latin1\.txt$/);
+    expect(JSON.parse(fs.ok(['search', 'Würste Käse', '--mount', fs.dir, '--json']))[0].path).toMatch(
+      /latin1\.txt$/,
+    );
   }, 180_000);
 
   test('a mount whose process died is taken over by the next mount', async () => {

@@ -1,6 +1,15 @@
 /** A store mounted for one test file through the real command line, and taken down whatever happens. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,7 +23,8 @@ export function mountUnavailable(): string | undefined {
   } catch {
     return '/dev/fuse cannot be opened by this user';
   }
-  if (process.getuid?.() !== 0 && spawnSync('fusermount3', ['-V']).error) return 'fusermount3 is not installed';
+  if (process.getuid?.() !== 0 && spawnSync('fusermount3', ['-V']).error)
+    return 'fusermount3 is not installed';
   return undefined;
 }
 
@@ -106,6 +116,7 @@ export class Mounted {
   /** Unmounts whatever is left and removes the folder. */
   dispose(): void {
     spawnSync('umount', ['-l', this.dir], { timeout: 10_000 });
-    if (readdirSync(this.root).includes('mnt')) rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+    if (readdirSync(this.root).includes('mnt'))
+      rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
   }
 }

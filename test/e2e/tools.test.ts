@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,12 +18,16 @@ const GIT = ['-c', 'user.name=VexFS', '-c', 'user.email=vexfs@example.org', '-c'
 
 /** A repository with history, merges of sizes, an executable and a link. */
 function makeRepository(dir: string): void {
-  const git = (...args: string[]): void => void execFileSync('git', [...GIT, ...args], { cwd: dir, stdio: 'pipe' });
+  const git = (...args: string[]): void =>
+    void execFileSync('git', [...GIT, ...args], { cwd: dir, stdio: 'pipe' });
   mkdirSync(join(dir, 'src/deep/er'), { recursive: true });
   git('init', '-q');
   for (let revision = 0; revision < 5; revision++) {
     for (let i = 0; i < 120; i++) {
-      writeFileSync(join(dir, i % 3 ? 'src' : 'src/deep/er', `file-${i}.txt`), `${revision} ${i}\n`.repeat(1 + ((i * 37) % 900)));
+      writeFileSync(
+        join(dir, i % 3 ? 'src' : 'src/deep/er', `file-${i}.txt`),
+        `${revision} ${i}\n`.repeat(1 + ((i * 37) % 900)),
+      );
     }
     git('add', '-A');
     git('commit', '-q', '-m', `revision ${revision}`);
@@ -58,14 +71,19 @@ describe.skipIf(mountUnavailable())(titled('everyday tools inside the mount'), (
       const inserts = Array.from({ length: 100 }, (_, batch) =>
         [
           'BEGIN;',
-          ...Array.from({ length: 100 }, (_, i) => `INSERT INTO t VALUES(${batch * 100 + i}, hex(randomblob(80)));`),
+          ...Array.from(
+            { length: 100 },
+            (_, i) => `INSERT INTO t VALUES(${batch * 100 + i}, hex(randomblob(80)));`,
+          ),
           'COMMIT;',
         ].join('\n'),
       ).join('\n');
       const script = `PRAGMA journal_mode=${mode}; CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);\n${inserts}`;
       writeFileSync(join(outside, 'script.sql'), script);
       fs.run('sqlite3', ['-bail', file, `.read ${join(outside, 'script.sql')}`]);
-      expect(fs.run('sqlite3', [file, 'PRAGMA integrity_check; SELECT count(*) FROM t;'])).toBe('ok\n10000\n');
+      expect(fs.run('sqlite3', [file, 'PRAGMA integrity_check; SELECT count(*) FROM t;'])).toBe(
+        'ok\n10000\n',
+      );
     });
   }
 
@@ -92,7 +110,10 @@ describe.skipIf(mountUnavailable())(titled('everyday tools inside the mount'), (
   });
 
   test.skipIf(!available('gcc'))('gcc compiles, links and the program runs', () => {
-    writeFileSync(join(fs.dir, 'hello.c'), '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n');
+    writeFileSync(
+      join(fs.dir, 'hello.c'),
+      '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n',
+    );
     fs.run('gcc', ['-O1', '-o', 'hello', 'hello.c']);
     expect(fs.run('./hello', [])).toBe('hello\n');
   });
@@ -112,6 +133,8 @@ describe.skipIf(mountUnavailable())(titled('everyday tools inside the mount'), (
     fs.run('truncate', ['-s', '1G', 'sparse']);
     fs.run('bash', ['-c', 'printf x | dd of=sparse bs=1 seek=1073741823 conv=notrunc status=none']);
     expect(statSync(join(fs.dir, 'sparse')).size).toBe(1 << 30);
-    expect(fs.run('bash', ['-c', 'tail -c 1 sparse; head -c 100000 sparse | tr -d "\\0" | wc -c'])).toBe('x0\n');
+    expect(fs.run('bash', ['-c', 'tail -c 1 sparse; head -c 100000 sparse | tr -d "\\0" | wc -c'])).toBe(
+      'x0\n',
+    );
   });
 });

@@ -12,7 +12,9 @@ const FILE_MAX = 200_000;
 function realTextFiles(root: string, wanted: number): string[] {
   const found: string[] = [];
   const walk = (dir: string): void => {
-    for (const entry of readdirSync(dir, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const entry of readdirSync(dir, { withFileTypes: true }).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    )) {
       if (found.length >= wanted) return;
       const path = join(dir, entry.name);
       if (entry.isDirectory()) walk(path);
@@ -44,7 +46,9 @@ describe.skipIf(mountUnavailable())(titled('mount, write, search, remount'), () 
 
   const answers = (): string[][] =>
     PLANTED.map(({ query }) => {
-      const found = JSON.parse(fs.ok(['search', query, '--mount', fs.dir, '-k', '10', '--json'])) as { path: string }[];
+      const found = JSON.parse(fs.ok(['search', query, '--mount', fs.dir, '-k', '10', '--json'])) as {
+        path: string;
+      }[];
       return found.map(({ path }) => path);
     });
 
@@ -65,7 +69,9 @@ describe.skipIf(mountUnavailable())(titled('mount, write, search, remount'), () 
     fs.ok(['index', 'wait', fs.dir], 240_000);
     before = answers();
     PLANTED.forEach(({ name }, i) => {
-      expect(before[i]!.slice(0, 3), PLANTED[i]!.query).toContainEqual(expect.stringMatching(new RegExp(`notes/${name}$`)));
+      expect(before[i]!.slice(0, 3), PLANTED[i]!.query).toContainEqual(
+        expect.stringMatching(new RegExp(`notes/${name}$`)),
+      );
     });
   }, 300_000);
 

@@ -1,18 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
 import { CollectionIndex, EXACT_ONLY_MAX, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { Random } from './random.ts';
 
 const DIMENSION = 8;
-const open = (engine: 'exact' | 'hnswlib-wasm') =>
-  CollectionIndex.open(engine, {
-    dimension: DIMENSION,
-    metric: 'cosine',
-    m: 16,
-    efConstruction: 100,
-    seed: 1,
-  });
+async function open(engine: 'exact' | 'hnswlib-wasm'): Promise<CollectionIndex> {
+  const options = { dimension: DIMENSION, metric: 'cosine', m: 16, efConstruction: 100, seed: 1 } as const;
+  return new CollectionIndex(options, engine === 'exact' ? undefined : (await loadEngine(engine))(options));
+}
 
 function record(ino: number, chunk = 0, generation = 1, version = 1): ChunkRecord {
   return { ino, generation, chunk, byteOffset: chunk * 1000, byteLength: 900, line: chunk * 20 + 1, version };

@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads';
-import { openEngine } from '../../kernels/hnsw/open-engine.ts';
+import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 
-const index = await openEngine('hnswlib-wasm', {
+const index = (await loadEngine('hnswlib-wasm'))({
   dimension: 2,
   metric: 'l2',
   m: 16,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
-import { ENGINE_NAMES, openEngine } from '../../kernels/hnsw/open-engine.ts';
+import { ENGINE_NAMES, loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import {
   type Metric,
   SearchHits,
@@ -41,7 +41,7 @@ function recall(
 
 describe.each(ENGINE_NAMES)('engine %s', (engine) => {
   const open = (dimension: number, metric: Metric) =>
-    openEngine(engine, { dimension, metric, m: 16, efConstruction: 200, seed: 42 });
+    loadEngine(engine).then((open) => open({ dimension, metric, m: 16, efConstruction: 200, seed: 42 }));
 
   test.each(METRICS)('%s: an empty index finds nothing', async (metric) => {
     const index = await open(3, metric);
