@@ -16,6 +16,8 @@ export const SYMLINK_MAX = 4095;
 /** Longest xattr name (XATTR_NAME_MAX) and value (XATTR_SIZE_MAX) in bytes. */
 export const XATTR_NAME_MAX = 255;
 export const XATTR_SIZE_MAX = 64 * KIB;
+/** All xattrs of one inode, names and values, bytes. */
+export const XATTRS_MAX = 256 * KIB;
 /** Most hard links to one inode (as ext4). */
 export const LINK_MAX = 65_000;
 
@@ -57,6 +59,6 @@ assert(
   'a WRITE request with its headers must fit the request buffer',
 );
 assert(SLAB_MAX >= FUSE_MAX_WRITE, 'a request payload must fit one slab block');
-assert(SLAB_MAX >= XATTR_SIZE_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks must fit one slab block');
+assert(SLAB_MAX >= XATTRS_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr with its vector');
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
