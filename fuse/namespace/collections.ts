@@ -88,13 +88,18 @@ function recordAt(id: number): number {
 
 /** The collection's id (1 …), 0 = there is none of that name. May be called by readers. */
 export function findCollection(t: Tables, u8: Uint8Array, start: number, end: number): number {
-  const count = Math.min(t.header[H_COLLECTIONS]!, COLLECTIONS_MAX);
-  for (let id = 1; id <= count; id++) {
+  const last = count(t);
+  for (let id = 1; id <= last; id++) {
     const at = recordAt(id);
     if (t.header[at / 4 + C_NAME_LENGTH] !== end - start) continue;
     if (sameBytes(t.headerU8, at + C_NAME, u8, start, end - start)) return id;
   }
   return 0;
+}
+
+/** How many there are: the ids are 1 … count. */
+export function count(t: Tables): number {
+  return Math.min(t.header[H_COLLECTIONS]!, COLLECTIONS_MAX);
 }
 
 export function dimensionOf(t: Tables, id: number): number {
@@ -110,8 +115,7 @@ export function collectionName(t: Tables, id: number): string {
 
 /** The id the next collection will have; −ENOSPC when there are as many as can be. */
 export function peekCollection(t: Tables): number {
-  const count = t.header[H_COLLECTIONS]!;
-  return count < COLLECTIONS_MAX ? count + 1 : -ENOSPC;
+  return count(t) < COLLECTIONS_MAX ? count(t) + 1 : -ENOSPC;
 }
 
 /** Between writeBegin and writeEnd: adds the collection that {@link peekCollection} announced. */

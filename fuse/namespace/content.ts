@@ -1,7 +1,14 @@
 /**
  * The mutations of what an inode holds: bytes, extended attributes, vectors, index state. The rules of mutations.ts.
  */
-import { FILE_SIZE_MAX, SLAB_MAX, XATTR_NAME_MAX, XATTR_SIZE_MAX, XATTRS_MAX } from '../../runtime/config/bounds.ts';
+import {
+  FILE_SIZE_MAX,
+  SLAB_MAX,
+  VECTOR_DIMENSION_MAX,
+  XATTR_NAME_MAX,
+  XATTR_SIZE_MAX,
+  XATTRS_MAX,
+} from '../../runtime/config/bounds.ts';
 import {
   E2BIG,
   EEXIST,
@@ -28,6 +35,7 @@ import {
   I_OBJECT,
   INODE_WORDS,
 } from './layout.ts';
+import { copyBytes } from './names.ts';
 import { killPrivileges } from './privileges.ts';
 import type { Tables } from './tables.ts';
 import * as xattrs from './xattrs.ts';
@@ -36,6 +44,9 @@ import * as xattrs from './xattrs.ts';
 export const NEEDS_OBJECT = -10_001;
 /** The bytes are in an object. */
 export const IS_OBJECT = -10_002;
+
+/** Object ids are 1 … this. */
+export const OBJECT_MAX = 0xffff_fffe;
 
 export const XATTR_CREATE = 1;
 export const XATTR_REPLACE = 2;
@@ -76,7 +87,7 @@ export function write(
   t.sequence.writeBegin();
   data.replaceBlock(t, ino, block);
   data.zeroUpTo(t, ino, offset);
-  t.bytes.set(u8.subarray(start, start + length), block * 64 + offset);
+  copyBytes(t.bytes, block * 64 + offset, u8, start, length);
   if (end > inodes.sizeOf(t, ino)) inodes.setSize(t, ino, end);
   changed(t, ino, flags);
   t.sequence.writeEnd();
@@ -112,7 +123,8 @@ export function truncate(t: Tables, ino: number, size: number, flags: number): n
 export function attach(t: Tables, ino: number, object: number, size: number, flags: number): number {
   const refusal = checkRegular(t, ino);
   if (refusal !== 0) return refusal;
-  if (object === 0 || t.inode[ino * INODE_WORDS + I_OBJECT] === object) return -EINVAL;
+  if (object === 0 || object > OBJECT_MAX) return -EINVAL;
+  if (t.inode[ino * INODE_WORDS + I_OBJECT] === object) return -EINVAL;
   if (size > FILE_SIZE_MAX) return -EFBIG;
 
   t.sequence.writeBegin();
@@ -175,7 +187,7 @@ export function setxattr(
   if (block === 0) return -ENOSPC;
 
   t.sequence.writeBegin();
-  if (collections.dimensionOf(t, id) === 0) {
+  if (id > collections.count(t)) {
     collections.addCollection(t, valueLength / 4, collection.u8, collection.start, collection.end);
   }
   xattrs.replaceBlock(t, ino, block);
@@ -220,7 +232,7 @@ export function createCollection(
 ): number {
   const refusal = collections.checkCollectionName(u8, start, end);
   if (refusal !== 0) return refusal;
-  if (!collections.isDimension(dimension)) return -EINVAL;
+  if (!(Number.isInteger(dimension) && dimension >= 1 && dimension <= VECTOR_DIMENSION_MAX)) return -EINVAL;
   const existing = collections.findCollection(t, u8, start, end);
   if (existing !== 0) return collections.dimensionOf(t, existing) === dimension ? existing : -EINVAL;
   const id = collections.peekCollection(t);

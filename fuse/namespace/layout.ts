@@ -30,6 +30,8 @@ export const H_DENTRY_FREE = 6;
 export const H_DENTRIES_LIVE = 7;
 export const H_NEXT_OBJECT = 8;
 export const H_COLLECTIONS = 9;
+/** 1 = a mutation threw: the tables may not be what the journal says, and are not changed any more. */
+export const H_BROKEN = 10;
 /** The lock and the counter lie on cache lines of their own. */
 export const H_MUTEX = 16;
 export const H_SEQUENCE = 32;

@@ -139,11 +139,10 @@ export function create(
 ): number {
   const hash = hashName(parent, name, nameStart, nameEnd);
   const targetLength = targetEnd - targetStart;
-  const refusal =
-    checkNewName(t, parent, hash, name, nameStart, nameEnd) || checkType(mode, targetLength);
+  const refusal = checkNewName(t, parent, hash, name, nameStart, nameEnd) || checkType(mode, targetLength);
   if (refusal !== 0) return refusal;
   if (ino === 0) return -ENOSPC;
-  if (ino === ROOT || ino >= t.inodeCapacity) return -EINVAL;
+  if (ino === ROOT || ino >= t.inodeCapacity || mode > 0o177777) return -EINVAL;
   const left = inodes.isLive(t, ino);
   if (left && t.inode[ino * INODE_WORDS + I_NLINK] !== 0) return -EEXIST;
   const nameBlock = dentries.allocateName(t, name, nameStart, nameEnd);

@@ -46,13 +46,7 @@ export function sameBytes(
 }
 
 /** Faster than `set` and `subarray` up to some dozen bytes, and allocates nothing. */
-export function copyBytes(
-  to: Uint8Array,
-  at: number,
-  from: Uint8Array,
-  start: number,
-  length: number,
-): void {
+export function copyBytes(to: Uint8Array, at: number, from: Uint8Array, start: number, length: number): void {
   if (length > 64) {
     to.set(from.subarray(start, start + length), at);
     return;

@@ -3,13 +3,14 @@
  *
  * Block: u32 bytes used (this word included), then entries one after the other:
  *   u32 head      name length in the low 8 bits, value length above them
- *   name, value, zeroes up to a multiple of 4
+ *   value, name, zeroes up to a multiple of 4 (so a vector is aligned as its floats want it)
  *
  * Limits as Linux has them (include/uapi/linux/limits.h): name 255 bytes, value 64 KiB, list 64 KiB. The attributes of
  * one inode together may take {@link XATTRS_MAX}, more than ext4's one block and less than XFS's no limit at all.
  */
-import type { SlabHandle } from '../../runtime/memory/slab.ts';
+
 import { XATTR_SIZE_MAX, XATTRS_MAX } from '../../runtime/config/bounds.ts';
+import type { SlabHandle } from '../../runtime/memory/slab.ts';
 import { I_XATTRS, INODE_WORDS } from './layout.ts';
 import { copyBytes, sameBytes } from './names.ts';
 import type { Tables } from './tables.ts';
@@ -46,8 +47,8 @@ export class XattrCursor {
     this.at = at;
     this.nameLength = head & 0xff;
     this.valueLength = head >>> 8;
-    this.name = at + 4;
-    this.value = this.name + this.nameLength;
+    this.value = at + 4;
+    this.name = this.value + this.valueLength;
     this.#next = at + entryBytes(this.nameLength, this.valueLength);
     return this.valueLength <= XATTR_SIZE_MAX && this.#next <= this.#end;
   }
@@ -56,7 +57,8 @@ export class XattrCursor {
   find(t: Tables, ino: number, u8: Uint8Array, start: number, end: number): boolean {
     this.open(t, ino);
     while (this.next(t)) {
-      if (this.nameLength === end - start && sameBytes(t.bytes, this.name, u8, start, end - start)) return true;
+      if (this.nameLength === end - start && sameBytes(t.bytes, this.name, u8, start, end - start))
+        return true;
     }
     return false;
   }
@@ -131,8 +133,8 @@ export function append(
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
   t.words[at >> 2] = ((valueLength << 8) | nameLength) >>> 0;
-  copyBytes(t.bytes, at + 4, name, nameStart, nameLength);
-  copyBytes(t.bytes, at + 4 + nameLength, value, valueStart, valueLength);
+  copyBytes(t.bytes, at + 4, value, valueStart, valueLength);
+  copyBytes(t.bytes, at + 4 + valueLength, name, nameStart, nameLength);
   const end = start + used + entryBytes(nameLength, valueLength);
   t.bytes.fill(0, at + 4 + nameLength + valueLength, end);
   t.words[start >> 2] = end - start;
