@@ -65,7 +65,8 @@ async function check(file: string | undefined, options: Options): Promise<void> 
     return;
   }
   if (problems.length > 0) {
-    throw new UserError([...problems.map(describeProblem), plural(problems.length, 'problem')].join('\n'));
+    const count = problems.length > 1 ? [plural(problems.length, 'problem')] : [];
+    throw new UserError([...problems.map(describeProblem), ...count].join('\n'));
   }
   print(`${name}: no problems`);
 }

@@ -130,7 +130,8 @@ function startInBackground(request: Request): Promise<void> {
     // 'close' comes after what was written has been read.
     child.on('close', (code, signal) => {
       const how = signal === null ? `with code ${code}` : `by ${signal}`;
-      reject(new UserError(`${written}the process that serves the mount ended ${how} before it was ready`));
+      process.stderr.write(written);
+      reject(new UserError(`the process that serves the mount ended ${how} before it was ready`));
     });
   }).finally(() => {
     process.off('SIGINT', interrupt);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { locate } from '../fuse/mount/mount-point.ts';
 import { isVexfs, mountAt, readMounts } from '../fuse/mount/mountinfo.ts';
@@ -71,11 +72,13 @@ async function endMount(client: ControlClient, directory: string, lazy: boolean)
   }
 }
 
+/** A zombie has closed everything it held, so its store is free: whether its parent has seen it is no matter. */
 function isRunning(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // "pid (name) state …", where the name may contain anything.
+    return stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z';
+  } catch {
+    return false;
   }
 }
