@@ -7,6 +7,49 @@
  */
 import type { Outbox } from '../runtime/messaging/mailbox.ts';
 
+// ---------------------------------------------------------------- to io
+
+/** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
+ * [0] unique, low · [4] unique, high · [8] object id, 0 = none */
+export const SYNC = 32;
+/** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
+ * them is committed. [0] object id */
+export const OBJECT_DIRTY = 33;
+/** fuse → io-(id % workers.io): no inode refers to the object any more. Sent after the journal record that says so
+ * was committed; the file is deleted once that record is durable. [0] object id */
+export const OBJECT_DROPPED = 34;
+/** main → io-0: make everything durable; answered by IO_DONE. [0] ticket */
+export const FLUSH = 35;
+/** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
+export const CHECKPOINT = 36;
+/** main → io-0: the connection to the kernel. [0] descriptor of /dev/fuse */
+export const CONNECTION_OPEN = 37;
+/** io-0 → other io: make your dirty objects durable. [0] round */
+export const FLUSH_OBJECTS = 38;
+/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
+export const OBJECTS_FLUSHED = 39;
+
+/** fuse → io: the owner of an object's durability. */
+export function ioOf(objectId: number, ioWorkers: number): string {
+  return `io-${objectId % ioWorkers}`;
+}
+
+export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, objectId: number): void {
+  const word = io.claimOrWait(SYNC, 12) >> 2;
+  io.u32[word] = uniqueLo;
+  io.u32[word + 1] = uniqueHi;
+  io.u32[word + 2] = objectId;
+  io.send();
+}
+
+/** A message of one or two u32: every kind in this section but SYNC, and IO_DONE; waits for room. */
+export function writeWords(outbox: Outbox, kind: number, first: number, second = 0): void {
+  const word = outbox.claimOrWait(kind, 8) >> 2;
+  outbox.u32[word] = first;
+  outbox.u32[word + 1] = second;
+  outbox.send();
+}
+
 // ---------------------------------------------------------------- to a shard
 
 /** indexer, io → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
@@ -44,6 +87,8 @@ export const QUERY = 98;
 export const SEGMENT_LOADED = 128;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
+/** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
+export const IO_DONE = 130;
 
 /** Bytes of the largest message to a shard apart from a chunk batch. */
 export const SEARCH_HEADER_BYTES = 24;
