@@ -5,6 +5,9 @@ import { say } from './terminal.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** One Ctrl-C under npm arrives twice: from the terminal and from npm. */
+const ECHO_MS = 300;
+
 export interface Foreground extends Omit<MountRequest, 'onReady' | 'onNotice'> {
   /** Called once the mount can be used. `signal` is aborted when the mount is about to end. */
   whenReady(stop: () => Promise<void>, signal: AbortSignal): Promise<void>;
@@ -15,6 +18,7 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
   const ending = new AbortController();
   let handle: MountHandle | undefined;
   let asked = 0;
+  let lastAskedAt = Number.NEGATIVE_INFINITY;
 
   const stop = async (): Promise<void> => {
     ending.abort();
@@ -22,6 +26,9 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
   };
 
   const onSignal = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    if (now - lastAskedAt < ECHO_MS) return;
+    lastAskedAt = now;
     asked++;
     ending.abort();
     // Still mounting: the signal is obeyed as soon as there is something to unmount.

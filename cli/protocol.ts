@@ -53,6 +53,8 @@ export interface Status {
   };
   /** Bytes. */
   readonly memory: { readonly slabUsed: number; readonly slabBudget: number };
+  /** The last change that is on disk, as its number in the log. */
+  readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
 }

@@ -51,6 +51,7 @@ export function describeStatus(s: Status): string[] {
     ],
     ['requests', grouped(s.fuse.requests)],
   ];
+  if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
   const actors = s.actors.map((actor) => [actor.name, actor.state]);
   lines.push('', ...withHeader(['ACTOR', 'STATE'], actors, []));

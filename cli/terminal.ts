@@ -33,7 +33,8 @@ let progressShown = false;
 /** Shows `text` in the last line of a terminal, replacing what this function put there before. */
 export function progress(text: string): void {
   if (process.stderr.isTTY !== true) return;
-  const room = (process.stderr.columns ?? 80) - 1;
+  // A terminal that does not know its width says 0.
+  const room = (process.stderr.columns || 80) - 1;
   process.stderr.write(`\r${text.slice(0, room)}\u001b[K`);
   progressShown = true;
 }

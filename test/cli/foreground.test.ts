@@ -52,9 +52,20 @@ test('Ctrl-C on a busy mount names who holds it and goes on serving; the second 
   run.child.kill('SIGINT');
   await run.wrote('press Ctrl-C again');
   expect(run.error).toContain('vexfs: /mnt is in use by 17 (vim); press Ctrl-C again');
+  await new Promise((resolve) => setTimeout(resolve, 350));
   run.child.kill('SIGINT');
   expect(await run.ended()).toBe(0);
   expect(run.out).toBe('ready\nstop unmount\nstop lazy\n');
+});
+
+test('a Ctrl-C that arrives twice at once counts as one', async () => {
+  run = new Run('busy');
+  await run.wrote('ready');
+  run.child.kill('SIGINT');
+  await run.wrote('press Ctrl-C again');
+  run.child.kill('SIGINT');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(run.out).toBe('ready\nstop unmount\n');
 });
 
 test('SIGTERM on a busy mount detaches at once, since nobody is there to ask again', async () => {

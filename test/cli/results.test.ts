@@ -57,6 +57,7 @@ test('the status for people shows the mount, its threads, and requests by how of
     ],
     namespace: { files: 1234, inodesUsed: 2000, inodesMax: 1_000_000 },
     memory: { slabUsed: 512 * 1024 * 1024, slabBudget: 1024 ** 3 },
+    storage: { durableLsn: 98_765 },
     index: { pending: 3, indexed: 1000, failed: 0, chunks: 5000 },
     fuse: {
       requests: 12,
@@ -75,6 +76,7 @@ test('the status for people shows the mount, its threads, and requests by how of
     'memory      512 MiB of 1.00 GiB (50.0 %)',
     'index       1,000 files in 5,000 passages, 3 waiting, 0 failed',
     'requests    12',
+    'durable     to change 98,765',
     '',
     'ACTOR   STATE',
     'main    ready',
