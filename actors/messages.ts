@@ -149,6 +149,17 @@ export function tryPutChunks(shard: Outbox, ino: number, generation: number, bat
   return true;
 }
 
+/** REMOVE_VECTORS; false when the lane is full. */
+export function tryRemove(shard: Outbox, ino: number, generation: number, collection: number): boolean {
+  const at = shard.claim(REMOVE_VECTORS, 12);
+  if (at < 0) return false;
+  shard.u32[at >> 2] = ino;
+  shard.u32[(at >> 2) + 1] = generation;
+  shard.u32[(at >> 2) + 2] = collection;
+  shard.send();
+  return true;
+}
+
 /** REMOVE_FILE and REMOVE_VECTORS; waits for room. */
 export function writeRemove(
   shard: Outbox,

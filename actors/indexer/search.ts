@@ -2,12 +2,10 @@ import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 import { snippetOf } from '../../kernels/text/snippet.ts';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
+import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
 import type { FileContent } from './file-content.ts';
 import type { Hit, ScatterGather } from './scatter-gather.ts';
-
-/** The collection that the indexer fills; users' collections come after it. */
-export const TEXT_COLLECTION = 0;
 
 export interface SearchResult {
   /** Absolute within the filesystem, as `/notes/a.md`. */

@@ -23,9 +23,10 @@ import {
   writeNumber,
 } from '../messages.ts';
 import { METRICS } from '../regions.ts';
+import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
 import { deleteOldSegments, readSegments, SegmentWriter } from './segment.ts';
-import { Shard, TEXT_COLLECTION } from './shard.ts';
+import { Shard } from './shard.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;

@@ -3,9 +3,7 @@ import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
-
-/** The collection of the text chunks; users' collections have higher numbers. */
-export const TEXT_COLLECTION = 0;
+import { TEXT_COLLECTION } from '../text-collection.ts';
 
 const SEED = 1;
 
