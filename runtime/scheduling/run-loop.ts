@@ -58,8 +58,15 @@ export function runOnDoorbell(context: ActorContext<unknown>, actor: DoorbellAct
   state.set(STOPPED);
 }
 
-/** The same on an event loop: the thread stays free for promises, timers and ports between messages. */
-export async function runOnEventLoop(context: ActorContext<unknown>, actor: EventLoopActor): Promise<void> {
+/**
+ * The same on an event loop: the thread stays free for promises, timers and ports between messages. Messages that
+ * were posted without ringing wait up to `maxSleepMs`.
+ */
+export async function runOnEventLoop(
+  context: ActorContext<unknown>,
+  actor: EventLoopActor,
+  maxSleepMs = MAX_SLEEP_MS,
+): Promise<void> {
   const { mailbox, state } = context;
   const { doorbell } = mailbox;
   const filter = new ControlFilter(actor);
@@ -73,7 +80,7 @@ export async function runOnEventLoop(context: ActorContext<unknown>, actor: Even
       continue;
     }
     state.parked = true;
-    await doorbell.waitAsync(seen, MAX_SLEEP_MS);
+    await doorbell.waitAsync(seen, maxSleepMs);
     state.parked = false;
   }
   state.set(DRAINING);
