@@ -206,7 +206,7 @@ export class CommitActor {
     const { log, ports, status } = this.#options;
     const failed = log.finishSegment() || ports.checkpoint(log.durableLsn);
     if (failed === 0) status.write({ checkpointLsn: log.durableLsn });
-    return -failed;
+    return failed === 0 ? 0 : -failed;
   }
 
   /** For good: what a failed write or fsync left behind is unknown, so nothing is built on it. */

@@ -2,7 +2,7 @@
  * Object files: `objects/xx/ID`, ID in hexadecimal, xx its low byte. Fuse actors write them; here they are made
  * durable and deleted.
  *
- * 1. An object is durable only when its bytes and, once per run, its name are.
+ * 1. An object is durable only when its bytes and, once per run, its name and its directory's are.
  * 2. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
  *    dirty until then: records before the drop may still depend on it.
  */
@@ -26,8 +26,9 @@ export class DirtyObjects {
   deleted = 0;
   readonly #disk: Disk;
   readonly #dirty = new Set<number>();
-  /** Objects whose names are known to be durable. */
+  /** Objects, and directories of them, whose names are known to be durable. */
   readonly #named = new Set<number>();
+  readonly #directories = new Set<string>();
   /** Dropped objects with the journal position of the drop, oldest first. */
   readonly #dropped: { readonly id: number; readonly position: number }[] = [];
 
@@ -61,7 +62,7 @@ export class DirtyObjects {
       if (failed === 0 && !this.#named.has(id)) directories.add(objectDirectory(id));
     }
     for (const directory of directories) {
-      const failed = this.#disk.syncDirectory(directory);
+      const failed = this.#syncNames(directory);
       if (failed < 0) return failed;
     }
     for (const id of this.#dirty) this.#named.add(id);
@@ -84,6 +85,15 @@ export class DirtyObjects {
     }
     this.#dropped.splice(0, count);
     return failed;
+  }
+
+  /** The names in a directory of objects, and the first time also its own. */
+  #syncNames(directory: string): number {
+    const failed = this.#disk.syncDirectory(directory);
+    if (failed < 0 || this.#directories.has(directory)) return failed;
+    const above = this.#disk.syncDirectory(OBJECT_DIRECTORY);
+    if (above === 0) this.#directories.add(directory);
+    return above;
   }
 
   #syncObject(id: number): number {
