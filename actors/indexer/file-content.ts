@@ -3,6 +3,11 @@ import { join } from 'node:path';
 import { IS_OBJECT, type Namespace } from '../../fuse/namespace/namespace.ts';
 import { objectPath } from '../../fuse/objects/object-files.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
+import { decodeText } from '../../kernels/text/decode.ts';
+import { KIB } from '../../runtime/config/bounds.ts';
+
+/** Of a long file, this much stands for the whole when files like it are looked for. */
+const TEXT_BYTES = 256 * KIB;
 
 /** The bytes of a file, or the beginning of them. */
 export interface Bytes {
@@ -23,6 +28,18 @@ export class FileContent {
   constructor(namespace: Namespace, store: string) {
     this.#namespace = namespace;
     this.#store = store;
+  }
+
+  /** The beginning of a file as text; undefined when it is gone or not text. */
+  async text(ino: number): Promise<string | undefined> {
+    const read = await this.read(ino, 0, TEXT_BYTES);
+    return read && decodeText(read.bytes, read.complete)?.text;
+  }
+
+  /** A passage that the index knows by its place. What no longer is text there reads as nothing. */
+  async passage(ino: number, offset: number, length: number): Promise<string> {
+    const read = await this.read(ino, offset, length);
+    return (read && decodeText(read.bytes, false)?.text) ?? '';
   }
 
   /** At most `limit` bytes from `offset`; undefined when the file is gone or the host cannot read it. */
