@@ -4,6 +4,7 @@ import { openLog } from '../runtime/log.ts';
 import { Arena } from '../runtime/memory/arena.ts';
 import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
+import type { StoreIdentity } from '../runtime/storage/store.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import { ACTOR_STATES } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
@@ -15,6 +16,8 @@ export interface ThreadData {
   readonly config: Config;
   /** Absolute path of the store. */
   readonly store: string;
+  /** Who the store is, as its `format` file says. */
+  readonly identity: StoreIdentity;
   /** Log file, or 2 for the terminal. */
   readonly log: string | number;
   /** eventfd of each fuse actor, by index. */

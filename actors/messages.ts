@@ -155,6 +155,22 @@ export function tryPutChunks(shard: Outbox, ino: number, generation: number, bat
   return true;
 }
 
+/** PUT_CHUNKS from a batch u8[start, end); waits for room. */
+export function writePutChunks(
+  shard: Outbox,
+  ino: number,
+  generation: number,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  const at = shard.claimOrWait(PUT_CHUNKS, 8 + end - start);
+  shard.u32[at >> 2] = ino;
+  shard.u32[(at >> 2) + 1] = generation;
+  shard.u8.set(u8.subarray(start, end), at + 8);
+  shard.send();
+}
+
 /** REMOVE_VECTORS; false when the lane is full. */
 export function tryRemove(shard: Outbox, ino: number, generation: number, collection: number): boolean {
   const at = shard.claim(REMOVE_VECTORS, 12);
