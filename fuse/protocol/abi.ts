@@ -88,8 +88,11 @@ export function opcodeName(opcode: number): string {
   return OPCODE_NAMES[opcode] || `OPCODE_${opcode}`;
 }
 
+const KNOWN = Uint8Array.from(OPCODE_NAMES, (name) => (name === '' ? 0 : 1));
+
+/** Whether the opcode is listed here; the answer to others is ENOSYS. */
 export function isKnownOpcode(opcode: number): boolean {
-  return opcode < OPCODES && OPCODE_NAMES[opcode] !== '';
+  return KNOWN[opcode] === 1;
 }
 
 // ---- INIT flags, low word (fuse_init_in.flags)

@@ -49,6 +49,23 @@ export const TRANSACTION_MAX = 512 * KIB;
 /** Shared-memory words that different threads write are kept this far apart, bytes. */
 export const CACHE_LINE = 64;
 
+/** Distance between two words that different threads write often: x64 fetches cache lines in adjacent pairs. */
+export const SHARED_LINE = 2 * CACHE_LINE;
+
+/** Alignment of a region in the arena (the page size, so that a region's untouched tail costs nothing). */
+export const REGION_ALIGN = 4 * KIB;
+/** Longest region name, ASCII bytes. */
+export const REGION_NAME_MAX = 48;
+
+/** Atomic loads tried before a thread parks (~2 µs); a single CPU does not spin at all. */
+export const SPIN_LOADS = 2000;
+/** No thread sleeps longer than this without looking again, milliseconds. */
+export const WAIT_SLICE_MS = 1000;
+
+/** Capacity of one ring, bytes: a power of two, so that free-running u32 indexes wrap with it. */
+export const RING_MIN = 256;
+export const RING_MAX = 1 * GIB;
+
 export const WORKERS_MAX = 64;
 
 assert(VECTOR_DIMENSION_MAX * 4 <= XATTR_SIZE_MAX, 'a vector must fit an xattr value');
@@ -60,3 +77,5 @@ assert(SLAB_MAX >= FUSE_MAX_WRITE, 'a request payload must fit one slab block');
 assert(SLAB_MAX >= XATTR_SIZE_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr with its vector');
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
+assert(SHARED_LINE % CACHE_LINE === 0 && REGION_ALIGN % SHARED_LINE === 0, 'regions start on a shared line');
+assert(Number.isInteger(Math.log2(RING_MIN)) && Number.isInteger(Math.log2(RING_MAX)), 'a ring is 2^n bytes');

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { crc32c } from '../../kernels/codec/crc32c.ts';
+import { seeded } from './views.ts';
+
+test('the check values of RFC 3720 and the catalogue of CRCs', () => {
+  const bytes = (make: (i: number) => number) => Uint8Array.from({ length: 32 }, (_, i) => make(i));
+  expect(crc32c(new TextEncoder().encode('123456789'), 0, 9)).toBe(0xe3069283);
+  expect(
+    crc32c(
+      bytes(() => 0),
+      0,
+      32,
+    ),
+  ).toBe(0x8a9136aa);
+  expect(
+    crc32c(
+      bytes(() => 255),
+      0,
+      32,
+    ),
+  ).toBe(0x62a8ab43);
+  expect(
+    crc32c(
+      bytes((i) => i),
+      0,
+      32,
+    ),
+  ).toBe(0x46dd794e);
+  expect(
+    crc32c(
+      bytes((i) => 31 - i),
+      0,
+      32,
+    ),
+  ).toBe(0x113fdb5c);
+  expect(
+    crc32c(
+      bytes((i) => i),
+      5,
+      5,
+    ),
+  ).toBe(0);
+});
+
+test('cut anywhere, the seed continues the sum', () => {
+  const random = seeded(1);
+  const bytes = Uint8Array.from({ length: 100 }, () => random(256));
+  const whole = crc32c(bytes, 3, 97);
+  for (let cut = 3; cut <= 97; cut++) expect(crc32c(bytes, cut, 97, crc32c(bytes, 3, cut))).toBe(whole);
+});
