@@ -2,7 +2,7 @@
  * The request loop of one thread: receive, parse, dispatch, reply. Whatever an operation does, the caller gets an
  * answer and the loop goes on: a throw is a bug, answered with EIO and reported with the request.
  */
-import { EIO, ENODEV, ENOSYS } from '../../runtime/errno.ts';
+import { EACCES, EIO, ENODEV, ENOSYS } from '../../runtime/errno.ts';
 import { FUSE_BATCH_FORGET, FUSE_FORGET, isKnownOpcode, opcodeName } from '../protocol/abi.ts';
 import { Reply } from '../protocol/reply.ts';
 import { Request } from '../protocol/request.ts';
@@ -31,6 +31,17 @@ export interface ServerHooks {
   failed(request: Request, error: unknown): void;
 }
 
+export interface ServerOptions {
+  /** The mount option allow_root: requests of users other than this one and root are answered with EACCES. */
+  readonly onlyUid?: number | undefined;
+  /** Buffers to use, for instance in shared memory. */
+  readonly request?: Request;
+  readonly reply?: Reply;
+}
+
+/** No user has it: (uid_t) −1. */
+const ANY_UID = 0xffffffff;
+
 /** What a log line says of a request. */
 export function describe(request: Request): {
   opcode: string;
@@ -55,19 +66,15 @@ export class Server {
   readonly #channel: Channel;
   readonly #dispatcher: Dispatcher;
   readonly #hooks: ServerHooks;
+  readonly #onlyUid: number;
 
-  constructor(
-    channel: Channel,
-    dispatcher: Dispatcher,
-    hooks: ServerHooks,
-    request = new Request(),
-    reply = new Reply(),
-  ) {
+  constructor(channel: Channel, dispatcher: Dispatcher, hooks: ServerHooks, options: ServerOptions = {}) {
     this.#channel = channel;
     this.#dispatcher = dispatcher;
     this.#hooks = hooks;
-    this.request = request;
-    this.reply = reply;
+    this.#onlyUid = options.onlyUid ?? ANY_UID;
+    this.request = options.request ?? new Request();
+    this.reply = options.reply ?? new Reply();
   }
 
   /** Serves on this thread until the filesystem is unmounted or `hooks.rang` says stop. */
@@ -105,6 +112,7 @@ export class Server {
   #run(): number {
     const { request, reply } = this;
     if (!isKnownOpcode(request.opcode)) return -ENOSYS;
+    if (this.#onlyUid !== ANY_UID && request.uid !== this.#onlyUid && request.uid !== 0) return -EACCES;
     try {
       return this.#dispatcher.dispatch(request, reply);
     } catch (error) {
