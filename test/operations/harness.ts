@@ -190,7 +190,7 @@ export class Harness {
     SlabAllocator.format(this.arena.region('slab'));
     formatJournal(this.arena.region('journal'), 1);
     this.slab = new SlabAllocator(this.arena.region('slab'));
-    Namespace.format(this.arena, { uid: 0, gid: 0, mode: 0o755, now: this.now });
+    Namespace.format(this.arena, this.slab, { uid: 0, gid: 0, mode: 0o755, now: this.now });
     const journal = new JournalWriter(this.arena.region('journal'));
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
@@ -200,7 +200,6 @@ export class Harness {
       this.objects,
       new DataLocks(this.arena),
       this.handed,
-      inlineLimit,
     );
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
