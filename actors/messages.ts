@@ -42,6 +42,12 @@ export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, object
   io.send();
 }
 
+/** OBJECT_DIRTY and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
+export function postObject(io: Outbox, kind: number, objectId: number): void {
+  io.u32[io.claimOrWait(kind, 4) >> 2] = objectId;
+  io.post();
+}
+
 /** A message of one or two u32: every kind in this section but SYNC, and IO_DONE; waits for room. */
 export function writeWords(outbox: Outbox, kind: number, first: number, second = 0): void {
   const word = outbox.claimOrWait(kind, 8) >> 2;
@@ -117,7 +123,7 @@ export function writeSearch(
   return true;
 }
 
-/** Waits for room: for threads that may block. `[start, end)` are the float32 bytes. */
+/** Waits for room: for threads that may block. `[start, end)` are the float32 bytes. The next search takes it in. */
 export function writePutVector(
   shard: Outbox,
   ino: number,
@@ -135,7 +141,7 @@ export function writePutVector(
   shard.u32[word + 3] = (end - start) >> 2;
   const to = at + PUT_VECTOR_HEADER_BYTES;
   for (let i = start; i < end; i++) shard.u8[to + i - start] = bytes[i]!;
-  shard.send();
+  shard.post();
 }
 
 /** False when the lane is full. */
@@ -145,6 +151,17 @@ export function tryPutChunks(shard: Outbox, ino: number, generation: number, bat
   shard.u32[at >> 2] = ino;
   shard.u32[(at >> 2) + 1] = generation;
   shard.u8.set(batch, at + 8);
+  shard.send();
+  return true;
+}
+
+/** REMOVE_VECTORS; false when the lane is full. */
+export function tryRemove(shard: Outbox, ino: number, generation: number, collection: number): boolean {
+  const at = shard.claim(REMOVE_VECTORS, 12);
+  if (at < 0) return false;
+  shard.u32[at >> 2] = ino;
+  shard.u32[(at >> 2) + 1] = generation;
+  shard.u32[(at >> 2) + 2] = collection;
   shard.send();
   return true;
 }
@@ -164,9 +181,10 @@ export function writeRemove(
   shard.send();
 }
 
-export function writeContentChanged(indexer: Outbox, ino: number): void {
+/** The indexer looks by itself often enough; ringing it for every write would cost more than the write. */
+export function postContentChanged(indexer: Outbox, ino: number): void {
   indexer.u32[indexer.claimOrWait(CONTENT_CHANGED, 4) >> 2] = ino;
-  indexer.send();
+  indexer.post();
 }
 
 /** A message whose payload is one number (an LSN, a status); waits for room. */

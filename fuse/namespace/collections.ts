@@ -1,0 +1,134 @@
+/**
+ * Vector collections and the extended attributes that hold vectors. Contract and locking: tables.ts.
+ *
+ * `user.vexfs.vector` is the vector of collection "default", `user.vexfs.vector.NAME` that of NAME. A collection
+ * comes into being with its first vector, which sets its dimension, and stays.
+ */
+import { COLLECTION_NAME_MAX, COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
+import { EINVAL, ENOSPC } from '../../runtime/errno.ts';
+import {
+  C_DIMENSION,
+  C_NAME,
+  C_NAME_LENGTH,
+  COLLECTION_BYTES,
+  COLLECTIONS_AT,
+  H_COLLECTIONS,
+} from './layout.ts';
+import { copyBytes, sameBytes } from './names.ts';
+import type { Tables } from './tables.ts';
+
+const encoder = new TextEncoder();
+const VECTOR_XATTR = encoder.encode('user.vexfs.vector');
+const DEFAULT_COLLECTION = encoder.encode('default');
+const DOT = 0x2e;
+
+/** A collection's name as a byte range; filled by {@link parseVectorXattr}. */
+export class CollectionName {
+  u8: Uint8Array = DEFAULT_COLLECTION;
+  start = 0;
+  end = 0;
+}
+
+/**
+ * What an xattr name says of vectors: 0 = nothing, 1 = it names the vector of the collection now in `out`,
+ * −EINVAL = it would, but a collection cannot be called so. "default" is reached by the short name only, so that a
+ * collection has one name.
+ */
+export function parseVectorXattr(u8: Uint8Array, start: number, end: number, out: CollectionName): number {
+  const prefix = VECTOR_XATTR.length;
+  if (end - start < prefix || !sameBytes(u8, start, VECTOR_XATTR, 0, prefix)) return 0;
+  if (end - start === prefix) {
+    out.u8 = DEFAULT_COLLECTION;
+    out.start = 0;
+    out.end = DEFAULT_COLLECTION.length;
+    return 1;
+  }
+  if (u8[start + prefix] !== DOT) return 0;
+  out.u8 = u8;
+  out.start = start + prefix + 1;
+  out.end = end;
+  if (checkCollectionName(u8, out.start, end) !== 0) return -EINVAL;
+  const isDefault =
+    end - out.start === DEFAULT_COLLECTION.length &&
+    sameBytes(u8, out.start, DEFAULT_COLLECTION, 0, DEFAULT_COLLECTION.length);
+  return isDefault ? -EINVAL : 1;
+}
+
+/** 0, or −EINVAL unless it is 1 … 63 of A–Z a–z 0–9 . _ - and does not start with a dot (it becomes a directory). */
+export function checkCollectionName(u8: Uint8Array, start: number, end: number): number {
+  if (end <= start || end - start > COLLECTION_NAME_MAX || u8[start] === DOT) return -EINVAL;
+  for (let i = start; i < end; i++) {
+    const c = u8[i]!;
+    const letter = (c | 0x20) >= 0x61 && (c | 0x20) <= 0x7a;
+    const digit = c >= 0x30 && c <= 0x39;
+    if (!letter && !digit && c !== DOT && c !== 0x5f && c !== 0x2d) return -EINVAL;
+  }
+  return 0;
+}
+
+/**
+ * Dimension of a vector given as little-endian float32; −EINVAL unless it has 1 … 8,192 finite elements, not all
+ * zero (a zero vector has no direction, so cosine cannot rank it).
+ */
+export function checkVector(u8: Uint8Array, start: number, end: number): number {
+  const bytes = end - start;
+  if (bytes % 4 !== 0 || bytes === 0 || bytes > VECTOR_DIMENSION_MAX * 4) return -EINVAL;
+  let any = 0;
+  for (let i = start; i < end; i += 4) {
+    const exponent = ((u8[i + 3]! & 0x7f) << 1) | (u8[i + 2]! >> 7);
+    if (exponent === 255) return -EINVAL;
+    any |= u8[i]! | u8[i + 1]! | u8[i + 2]! | (u8[i + 3]! & 0x7f);
+  }
+  return any === 0 ? -EINVAL : bytes / 4;
+}
+
+function recordAt(id: number): number {
+  return COLLECTIONS_AT + (id - 1) * COLLECTION_BYTES;
+}
+
+/** The collection's id (1 …), 0 = there is none of that name. May be called by readers. */
+export function findCollection(t: Tables, u8: Uint8Array, start: number, end: number): number {
+  const last = count(t);
+  for (let id = 1; id <= last; id++) {
+    const at = recordAt(id);
+    if (t.header[at / 4 + C_NAME_LENGTH] !== end - start) continue;
+    if (sameBytes(t.headerU8, at + C_NAME, u8, start, end - start)) return id;
+  }
+  return 0;
+}
+
+/** How many there are: the ids are 1 … count. */
+export function count(t: Tables): number {
+  return Math.min(t.header[H_COLLECTIONS]!, COLLECTIONS_MAX);
+}
+
+export function dimensionOf(t: Tables, id: number): number {
+  return t.header[recordAt(id) / 4 + C_DIMENSION]!;
+}
+
+/** May be called by readers. */
+export function collectionName(t: Tables, id: number): string {
+  const at = recordAt(id);
+  const length = Math.min(t.header[at / 4 + C_NAME_LENGTH]!, COLLECTION_NAME_MAX);
+  return String.fromCharCode(...t.headerU8.subarray(at + C_NAME, at + C_NAME + length));
+}
+
+/** The id the next collection will have; −ENOSPC when there are as many as can be. */
+export function peekCollection(t: Tables): number {
+  return count(t) < COLLECTIONS_MAX ? count(t) + 1 : -ENOSPC;
+}
+
+/** Between writeBegin and writeEnd: adds the collection that {@link peekCollection} announced. */
+export function addCollection(
+  t: Tables,
+  dimension: number,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  const id = ++t.header[H_COLLECTIONS]!;
+  const at = recordAt(id);
+  t.header[at / 4 + C_DIMENSION] = dimension;
+  t.header[at / 4 + C_NAME_LENGTH] = end - start;
+  copyBytes(t.headerU8, at + C_NAME, u8, start, end - start);
+}

@@ -1,0 +1,266 @@
+/**
+ * The mutations of what an inode holds: bytes, extended attributes, vectors, index state. The rules of mutations.ts.
+ */
+import {
+  FILE_SIZE_MAX,
+  SLAB_MAX,
+  VECTOR_DIMENSION_MAX,
+  XATTR_NAME_MAX,
+  XATTR_SIZE_MAX,
+  XATTRS_MAX,
+} from '../../runtime/config/bounds.ts';
+import {
+  E2BIG,
+  EEXIST,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENODATA,
+  ENOSPC,
+  ERANGE,
+  ESTALE,
+} from '../../runtime/errno.ts';
+import { KILL_SUIDGID } from './changes.ts';
+import * as collections from './collections.ts';
+import * as data from './data.ts';
+import { isDirectory } from './directories.ts';
+import * as inodes from './inodes.ts';
+import {
+  H_NEXT_OBJECT,
+  I_CHUNKS,
+  I_DATA,
+  I_GENERATION,
+  I_INDEX_STATUS,
+  I_INDEXED,
+  I_OBJECT,
+  INODE_WORDS,
+} from './layout.ts';
+import { copyBytes } from './names.ts';
+import { killPrivileges } from './privileges.ts';
+import type { Tables } from './tables.ts';
+import * as xattrs from './xattrs.ts';
+
+/** The bytes do not fit here: the caller makes an object with them and attaches it. */
+export const NEEDS_OBJECT = -10_001;
+/** The bytes are in an object. */
+export const IS_OBJECT = -10_002;
+
+/** Object ids are 1 … this. */
+export const OBJECT_MAX = 0xffff_fffe;
+
+export const XATTR_CREATE = 1;
+export const XATTR_REPLACE = 2;
+
+const cursor = new xattrs.XattrCursor();
+const collection = new collections.CollectionName();
+
+function checkRegular(t: Tables, ino: number): number {
+  if (!inodes.isLive(t, ino)) return -ESTALE;
+  if (inodes.isRegular(t, ino)) return 0;
+  return isDirectory(t, ino) ? -EISDIR : -EINVAL;
+}
+
+/** Between writeBegin and writeEnd: the bytes changed, and `flags` says whether that costs privileges. */
+function changed(t: Tables, ino: number, flags: number): void {
+  inodes.changed(t, ino);
+  if ((flags & KILL_SUIDGID) !== 0) killPrivileges(t, ino);
+}
+
+/** Writes `length` ≥ 1 bytes into an inline file. Returns `length`, IS_OBJECT, NEEDS_OBJECT (no memory) or −errno. */
+export function write(
+  t: Tables,
+  ino: number,
+  offset: number,
+  u8: Uint8Array,
+  start: number,
+  length: number,
+  flags: number,
+): number {
+  const refusal = checkRegular(t, ino);
+  if (refusal !== 0) return refusal;
+  if (t.inode[ino * INODE_WORDS + I_OBJECT] !== 0) return IS_OBJECT;
+  const end = offset + length;
+  if (end > SLAB_MAX) return NEEDS_OBJECT;
+  const block = data.blockFor(t, ino, end);
+  if (block === 0) return NEEDS_OBJECT;
+
+  t.sequence.writeBegin();
+  data.replaceBlock(t, ino, block);
+  data.zeroUpTo(t, ino, offset);
+  copyBytes(t.bytes, block * 64 + offset, u8, start, length);
+  if (end > inodes.sizeOf(t, ino)) inodes.setSize(t, ino, end);
+  changed(t, ino, flags);
+  t.sequence.writeEnd();
+  return length;
+}
+
+/** Sets the size; what is gained reads as zeros. Size 0 drops an object. 0, NEEDS_OBJECT (no memory) or −errno. */
+export function truncate(t: Tables, ino: number, size: number, flags: number): number {
+  const refusal = checkRegular(t, ino);
+  if (refusal !== 0) return refusal;
+  if (size > FILE_SIZE_MAX) return -EFBIG;
+  const isInline = t.inode[ino * INODE_WORDS + I_OBJECT] === 0;
+  let block = t.inode[ino * INODE_WORDS + I_DATA]!;
+  if (isInline && size > inodes.sizeOf(t, ino)) {
+    block = size > SLAB_MAX ? 0 : data.blockFor(t, ino, size);
+    if (block === 0) return NEEDS_OBJECT;
+  }
+
+  t.sequence.writeBegin();
+  if (size === 0) {
+    inodes.dropData(t, ino);
+  } else if (isInline) {
+    data.replaceBlock(t, ino, block);
+    data.zeroUpTo(t, ino, size);
+  }
+  inodes.setSize(t, ino, size);
+  changed(t, ino, flags);
+  t.sequence.writeEnd();
+  return 0;
+}
+
+/** From now on object `object` holds the file's bytes, `size` of them. An object it had is dropped. */
+export function attach(t: Tables, ino: number, object: number, size: number, flags: number): number {
+  const refusal = checkRegular(t, ino);
+  if (refusal !== 0) return refusal;
+  if (object === 0 || object > OBJECT_MAX) return -EINVAL;
+  if (t.inode[ino * INODE_WORDS + I_OBJECT] === object) return -EINVAL;
+  if (size > FILE_SIZE_MAX) return -EFBIG;
+
+  t.sequence.writeBegin();
+  inodes.dropData(t, ino);
+  t.inode[ino * INODE_WORDS + I_OBJECT] = object;
+  if (object >= t.header[H_NEXT_OBJECT]!) t.header[H_NEXT_OBJECT] = object + 1;
+  inodes.setSize(t, ino, size);
+  changed(t, ino, flags);
+  t.sequence.writeEnd();
+  return 0;
+}
+
+/** Bytes up to `end` were written to the file's object. */
+export function extend(t: Tables, ino: number, end: number, flags: number): number {
+  const refusal = checkRegular(t, ino);
+  if (refusal !== 0) return refusal;
+  if (t.inode[ino * INODE_WORDS + I_OBJECT] === 0) return -EINVAL;
+  if (end > FILE_SIZE_MAX) return -EFBIG;
+
+  t.sequence.writeBegin();
+  if (end > inodes.sizeOf(t, ino)) inodes.setSize(t, ino, end);
+  changed(t, ino, flags);
+  t.sequence.writeEnd();
+  return 0;
+}
+
+/**
+ * setxattr(2). Returns the id of the collection whose vector was set (0 = the attribute is not a vector) or −errno:
+ * EEXIST and ENODATA by the flags, ERANGE name of 0 or over 255 bytes, E2BIG value over 64 KiB, ENOSPC over
+ * {@link XATTRS_MAX} or no memory, EINVAL bad flags or a vector its collection cannot take. A vector for a collection
+ * that does not exist makes it.
+ */
+export function setxattr(
+  t: Tables,
+  ino: number,
+  name: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  value: Uint8Array,
+  valueStart: number,
+  valueEnd: number,
+  flags: number,
+): number {
+  if (!inodes.isLive(t, ino)) return -ESTALE;
+  const nameLength = nameEnd - nameStart;
+  const valueLength = valueEnd - valueStart;
+  if (flags !== 0 && flags !== XATTR_CREATE && flags !== XATTR_REPLACE) return -EINVAL;
+  if (nameLength === 0 || nameLength > XATTR_NAME_MAX) return -ERANGE;
+  if (valueLength > XATTR_SIZE_MAX) return -E2BIG;
+  const found = cursor.find(t, ino, name, nameStart, nameEnd);
+  if (found && flags === XATTR_CREATE) return -EEXIST;
+  if (!found && flags === XATTR_REPLACE) return -ENODATA;
+  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
+  if (isVector < 0) return isVector;
+  const id = isVector === 0 ? 0 : collectionFor(t, value, valueStart, valueEnd);
+  if (id < 0) return id;
+  const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
+  if (used > XATTRS_MAX) return -ENOSPC;
+  const block = xattrs.blockFor(t, ino, used);
+  if (block === 0) return -ENOSPC;
+
+  t.sequence.writeBegin();
+  if (id > collections.count(t)) {
+    collections.addCollection(t, valueLength / 4, collection.u8, collection.start, collection.end);
+  }
+  xattrs.replaceBlock(t, ino, block);
+  if (cursor.find(t, ino, name, nameStart, nameEnd)) xattrs.cut(t, ino, cursor);
+  xattrs.append(t, ino, name, nameStart, nameEnd, value, valueStart, valueEnd);
+  inodes.touch(t, ino);
+  t.sequence.writeEnd();
+  return id;
+}
+
+/** Id of the collection named in `collection` that takes this vector: one there is, or the one that will be made. */
+function collectionFor(t: Tables, value: Uint8Array, start: number, end: number): number {
+  const dimension = collections.checkVector(value, start, end);
+  if (dimension < 0) return dimension;
+  const id = collections.findCollection(t, collection.u8, collection.start, collection.end);
+  if (id === 0) return collections.peekCollection(t);
+  return collections.dimensionOf(t, id) === dimension ? id : -EINVAL;
+}
+
+/** removexattr(2). Returns the id of the collection whose vector is gone (0 = it was none) or −errno (ENODATA). */
+export function removexattr(t: Tables, ino: number, name: Uint8Array, start: number, end: number): number {
+  if (!inodes.isLive(t, ino)) return -ESTALE;
+  if (end <= start || end - start > XATTR_NAME_MAX) return -ERANGE;
+  if (!cursor.find(t, ino, name, start, end)) return -ENODATA;
+  const isVector = collections.parseVectorXattr(name, start, end, collection) > 0;
+
+  t.sequence.writeBegin();
+  xattrs.cut(t, ino, cursor);
+  xattrs.freeIfEmpty(t, ino);
+  inodes.touch(t, ino);
+  t.sequence.writeEnd();
+  return isVector ? collections.findCollection(t, collection.u8, collection.start, collection.end) : 0;
+}
+
+/** Adds an empty collection. Returns its id, the existing one's if the dimension agrees, or −errno. */
+export function createCollection(
+  t: Tables,
+  dimension: number,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const refusal = collections.checkCollectionName(u8, start, end);
+  if (refusal !== 0) return refusal;
+  if (!(Number.isInteger(dimension) && dimension >= 1 && dimension <= VECTOR_DIMENSION_MAX)) return -EINVAL;
+  const existing = collections.findCollection(t, u8, start, end);
+  if (existing !== 0) return collections.dimensionOf(t, existing) === dimension ? existing : -EINVAL;
+  const id = collections.peekCollection(t);
+  if (id < 0) return id;
+
+  t.sequence.writeBegin();
+  collections.addCollection(t, dimension, u8, start, end);
+  t.sequence.writeEnd();
+  return id;
+}
+
+/** The index has seen version `version` of the file. −ESTALE when the file is not the one it was. */
+export function setIndexed(
+  t: Tables,
+  ino: number,
+  generation: number,
+  version: number,
+  status: number,
+  chunks: number,
+): number {
+  if (!inodes.isLive(t, ino)) return -ESTALE;
+  const at = ino * INODE_WORDS;
+  if (t.inode[at + I_GENERATION] !== generation) return -ESTALE;
+
+  t.sequence.writeBegin();
+  t.inode[at + I_INDEXED] = version;
+  t.inode[at + I_INDEX_STATUS] = status;
+  t.inode[at + I_CHUNKS] = chunks;
+  t.sequence.writeEnd();
+  return 0;
+}

@@ -1,0 +1,643 @@
+/**
+ * The tree: all names, attributes, small files' bytes and extended attributes, in shared tables (tables.ts is the
+ * contract). Reading: reader.ts. Changing, here: take the lock, wait for room in the journal, run the mutation (which
+ * checks), put its record into the journal, release. So the journal's order is the order of the mutations, and what a
+ * reader sees is in the journal or about to be.
+ *
+ * Every changing call returns ≥ 0 or −errno. When the log has failed, the errno that stopped it.
+ *
+ * A call that throws is a bug; because the tables may then not be what the journal says, everything that would change
+ * them answers EIO from then on. Reading goes on.
+ */
+import { assert } from '../../runtime/assert.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import {
+  INLINE_LIMIT_MAX,
+  NAME_MAX,
+  SYMLINK_MAX,
+  TRANSACTION_MAX,
+  XATTR_SIZE_MAX,
+} from '../../runtime/config/bounds.ts';
+import { E2BIG, EINVAL, EIO } from '../../runtime/errno.ts';
+import type { Arena } from '../../runtime/memory/arena.ts';
+import type { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import { recordBytes } from '../../runtime/storage/record-header.ts';
+import type { AttrChanges } from './changes.ts';
+import * as content from './content.ts';
+import { NEEDS_OBJECT } from './content.ts';
+import { formatNamespace } from './format.ts';
+import * as images from './image.ts';
+import * as inodes from './inodes.ts';
+import {
+  H_BROKEN,
+  H_NEXT_OBJECT,
+  H_SEQUENCE,
+  I_GENERATION,
+  I_GID,
+  I_LOOKUPS,
+  I_MODE,
+  I_NLINK,
+  I_OBJECT,
+  INODE_WORDS,
+  ROOT,
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_ISGID,
+} from './layout.ts';
+import * as mutations from './mutations.ts';
+import { NamespaceReader } from './reader.ts';
+import * as records from './records.ts';
+import { Tables } from './tables.ts';
+
+export { AttrChanges } from './changes.ts';
+export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
+export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
+export { planNamespace, ROOT } from './layout.ts';
+export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
+export { type Collection, DirEntry, IndexState, type NamespaceUse } from './reader.ts';
+export { RecordError, type ReplayObserver } from './records.ts';
+
+export interface NamespaceOptions {
+  /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
+  readonly inlineLimit: number;
+  readonly clock: Clock;
+}
+
+export interface FormatOptions {
+  /** Owner and permission bits of the root directory. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+const NOTHING = new Uint8Array(0);
+const NO_OBSERVER: records.ReplayObserver = {};
+const encoder = new TextEncoder();
+
+/** Bytes a name can take in a record: a longer one is refused before it gets there. */
+function nameBound(length: number): number {
+  return Math.min(length, NAME_MAX);
+}
+
+export class Namespace extends NamespaceReader {
+  readonly #journal: JournalWriter;
+  readonly #inlineLimit: number;
+  readonly #clock: Clock;
+  #finished = true;
+  /** Inode that lost its last name to the last unlink, rmdir or rename that succeeded (0 = none), its generation. */
+  removedIno = 0;
+  removedGeneration = 0;
+
+  /** Makes the regions an empty namespace: a root directory and nothing else. */
+  static format(arena: Arena, slab: SlabAllocator, options: FormatOptions): void {
+    formatNamespace(new Tables(arena, slab), options);
+  }
+
+  /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
+  constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
+    super(new Tables(arena, slab));
+    assert(this.tables.formatted, 'the regions hold a namespace');
+    assert(
+      options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
+      'the inline limit is 0 to 64 KiB',
+    );
+    this.#journal = journal;
+    this.#inlineLimit = options.inlineLimit;
+    this.#clock = options.clock;
+  }
+
+  /** Takes the lock with room for records of `bytes` and stamps the time; 0 or −errno (then without the lock). */
+  #enter(bytes: number): number {
+    const t = this.tables;
+    for (;;) {
+      t.lock();
+      const failure = t.header[H_BROKEN] !== 0 ? EIO : this.#journal.failure;
+      if (failure !== 0) {
+        t.unlock();
+        return -failure;
+      }
+      if (this.#journal.hasRoom(bytes)) break;
+      t.unlock();
+      this.#journal.waitForRoom(bytes);
+    }
+    const now = this.#clock.now();
+    t.seconds = Math.floor(now / 1000);
+    t.nanoseconds = Math.floor((now - t.seconds * 1000) * 1e6);
+    this.#finished = false;
+    return 0;
+  }
+
+  #finish(result: number): number {
+    this.#finished = true;
+    return result;
+  }
+
+  /** Releases the lock. After a throw the tables are shut for changes and opened for readers. */
+  #leave(): void {
+    const t = this.tables;
+    if (!this.#finished) {
+      t.header[H_BROKEN] = 1;
+      this.#journal.abort();
+      if ((t.header[H_SEQUENCE]! & 1) !== 0) t.sequence.writeEnd();
+      this.#finished = true;
+    }
+    t.unlock();
+  }
+
+  /**
+   * A new inode with its first name: a file, directory, FIFO, socket or device by the type in `mode` (umask applied).
+   * In a set-group-ID directory it gets that directory's group, a directory also the bit. Returns its number.
+   */
+  create(
+    parent: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    mode: number,
+    uid: number,
+    gid: number,
+    rdev: number,
+  ): number {
+    return this.#create(parent, u8, start, end, mode, uid, gid, rdev, NOTHING, 0, 0);
+  }
+
+  symlink(
+    parent: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    target: Uint8Array,
+    targetStart: number,
+    targetEnd: number,
+    uid: number,
+    gid: number,
+  ): number {
+    return this.#create(parent, u8, start, end, S_IFLNK | 0o777, uid, gid, 0, target, targetStart, targetEnd);
+  }
+
+  #create(
+    parent: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    mode: number,
+    uid: number,
+    gid: number,
+    rdev: number,
+    target: Uint8Array,
+    targetStart: number,
+    targetEnd: number,
+  ): number {
+    const t = this.tables;
+    const refusal = this.#enter(
+      recordBytes(
+        records.CREATE_BYTES + nameBound(end - start) + Math.min(targetEnd - targetStart, SYMLINK_MAX),
+      ),
+    );
+    if (refusal !== 0) return refusal;
+    try {
+      const ino = inodes.peek(t);
+      const generation = (t.inode[ino * INODE_WORDS + I_GENERATION]! + 1) >>> 0;
+      let owner = gid;
+      let bits = mode;
+      if (inodes.isLive(t, parent) && (inodes.modeOf(t, parent) & S_ISGID) !== 0) {
+        owner = t.inode[parent * INODE_WORDS + I_GID]!;
+        if ((mode & S_IFMT) === S_IFDIR) bits |= S_ISGID;
+      }
+      const result = mutations.create(
+        t,
+        parent,
+        ino,
+        generation,
+        bits,
+        uid,
+        owner,
+        rdev,
+        u8,
+        start,
+        end,
+        target,
+        targetStart,
+        targetEnd,
+      );
+      if (result < 0) return this.#finish(result);
+      records.encodeCreate(
+        this.#journal,
+        t,
+        parent,
+        ino,
+        generation,
+        bits,
+        uid,
+        owner,
+        rdev,
+        u8,
+        start,
+        end,
+        target,
+        targetStart,
+        targetEnd,
+      );
+      this.#journal.commit();
+      return this.#finish(ino);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  link(ino: number, parent: number, u8: Uint8Array, start: number, end: number): number {
+    const t = this.tables;
+    const refusal = this.#enter(recordBytes(records.LINK_BYTES + nameBound(end - start)));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = mutations.link(t, ino, parent, u8, start, end);
+      if (result < 0) return this.#finish(result);
+      records.encodeLink(this.#journal, t, ino, parent, u8, start, end);
+      this.#journal.commit();
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  unlink(parent: number, u8: Uint8Array, start: number, end: number): number {
+    return this.#unlink(parent, u8, start, end, false);
+  }
+
+  rmdir(parent: number, u8: Uint8Array, start: number, end: number): number {
+    return this.#unlink(parent, u8, start, end, true);
+  }
+
+  #unlink(parent: number, u8: Uint8Array, start: number, end: number, directory: boolean): number {
+    const t = this.tables;
+    const refusal = this.#enter(recordBytes(records.UNLINK_BYTES + nameBound(end - start)));
+    if (refusal !== 0) return refusal;
+    try {
+      const ino = mutations.unlink(t, parent, u8, start, end, directory);
+      if (ino < 0) return this.#finish(ino);
+      records.encodeUnlink(this.#journal, t, parent, u8, start, end, directory);
+      this.#journal.commit();
+      this.#lostName(ino);
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** renameat2(2) with RENAME_NOREPLACE or RENAME_EXCHANGE. */
+  rename(
+    parent: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    newParent: number,
+    newU8: Uint8Array,
+    newStart: number,
+    newEnd: number,
+    flags: number,
+  ): number {
+    const t = this.tables;
+    const names = nameBound(end - start) + nameBound(newEnd - newStart);
+    const refusal = this.#enter(recordBytes(records.RENAME_BYTES + names));
+    if (refusal !== 0) return refusal;
+    try {
+      const other = mutations.rename(t, parent, u8, start, end, newParent, newU8, newStart, newEnd, flags);
+      if (other < 0) return this.#finish(other);
+      records.encodeRename(
+        this.#journal,
+        t,
+        parent,
+        u8,
+        start,
+        end,
+        newParent,
+        newU8,
+        newStart,
+        newEnd,
+        flags,
+      );
+      this.#journal.commit();
+      this.#lostName(other);
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** After a name was taken from `ino` (0 = from none): notes whether it was the last, frees the inode if nobody holds it. */
+  #lostName(ino: number): void {
+    const t = this.tables;
+    const at = ino * INODE_WORDS;
+    this.removedIno = 0;
+    this.removedGeneration = 0;
+    if (ino === 0 || t.inode[at + I_NLINK] !== 0) return;
+    this.removedIno = ino;
+    this.removedGeneration = t.inode[at + I_GENERATION]!;
+    // A read-modify-write on both sides (see forget), so that one of the two sees the other.
+    if (Atomics.add(t.inode, at + I_LOOKUPS, 0) === 0) this.#free(ino);
+  }
+
+  #free(ino: number): void {
+    const t = this.tables;
+    t.sequence.writeBegin();
+    inodes.give(t, ino);
+    t.sequence.writeEnd();
+  }
+
+  /** chmod, chown, utimensat in one; ctime is set unless `changes` does. The size is changed by {@link truncate}. */
+  setattr(ino: number, changes: AttrChanges): number {
+    const t = this.tables;
+    const refusal = this.#enter(recordBytes(records.SETATTR_BYTES));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = mutations.setattr(t, ino, changes);
+      if (result < 0) return this.#finish(result);
+      records.encodeSetattr(this.#journal, t, ino, changes);
+      this.#journal.commit();
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /**
+   * Sets a file's size; `flags` is 0 or KILL_SUIDGID. NEEDS_OBJECT when an inline file would get too large. For a file
+   * with an object the caller truncates that too, afterwards; size 0 drops the object instead (see takeDropped).
+   */
+  truncate(ino: number, size: number, flags = 0): number {
+    const t = this.tables;
+    if (!(size >= 0)) return -EINVAL;
+    const refusal = this.#enter(recordBytes(records.SIZE_BYTES));
+    if (refusal !== 0) return refusal;
+    try {
+      if (size > this.#inlineLimit && this.#isInline(ino, size)) return this.#finish(NEEDS_OBJECT);
+      const result = content.truncate(t, ino, size, flags);
+      if (result < 0) return this.#finish(result);
+      records.encodeSize(this.#journal, t, records.TRUNCATE, ino, size, flags, 0);
+      this.#journal.commit();
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Whether growing to `size` would make an inline file longer. */
+  #isInline(ino: number, size: number): boolean {
+    const t = this.tables;
+    if (!inodes.isLive(t, ino) || !inodes.isRegular(t, ino)) return false;
+    return t.inode[ino * INODE_WORDS + I_OBJECT] === 0 && size > inodes.sizeOf(t, ino);
+  }
+
+  /** Writes into an inline file; `flags` is 0 or KILL_SUIDGID. Returns `length`, NEEDS_OBJECT or IS_OBJECT. */
+  writeInline(ino: number, offset: number, u8: Uint8Array, start: number, length: number, flags = 0): number {
+    const t = this.tables;
+    if (length === 0) return 0;
+    if (offset + length > this.#inlineLimit) return this.#whereTo(ino);
+    const refusal = this.#enter(recordBytes(records.SIZE_BYTES + length));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = content.write(t, ino, offset, u8, start, length, flags);
+      if (result < 0) return this.#finish(result);
+      records.encodeWrite(this.#journal, t, ino, offset, u8, start, length, flags);
+      this.#journal.commit();
+      return this.#finish(result);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** The answer to a write beyond the inline limit. */
+  #whereTo(ino: number): number {
+    const state = this.readInline(ino, 0, 0, NOTHING, 0);
+    return state === 0 ? NEEDS_OBJECT : state;
+  }
+
+  /** An object id nobody had before, from 1 on. */
+  newObjectId(): number {
+    const id = Atomics.add(this.tables.header, H_NEXT_OBJECT, 1);
+    assert(id > 0 && id <= content.OBJECT_MAX, 'object ids are not used up');
+    return id;
+  }
+
+  /** The file's `size` bytes are in object `id` from now on. The caller has written them there. */
+  attachObject(ino: number, id: number, size: number, flags = 0): number {
+    const t = this.tables;
+    const refusal = this.#enter(recordBytes(records.SIZE_BYTES));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = content.attach(t, ino, id, size, flags);
+      if (result < 0) return this.#finish(result);
+      records.encodeSize(this.#journal, t, records.ATTACH, ino, size, flags, id);
+      this.#journal.commit();
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Bytes before `endOffset` were written to the file's object: size, times, version. */
+  wroteObject(ino: number, endOffset: number, flags = 0): number {
+    const t = this.tables;
+    const refusal = this.#enter(recordBytes(records.SIZE_BYTES));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = content.extend(t, ino, endOffset, flags);
+      if (result < 0) return this.#finish(result);
+      records.encodeSize(this.#journal, t, records.EXTEND, ino, endOffset, flags, 0);
+      this.#journal.commit();
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** setxattr(2); errors as in content.ts. Returns the id of the collection whose vector was set, 0 = it is no vector. */
+  setxattr(
+    ino: number,
+    name: Uint8Array,
+    nameStart: number,
+    nameEnd: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+    flags: number,
+  ): number {
+    const t = this.tables;
+    if (valueEnd - valueStart > XATTR_SIZE_MAX) return -E2BIG;
+    const bytes = nameBound(nameEnd - nameStart) + valueEnd - valueStart;
+    const refusal = this.#enter(recordBytes(records.SETXATTR_BYTES + bytes));
+    if (refusal !== 0) return refusal;
+    try {
+      const id = content.setxattr(t, ino, name, nameStart, nameEnd, value, valueStart, valueEnd, flags);
+      if (id < 0) return this.#finish(id);
+      records.encodeSetxattr(
+        this.#journal,
+        t,
+        ino,
+        name,
+        nameStart,
+        nameEnd,
+        value,
+        valueStart,
+        valueEnd,
+        flags,
+      );
+      this.#journal.commit();
+      return this.#finish(id);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** removexattr(2). Returns the id of the collection whose vector is gone, 0 = it was no vector. */
+  removexattr(ino: number, name: Uint8Array, nameStart: number, nameEnd: number): number {
+    const t = this.tables;
+    const refusal = this.#enter(recordBytes(records.REMOVEXATTR_BYTES + nameBound(nameEnd - nameStart)));
+    if (refusal !== 0) return refusal;
+    try {
+      const id = content.removexattr(t, ino, name, nameStart, nameEnd);
+      if (id < 0) return this.#finish(id);
+      records.encodeRemovexattr(this.#journal, t, ino, name, nameStart, nameEnd);
+      this.#journal.commit();
+      return this.#finish(id);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /**
+   * The index has seen `version` of the file: `status` and `chunks` are kept, the vectors u8[start, end) only go into
+   * the log, for whoever replays it. ESTALE when the inode is no longer that file, E2BIG over 512 KiB.
+   */
+  setIndexed(
+    ino: number,
+    generation: number,
+    version: number,
+    chunks: number,
+    status: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    const t = this.tables;
+    const bytes = recordBytes(records.INDEXED_BYTES + end - start);
+    if (bytes > TRANSACTION_MAX) return -E2BIG;
+    const refusal = this.#enter(bytes);
+    if (refusal !== 0) return refusal;
+    try {
+      const result = content.setIndexed(t, ino, generation, version, status, chunks);
+      if (result < 0) return this.#finish(result);
+      records.encodeIndexed(this.#journal, t, ino, generation, version, status, chunks, u8, start, end);
+      this.#journal.commit();
+      return this.#finish(0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Its id, from 1 on; an existing collection's if the dimension agrees, else EINVAL. ENOSPC at 64 collections. */
+  createCollection(name: string, dimension: number): number {
+    const t = this.tables;
+    const u8 = encoder.encode(name);
+    const refusal = this.#enter(recordBytes(records.COLLECTION_BYTES + nameBound(u8.length)));
+    if (refusal !== 0) return refusal;
+    try {
+      const id = content.createCollection(t, dimension, u8, 0, u8.length);
+      if (id < 0) return this.#finish(id);
+      records.encodeCollection(this.#journal, t, dimension, u8, 0, u8.length);
+      this.#journal.commit();
+      return this.#finish(id);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /**
+   * The kernel was given the inode `n` more times. Any thread. The caller knows that the inode lives meanwhile: the
+   * kernel does not remove a name while it looks it up.
+   */
+  addLookup(ino: number, n: number): void {
+    Atomics.add(this.tables.inode, ino * INODE_WORDS + I_LOOKUPS, n);
+  }
+
+  /** The kernel gives `n` of them back. Any thread. 1 if that freed the inode (nobody names it any more), else 0. */
+  forget(ino: number, n: number): number {
+    const t = this.tables;
+    const at = ino * INODE_WORDS;
+    if (ino === ROOT || !inodes.isLive(t, ino)) return 0;
+    const before = Atomics.sub(t.inode, at + I_LOOKUPS, n);
+    assert(before >= n, 'the kernel forgets what it was given');
+    if (before !== n || Atomics.load(t.inode, at + I_NLINK) !== 0) return 0;
+    t.lock();
+    try {
+      this.#finished = false;
+      const isGone =
+        t.inode[at + I_MODE] !== 0 &&
+        t.inode[at + I_NLINK] === 0 &&
+        Atomics.load(t.inode, at + I_LOOKUPS) === 0;
+      if (isGone) this.#free(ino);
+      return this.#finish(isGone ? 1 : 0);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** An object nothing refers to any more since a call of this instance; 0 = no more. Delete it after the next commit. */
+  takeDropped(): number {
+    return this.tables.dropped.pop() ?? 0;
+  }
+
+  // Recovery and checkpoint: one thread, before the first request or after the last.
+
+  /** After an image was put back and before {@link apply}. Throws ImageError when it does not fit. */
+  restored(): void {
+    images.restored(this.tables);
+  }
+
+  /** Replays one committed record. Throws RecordError when it is not one of ours or does not fit. */
+  apply(
+    type: number,
+    u8: Uint8Array,
+    u32: Uint32Array,
+    f64: Float64Array,
+    offset: number,
+    length: number,
+    observer: records.ReplayObserver = NO_OBSERVER,
+  ): void {
+    records.apply(this.tables, observer, type, u8, u32, f64, offset, length);
+  }
+
+  /** Ends recovery: frees what nobody names (objects by {@link takeDropped}), makes the free lists. Repeatable. */
+  afterRecovery(observer: records.ReplayObserver = NO_OBSERVER): void {
+    images.afterRecovery(this.tables, observer);
+  }
+
+  /** Whether a call threw midway: no checkpoint may be made of these tables; the log is what counts. */
+  get broken(): boolean {
+    return this.tables.header[H_BROKEN] !== 0;
+  }
+
+  /** The regions' prefixes that a checkpoint copies, beside the slab. */
+  image(): images.ImagePart[] {
+    return images.image(this.tables);
+  }
+
+  /** Every object in use, with its file's size: what is not among them is an orphan, what is longer is to be cut. */
+  objects(visit: (object: number, size: number) => void): void {
+    images.objects(this.tables, visit);
+  }
+
+  /** Every vector xattr of a file that has a name. */
+  vectors(visit: images.VectorVisitor): void {
+    images.vectors(this.tables, visit);
+  }
+
+  /** The next object id; persisted with the image and raised by replay. */
+  get nextObjectId(): number {
+    return Atomics.load(this.tables.header, H_NEXT_OBJECT);
+  }
+}
