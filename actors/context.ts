@@ -24,6 +24,8 @@ export interface ThreadData {
   readonly eventfds: readonly number[];
   /** The static word vectors, shared by the threads that embed. */
   readonly words: SharedArrayBuffer;
+  /** With -o allow_root: requests of others than this user and root are refused. */
+  readonly onlyUid: number | undefined;
   /** CPU to run on, or −1 to leave it to the scheduler. */
   readonly cpu: number;
 }

@@ -12,17 +12,17 @@ const OPCODE_NAMES = Array.from({ length: OPCODES }, (_, opcode) => opcodeName(o
 
 const COUNTERS: Record<ActorKind, readonly string[]> = {
   main: [],
-  io: ['commits', 'syncs', 'syncFailures', 'logBytes', 'objectSyncs', 'objectsDeleted'],
-  shard: ['vectors', 'tail', 'puts', 'removes', 'searches'],
-  pool: ['usedBytes', 'capacityBytes', 'highWaterBytes', 'allocations', 'frees', 'cacheHits', 'failures'],
+  io: [],
+  shard: ['vectors', 'chunks', 'tail', 'puts', 'removes', 'searches'],
+  pool: ['usedBytes', 'capacityBytes', 'highWaterBytes', 'allocations', 'frees', 'cacheHits'],
   stats: ['requestsPerSecond', 'searchesPerSecond', 'messagesPerSecond', 'indexedPerSecond'],
-  indexer: ['pending', 'inFlight', 'indexed', 'passedOver', 'failed', 'chunks', 'searches', 'searchFailures'],
+  indexer: ['pending', 'indexed', 'passedOver', 'failed', 'searches'],
   fuse: ['polled', 'parked', 'handlerFailures', ...OPCODE_NAMES.map(errorsOf)],
 };
 
 const HISTOGRAMS: Record<ActorKind, readonly string[]> = {
   main: [],
-  io: ['commit'],
+  io: [],
   shard: ['search'],
   pool: [],
   stats: [],

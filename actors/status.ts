@@ -102,7 +102,7 @@ export function takeSnapshot(context: Context): Snapshot {
       indexed: indexer.indexed ?? 0,
       passedOver: indexer.passedOver ?? 0,
       failed: indexer.failed ?? 0,
-      chunks: indexer.chunks ?? 0,
+      chunks: topology.ofKind('shard').reduce((sum, { name }) => sum + (counters[name]?.chunks ?? 0), 0),
       searches: indexer.searches ?? 0,
     },
     fuse: opcodesOf(context),

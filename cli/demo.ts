@@ -15,7 +15,7 @@ import { progressLine } from './index.ts';
 import type { IndexProgress } from './protocol.ts';
 import { printHits } from './results.ts';
 import { clearProgress, plural, print, progress, say, style } from './terminal.ts';
-import { version } from './version.ts';
+import { version } from '../actors/version.ts';
 
 const STORE = resolve('store');
 const DIRECTORY = resolve('mnt');

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { GIB } from '../runtime/config/bounds.ts';
 import { roundSize } from '../runtime/config/size.ts';
 import { print, printJson, style, table } from './terminal.ts';
-import { version } from './version.ts';
+import { version } from '../actors/version.ts';
 
 export interface Finding {
   readonly check: string;

@@ -11,7 +11,7 @@ import { addStatus } from './status.ts';
 import { say } from './terminal.ts';
 import { addUmount } from './umount.ts';
 import { addVector } from './vector.ts';
-import { version } from './version.ts';
+import { version } from '../actors/version.ts';
 
 export const OK = 0;
 export const FAILED = 1;

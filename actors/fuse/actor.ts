@@ -13,7 +13,7 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { openTree } from '../tree.ts';
+import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { FuseHandover } from './handover.ts';
 import { Handshake } from './handshake.ts';
@@ -22,10 +22,9 @@ import { RequestMetrics } from './request-metrics.ts';
 /** Object files a thread keeps open. */
 const OPEN_OBJECTS = 256;
 
-function buildOperations(context: Context): Operations {
+function buildOperations(context: Context, { slab, namespace }: Tree): Operations {
   const { arena, clock, settings } = context;
   const { config, store } = settings;
-  const { slab, namespace } = openTree(context);
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
   const disk = new HostDisk(store);
   const handover = new FuseHandover(context, virtual);
@@ -58,7 +57,8 @@ export function run(context: Context): void {
     doorbell: mailbox.doorbell,
     eventfd,
   });
-  const dispatcher = new Handshake(buildOperations(context), fuse.writeback, context.logger);
+  const tree = openTree(context);
+  const dispatcher = new Handshake(buildOperations(context, tree), fuse.writeback, context.logger);
   const metrics = new RequestMetrics(context, channel);
   runOnSystemCall(context, {
     serve(drain, stopRequested) {
@@ -70,6 +70,7 @@ export function run(context: Context): void {
       context.logger.info({ end }, 'the connection ended');
     },
     onMessage: (kind) => context.logger.error({ kind }, 'a message that a fuse actor does not know'),
-    stop: () => dispatcher.flush(),
+    // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
+    stop: () => tree.slab.flush(),
   });
 }

@@ -65,6 +65,15 @@ function openTasks(context: Context): Piscina<EmbedTask, EmbedResult> {
   });
 }
 
+/** Text chunks that the shards hold, as of their last turn. */
+function textChunks(context: Context): number {
+  const region = context.arena.region(METRICS);
+  return context.topology
+    .ofKind('shard')
+    .map(({ name }) => new MetricsBlock(region, name))
+    .reduce((sum, block) => sum + block.get(block.counter('chunks')), 0);
+}
+
 export async function run(context: Context): Promise<void> {
   const { config, words, store } = context.settings;
   const { slab, namespace } = openTree(context);
@@ -84,12 +93,13 @@ export async function run(context: Context): Promise<void> {
   const drain = (): void => {
     while (context.mailbox.drain(actor, 64) > 0);
   };
-  const api = new IndexerApi({ namespace, search, backlog, fileIndexer, shards, drain, config, metrics });
+  const api = new IndexerApi({ namespace, search, backlog, shards, drain, metrics, chunks: () => textChunks(context) });
   expose(api, nodeEndpoint(parentPort!));
   const timer = setInterval(() => api.publishMetrics(), METRICS_MS);
   if (config.index.enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));
   await runOnEventLoop(context, actor, LOOK_MS);
   clearInterval(timer);
   await tasks.destroy();
+  slab.flush();
   parentPort!.close();
 }

@@ -6,9 +6,10 @@ import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import { QUERY_SIMILAR, type VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EACCES, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
+import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
 import { credentialsOf } from './credentials.ts';
-import type { Search, SearchResult } from './search.ts';
+import type { Search } from './search.ts';
 
 /** Links in one result directory. */
 const RESULTS = 20;

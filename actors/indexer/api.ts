@@ -1,36 +1,26 @@
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { QUERY_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
-import type { Config } from '../../runtime/config/schema.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { CLEAR_TEXT } from '../messages.ts';
-import type { Backlog, Progress } from './backlog.ts';
-import type { FileIndexer } from './index-file.ts';
-import type { Search, SearchResult } from './search.ts';
-
-/** A request that cannot be carried out, said in a sentence; other errors are bugs. Crosses threads as a value. */
-export interface Refusal {
-  readonly refused: string;
-}
-
-export interface IndexStatus extends Progress {
-  readonly chunks: number;
-}
+import type { IndexerRemote, IndexStatus, Refusal, SearchResult } from '../indexer-remote.ts';
+import type { Backlog } from './backlog.ts';
+import type { Search } from './search.ts';
 
 export interface IndexerParts {
   readonly namespace: Namespace;
   readonly search: Search;
   readonly backlog: Backlog;
-  readonly fileIndexer: FileIndexer;
   readonly shards: readonly Outbox[];
   /** Takes in what waits in the mailbox, posted quietly or not. */
   readonly drain: () => void;
-  readonly config: Config;
   readonly metrics: MetricsBlock;
+  /** Text chunks in all shards. */
+  readonly chunks: () => number;
 }
 
 /** What main may ask of the indexer, over Comlink. Paths are absolute within the filesystem. */
-export class IndexerApi {
+export class IndexerApi implements IndexerRemote {
   readonly #parts: IndexerParts;
 
   constructor(parts: IndexerParts) {
@@ -84,7 +74,7 @@ export class IndexerApi {
 
   status(): IndexStatus {
     this.#parts.drain();
-    return { ...this.#parts.backlog.progress, chunks: this.#parts.fileIndexer.chunksWritten };
+    return { ...this.#parts.backlog.progress, chunks: this.#parts.chunks() };
   }
 
   /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
@@ -121,10 +111,8 @@ export class IndexerApi {
   }
 
   publishMetrics(): void {
-    const { metrics, backlog, fileIndexer } = this.#parts;
-    const { pending, indexed, passedOver, failed } = backlog.progress;
-    const values = { pending, indexed, passedOver, failed, chunks: fileIndexer.chunksWritten };
-    for (const [name, value] of Object.entries(values)) metrics.set(metrics.counter(name), value);
+    const { metrics, backlog } = this.#parts;
+    for (const [name, value] of Object.entries(backlog.progress)) metrics.set(metrics.counter(name), value);
   }
 
   async #timed<T>(search: () => Promise<T>): Promise<T> {

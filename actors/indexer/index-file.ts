@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { Piscina } from 'piscina';
 import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
+import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_DIMENSION } from '../../kernels/text/embedder.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
@@ -30,13 +31,13 @@ export interface IndexFileParts {
   readonly content: FileContent;
   readonly tasks: Piscina<EmbedTask, EmbedResult>;
   readonly shards: readonly Outbox[];
+  readonly virtual: VirtualTree;
   readonly config: Config['index'];
 }
 
 /** Brings the index of one file up to its present content. Several may be under way at once, one per file. */
 export class FileIndexer {
   readonly #parts: IndexFileParts;
-  chunksWritten = 0;
 
   constructor(parts: IndexFileParts) {
     this.#parts = parts;
@@ -93,7 +94,7 @@ export class FileIndexer {
       if (written < 0) return 'gone';
       while (!tryPutChunks(this.#shard(ino), ino, generation, batch)) await roomInLane();
     }
-    this.chunksWritten += chunks.length;
+    this.#parts.virtual.searchableChanged();
     // Deleted while its vectors were on their way: the shard must not keep them.
     if (!namespace.exists(ino, generation)) {
       while (!tryRemove(this.#shard(ino), ino, generation, TEXT_COLLECTION)) await roomInLane();

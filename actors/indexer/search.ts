@@ -3,19 +3,10 @@ import type { Embedder } from '../../kernels/text/embedder.ts';
 import { snippetOf } from '../../kernels/text/snippet.ts';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import type { SearchResult } from '../indexer-remote.ts';
 import type { Credentials } from './credentials.ts';
 import type { FileContent } from './file-content.ts';
 import type { Hit, ScatterGather } from './scatter-gather.ts';
-
-export interface SearchResult {
-  /** Absolute within the filesystem, as `/notes/a.md`. */
-  readonly path: string;
-  /** Cosine similarity for text and cosine collections, 1 = the same direction. */
-  readonly score: number;
-  /** 1-based line where the best passage starts; 0 where there is no text. */
-  readonly line: number;
-  readonly snippet: string;
-}
 
 interface Ranked {
   readonly hit: Hit;

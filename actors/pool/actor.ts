@@ -11,11 +11,9 @@ const FULL = 0.9;
 
 export async function run(context: Context): Promise<void> {
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
-  let slab: SlabAllocator | undefined;
+  const slab = new SlabAllocator(context.arena.region(SLAB));
   let warned = false;
   const timer = setInterval(() => {
-    if (!SlabAllocator.isFormatted(context.arena.region(SLAB))) return;
-    slab ??= new SlabAllocator(context.arena.region(SLAB));
     const { usedBytes, capacityBytes, highWater, allocations, frees, cacheHits } = slab.stats();
     const values = { usedBytes, capacityBytes, highWaterBytes: highWater, allocations, frees, cacheHits };
     for (const [name, value] of Object.entries(values)) metrics.set(metrics.counter(name), value);

@@ -48,7 +48,7 @@ class ShardActor implements DoorbellActor {
   readonly #indexer: Outbox;
   readonly #waiting: WaitingSearch[] = [];
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'tail' | 'puts' | 'removes' | 'searches', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'searches', number>;
 
   constructor(context: Context, shard: Shard) {
     this.#context = context;
@@ -61,6 +61,7 @@ class ShardActor implements DoorbellActor {
     this.#metrics = metrics;
     this.#counter = {
       vectors: metrics.counter('vectors'),
+      chunks: metrics.counter('chunks'),
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
@@ -114,6 +115,7 @@ class ShardActor implements DoorbellActor {
     for (const search of this.#waiting.splice(0)) this.#answer(search);
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
+    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     return moved > 0 ? 0 : Number.POSITIVE_INFINITY;
   }
@@ -167,7 +169,8 @@ class ShardActor implements DoorbellActor {
   }
 
   #load(lsn: number): void {
-    const complete = readSegments(
+    // LSN 0: a new store, of which nothing has been written yet.
+    const complete = lsn === 0 || readSegments(
       this.#disk,
       lsn,
       this.#index,

@@ -28,6 +28,11 @@ export class Shard {
     return sum;
   }
 
+  /** Chunks of text among them. */
+  get chunks(): number {
+    return this.#collections.get(TEXT_COLLECTION)?.size ?? 0;
+  }
+
   /** Vectors that still wait to be taken into a graph. */
   get tail(): number {
     let sum = 0;
