@@ -44,6 +44,8 @@ export class Doorbell {
   #registered = false;
   /** Ends the waitAsync() under way. */
   #wake: (() => void) | undefined;
+  /** Between park() and unpark(). */
+  #parked = false;
   /** Writes to the eventfd that were promised (invariant 4) and not yet read. */
   #owed = 0;
   readonly #counter = new Uint8Array(8);
@@ -120,8 +122,9 @@ export class Doorbell {
     Atomics.store(this.#i32, this.#at + DESCRIPTOR, fd);
   }
 
-  /** Owner, before poll(2). False: something was rung since `seen`, do not sleep (and do not call unpark). */
+  /** Owner, before poll(2). False: something was rung since `seen`, do not sleep; unpark() is then already done. */
   park(seen: number): boolean {
+    this.#parked = true;
     Atomics.store(this.#i32, this.#at + STATE, PARKED);
     if (Atomics.load(this.#i32, this.#at) === seen) return true;
     this.unpark();
@@ -130,6 +133,8 @@ export class Doorbell {
 
   /** Owner, after poll(2), whatever it returned. Empties the eventfd when a ringer used it. */
   unpark(): void {
+    if (!this.#parked) return;
+    this.#parked = false;
     if (Atomics.exchange(this.#i32, this.#at + STATE, AWAKE) !== PARKED) this.#owed++;
     if (this.#owed > 0) this.#collect();
   }

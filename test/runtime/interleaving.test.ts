@@ -3,7 +3,7 @@ import { explore } from './interleaving/explore.ts';
 
 const LONG = 120_000;
 
-describe('every interleaving of the atomic operations', () => {
+describe('interleavings of the atomic operations, exhaustively', () => {
   test.each([
     ['doorbell, one ringer', Number.POSITIVE_INFINITY],
     ['doorbell, two ringers', 2],

@@ -2,12 +2,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox } from '../../runtime/messaging/mailbox.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import { expectMessage, fillMessage, randomFrom, sleep } from './stress.ts';
 
 const { role, buffer, seed, count, seconds, lane, words } = workerData as {
-  role: 'send' | 'soak' | 'own' | 'slab' | 'lock';
+  role: 'send' | 'soak' | 'own' | 'slab' | 'lock' | 'idle';
   buffer: SharedArrayBuffer;
   seed: number;
   count: number;
@@ -107,4 +108,10 @@ function lock(): void {
   }
 }
 
-({ send, soak, own, slab, lock })[role]();
+/** Waits on its event loop, then has nothing left to do. */
+async function idle(): Promise<void> {
+  const doorbell = new Doorbell(words, 0);
+  await doorbell.waitAsync(doorbell.seen(), 10);
+}
+
+await { send, soak, own, slab, lock, idle }[role]();
