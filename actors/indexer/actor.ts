@@ -97,7 +97,7 @@ export async function run(context: Context): Promise<void> {
   expose(api, nodeEndpoint(parentPort!));
   const timer = setInterval(() => api.publishMetrics(), METRICS_MS);
   if (config.index.enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));
-  await runOnEventLoop(context, actor, LOOK_MS);
+  await runOnEventLoop(context, actor, { maxSleepMs: LOOK_MS });
   clearInterval(timer);
   await tasks.destroy();
   slab.flush();

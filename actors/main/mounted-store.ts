@@ -52,6 +52,7 @@ export class MountedStore {
   readonly #data: ThreadData;
   readonly #notice: (text: string) => void;
   readonly #startedAt = performance.now();
+  readonly #ended = new AbortController();
   #state: State = 'recovering';
   #finish: (exitCode: number) => void = () => {};
   #socket: ControlSocket | undefined;
@@ -99,7 +100,7 @@ export class MountedStore {
     const { state } = this.#context;
     state.thread = threadId();
     state.set(STARTING);
-    void runOnEventLoop(this.#context, this.#requests);
+    void runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal });
     state.set(READY);
     try {
       await this.#recover();
@@ -252,7 +253,7 @@ export class MountedStore {
 
   async #release(): Promise<void> {
     await this.#socket?.close();
-    this.#context.stopSelf();
+    this.#ended.abort();
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     for (const descriptor of this.#data.eventfds) closeSync(descriptor);
     this.#store.release();

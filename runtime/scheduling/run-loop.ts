@@ -60,16 +60,21 @@ export function runOnDoorbell(context: ActorContext<unknown>, actor: DoorbellAct
 
 /**
  * The same on an event loop: the thread stays free for promises, timers and ports between messages. Messages that
- * were posted without ringing wait up to `maxSleepMs`.
+ * were posted without ringing wait up to `maxSleepMs`. `stop` is for the one actor that nobody else can tell to stop.
  */
 export async function runOnEventLoop(
   context: ActorContext<unknown>,
   actor: EventLoopActor,
-  maxSleepMs = MAX_SLEEP_MS,
+  options: { readonly maxSleepMs?: number; readonly stop?: AbortSignal } = {},
 ): Promise<void> {
+  const { maxSleepMs = MAX_SLEEP_MS, stop } = options;
   const { mailbox, state } = context;
   const { doorbell } = mailbox;
   const filter = new ControlFilter(actor);
+  stop?.addEventListener('abort', () => {
+    filter.stopRequested = true;
+    doorbell.ring();
+  });
   state.set(READY);
   while (!filter.stopRequested) {
     const seen = doorbell.seen();
