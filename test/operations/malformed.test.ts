@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { EINVAL, EIO, ENAMETOOLONG } from '../../runtime/errno.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
+import { EINVAL, EIO, ENAMETOOLONG } from '../../runtime/errno.ts';
 import { random } from '../fuse-transport/messages.ts';
 import { Harness, ok, ROOT, strings, words } from './harness.ts';
 

@@ -13,7 +13,10 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('file' as const), directory: pick, name }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('directory' as const), directory: pick, name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('symlink' as const), directory: pick, name }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('link' as const), target: pick, directory: pick, name }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('link' as const), target: pick, directory: pick, name }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('unlink' as const), directory: pick, name }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('rmdir' as const), directory: pick, name }) },
   {
@@ -92,13 +95,16 @@ class Both {
         return;
       }
       case 'unlink':
-        return this.agree(model.unlink(at, s.name), h.unlink(this.node(at), s.name)!);
+        this.agree(model.unlink(at, s.name), h.unlink(this.node(at), s.name)!);
+        return;
       case 'rmdir':
-        return this.agree(model.rmdir(at, s.name), h.rmdir(this.node(at), s.name)!);
+        this.agree(model.rmdir(at, s.name), h.rmdir(this.node(at), s.name)!);
+        return;
       case 'rename': {
         const into = directories[s.into % directories.length]!;
         const done = h.rename(this.node(at), s.name, this.node(into), s.newName, FLAGS[s.mode]);
-        return this.agree(model.rename(at, s.name, into, s.newName, s.mode), done!);
+        this.agree(model.rename(at, s.name, into, s.newName, s.mode), done!);
+        return;
       }
       case 'look': {
         const expected = at.entries.get(s.name);

@@ -1,13 +1,5 @@
 /** What a tree of names should do: a reference model of Maps. Each step returns the errnos that would be right. */
-import {
-  EEXIST,
-  EINVAL,
-  EISDIR,
-  ENOENT,
-  ENOTDIR,
-  ENOTEMPTY,
-  EPERM,
-} from '../../runtime/errno.ts';
+import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, EPERM } from '../../runtime/errno.ts';
 
 export interface ModelInode {
   readonly type: 'file' | 'directory' | 'symlink';
