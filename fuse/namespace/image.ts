@@ -13,7 +13,7 @@ import {
   D_INODE,
   DENTRY_BYTES,
   DENTRY_WORDS,
-  H_COLLECTIONS,
+  H_BROKEN,
   H_DENTRIES_END,
   H_DENTRIES_LIVE,
   H_DENTRY_FREE,
@@ -68,6 +68,7 @@ export function restored(t: Tables): void {
   const dentries = t.header[H_DENTRIES_END]!;
   if (inodes > t.inodeCapacity) throw new ImageError(`the store needs room for ${inodes} inodes`);
   if (dentries > t.dentryCapacity) throw new ImageError(`the store needs room for ${dentries} names`);
+  t.header[H_BROKEN] = 0;
   t.header.fill(0, H_MUTEX, COLLECTIONS_AT / 4);
   t.buckets.fill(0);
   for (let slot = 1; slot < dentries; slot++) {
@@ -149,9 +150,4 @@ export function vectors(t: Tables, visit: VectorVisitor): void {
       visit(id, ino, t.inode[at + I_GENERATION]!, t.bytes, cursor.value, cursor.name);
     }
   }
-}
-
-/** Names of the collections there are, by id − 1. */
-export function collectionNames(t: Tables): string[] {
-  return Array.from({ length: t.header[H_COLLECTIONS]! }, (_, i) => collections.collectionName(t, i + 1));
 }

@@ -616,6 +616,11 @@ export class Namespace extends NamespaceReader {
     images.afterRecovery(this.tables, observer);
   }
 
+  /** Whether a call threw midway: no checkpoint may be made of these tables; the log is what counts. */
+  get broken(): boolean {
+    return this.tables.header[H_BROKEN] !== 0;
+  }
+
   /** The regions' prefixes that a checkpoint copies, beside the slab. */
   image(): images.ImagePart[] {
     return images.image(this.tables);

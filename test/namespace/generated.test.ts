@@ -1,0 +1,324 @@
+/** Generated sequences of operations, run against the namespace and the model; then again from the journal and an image. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import * as C from '../../fuse/namespace/changes.ts';
+import * as L from '../../fuse/namespace/layout.ts';
+import { Attr } from '../../fuse/protocol/attr.ts';
+import { expectSame } from './compare.ts';
+import { IS, type Kind, Model, NEEDS, type Node, type Time } from './model.ts';
+import { bytesOf, INLINE_LIMIT, World } from './world.ts';
+
+const RUNS = Number(process.env['VEXFS_TEST_RUNS'] ?? 100);
+const SEED = Number(process.env['VEXFS_TEST_SEED'] ?? Date.now() % 2 ** 31);
+console.log(`generated namespace operations: seed ${SEED} (VEXFS_TEST_SEED), ${RUNS} runs (VEXFS_TEST_RUNS)`);
+
+const name = fc.oneof(
+  {
+    weight: 20,
+    arbitrary: fc.constantFrom('a', 'b', 'c', 'd', 'twenty-four-byte-long-nam', 'twenty-five-byte-long-name'),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom('ä'.repeat(60), 'x'.repeat(255), 'y'.repeat(256), '', '.', '..', 'a/b', 'n\0'),
+  },
+);
+/** Picks a node; small numbers are old ones, so that sequences meet again in the same places. */
+const node = fc.nat({ max: 40 });
+const permissions = fc.constantFrom(0o644, 0o755, 0o2755, 0o2775, 0o4711, 0o6777, 0o600);
+const owner = fc.constantFrom(0, 1000, 2000);
+const time = fc.record({
+  seconds: fc.constantFrom(-1e10, -1, 0, 1, 4294967296, 1e10),
+  nanoseconds: fc.constantFrom(0, 1, 999_999_999),
+});
+const length = fc.oneof(
+  fc.nat({ max: 300 }),
+  fc.constantFrom(0, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 70_000),
+);
+const vector = fc.constantFrom(
+  [1, 2],
+  [3, 4],
+  [0, -0],
+  [1, Number.NaN],
+  [1, 2, 3],
+  [-0.5, 1e-45],
+  [Infinity, 1],
+);
+const xattrName = fc.constantFrom(
+  'user.a',
+  'user.b',
+  'security.capability',
+  'user.vexfs.vector',
+  'user.vexfs.vector.x',
+  'user.vexfs.vector.bad/name',
+  'user.vexfs.vector.',
+  'user.vexfs.vectors',
+  '',
+  `user.${'n'.repeat(251)}`,
+);
+/** Floats, or that many bytes. */
+const xattrValue = fc.oneof(vector, fc.nat({ max: 400 }), fc.constantFrom(65_536, 65_537, 60_000));
+
+function valueBytes(value: readonly number[] | number): Buffer {
+  return typeof value === 'number'
+    ? Buffer.alloc(value, value)
+    : Buffer.from(Float32Array.from(value).buffer);
+}
+const flags = fc.constantFrom(0, 0, 0, 1, 2, 3);
+
+const operation = fc.oneof(
+  fc.record({
+    op: fc.constant('create' as const),
+    node,
+    name,
+    kind: fc.constantFrom<Kind>('file', 'file', 'directory', 'directory', 'fifo'),
+    permissions,
+    uid: owner,
+    gid: owner,
+  }),
+  fc.record({
+    op: fc.constant('create' as const),
+    node,
+    name,
+    kind: fc.constantFrom<Kind>('file', 'directory'),
+    permissions,
+    uid: owner,
+    gid: owner,
+  }),
+  fc.record({
+    op: fc.constant('symlink' as const),
+    node,
+    name,
+    target: fc.constantFrom('t', '/a/b', 'x'.repeat(100), 'y'.repeat(4095), 'z'.repeat(4096), ''),
+  }),
+  fc.record({ op: fc.constant('link' as const), node, name, other: node }),
+  fc.record({ op: fc.constant('remove' as const), node, name, directory: fc.boolean() }),
+  fc.record({ op: fc.constant('remove' as const), node, name, directory: fc.boolean() }),
+  fc.record({ op: fc.constant('rename' as const), node, name, other: node, newName: name, flags }),
+  fc.record({
+    op: fc.constant('rename' as const),
+    node,
+    name,
+    other: node,
+    newName: name,
+    flags: fc.constant(0),
+  }),
+  fc.record({
+    op: fc.constant('setattr' as const),
+    node,
+    mode: permissions,
+    uid: owner,
+    gid: owner,
+    atime: time,
+    mtime: time,
+    ctime: time,
+    valid: fc.nat({ max: 127 }),
+  }),
+  fc.record({ op: fc.constant('truncate' as const), node, length, kill: fc.boolean() }),
+  fc.record({
+    op: fc.constant('write' as const),
+    node,
+    offset: length,
+    length,
+    fill: fc.nat({ max: 255 }),
+    kill: fc.boolean(),
+  }),
+  fc.record({ op: fc.constant('attach' as const), node, length }),
+  fc.record({ op: fc.constant('wrote' as const), node, length }),
+  fc.record({ op: fc.constant('setxattr' as const), node, name: xattrName, value: xattrValue, flags }),
+  fc.record({ op: fc.constant('removexattr' as const), node, name: xattrName }),
+  fc.record({ op: fc.constant('addLookup' as const), node, n: fc.integer({ min: 1, max: 3 }) }),
+  fc.record({ op: fc.constant('forget' as const), node }),
+  fc.record({ op: fc.constant('lookup' as const), node, name }),
+);
+type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
+
+const MODES = { file: L.S_IFREG, directory: L.S_IFDIR, symlink: L.S_IFLNK, fifo: L.S_IFIFO };
+
+class Run {
+  readonly world = World.fresh();
+  readonly model = new Model(INLINE_LIMIT, { seconds: 1_600_000_000, nanoseconds: 0 });
+  readonly seen = new Set<string>();
+
+  /** Runs one operation on both and compares the answers. */
+  step(o: Operation): void {
+    this.#advance();
+    const { world, model } = this;
+    const subject = this.#pick(o.node);
+    const ino = subject.ino;
+    switch (o.op) {
+      case 'create': {
+        const made = model.create(subject, o.name, o.kind, o.permissions, o.uid, o.gid);
+        this.#expectMade(world.create(ino, o.name, MODES[o.kind] | o.permissions, o.uid, o.gid), made);
+        break;
+      }
+      case 'symlink':
+        this.#expectMade(
+          world.symlink(ino, o.name, o.target),
+          model.create(subject, o.name, 'symlink', 0, 0, 0, o.target),
+        );
+        break;
+      case 'link': {
+        const parent = this.#pick(o.other);
+        expect(world.link(ino, parent.ino, o.name)).toBe(model.link(subject, parent, o.name));
+        break;
+      }
+      case 'remove':
+        expect(o.directory ? world.rmdir(ino, o.name) : world.unlink(ino, o.name)).toBe(
+          model.remove(subject, o.name, o.directory),
+        );
+        break;
+      case 'rename': {
+        const parent = this.#pick(o.other);
+        expect(world.rename(ino, o.name, parent.ino, o.newName, o.flags)).toBe(
+          model.rename(subject, o.name, parent, o.newName, o.flags),
+        );
+        break;
+      }
+      case 'setattr':
+        this.#setattr(subject, o);
+        break;
+      case 'truncate':
+        expect(world.namespace.truncate(ino, o.length, o.kill ? C.KILL_SUIDGID : 0)).toBe(
+          model.truncate(subject, o.length, o.kill),
+        );
+        break;
+      case 'write': {
+        const data = new Uint8Array(o.length).fill(o.fill);
+        expect(world.write(ino, o.offset, data, o.kill ? C.KILL_SUIDGID : 0)).toBe(
+          model.write(subject, o.offset, data, o.kill),
+        );
+        break;
+      }
+      case 'attach':
+        expect(world.namespace.attachObject(ino, world.namespace.newObjectId(), o.length)).toBe(
+          model.attach(subject, o.length),
+        );
+        break;
+      case 'wrote':
+        expect(world.namespace.wroteObject(ino, o.length)).toBe(model.wrote(subject, o.length));
+        break;
+      case 'setxattr':
+        expect(world.setxattr(ino, o.name, valueBytes(o.value), o.flags)).toBe(
+          model.setxattr(subject, o.name, valueBytes(o.value), o.flags),
+        );
+        break;
+      case 'removexattr':
+        expect(world.removexattr(ino, o.name)).toBe(model.removexattr(subject, o.name));
+        break;
+      case 'addLookup':
+        model.addLookup(subject, o.n);
+        world.namespace.addLookup(ino, o.n);
+        break;
+      case 'forget':
+        if (subject.lookups > 0) {
+          const n = subject.lookups;
+          model.forget(subject, n);
+          expect(world.namespace.forget(ino, n)).toBe(model.nodes.includes(subject) ? 0 : 1);
+        }
+        break;
+      case 'lookup': {
+        const found = model.lookup(subject, o.name);
+        expect(world.lookup(ino, o.name)).toBe(typeof found === 'number' ? found : found.ino);
+      }
+    }
+    while (world.namespace.takeDropped() !== 0);
+    world.drain();
+  }
+
+  #advance(): void {
+    const { clock } = this.world;
+    clock.time += 1234.25;
+    const seconds = Math.floor(clock.time / 1000);
+    this.model.now = { seconds, nanoseconds: Math.floor((clock.time - seconds * 1000) * 1e6) };
+  }
+
+  #pick(n: number): Node {
+    return this.model.nodes[n % this.model.nodes.length]!;
+  }
+
+  #expectMade(ino: number, made: Node | number): void {
+    if (typeof made === 'number') {
+      expect(ino).toBe(made);
+      return;
+    }
+    expect(ino).toBeGreaterThan(1);
+    made.ino = ino;
+    const key = `${ino}.${this.world.stat(ino).generation}`;
+    expect(this.seen.has(key), 'an inode number comes again with another generation only').toBe(false);
+    this.seen.add(key);
+    expect(this.model.nodes.filter((other) => other.ino === ino)).toHaveLength(1);
+  }
+
+  #setattr(subject: Node, o: Extract<Operation, { op: 'setattr' }>): void {
+    const changes = new C.AttrChanges();
+    Object.assign(changes, { valid: o.valid, mode: o.mode, uid: o.uid, gid: o.gid });
+    Object.assign(changes, { atime: o.atime.seconds, atimeNs: o.atime.nanoseconds });
+    Object.assign(changes, { mtime: o.mtime.seconds, mtimeNs: o.mtime.nanoseconds });
+    Object.assign(changes, { ctime: o.ctime.seconds, ctimeNs: o.ctime.nanoseconds });
+    const has = (bit: number) => (o.valid & bit) !== 0;
+    const wanted: {
+      mode?: number;
+      uid?: number;
+      gid?: number;
+      atime?: Time;
+      mtime?: Time;
+      ctime?: Time;
+      kill: boolean;
+    } = {
+      kill: has(C.KILL_SUIDGID),
+    };
+    if (has(C.SET_MODE)) wanted.mode = o.mode;
+    if (has(C.SET_UID)) wanted.uid = o.uid;
+    if (has(C.SET_GID)) wanted.gid = o.gid;
+    if (has(C.SET_ATIME)) wanted.atime = o.atime;
+    if (has(C.SET_MTIME)) wanted.mtime = o.mtime;
+    if (has(C.SET_CTIME)) wanted.ctime = o.ctime;
+    expect(this.world.setattr(subject.ino, changes)).toBe(this.model.setattr(subject, wanted));
+  }
+}
+
+const sequences = fc.array(operation, { minLength: 1, maxLength: 120, size: 'max' });
+
+describe('generated operations', () => {
+  it('answer, leave, replay and reload as the model says', () => {
+    fc.assert(
+      fc.property(sequences, fc.nat({ max: 119 }), (operations, checkpointAt) => {
+        const run = new Run();
+        let image: World | undefined;
+        let logged = 0;
+        operations.forEach((o, i) => {
+          run.step(o);
+          if (i !== checkpointAt) return;
+          expectSame(run.world, run.model, true);
+          image = run.world.reloaded({ inodes: 5000, dentries: 9000, slabMiB: 66 });
+          logged = run.world.drain().length;
+        });
+        expectSame(run.world, run.model, true);
+        const log = run.world.drain();
+        expect(log.every((record) => record.commit)).toBe(true);
+
+        const replayed = World.fresh();
+        replayed.replay(log);
+        replayed.namespace.afterRecovery();
+        expectSame(replayed, run.model, false);
+
+        if (image === undefined) return;
+        image.replay(log.slice(logged));
+        image.namespace.afterRecovery();
+        expectSame(image, run.model, false);
+        run.world.namespace.objects((object) => expect(object).toBeLessThan(image!.namespace.nextObjectId));
+        expect(image.slab.usedBytes).toBe(replayed.slab.usedBytes);
+      }),
+      { seed: SEED, numRuns: RUNS },
+    );
+  }, 300_000);
+});
+
+it('a removed inode is stale', () => {
+  const world = World.fresh();
+  const ino = world.file(1, 'f', 'x');
+  world.unlink(1, 'f');
+  expect(world.namespace.stat(ino, new Attr())).toBeLessThan(0);
+  expect(world.write(ino, 0, bytesOf('y'))).toBeLessThan(0);
+  expect([IS, NEEDS]).not.toContain(world.read(ino));
+});

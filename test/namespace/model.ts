@@ -1,0 +1,400 @@
+/**
+ * What the namespace should do, said with Maps: a filesystem in memory with Linux's errors, slow and plain. A node's
+ * `ino` is the number the namespace gave it.
+ */
+import {
+  E2BIG,
+  EEXIST,
+  EINVAL,
+  EISDIR,
+  EMLINK,
+  ENAMETOOLONG,
+  ENODATA,
+  ENOENT,
+  ENOSPC,
+  ENOTDIR,
+  ENOTEMPTY,
+  EPERM,
+  ERANGE,
+} from '../../runtime/errno.ts';
+
+export type Kind = 'file' | 'directory' | 'symlink' | 'fifo';
+
+export interface Time {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+export class Node {
+  readonly kind: Kind;
+  ino = 0;
+  permissions: number;
+  uid: number;
+  gid: number;
+  atime: Time;
+  mtime: Time;
+  ctime: Time;
+  /** Names of a file; of a directory 1 or, removed, 0. */
+  links = 0;
+  lookups = 0;
+  bytes = Buffer.alloc(0);
+  /** Size of the object that has the bytes, −1 = none. */
+  objectSize = -1;
+  version = 0;
+  readonly xattrs = new Map<string, Buffer>();
+  readonly entries = new Map<string, Node>();
+  parent: Node | undefined;
+
+  constructor(kind: Kind, permissions: number, uid: number, gid: number, now: Time) {
+    this.kind = kind;
+    this.permissions = permissions;
+    this.uid = uid;
+    this.gid = gid;
+    this.atime = now;
+    this.mtime = now;
+    this.ctime = now;
+  }
+
+  get isDirectory(): boolean {
+    return this.kind === 'directory';
+  }
+
+  get nlink(): number {
+    if (!this.isDirectory) return this.links;
+    if (this.links === 0) return 0;
+    return 2 + [...this.entries.values()].filter((node) => node.isDirectory).length;
+  }
+
+  get size(): number {
+    if (this.isDirectory) return 4096;
+    return this.objectSize >= 0 ? this.objectSize : this.bytes.length;
+  }
+}
+
+export const NEEDS = -10_001;
+export const IS = -10_002;
+
+const LINKS_MAX = 65_000;
+const XATTRS_MAX = 256 * 1024;
+
+export class Model {
+  readonly root: Node;
+  /** All nodes that exist, named or held. */
+  readonly nodes: Node[] = [];
+  readonly collections = new Map<string, number>();
+  readonly inlineLimit: number;
+  now: Time = { seconds: 0, nanoseconds: 0 };
+
+  constructor(inlineLimit: number, created: Time) {
+    this.inlineLimit = inlineLimit;
+    this.root = new Node('directory', 0o755, 0, 0, created);
+    this.root.ino = 1;
+    this.root.links = 1;
+    this.root.parent = this.root;
+    this.nodes.push(this.root);
+  }
+
+  #checkName(name: string): number {
+    const length = Buffer.byteLength(name);
+    if (length === 0) return -ENOENT;
+    if (length > 255) return -ENAMETOOLONG;
+    return /[/\0]/.test(name) ? -EINVAL : 0;
+  }
+
+  #checkNew(parent: Node, name: string): number {
+    const refusal = this.#checkName(name);
+    if (refusal !== 0) return refusal;
+    if (!parent.isDirectory) return -ENOTDIR;
+    if (name === '.' || name === '..' || parent.entries.has(name)) return -EEXIST;
+    return parent.links === 0 ? -ENOENT : 0;
+  }
+
+  #find(parent: Node, name: string): Node | number {
+    const refusal = this.#checkName(name);
+    if (refusal !== 0) return refusal;
+    if (!parent.isDirectory) return -ENOTDIR;
+    if (name === '.' || name === '..') return -EINVAL;
+    return parent.entries.get(name) ?? -ENOENT;
+  }
+
+  #touch(...nodes: Node[]): void {
+    for (const node of nodes) {
+      node.ctime = this.now;
+      if (node.isDirectory) node.mtime = this.now;
+    }
+  }
+
+  create(
+    parent: Node,
+    name: string,
+    kind: Kind,
+    permissions: number,
+    uid: number,
+    gid: number,
+    target = '',
+  ): Node | number {
+    const refusal = this.#checkNew(parent, name);
+    if (refusal !== 0) return refusal;
+    if (kind === 'symlink' && target === '') return -ENOENT;
+    if (kind === 'symlink' && Buffer.byteLength(target) > 4095) return -ENAMETOOLONG;
+    const inherits = (parent.permissions & 0o2000) !== 0;
+    const bits = inherits && kind === 'directory' ? permissions | 0o2000 : permissions;
+    const node = new Node(
+      kind,
+      kind === 'symlink' ? 0o777 : bits,
+      uid,
+      inherits ? parent.gid : gid,
+      this.now,
+    );
+    node.bytes = Buffer.from(target);
+    node.links = 1;
+    node.parent = parent;
+    parent.entries.set(name, node);
+    this.nodes.push(node);
+    this.#touch(parent);
+    return node;
+  }
+
+  link(node: Node, parent: Node, name: string): number {
+    const refusal = this.#checkNew(parent, name);
+    if (refusal !== 0) return refusal;
+    if (node.isDirectory) return -EPERM;
+    if (node.links === 0) return -ENOENT;
+    if (node.links >= LINKS_MAX) return -EMLINK;
+    parent.entries.set(name, node);
+    node.links++;
+    node.ctime = this.now;
+    this.#touch(parent);
+    return 0;
+  }
+
+  #lose(node: Node): void {
+    node.links--;
+    node.ctime = this.now;
+    this.#reap(node);
+  }
+
+  #reap(node: Node): void {
+    if (node.links === 0 && node.lookups === 0) this.nodes.splice(this.nodes.indexOf(node), 1);
+  }
+
+  #checkRemoval(node: Node, asDirectory: boolean): number {
+    if (!node.isDirectory) return asDirectory ? -ENOTDIR : 0;
+    if (!asDirectory) return -EISDIR;
+    return node.entries.size > 0 ? -ENOTEMPTY : 0;
+  }
+
+  remove(parent: Node, name: string, asDirectory: boolean): number {
+    const node = this.#find(parent, name);
+    if (typeof node === 'number') return node;
+    const refusal = this.#checkRemoval(node, asDirectory);
+    if (refusal !== 0) return refusal;
+    parent.entries.delete(name);
+    this.#touch(parent);
+    this.#lose(node);
+    return 0;
+  }
+
+  #isWithin(directory: Node, ancestor: Node): boolean {
+    for (let node: Node = directory; ; node = node.parent!) {
+      if (node === ancestor) return true;
+      if (node === this.root || node.links === 0) return false;
+    }
+  }
+
+  rename(parent: Node, name: string, newParent: Node, newName: string, flags: number): number {
+    if (flags > 2) return -EINVAL;
+    const node = this.#find(parent, name);
+    if (typeof node === 'number') return node;
+    const other = this.#find(newParent, newName);
+    if (typeof other === 'number' && other !== -ENOENT) return other;
+    const isExchange = flags === 2;
+    if (typeof other === 'number') {
+      if (isExchange || newParent.links === 0) return -ENOENT;
+      if (node.isDirectory && this.#isWithin(newParent, node)) return -EINVAL;
+    } else {
+      if (flags === 1) return -EEXIST;
+      if (node.isDirectory && this.#isWithin(newParent, node)) return -EINVAL;
+      if (other.isDirectory && this.#isWithin(parent, other)) return isExchange ? -EINVAL : -ENOTEMPTY;
+      if (node === other) return 0;
+      const refusal = isExchange ? 0 : this.#checkRemoval(other, node.isDirectory);
+      if (refusal !== 0) return refusal;
+    }
+    parent.entries.delete(name);
+    newParent.entries.set(newName, node);
+    node.parent = newParent;
+    if (isExchange && typeof other !== 'number') {
+      parent.entries.set(name, other);
+      other.parent = parent;
+      other.ctime = this.now;
+    }
+    node.ctime = this.now;
+    this.#touch(parent, newParent);
+    if (!isExchange && typeof other !== 'number') this.#lose(other);
+    return 0;
+  }
+
+  #killPrivileges(node: Node): void {
+    if (node.isDirectory) return;
+    node.permissions &= ~0o4000;
+    if ((node.permissions & 0o010) !== 0) node.permissions &= ~0o2000;
+    node.xattrs.delete('security.capability');
+  }
+
+  setattr(
+    node: Node,
+    changes: {
+      mode?: number;
+      uid?: number;
+      gid?: number;
+      atime?: Time;
+      mtime?: Time;
+      ctime?: Time;
+      kill?: boolean;
+    },
+  ): number {
+    if (changes.mode !== undefined) node.permissions = changes.mode;
+    node.uid = changes.uid ?? node.uid;
+    node.gid = changes.gid ?? node.gid;
+    if (changes.kill) this.#killPrivileges(node);
+    node.atime = changes.atime ?? node.atime;
+    node.mtime = changes.mtime ?? node.mtime;
+    node.ctime = changes.ctime ?? this.now;
+    return 0;
+  }
+
+  #changed(node: Node, kill: boolean): void {
+    node.mtime = this.now;
+    node.ctime = this.now;
+    node.version++;
+    if (kill) this.#killPrivileges(node);
+  }
+
+  #checkFile(node: Node): number {
+    if (node.kind === 'file') return 0;
+    return node.isDirectory ? -EISDIR : -EINVAL;
+  }
+
+  truncate(node: Node, size: number, kill: boolean): number {
+    const refusal = this.#checkFile(node);
+    if (refusal !== 0) return refusal;
+    if (node.objectSize < 0 && size > this.inlineLimit && size > node.bytes.length) return NEEDS;
+    if (size === 0) {
+      node.objectSize = -1;
+      node.bytes = Buffer.alloc(0);
+    } else if (node.objectSize >= 0) {
+      node.objectSize = size;
+    } else {
+      const bytes = Buffer.alloc(size);
+      node.bytes.copy(bytes);
+      node.bytes = bytes;
+    }
+    this.#changed(node, kill);
+    return 0;
+  }
+
+  write(node: Node, offset: number, data: Uint8Array, kill: boolean): number {
+    if (data.length === 0) return 0;
+    const refusal = this.#checkFile(node);
+    if (refusal !== 0) return refusal;
+    if (node.objectSize >= 0) return IS;
+    const end = offset + data.length;
+    if (end > this.inlineLimit) return NEEDS;
+    const bytes = Buffer.alloc(Math.max(end, node.bytes.length));
+    node.bytes.copy(bytes);
+    bytes.set(data, offset);
+    node.bytes = bytes;
+    this.#changed(node, kill);
+    return data.length;
+  }
+
+  attach(node: Node, size: number): number {
+    const refusal = this.#checkFile(node);
+    if (refusal !== 0) return refusal;
+    node.bytes = Buffer.alloc(0);
+    node.objectSize = size;
+    this.#changed(node, false);
+    return 0;
+  }
+
+  wrote(node: Node, end: number): number {
+    const refusal = this.#checkFile(node);
+    if (refusal !== 0) return refusal;
+    if (node.objectSize < 0) return -EINVAL;
+    node.objectSize = Math.max(node.objectSize, end);
+    this.#changed(node, false);
+    return 0;
+  }
+
+  static xattrBytes(name: string, value: Uint8Array): number {
+    return Math.ceil((4 + Buffer.byteLength(name) + value.length) / 4) * 4;
+  }
+
+  /** Id of the collection if the attribute is a vector. */
+  setxattr(node: Node, name: string, value: Buffer, flags: number): number {
+    if (value.length > 65536) return -E2BIG;
+    if (flags > 2) return -EINVAL;
+    if (name === '' || Buffer.byteLength(name) > 255) return -ERANGE;
+    if (flags === 1 && node.xattrs.has(name)) return -EEXIST;
+    if (flags === 2 && !node.xattrs.has(name)) return -ENODATA;
+    const collection = this.collectionOf(name);
+    if (collection !== undefined) {
+      const refusal = this.#checkVector(collection, value);
+      if (refusal !== 0) return refusal;
+    }
+    const others = [...node.xattrs].filter(([other]) => other !== name);
+    const total = others.reduce(
+      (sum, [n, v]) => sum + Model.xattrBytes(n, v),
+      4 + Model.xattrBytes(name, value),
+    );
+    if (total > XATTRS_MAX) return -ENOSPC;
+    if (collection !== undefined && !this.collections.has(collection))
+      this.collections.set(collection, value.length / 4);
+    node.xattrs.set(name, value);
+    node.ctime = this.now;
+    return collection === undefined ? 0 : this.#collectionId(collection);
+  }
+
+  #collectionId(collection: string): number {
+    return [...this.collections.keys()].indexOf(collection) + 1;
+  }
+
+  collectionOf(name: string): string | undefined {
+    if (name === 'user.vexfs.vector') return 'default';
+    return name.startsWith('user.vexfs.vector.') ? name.slice('user.vexfs.vector.'.length) : undefined;
+  }
+
+  #checkVector(collection: string, value: Buffer): number {
+    if (!/^[\w-][\w.-]{0,62}$/.test(collection)) return -EINVAL;
+    if (value.length === 0 || value.length % 4 !== 0 || value.length > 8192 * 4) return -EINVAL;
+    const floats = Array.from({ length: value.length / 4 }, (_, i) => value.readFloatLE(4 * i));
+    if (!floats.every(Number.isFinite) || floats.every((x) => x === 0)) return -EINVAL;
+    if ((this.collections.get(collection) ?? floats.length) !== floats.length) return -EINVAL;
+    return this.collections.has(collection) || this.collections.size < 64 ? 0 : -ENOSPC;
+  }
+
+  removexattr(node: Node, name: string): number {
+    if (name === '' || Buffer.byteLength(name) > 255) return -ERANGE;
+    if (!node.xattrs.delete(name)) return -ENODATA;
+    node.ctime = this.now;
+    const collection = this.collectionOf(name);
+    return collection === undefined ? 0 : this.#collectionId(collection);
+  }
+
+  addLookup(node: Node, n: number): void {
+    node.lookups += n;
+  }
+
+  forget(node: Node, n: number): void {
+    node.lookups -= n;
+    this.#reap(node);
+  }
+
+  lookup(parent: Node, name: string): Node | number {
+    if (Buffer.byteLength(name) > 255) return -ENAMETOOLONG;
+    if (!parent.isDirectory) return -ENOTDIR;
+    if (name === '.') return parent;
+    if (name === '..') return parent.links === 0 ? -ENOENT : parent.parent!;
+    return parent.entries.get(name) ?? -ENOENT;
+  }
+}
