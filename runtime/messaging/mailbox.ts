@@ -131,6 +131,14 @@ export class Outbox {
     return this.#ring.claim(kind, bytes);
   }
 
+  /**
+   * Publishes everything claimed without ringing: for messages that can wait until the owner looks by itself.
+   * Waking a parked thread costs more than most requests.
+   */
+  post(): void {
+    this.#ring.publish();
+  }
+
   /** Publishes everything claimed and rings. */
   send(): void {
     this.#ring.publish();
