@@ -10,7 +10,7 @@
  */
 import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, EISDIR } from '../../runtime/errno.ts';
-import { IS_OBJECT, NEEDS_OBJECT, type Namespace } from '../namespace/namespace.ts';
+import { IS_OBJECT, type Namespace, NEEDS_OBJECT } from '../namespace/namespace.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
 import type { DataLocks } from './data-locks.ts';
@@ -35,12 +35,7 @@ export class Content {
   /** Inline content on its way into an object. */
   readonly #inline = new Uint8Array(INLINE_LIMIT_MAX);
 
-  constructor(
-    namespace: Namespace,
-    objects: ObjectFiles,
-    locks: DataLocks,
-    events: ObjectEvents,
-  ) {
+  constructor(namespace: Namespace, objects: ObjectFiles, locks: DataLocks, events: ObjectEvents) {
     this.#namespace = namespace;
     this.#objects = objects;
     this.#locks = locks;
@@ -52,7 +47,7 @@ export class Content {
     for (;;) {
       const inline = this.#namespace.readInline(ino, position, length, u8, at);
       if (inline !== IS_OBJECT) return inline;
-      const size = this.#regularSize(ino);
+      const size = this.size(ino);
       if (size < 0) return size;
       if (position >= size) return 0;
       const id = this.#namespace.objectOf(ino);
@@ -63,15 +58,17 @@ export class Content {
     }
   }
 
+  /** Size of a regular file, or −errno. */
+  size(ino: number): number {
+    const failed = this.#namespace.stat(ino, this.#attr);
+    if (failed < 0) return failed;
+    const type = this.#attr.mode & S_IFMT;
+    if (type === S_IFREG) return this.#attr.size;
+    return type === S_IFDIR ? -EISDIR : -EINVAL;
+  }
+
   /** Bytes written. `flags` as in `Namespace.writeInline`: what the write does to privileges and times. */
-  write(
-    ino: number,
-    position: number,
-    u8: Uint8Array,
-    start: number,
-    length: number,
-    flags: number,
-  ): number {
+  write(ino: number, position: number, u8: Uint8Array, start: number, length: number, flags: number): number {
     if (position + length > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
@@ -100,7 +97,7 @@ export class Content {
     if (end > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
-      const size = this.#regularSize(ino);
+      const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
       return this.#resize(ino, end, 0);
     } finally {
@@ -112,7 +109,7 @@ export class Content {
   zero(ino: number, start: number, end: number): number {
     this.#locks.lock(ino);
     try {
-      const size = this.#regularSize(ino);
+      const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
       return this.#zeroWithin(ino, start, Math.min(end, size), size);
     } finally {
@@ -128,15 +125,6 @@ export class Content {
     }
   }
 
-  /** Size of a regular file, or −errno. */
-  #regularSize(ino: number): number {
-    const failed = this.#namespace.stat(ino, this.#attr);
-    if (failed < 0) return failed;
-    const type = this.#attr.mode & S_IFMT;
-    if (type === S_IFREG) return this.#attr.size;
-    return type === S_IFDIR ? -EISDIR : -EINVAL;
-  }
-
   #writeObject(
     ino: number,
     position: number,
@@ -146,7 +134,7 @@ export class Content {
     flags: number,
   ): number {
     const id = this.#namespace.objectOf(ino);
-    const size = this.#regularSize(ino);
+    const size = this.size(ino);
     if (size < 0) return size;
     if (position > size) {
       const cut = this.#objects.truncate(id, size);
@@ -172,7 +160,7 @@ export class Content {
     grown: number,
     flags: number,
   ): number {
-    const size = this.#regularSize(ino);
+    const size = this.size(ino);
     if (size < 0) return size;
     const inline = this.#namespace.readInline(ino, 0, size, this.#inline, 0);
     if (inline !== size) return inline < 0 && inline !== IS_OBJECT ? inline : -EIO;
@@ -196,7 +184,7 @@ export class Content {
   #resize(ino: number, size: number, flags: number): number {
     const id = this.#namespace.objectOf(ino);
     if (id > 0) {
-      const old = this.#regularSize(ino);
+      const old = this.size(ino);
       if (old < 0) return old;
       if (size > old) {
         const cut = this.#objects.truncate(id, old);

@@ -52,7 +52,7 @@ export class ObjectFiles {
   /** Makes the file of a new object, and its directory when it is the first in it. */
   create(id: number): number {
     const slot = this.#open(id, 'create');
-    return slot < 0 ? slot : 0;
+    return Math.min(slot, 0);
   }
 
   /** Fills exactly `length` bytes at `u8[at]`: what the host file does not have are zeros. */

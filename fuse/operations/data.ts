@@ -88,7 +88,7 @@ function applyFallocate(context: Context, ino: number, mode: number, start: numb
   const keepSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
   switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
-      return keepSize ? content.zero(ino, end, end) : content.allocate(ino, end);
+      return keepSize ? Math.min(content.size(ino), 0) : content.allocate(ino, end);
     case FALLOC_FL_PUNCH_HOLE:
       return keepSize ? content.zero(ino, start, end) : -EOPNOTSUPP;
     case FALLOC_FL_ZERO_RANGE: {

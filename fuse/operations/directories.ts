@@ -51,7 +51,11 @@ function putName(context: Context, reply: Reply, at: number): number {
 /** Counts a lookup of the entry, except where the kernel does not: ".", ".." and what it shall look up itself. */
 function putWithAttributes(context: Context, request: Request, reply: Reply, at: number): number {
   const { entry, namespace, attr, options } = context;
-  if (request.nodeHi !== REAL || isDots(entry.name, entry.nameLength) || namespace.stat(entry.ino, attr) < 0) {
+  if (
+    request.nodeHi !== REAL ||
+    isDots(entry.name, entry.nameLength) ||
+    namespace.stat(entry.ino, attr) < 0
+  ) {
     return encodeNegativeEntryOut(reply.u32, at, 0) + putName(context, reply, at + ENTRY_OUT_BYTES);
   }
   namespace.addLookup(entry.ino, 1);

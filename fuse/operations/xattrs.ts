@@ -17,8 +17,8 @@ import { GETXATTR_IN_SIZE, SETXATTR_IN_FLAGS } from '../protocol/abi.ts';
 import { BODY, encodeGetxattrOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
-import { type Context, finish } from './context.ts';
 import { computedNames, computedValue } from './computed-xattrs.ts';
+import { type Context, finish } from './context.ts';
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 

@@ -44,7 +44,11 @@ export const QUERY_SEARCH = 1;
 export const QUERY_SIMILAR = 2;
 
 const TOP_NAMES = ['search', 'similar', 'stats', 'config', 'actors'];
-const TOP_DIRECTORIES: Readonly<Record<string, number>> = { search: SEARCH, similar: SIMILAR, actors: ACTORS };
+const TOP_DIRECTORIES: Readonly<Record<string, number>> = {
+  search: SEARCH,
+  similar: SIMILAR,
+  actors: ACTORS,
+};
 const TOP_TEXTS = ['stats', 'config'];
 const ACTOR_TEXTS = ['state', 'mailbox'];
 const DOT = [Buffer.from('.'), Buffer.from('..')] as const;

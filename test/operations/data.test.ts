@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EOPNOTSUPP } from '../../runtime/errno.ts';
-import { KIB, MIB } from '../../runtime/config/bounds.ts';
-import * as abi from '../../fuse/protocol/abi.ts';
 import { objectName } from '../../fuse/objects/object-files.ts';
+import * as abi from '../../fuse/protocol/abi.ts';
+import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import { EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EOPNOTSUPP } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { Harness, ok, ROOT, words } from './harness.ts';
 
@@ -108,7 +108,7 @@ test('the object of a removed file is dropped when the kernel forgets the file',
 test('more files than descriptors', () => {
   const h = new Harness({ descriptors: 3 });
   const files = Array.from({ length: 10 }, (_, i) => ok(h.create(ROOT, `f${i}`)));
-  files.forEach((file, i) => h.write(file, 0, pattern(20 * KIB, i)));
+  for (const [i, file] of files.entries()) h.write(file, 0, pattern(20 * KIB, i));
   files.forEach((file, i) => {
     expect(ok(h.read(file, 0, 20 * KIB)).equals(pattern(20 * KIB, i))).toBe(true);
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { EINVAL } from '../../runtime/errno.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { FOREVER } from '../../fuse/protocol/reply.ts';
+import { EINVAL } from '../../runtime/errno.ts';
 import { Harness, type Listed, ok, ROOT } from './harness.ts';
 
 function filled(count: number): { h: Harness; expected: string[] } {

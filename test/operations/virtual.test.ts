@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { EACCES, EISDIR, ENFILE, ENODATA, ENOENT, ENOTDIR, EPERM, ESTALE } from '../../runtime/errno.ts';
+import { QUERY_SEARCH, QUERY_SIMILAR } from '../../fuse/operations/ports.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { FOREVER, Reply } from '../../fuse/protocol/reply.ts';
-import { QUERY_SEARCH, QUERY_SIMILAR } from '../../fuse/operations/ports.ts';
 import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import type { SearchResult } from '../../fuse/virtual/result-links.ts';
+import { EACCES, EISDIR, ENFILE, ENODATA, ENOENT, ENOTDIR, EPERM, ESTALE } from '../../runtime/errno.ts';
 import { type Entry, entryOf, Harness, ok, ROOT, strings } from './harness.ts';
 
 const top = (h: Harness) => ok(h.lookup(ROOT, '.vexfs'));
@@ -57,7 +57,15 @@ test('the tree lists its fixed parts', () => {
   expect(h.names(within(h, 'search'))).toEqual([]);
   expect(h.names(within(h, 'actors'))).toEqual(['fuse-0', 'main']);
   expect(h.names(within(h, 'actors', 'main'))).toEqual(['mailbox', 'state']);
-  expect(h.readdir(top(h), 64).map(({ name }) => name)).toEqual(['.', '..', 'search', 'similar', 'stats', 'config', 'actors']);
+  expect(h.readdir(top(h), 64).map(({ name }) => name)).toEqual([
+    '.',
+    '..',
+    'search',
+    'similar',
+    'stats',
+    'config',
+    'actors',
+  ]);
   for (const { entry } of h.readdir(top(h), 4096, true)) expect(entry!.lo).toBe(0);
   expect(h.lookup(top(h), 'nonsense')).toBe(-ENOENT);
   expect(h.lookup(within(h, 'actors'), 'nobody')).toBe(-ENOENT);
@@ -163,7 +171,11 @@ test('similar mirrors directories by name until a file is named', () => {
   const file = ok(h.create(deep, 'file.md'));
   ok(h.symlink(docs, 'link', 'deep'));
   const mirror = within(h, 'similar', 'docs');
-  expect(mirror).toMatchObject({ entryValid: 0, attrValid: 0, attr: { mode: abi.S_IFDIR | 0o550, uid: 1000 } });
+  expect(mirror).toMatchObject({
+    entryValid: 0,
+    attrValid: 0,
+    attr: { mode: abi.S_IFDIR | 0o550, uid: 1000 },
+  });
   expect(h.names(within(h, 'similar'))).toEqual(['docs']);
   expect(h.names(mirror)).toEqual(['deep']);
   expect(h.lookup(mirror, 'link')).toBe(-ENOENT);
