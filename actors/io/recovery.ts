@@ -37,8 +37,9 @@ export interface Recoverable {
   image(): { readonly name: string; readonly bytes: number }[];
   /** Makes the initial state of a new store. */
   format(): void;
-  /** The regions hold the checkpoint of this LSN (after {@link format}: 0). */
+  /** The regions hold the checkpoint of this LSN (after {@link format}: 0). Throws when they cannot be used. */
   loaded(checkpointLsn: number): void;
+  /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
   afterRecovery(): void;
@@ -122,7 +123,11 @@ function loadState(disk: Disk, identity: StoreIdentity, target: Recoverable): Lo
     target.format();
   }
   const lsn = loaded?.lsn ?? 0;
-  target.loaded(lsn);
+  try {
+    target.loaded(lsn);
+  } catch (error) {
+    return `the checkpoint of record ${lsn} cannot be used: ${error instanceof Error ? error.message : error}`;
+  }
   return { lsn, fresh: loaded === undefined, damaged };
 }
 
