@@ -5,8 +5,14 @@
  * is served read-only, and no file is written, cut or deleted.
  */
 import type { Clock } from '../../runtime/clock.ts';
+import { EIO } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { formatJournal, type JournalRegion, JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import {
+  formatJournal,
+  JournalReader,
+  type JournalRegion,
+  JournalWriter,
+} from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import {
@@ -197,12 +203,15 @@ function cutObject(disk: Disk, path: string, size: number): number {
 }
 
 /**
- * Makes the journal go on where the recovered log ends. Unless the log is damaged it begins with a record of
- * this mount, at which later recoveries repeat the clean-up that this one did.
+ * Makes the journal go on where the recovered log ends. It begins with a record of this mount, at which later
+ * recoveries repeat the clean-up that this one did. If the log is damaged it accepts nothing.
  */
 export function startJournal(region: JournalRegion, recovered: Recovered, clock: Clock): void {
   formatJournal(region, recovered.lastLsn + 1);
-  if (recovered.damage !== undefined) return;
+  if (recovered.damage !== undefined) {
+    new JournalReader(region).fail(EIO);
+    return;
+  }
   const journal = new JournalWriter(region);
   journal.f64[journal.append(RECORD_MOUNTED, 8) >> 3] = clock.now();
   journal.commit();
