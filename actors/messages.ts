@@ -22,12 +22,10 @@ export const OBJECT_DROPPED = 34;
 export const FLUSH = 35;
 /** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
 export const CHECKPOINT = 36;
-/** main → io-0: the connection to the kernel. [0] descriptor of /dev/fuse */
-export const CONNECTION_OPEN = 37;
 /** io-0 → other io: make your dirty objects durable. [0] round */
-export const FLUSH_OBJECTS = 38;
+export const FLUSH_OBJECTS = 37;
 /** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
-export const OBJECTS_FLUSHED = 39;
+export const OBJECTS_FLUSHED = 38;
 
 /** fuse → io: the owner of an object's durability. */
 export function ioOf(objectId: number, ioWorkers: number): string {

@@ -14,7 +14,6 @@ import { type JournalReader, reached } from '../../runtime/storage/journal-ring.
 import type { StoreStatus } from '../../runtime/storage/store-status.ts';
 import {
   CHECKPOINT,
-  CONNECTION_OPEN,
   FLUSH,
   FLUSH_OBJECTS,
   IO_DONE,
@@ -30,8 +29,6 @@ import { SyncQueue } from './sync-queue.ts';
 export interface CommitPorts {
   /** Answers a FUSE request: 0 or an errno. */
   reply(uniqueLo: number, uniqueHi: number, errno: number): void;
-  /** The connection over which to answer. */
-  connected(descriptor: number): void;
   /** A message of two words to main, or (FLUSH_OBJECTS) to every other io actor. */
   toMain(kind: number, first: number, second: number): void;
   toOthers(kind: number, first: number): void;
@@ -77,7 +74,7 @@ export class CommitActor {
   }
 
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
-    const { journal, objects, ports } = this.#options;
+    const { journal, objects } = this.#options;
     const word = offset >> 2;
     if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published());
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
@@ -85,7 +82,6 @@ export class CommitActor {
     else if (kind === FLUSH || kind === CHECKPOINT) {
       this.#tickets.push({ kind, ticket: u32[word]!, position: journal.published() });
     } else if (kind === OBJECTS_FLUSHED) this.#othersFlushed(u32[word]!, u32[word + 1]!);
-    else if (kind === CONNECTION_OPEN) ports.connected(u32[word]!);
     else assert(false, 'io-0 knows this kind of message');
   }
 
@@ -150,9 +146,9 @@ export class CommitActor {
     journal.setDurable(this.#limit);
     this.#commits++;
     this.#lastCommit = clock.monotonic();
+    this.#report();
     this.#answer(0);
     objects.deleteDropped(this.#limit);
-    this.#report();
   }
 
   /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */
@@ -178,19 +174,20 @@ export class CommitActor {
       logBytes: bytes,
       logSyncs: syncs,
       commits: this.#commits,
-      syncRequests: this.#answered,
     });
   }
 
   /** Answers whoever waited for what is durable now; after a failure, everybody. */
   #answer(errno: number): void {
-    const { journal, ports } = this.#options;
+    const { journal, ports, status } = this.#options;
     const durable = journal.durable();
+    const answered = this.#answered;
     while (this.#syncs.length > 0 && (errno !== 0 || reached(durable, this.#syncs.position))) {
       ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno);
       this.#syncs.shift();
       this.#answered++;
     }
+    if (this.#answered !== answered) status.write({ syncRequests: this.#answered });
     if (this.#tickets.length === 0) return;
     const waiting: Ticket[] = [];
     for (const ticket of this.#tickets) {

@@ -43,17 +43,23 @@ export class FlushActor {
   }
 
   idle(): number {
-    const { clock, intervalMs, journal, objects, toFirst } = this.#options;
+    const { intervalMs, journal, objects, toFirst } = this.#options;
     objects.deleteDropped(journal.durable());
-    const due = this.#lastFlush + intervalMs - clock.monotonic();
-    if (!this.#asked && (objects.dirtyCount === 0 || due > 0)) return Math.max(1, Math.min(due, intervalMs));
-    if (this.#errno === 0) this.#errno = -objects.flush();
-    this.#lastFlush = clock.monotonic();
-    if (this.#asked) {
-      this.#asked = false;
-      toFirst(OBJECTS_FLUSHED, this.#round, this.#errno);
-    }
-    return 0;
+    const wait = this.#asked ? 0 : this.#msUntilFlush();
+    if (wait > 0) return wait;
+    if (this.#errno === 0) this.#errno = Math.abs(objects.flush());
+    this.#lastFlush = this.#options.clock.monotonic();
+    if (this.#asked) toFirst(OBJECTS_FLUSHED, this.#round, this.#errno);
+    this.#asked = false;
+    return this.#errno === 0 ? 0 : intervalMs;
+  }
+
+  /** Objects that no commit asks about, because no record depends on them, are flushed all the same. */
+  #msUntilFlush(): number {
+    const { clock, intervalMs, objects } = this.#options;
+    const now = clock.monotonic();
+    if (objects.dirtyCount === 0) this.#lastFlush = now;
+    return Math.max(0, this.#lastFlush + intervalMs - now);
   }
 
   stop(): void {}

@@ -5,8 +5,14 @@
  * is served read-only, and no file is written, cut or deleted.
  */
 import type { Clock } from '../../runtime/clock.ts';
+import { EIO } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { formatJournal, type JournalRegion, JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import {
+  formatJournal,
+  JournalReader,
+  type JournalRegion,
+  JournalWriter,
+} from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import {
@@ -37,8 +43,9 @@ export interface Recoverable {
   image(): { readonly name: string; readonly bytes: number }[];
   /** Makes the initial state of a new store. */
   format(): void;
-  /** The regions hold the checkpoint of this LSN (after {@link format}: 0). */
+  /** The regions hold the checkpoint of this LSN (after {@link format}: 0). Throws when they cannot be used. */
   loaded(checkpointLsn: number): void;
+  /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
   afterRecovery(): void;
@@ -122,7 +129,11 @@ function loadState(disk: Disk, identity: StoreIdentity, target: Recoverable): Lo
     target.format();
   }
   const lsn = loaded?.lsn ?? 0;
-  target.loaded(lsn);
+  try {
+    target.loaded(lsn);
+  } catch (error) {
+    return `the checkpoint of record ${lsn} cannot be used: ${error instanceof Error ? error.message : error}`;
+  }
   return { lsn, fresh: loaded === undefined, damaged };
 }
 
@@ -192,12 +203,15 @@ function cutObject(disk: Disk, path: string, size: number): number {
 }
 
 /**
- * Makes the journal go on where the recovered log ends. Unless the log is damaged it begins with a record of
- * this mount, at which later recoveries repeat the clean-up that this one did.
+ * Makes the journal go on where the recovered log ends. It begins with a record of this mount, at which later
+ * recoveries repeat the clean-up that this one did. If the log is damaged it accepts nothing.
  */
 export function startJournal(region: JournalRegion, recovered: Recovered, clock: Clock): void {
   formatJournal(region, recovered.lastLsn + 1);
-  if (recovered.damage !== undefined) return;
+  if (recovered.damage !== undefined) {
+    new JournalReader(region).fail(EIO);
+    return;
+  }
   const journal = new JournalWriter(region);
   journal.f64[journal.append(RECORD_MOUNTED, 8) >> 3] = clock.now();
   journal.commit();

@@ -194,6 +194,7 @@ test('damage inside the log: what precedes it is there, nothing is written, cut 
   expect(after.state.operations).toBeGreaterThan(0);
   expect(after.state.operations).toBeLessThan(20);
   expect(after.recovered.checkpointWanted).toBe(false);
+  expect(after.writer.failure).toBe(EIO);
   expect(disk.log.slice(before).filter((call) => !/^(mkdir|syncDirectory)/.test(call))).toEqual([]);
 });
 

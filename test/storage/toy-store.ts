@@ -149,7 +149,6 @@ export class ToyStore {
       intervalMs: 1000,
       ports: {
         reply: (lo, _hi, errno) => this.#reply(lo, errno),
-        connected: () => {},
         toMain: (_kind, ticket, errno) => this.done.push({ ticket, errno }),
         toOthers: (kind, round) => {
           for (let k = 1; k <= others; k++) this.#mailboxes[k]!.push([kind, round, 0, 0]);
