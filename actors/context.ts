@@ -4,8 +4,8 @@ import { openLog } from '../runtime/log.ts';
 import { Arena } from '../runtime/memory/arena.ts';
 import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
-import type { StoreIdentity } from '../runtime/storage/store.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import type { StoreIdentity } from '../runtime/storage/store.ts';
 import { ACTOR_STATES } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
 

@@ -5,11 +5,11 @@ import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
-import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
-import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
 import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
+import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
+import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { metricsPlan } from './metrics.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 

@@ -9,8 +9,8 @@ import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.
 import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
 import { ACTOR_STATES, METRICS, SLAB, STORE_STATUS } from './regions.ts';
-import { openTree } from './tree.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
+import { openTree } from './tree.ts';
 
 export interface OpcodeStatus {
   readonly count: number;
@@ -55,9 +55,14 @@ const SHOWN_COUNTERS = new Set(['io', 'shard', 'pool', 'stats', 'indexer']);
 export function actorStatus(context: Context, actor: ActorPlan): ActorStatus {
   const { arena } = context;
   const state = new ActorState(arena.region(ACTOR_STATES), actor.slot);
-  const waiting = peekMailbox(arena.region(mailboxRegion(actor.name))).reduce((sum, { depth }) => sum + depth, 0);
+  const waiting = peekMailbox(arena.region(mailboxRegion(actor.name))).reduce(
+    (sum, { depth }) => sum + depth,
+    0,
+  );
   const { label, thread, parked, heartbeat } = state;
-  const counters = SHOWN_COUNTERS.has(actor.kind) ? (readCounters(arena.region(METRICS))[actor.name] ?? {}) : {};
+  const counters = SHOWN_COUNTERS.has(actor.kind)
+    ? (readCounters(arena.region(METRICS))[actor.name] ?? {})
+    : {};
   return { ...counters, name: actor.name, state: label, thread, parked, turns: heartbeat, waiting };
 }
 

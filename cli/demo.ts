@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { ControlClient } from './client.ts';
 import { loadDaemon } from './daemon.ts';
@@ -15,7 +16,6 @@ import { progressLine } from './index.ts';
 import type { IndexProgress } from './protocol.ts';
 import { printHits } from './results.ts';
 import { clearProgress, plural, print, progress, say, style } from './terminal.ts';
-import { version } from '../actors/version.ts';
 
 const STORE = resolve('store');
 const DIRECTORY = resolve('mnt');

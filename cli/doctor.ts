@@ -2,10 +2,10 @@ import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, s
 import { availableParallelism, release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Command } from 'commander';
+import { version } from '../actors/version.ts';
 import { GIB } from '../runtime/config/bounds.ts';
 import { roundSize } from '../runtime/config/size.ts';
 import { print, printJson, style, table } from './terminal.ts';
-import { version } from '../actors/version.ts';
 
 export interface Finding {
   readonly check: string;

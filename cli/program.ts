@@ -1,5 +1,6 @@
 /** The command line: which commands there are, and how a failure becomes a sentence and an exit code. */
 import { Command, CommanderError } from 'commander';
+import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { addConfig } from './config.ts';
 import { addDoctor } from './doctor.ts';
@@ -11,7 +12,6 @@ import { addStatus } from './status.ts';
 import { say } from './terminal.ts';
 import { addUmount } from './umount.ts';
 import { addVector } from './vector.ts';
-import { version } from '../actors/version.ts';
 
 export const OK = 0;
 export const FAILED = 1;

@@ -2,7 +2,7 @@
 import { ROOT } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
-import { OBJECT_DIRECTORY, ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
 import { Server } from '../../fuse/session/server.ts';
@@ -28,8 +28,8 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
   const disk = new HostDisk(store);
   const handover = new FuseHandover(context, virtual);
-  const objects = new ObjectFiles(disk, OBJECT_DIRECTORY, OPEN_OBJECTS);
-  const content = new Content(namespace, objects, new DataLocks(arena), handover, config.store.inline_limit);
+  const objects = new ObjectFiles(disk, OPEN_OBJECTS);
+  const content = new Content(namespace, objects, new DataLocks(arena), handover);
   const { entry_timeout_s, attr_timeout_s } = config.fuse;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
   return new Operations({

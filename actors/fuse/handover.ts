@@ -89,7 +89,21 @@ export class FuseHandover implements Handover {
     start: number,
     length: number,
   ): void {
-    writeQuery(this.#indexer, uniqueLo, uniqueHi, uid, gid, pid, kind, parentLo, parentHi, ino, u8, start, length);
+    writeQuery(
+      this.#indexer,
+      uniqueLo,
+      uniqueHi,
+      uid,
+      gid,
+      pid,
+      kind,
+      parentLo,
+      parentHi,
+      ino,
+      u8,
+      start,
+      length,
+    );
   }
 
   #shard(ino: number): Outbox {

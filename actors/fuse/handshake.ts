@@ -21,7 +21,11 @@ export class Handshake implements Dispatcher {
   dispatch(request: Request, reply: Reply): number {
     if (request.opcode !== FUSE_INIT) return this.#operations.dispatch(request, reply);
     // Files change through this mount alone, so only their own writes make cached pages stale.
-    const agreed = negotiate(request, reply, wantedFlags({ writeback: this.#writeback, dataCache: 'explicit' }));
+    const agreed = negotiate(
+      request,
+      reply,
+      wantedFlags({ writeback: this.#writeback, dataCache: 'explicit' }),
+    );
     this.#logger.info({ agreed }, agreed ? 'the kernel agreed on a protocol' : 'no protocol agreed yet');
     return REPLY_READY;
   }

@@ -53,6 +53,9 @@ export class RequestMetrics implements ServerHooks {
 
   failed(request: Request, error: unknown): void {
     this.#block.add(this.#failures, 1);
-    this.#context.logger.error({ err: error, request: describe(request) }, 'an operation failed: answered EIO');
+    this.#context.logger.error(
+      { err: error, request: describe(request) },
+      'an operation failed: answered EIO',
+    );
   }
 }

@@ -17,11 +17,11 @@ import { METRICS } from '../regions.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
+import { IndexerApi } from './api.ts';
 import { Backlog } from './backlog.ts';
 import type { EmbedResult, EmbedTask } from './embed-task.ts';
 import { FileContent } from './file-content.ts';
 import { FileIndexer } from './index-file.ts';
-import { IndexerApi } from './api.ts';
 import { ScatterGather } from './scatter-gather.ts';
 import { Search } from './search.ts';
 
@@ -84,7 +84,13 @@ export async function run(context: Context): Promise<void> {
   const tasks = openTasks(context);
   const fileIndexer = new FileIndexer({ namespace, content, tasks, shards, virtual, config: config.index });
   const parallel = config.workers.tasks * 2;
-  const backlog = new Backlog(fileIndexer, config.index.settle_ms, parallel, context.clock.monotonic, context.logger);
+  const backlog = new Backlog(
+    fileIndexer,
+    config.index.settle_ms,
+    parallel,
+    context.clock.monotonic,
+    context.logger,
+  );
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
   const connection = (): number => connectionOf(context);
   const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
@@ -93,7 +99,15 @@ export async function run(context: Context): Promise<void> {
   const drain = (): void => {
     while (context.mailbox.drain(actor, 64) > 0);
   };
-  const api = new IndexerApi({ namespace, search, backlog, shards, drain, metrics, chunks: () => textChunks(context) });
+  const api = new IndexerApi({
+    namespace,
+    search,
+    backlog,
+    shards,
+    drain,
+    metrics,
+    chunks: () => textChunks(context),
+  });
   expose(api, nodeEndpoint(parentPort!));
   const timer = setInterval(() => api.publishMetrics(), METRICS_MS);
   if (config.index.enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));

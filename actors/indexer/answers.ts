@@ -40,7 +40,8 @@ export class Answers {
       logger.error({ err: error, uid, kind }, 'a search through the mount failed');
       return -EIO;
     });
-    const results = typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
+    const results =
+      typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
     // No await from here on: the reply buffer is shared by all answers.
     const reply = this.#reply;
     answerQuery(virtual, reply, uniqueLo, uniqueHi, question, results);

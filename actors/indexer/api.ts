@@ -2,8 +2,8 @@ import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { QUERY_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
-import { CLEAR_TEXT } from '../messages.ts';
 import type { IndexerRemote, IndexStatus, Refusal, SearchResult } from '../indexer-remote.ts';
+import { CLEAR_TEXT } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
 import type { Search } from './search.ts';
 
@@ -36,10 +36,12 @@ export class IndexerApi implements IndexerRemote {
   ): Promise<SearchResult[] | Refusal> {
     const bytes = Buffer.byteLength(query);
     if (query.trim() === '') return { refused: 'the query is empty: say what to look for' };
-    if (bytes > QUERY_MAX) return { refused: `the query has ${bytes} bytes; at most ${QUERY_MAX} are allowed` };
+    if (bytes > QUERY_MAX)
+      return { refused: `the query has ${bytes} bytes; at most ${QUERY_MAX} are allowed` };
     const wrongK = checkK(k);
     if (wrongK) return wrongK;
-    if (this.#parts.namespace.resolve(under) < 0) return { refused: `there is no ${under} in this filesystem` };
+    if (this.#parts.namespace.resolve(under) < 0)
+      return { refused: `there is no ${under} in this filesystem` };
     return this.#timed(() => this.#parts.search.byText(query, k, { uid, gids }, under));
   }
 
@@ -67,7 +69,9 @@ export class IndexerApi implements IndexerRemote {
     const collection = namespace.collection(name);
     if (!collection) return { refused: `there is no collection '${name}'` };
     if (collection.dimension !== vector.length) {
-      return { refused: `collection '${name}' has ${collection.dimension} dimensions, the query has ${vector.length}` };
+      return {
+        refused: `collection '${name}' has ${collection.dimension} dimensions, the query has ${vector.length}`,
+      };
     }
     return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
   }

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IS_OBJECT, type Namespace } from '../../fuse/namespace/namespace.ts';
-import { objectPath } from '../../fuse/objects/object-files.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { decodeText } from '../../kernels/text/decode.ts';
 import { KIB } from '../../runtime/config/bounds.ts';

@@ -90,7 +90,16 @@ export class FileIndexer {
       const done = first + part.length === chunks.length;
       const batch = encodeChunkBatch(version, first, part, EMBEDDING_DIMENSION);
       const asOf = done ? version : state.indexedVersion;
-      const written = namespace.setIndexed(ino, generation, asOf, first + part.length, TEXT, batch, 0, batch.length);
+      const written = namespace.setIndexed(
+        ino,
+        generation,
+        asOf,
+        first + part.length,
+        TEXT,
+        batch,
+        0,
+        batch.length,
+      );
       if (written < 0) return 'gone';
       while (!tryPutChunks(this.#shard(ino), ino, generation, batch)) await roomInLane();
     }

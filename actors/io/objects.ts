@@ -6,19 +6,10 @@
  * 2. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
  *    dirty until then: records before the drop may still depend on it.
  */
+import { OBJECT_DIRECTORY, objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import { ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { reached } from '../../runtime/storage/journal-ring.ts';
-
-export const OBJECT_DIRECTORY = 'objects';
-
-export function objectDirectory(id: number): string {
-  return `${OBJECT_DIRECTORY}/${(id & 255).toString(16).padStart(2, '0')}`;
-}
-
-export function objectPath(id: number): string {
-  return `${objectDirectory(id)}/${id.toString(16)}`;
-}
 
 export class DirtyObjects {
   /** Totals since the start. */

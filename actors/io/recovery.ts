@@ -4,6 +4,7 @@
  * Damage never leads to more damage: when the log cannot be read to its end, the state before the damaged place
  * is served read-only, and no file is written, cut or deleted.
  */
+import { OBJECT_DIRECTORY } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { EIO } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
@@ -33,7 +34,6 @@ import {
   type RecordVisitor,
   replayLog,
 } from './log-recovery.ts';
-import { OBJECT_DIRECTORY } from './objects.ts';
 
 /** The state that a checkpoint holds and log records change. */
 export interface Recoverable {

@@ -30,7 +30,9 @@ const searchParams = z.object({
 });
 const similarParams = z.object({ path: z.string(), k: k.default(10) });
 const vectorParams = z.object({ collection: z.string(), vector: z.array(z.number()), k: k.default(10) });
-const waitParams = z.object({ timeoutSeconds: z.number().positive().max(WAIT_SECONDS).default(WAIT_SECONDS) });
+const waitParams = z.object({
+  timeoutSeconds: z.number().positive().max(WAIT_SECONDS).default(WAIT_SECONDS),
+});
 const rebuildParams = z.object({ path: z.string().default('/') });
 const unmountParams = z.object({ lazy: z.boolean().default(false) });
 
@@ -62,10 +64,13 @@ export function controlMethods(
     async vectorSearch(params) {
       const { collection, vector, k } = parse(vectorParams, params);
       const who = credentials();
-      return accepted(await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids));
+      return accepted(
+        await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
+      );
     },
     indexStatus: () => indexer.status(),
-    indexWait: (params, progress) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, progress),
+    indexWait: (params, progress) =>
+      waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, progress),
     async indexRebuild(params) {
       return accepted(await indexer.rebuild(parse(rebuildParams, params).path));
     },

@@ -89,7 +89,9 @@ export class MountedStore {
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
-    this.#threads = new Threads(this.#arena, this.#context.logger, (actor, error) => this.#fail(actor, error));
+    this.#threads = new Threads(this.#arena, this.#context.logger, (actor, error) =>
+      this.#fail(actor, error),
+    );
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -108,7 +110,8 @@ export class MountedStore {
       await this.#mount();
       this.#socket = await this.#listen();
       this.#state = this.#storeStatus.errno === 0 ? 'serving' : 'read-only';
-      if (this.#state === 'read-only') this.#notice('the store is damaged: it can only be read (see vexfs.log)');
+      if (this.#state === 'read-only')
+        this.#notice('the store is damaged: it can only be read (see vexfs.log)');
       void this.#watchConnection();
     } catch (error) {
       await this.#abandon();

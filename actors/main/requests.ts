@@ -1,7 +1,16 @@
 import { assert } from '../../runtime/assert.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import type { Context } from '../context.ts';
-import { CHECKPOINT, FLUSH, IO_DONE, SAVE_SEGMENT, SEGMENT_LOADED, SEGMENT_SAVED, writeNumber, writeWords } from '../messages.ts';
+import {
+  CHECKPOINT,
+  FLUSH,
+  IO_DONE,
+  SAVE_SEGMENT,
+  SEGMENT_LOADED,
+  SEGMENT_SAVED,
+  writeNumber,
+  writeWords,
+} from '../messages.ts';
 
 interface Gathering {
   missing: number;

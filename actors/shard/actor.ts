@@ -170,15 +170,11 @@ class ShardActor implements DoorbellActor {
 
   #load(lsn: number): void {
     // LSN 0: a new store, of which nothing has been written yet.
-    const complete = lsn === 0 || readSegments(
-      this.#disk,
-      lsn,
-      this.#index,
-      this.#shards,
-      (ino, generation, u8, offset, length) => {
+    const complete =
+      lsn === 0 ||
+      readSegments(this.#disk, lsn, this.#index, this.#shards, (ino, generation, u8, offset, length) => {
         if (shardOf(ino, this.#shards) === this.#index) this.#putChunks(ino, generation, u8, offset, length);
-      },
-    );
+      });
     if (!complete) this.#shard.clear(TEXT_COLLECTION);
     writeNumber(this.#context.outbox('main'), SEGMENT_LOADED, complete ? 1 : 0);
   }

@@ -47,7 +47,6 @@ export const VECTOR_DIMENSION_MAX = 8192;
 export const COLLECTIONS_MAX = 64;
 export const COLLECTION_NAME_MAX = 63;
 
-
 /** Longest search query in bytes accepted by the API (as a file name, NAME_MAX applies). */
 export const QUERY_MAX = 8 * KIB;
 /** Most results one search returns. */

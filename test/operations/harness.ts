@@ -204,7 +204,7 @@ export class Harness {
     const journal = new JournalWriter(this.arena.region('journal'));
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
-    this.objects = new ObjectFiles(this.disk, 'objects', options.descriptors ?? 4);
+    this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
     const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed);
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({

@@ -29,7 +29,7 @@ const slab = new SlabAllocator(arena.region('slab'));
 const journal = new JournalWriter(arena.region('journal'));
 const options = { inlineLimit: data.inlineLimit, clock: systemClock };
 const namespace = new Namespace(arena, slab, journal, options);
-const objects = new ObjectFiles(new HostDisk(data.store), 'objects', 8);
+const objects = new ObjectFiles(new HostDisk(data.store), 8);
 const ignore = { objectDirty: () => {}, objectDropped: () => {} };
 const content = new Content(namespace, objects, new DataLocks(arena), ignore);
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { objectPath } from '../../actors/io/objects.ts';
 import { SyncQueue } from '../../actors/io/sync-queue.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { ToyStore } from './toy-store.ts';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { listCheckpoints } from '../../actors/io/checkpoint.ts';
 import { listSegments } from '../../actors/io/log-recovery.ts';
-import { objectPath } from '../../actors/io/objects.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO, ENOSPC } from '../../runtime/errno.ts';
 import { type FaultyDisk, PowerCut } from './faulty-disk.ts';
 import { checkObjects, type ToyOptions, ToyStore } from './toy-store.ts';

@@ -6,7 +6,7 @@
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
-import { DirtyObjects, objectDirectory, objectPath } from '../../actors/io/objects.ts';
+import { DirtyObjects } from '../../actors/io/objects.ts';
 import {
   checkpoint,
   type Recoverable,
@@ -15,6 +15,7 @@ import {
   startJournal,
 } from '../../actors/io/recovery.ts';
 import { CHECKPOINT, FLUSH, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
+import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { JournalReader, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
