@@ -31,8 +31,7 @@ function recoverTree(context: Context, disk: HostDisk, tree: TreeState, status: 
     context.logger.error(damage, 'a damaged checkpoint was passed over');
   }
   startJournal(region, recovered, context.clock);
-  const { checkpointLsn, replayedTransactions, replayedRecords, tornBytes, orphans, milliseconds } =
-    recovered;
+  const { checkpointLsn, replayedTransactions, replayedRecords, tornBytes, orphans, milliseconds } = recovered;
   status.write({
     checkpointLsn,
     replayedTransactions,
@@ -46,12 +45,7 @@ function recoverTree(context: Context, disk: HostDisk, tree: TreeState, status: 
 }
 
 /** Until the damage is dealt with, what came before it can be read and nothing can be changed. */
-function serveReadOnly(
-  context: Context,
-  recovered: Recovered,
-  status: StoreStatus,
-  journal: JournalReader,
-): void {
+function serveReadOnly(context: Context, recovered: Recovered, status: StoreStatus, journal: JournalReader): void {
   if (recovered.damage === undefined) return;
   context.logger.fatal(recovered.damage, 'the log is damaged: the store is read-only');
   journal.fail(EROFS);

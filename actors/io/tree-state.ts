@@ -2,7 +2,6 @@
 import { Namespace } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
-import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import type { Context } from '../context.ts';
 import {
@@ -17,6 +16,7 @@ import {
 import { JOURNAL, SLAB } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Recoverable } from './recovery.ts';
 
 const ROOT_MODE = 0o755;
@@ -94,14 +94,7 @@ export class TreeState implements Recoverable {
     );
   }
 
-  indexed(
-    ino: number,
-    generation: number,
-    _version: number,
-    u8: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
+  indexed(ino: number, generation: number, _version: number, u8: Uint8Array, start: number, end: number): void {
     if (start === end) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
     else writePutChunks(this.#shard(ino), ino, generation, u8, start, end);
   }
