@@ -55,6 +55,9 @@ export class MountedStore {
   readonly #ended = new AbortController();
   #state: State = 'recovering';
   #finish: (exitCode: number) => void = () => {};
+  /** Everything that will be durable is. */
+  readonly #settled: Promise<void>;
+  #settle: () => void = () => {};
   #socket: ControlSocket | undefined;
   #indexer: Remote<IndexerRemote> | undefined;
   #descriptor = -1;
@@ -95,6 +98,9 @@ export class MountedStore {
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
+    this.#settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
   }
 
   /** Recovers, mounts, serves. Rejects with a UserError, and leaves nothing behind. */
@@ -125,7 +131,7 @@ export class MountedStore {
       const refused = unmount(this.#directory, { lazy });
       if (refused && this.#isMounted) throw new UserError(refused.message);
     }
-    await this.finished;
+    await this.#settled;
   }
 
   get #storeStatus(): StoreStatus {
@@ -214,6 +220,9 @@ export class MountedStore {
     const failed = this.#storeStatus.errno || (await this.#checkpoint());
     await this.#threads.stop(this.#context, kinds('shard', 'io', 'pool', 'stats'));
     this.#state = failed === 0 ? 'unmounted' : 'failed';
+    this.#settle();
+    // Whoever asked for this over the control socket is answered before the socket closes.
+    await new Promise(setImmediate);
     await this.#release();
     this.#finish(failed === 0 ? 0 : 1);
   }
@@ -243,6 +252,7 @@ export class MountedStore {
     if (this.#threads.stateOf(io).get() !== FAILED) {
       await Promise.race([this.#requests.flush(), new Promise((late) => setTimeout(late, LAST_FLUSH_MS))]);
     }
+    this.#settle();
     await this.#abandon();
     this.#finish(1);
   }
