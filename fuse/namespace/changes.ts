@@ -10,6 +10,8 @@ export const SET_CTIME = 32;
 /** Clear set-user-ID and set-group-ID as after a write or chown by another user (FUSE_HANDLE_KILLPRIV_V2). */
 export const KILL_SUIDGID = 64;
 export const SET_ALL = 127;
+/** Of a write to a file's data, not of `setattr`: mtime and ctime stay, the kernel owns them (writeback). */
+export const KEEP_TIMES = 128;
 
 export class AttrChanges {
   /** A union of the bits above. */

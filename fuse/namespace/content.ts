@@ -20,7 +20,7 @@ import {
   ERANGE,
   ESTALE,
 } from '../../runtime/errno.ts';
-import { KILL_SUIDGID } from './changes.ts';
+import { KEEP_TIMES, KILL_SUIDGID } from './changes.ts';
 import * as collections from './collections.ts';
 import * as data from './data.ts';
 import { isDirectory } from './directories.ts';
@@ -60,9 +60,10 @@ function checkRegular(t: Tables, ino: number): number {
   return isDirectory(t, ino) ? -EISDIR : -EINVAL;
 }
 
-/** Between writeBegin and writeEnd: the bytes changed, and `flags` says whether that costs privileges. */
+/** Between writeBegin and writeEnd: the bytes changed, and `flags` says what that does to times and privileges. */
 function changed(t: Tables, ino: number, flags: number): void {
-  inodes.changed(t, ino);
+  if ((flags & KEEP_TIMES) === 0) inodes.touchData(t, ino);
+  inodes.bumpVersion(t, ino);
   if ((flags & KILL_SUIDGID) !== 0) killPrivileges(t, ino);
 }
 

@@ -142,9 +142,8 @@ export function touchData(t: Tables, ino: number): void {
   stamp(t, ino, I_CTIME, I_CTIME_NS);
 }
 
-/** A file's bytes changed: times, and the version that tells the index. */
-export function changed(t: Tables, ino: number): void {
-  touchData(t, ino);
+/** A file's bytes changed, which the index must see. */
+export function bumpVersion(t: Tables, ino: number): void {
   t.inode[ino * INODE_WORDS + I_VERSION]!++;
 }
 

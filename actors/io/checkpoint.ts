@@ -1,0 +1,276 @@
+/**
+ * Checkpoints: raw copies of shared regions as of an LSN, in `checkpoint/NNNNNNNN/`, one file per part and
+ * `manifest.json`. What the bytes mean is not known here.
+ *
+ * 1. A directory without `.tmp` is complete: all its files were durable before it got its name.
+ * 2. Every MiB of a part has its CRC-32C in the manifest, so damage has a place; the manifest has its own.
+ * 3. The two newest are kept, and the log from the older one on, so that damage to the newest loses nothing.
+ */
+import { crc32c } from '../../kernels/codec/crc32c.ts';
+import { EIO, ENOENT } from '../../runtime/errno.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import type { Damage } from './log-recovery.ts';
+
+export const CHECKPOINT_DIRECTORY = 'checkpoint';
+const FORMAT = 1;
+const BLOCK = 1024 * 1024;
+const KEEP = 2;
+
+export interface Part {
+  /** Letters, digits, '-' and '_': it becomes a file's name. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface PartEntry {
+  readonly name: string;
+  readonly bytes: number;
+  /** CRC-32C of each MiB, the last one shorter. */
+  readonly crcs: readonly number[];
+}
+
+export interface Manifest {
+  readonly format: number;
+  readonly uuid: string;
+  /** LSN of the last record whose effect the parts contain. */
+  readonly lsn: number;
+  /** Milliseconds since the epoch. */
+  readonly created: number;
+  readonly parts: readonly PartEntry[];
+}
+
+export function checkpointPath(sequence: number): string {
+  return `${CHECKPOINT_DIRECTORY}/${String(sequence).padStart(8, '0')}`;
+}
+
+/** Numbers of the complete checkpoints, ascending, or −errno. */
+export function listCheckpoints(disk: Disk): number[] | number {
+  const names = disk.list(CHECKPOINT_DIRECTORY);
+  if (typeof names === 'number') return names;
+  return names.filter((name) => /^\d{8}$/.test(name)).map(Number);
+}
+
+/** Writes a checkpoint and returns its number, or −errno; on error nothing has taken the place of an older one. */
+export function writeCheckpoint(
+  disk: Disk,
+  options: { readonly uuid: string; readonly lsn: number; readonly created: number },
+  parts: readonly Part[],
+): number {
+  const names = disk.list(CHECKPOINT_DIRECTORY);
+  if (typeof names === 'number') return names;
+  const sequence = 1 + names.reduce((newest, name) => Math.max(newest, Number.parseInt(name, 10) || 0), 0);
+  const path = checkpointPath(sequence);
+  const directory = `${path}.tmp`;
+  const made = disk.mkdir(directory);
+  if (made < 0) return made;
+  const entries: PartEntry[] = [];
+  for (const { name, bytes } of parts) {
+    const crcs = blockCrcs(bytes);
+    const failed = writeFile(disk, `${directory}/${name}`, bytes);
+    if (failed < 0) return failed;
+    entries.push({ name, bytes: bytes.length, crcs });
+  }
+  const manifest = encodeManifest({ format: FORMAT, ...options, parts: entries });
+  const failed =
+    writeFile(disk, `${directory}/manifest.json`, manifest) ||
+    disk.syncDirectory(directory) ||
+    disk.rename(directory, path) ||
+    disk.syncDirectory(CHECKPOINT_DIRECTORY);
+  return failed < 0 ? failed : sequence;
+}
+
+function blockCrcs(bytes: Uint8Array): number[] {
+  const crcs: number[] = [];
+  for (let at = 0; at < bytes.length; at += BLOCK) {
+    crcs.push(crc32c(bytes, at, Math.min(at + BLOCK, bytes.length)));
+  }
+  return crcs;
+}
+
+function writeFile(disk: Disk, path: string, bytes: Uint8Array): number {
+  const descriptor = disk.open(path, 'create');
+  if (descriptor < 0) return descriptor;
+  let failed = 0;
+  for (let at = 0; at < bytes.length && failed === 0; at += 4 * BLOCK) {
+    const length = Math.min(4 * BLOCK, bytes.length - at);
+    failed = Math.min(0, disk.pwrite(descriptor, bytes, at, length, at));
+  }
+  failed ||= disk.fdatasync(descriptor);
+  disk.close(descriptor);
+  return failed;
+}
+
+/** The manifest is one JSON object whose last member is the checksum of all bytes before that member. */
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const body = JSON.stringify(manifest).slice(0, -1);
+  const bytes = new TextEncoder().encode(body);
+  const crc = crc32c(bytes, 0, bytes.length).toString(16).padStart(8, '0');
+  return new TextEncoder().encode(`${body},"crc32c":"${crc}"}\n`);
+}
+
+/** The manifest, or what is wrong with it in a few words. */
+export function decodeManifest(bytes: Uint8Array): Manifest | string {
+  const tail = /^,"crc32c":"([0-9a-f]{8})"\}\n$/.exec(latin1(bytes.subarray(-TAIL_BYTES)));
+  if (tail === null) return 'the checksum is missing';
+  const end = bytes.length - TAIL_BYTES;
+  if (Number.parseInt(tail[1]!, 16) !== crc32c(bytes, 0, end)) return 'bad checksum';
+  const manifest = JSON.parse(`${new TextDecoder().decode(bytes.subarray(0, end))}}`) as Manifest;
+  if (manifest.format !== FORMAT) return `format ${manifest.format}, this program knows ${FORMAT}`;
+  return manifest;
+}
+
+const TAIL_BYTES = ',"crc32c":"00000000"}\n'.length;
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+/** Reads and checks the manifest of a checkpoint. */
+export function readManifest(disk: Disk, sequence: number, uuid: string): Manifest | Damage {
+  const file = `${checkpointPath(sequence)}/manifest.json`;
+  const status = disk.stat(file);
+  if (typeof status === 'number') return { file, offset: 0, reason: `cannot be read (errno ${-status})` };
+  const bytes = new Uint8Array(status.bytes);
+  const got = readFile(disk, file, bytes);
+  if (got < 0) return { file, offset: 0, reason: `cannot be read (errno ${-got})` };
+  const manifest = decodeManifest(bytes.subarray(0, got));
+  if (typeof manifest === 'string') return { file, offset: 0, reason: manifest };
+  if (manifest.uuid !== uuid) return { file, offset: 0, reason: 'belongs to another store' };
+  return manifest;
+}
+
+/** Reads one part straight into `target`, which must be at least as long, and checks it. */
+export function readPart(
+  disk: Disk,
+  sequence: number,
+  entry: PartEntry,
+  target: Uint8Array,
+): Damage | undefined {
+  const file = `${checkpointPath(sequence)}/${entry.name}`;
+  const got = readFile(disk, file, target.subarray(0, entry.bytes));
+  if (got < 0) return { file, offset: 0, reason: `cannot be read (errno ${-got})` };
+  if (got < entry.bytes)
+    return { file, offset: got, reason: `the file ends early: ${entry.bytes} bytes expected` };
+  for (const [block, crc] of entry.crcs.entries()) {
+    const offset = block * BLOCK;
+    if (crc32c(target, offset, Math.min(offset + BLOCK, entry.bytes)) !== crc) {
+      return { file, offset, reason: 'bad checksum in the MiB from here' };
+    }
+  }
+  return undefined;
+}
+
+function readFile(disk: Disk, path: string, target: Uint8Array): number {
+  const descriptor = disk.open(path, 'read');
+  if (descriptor < 0) return descriptor;
+  const got = disk.pread(descriptor, target, 0, target.length, 0);
+  disk.close(descriptor);
+  return got;
+}
+
+export interface Loaded {
+  readonly sequence: number;
+  readonly lsn: number;
+}
+
+export interface LoadOutcome {
+  /** Undefined when there is no valid checkpoint. */
+  readonly loaded: Loaded | undefined;
+  /** The newer checkpoints that were passed over, and why. */
+  readonly damaged: readonly { readonly sequence: number; readonly damage: Damage }[];
+}
+
+/**
+ * Loads the newest valid checkpoint into the regions that `regionOf` gives. A region that is missing or too
+ * small for its part is the configuration's fault, not damage: that comes back as a sentence.
+ */
+export function loadCheckpoint(
+  disk: Disk,
+  uuid: string,
+  regionOf: (name: string) => Uint8Array | undefined,
+): LoadOutcome | string {
+  const sequences = listCheckpoints(disk);
+  if (typeof sequences === 'number') return `${CHECKPOINT_DIRECTORY} cannot be listed (errno ${-sequences})`;
+  const damaged: { sequence: number; damage: Damage }[] = [];
+  for (const sequence of sequences.reverse()) {
+    const manifest = readManifest(disk, sequence, uuid);
+    if ('reason' in manifest) {
+      damaged.push({ sequence, damage: manifest });
+      continue;
+    }
+    const misfit = findMisfit(manifest, regionOf);
+    if (misfit !== undefined) return misfit;
+    const damage = readParts(disk, sequence, manifest, regionOf);
+    if (damage === undefined) return { loaded: { sequence, lsn: manifest.lsn }, damaged };
+    damaged.push({ sequence, damage });
+  }
+  return { loaded: undefined, damaged };
+}
+
+function findMisfit(
+  manifest: Manifest,
+  regionOf: (name: string) => Uint8Array | undefined,
+): string | undefined {
+  for (const { name, bytes } of manifest.parts) {
+    const room = regionOf(name)?.length ?? 0;
+    if (room < bytes)
+      return `the store needs ${bytes} bytes of shared memory for ${name}, ${room} are configured`;
+  }
+  return undefined;
+}
+
+function readParts(
+  disk: Disk,
+  sequence: number,
+  manifest: Manifest,
+  regionOf: (name: string) => Uint8Array | undefined,
+): Damage | undefined {
+  for (const entry of manifest.parts) {
+    const damage = readPart(disk, sequence, entry, regionOf(entry.name)!);
+    if (damage === undefined) continue;
+    for (const { name, bytes } of manifest.parts) regionOf(name)!.fill(0, 0, bytes);
+    return damage;
+  }
+  return undefined;
+}
+
+/** Deletes all but the newest two and returns the LSN of the older of these (0 if there is but one), or −errno. */
+export function pruneCheckpoints(disk: Disk, uuid: string): number {
+  const sequences = listCheckpoints(disk);
+  if (typeof sequences === 'number') return sequences;
+  for (const sequence of sequences.slice(0, -KEEP)) {
+    const failed = setAside(disk, sequence, '.tmp') || removeTree(disk, `${checkpointPath(sequence)}.tmp`);
+    if (failed < 0) return failed;
+  }
+  if (sequences.length < KEEP) return 0;
+  const older = readManifest(disk, sequences.at(-KEEP)!, uuid);
+  return 'reason' in older ? -EIO : older.lsn;
+}
+
+/** Renames a checkpoint so that it is none any more: `.tmp` before deletion, `.damaged` to keep it for study. */
+export function setAside(disk: Disk, sequence: number, suffix: '.tmp' | '.damaged'): number {
+  const path = checkpointPath(sequence);
+  return disk.rename(path, `${path}${suffix}`) || disk.syncDirectory(CHECKPOINT_DIRECTORY);
+}
+
+/** Deletes what an interrupted checkpoint left behind. 0 or −errno. */
+export function removeUnfinished(disk: Disk): number {
+  const names = disk.list(CHECKPOINT_DIRECTORY);
+  if (typeof names === 'number') return names;
+  for (const name of names) {
+    if (!name.endsWith('.tmp')) continue;
+    const failed = removeTree(disk, `${CHECKPOINT_DIRECTORY}/${name}`);
+    if (failed < 0) return failed;
+  }
+  return 0;
+}
+
+function removeTree(disk: Disk, directory: string): number {
+  const names = disk.list(directory);
+  if (typeof names === 'number') return names === -ENOENT ? 0 : names;
+  for (const name of names) {
+    const failed = disk.unlink(`${directory}/${name}`);
+    if (failed < 0) return failed;
+  }
+  return disk.rmdir(directory);
+}

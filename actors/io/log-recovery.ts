@@ -1,0 +1,214 @@
+/**
+ * Reading the log back at mount: every committed transaction after a checkpoint, in order, and a verdict on
+ * where and why the log ends.
+ */
+import {
+  decodeSegmentHeader,
+  SEGMENT_HEADER,
+  type SegmentHeader,
+  SegmentScanner,
+} from '../../kernels/codec/log-format.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { LOG_DIRECTORY, segmentPath } from './log.ts';
+
+/** A place in the store whose bytes are not what was written there. */
+export interface Damage {
+  /** Path relative to the store. */
+  readonly file: string;
+  readonly offset: number;
+  readonly reason: string;
+}
+
+/** One committed record; `offset` is 8-aligned in all three views, which are valid during the call only. */
+export type RecordVisitor = (
+  type: number,
+  u8: Uint8Array,
+  u32: Uint32Array,
+  f64: Float64Array,
+  offset: number,
+  length: number,
+) => void;
+
+export interface LogOutcome {
+  /** LSN of the last committed record, or of the checkpoint when nothing follows it. */
+  lastLsn: number;
+  /** Number for the next segment: no file has it. */
+  nextSequence: number;
+  transactions: number;
+  records: number;
+  /** Bytes after the last committed transaction: unfinished, never acknowledged, cut off. */
+  tornBytes: number;
+  /** Set when the log could not be read to its end: what follows this place is lost or unknown. */
+  damage: Damage | undefined;
+  /** The last segment and its length up to the last committed transaction, for {@link endLog}. */
+  tail: { readonly file: string; readonly bytes: number } | undefined;
+}
+
+/** Numbers of the segments on disk, ascending, or −errno. */
+export function listSegments(disk: Disk): number[] | number {
+  const names = disk.list(LOG_DIRECTORY);
+  if (typeof names === 'number') return names;
+  return names.filter((name) => /^\d{8}\.log$/.test(name)).map((name) => Number.parseInt(name, 10));
+}
+
+/** The header of a segment, or what is wrong with it. */
+export function readSegmentHeader(disk: Disk, sequence: number, uuid: Uint8Array): SegmentHeader | Damage {
+  const file = segmentPath(sequence);
+  const bytes = new Uint8Array(SEGMENT_HEADER);
+  const descriptor = disk.open(file, 'read');
+  if (descriptor < 0) return { file, offset: 0, reason: `cannot be opened (errno ${-descriptor})` };
+  const got = disk.pread(descriptor, bytes, 0, SEGMENT_HEADER, 0);
+  disk.close(descriptor);
+  if (got < 0) return { file, offset: 0, reason: `cannot be read (errno ${-got})` };
+  const header = decodeSegmentHeader(bytes.subarray(0, got));
+  if (typeof header === 'string') return { file, offset: 0, reason: header };
+  if (header.sequence !== sequence)
+    return { file, offset: 16, reason: `is segment ${header.sequence} under a wrong name` };
+  if (header.uuid.some((byte, at) => byte !== uuid[at]))
+    return { file, offset: 32, reason: 'belongs to another store' };
+  return header;
+}
+
+/**
+ * Gives `visit` the committed records with an LSN above `afterLsn`. Reads only: see {@link endLog}. A segment
+ * is held in memory whole while it is read. Returns −errno when the log's directory cannot be read.
+ */
+export function replayLog(
+  disk: Disk,
+  uuid: Uint8Array,
+  afterLsn: number,
+  visit: RecordVisitor,
+): LogOutcome | number {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return sequences;
+  const outcome: LogOutcome = {
+    lastLsn: afterLsn,
+    nextSequence: (sequences.at(-1) ?? 0) + 1,
+    transactions: 0,
+    records: 0,
+    tornBytes: 0,
+    damage: undefined,
+    tail: undefined,
+  };
+  const headers = neededHeaders(disk, uuid, sequences, afterLsn);
+  for (const [at, header] of headers.entries()) {
+    if ('reason' in header) outcome.damage = header;
+    else if (at > 0 ? header.firstLsn !== outcome.lastLsn + 1 : header.firstLsn > afterLsn + 1) {
+      outcome.damage = {
+        file: segmentPath(header.sequence),
+        offset: 24,
+        reason: `begins with record ${header.firstLsn}, but the log before it ends with ${outcome.lastLsn}`,
+      };
+    } else replaySegment(disk, header, at === headers.length - 1, afterLsn, outcome, visit);
+    if (outcome.damage !== undefined) break;
+  }
+  return outcome;
+}
+
+/** The headers of the segments that may hold records above `afterLsn`, oldest first. */
+function neededHeaders(disk: Disk, uuid: Uint8Array, sequences: readonly number[], afterLsn: number) {
+  const headers: (SegmentHeader | Damage)[] = [];
+  for (let at = sequences.length - 1; at >= 0; at--) {
+    const header = readSegmentHeader(disk, sequences[at]!, uuid);
+    headers.unshift(header);
+    if ('firstLsn' in header && header.firstLsn <= afterLsn + 1) break;
+  }
+  return headers;
+}
+
+function replaySegment(
+  disk: Disk,
+  header: SegmentHeader,
+  last: boolean,
+  afterLsn: number,
+  outcome: LogOutcome,
+  visit: RecordVisitor,
+): void {
+  const file = segmentPath(header.sequence);
+  const bytes = readWhole(disk, file);
+  if (typeof bytes === 'number') {
+    outcome.damage = { file, offset: 0, reason: `cannot be read (errno ${-bytes})` };
+    return;
+  }
+  const scanner = new SegmentScanner(bytes, header);
+  const committed = visitTransactions(scanner, afterLsn, outcome, visit);
+  const end = scanner.end();
+  if (end.kind === 'corrupt') {
+    outcome.damage = { file, offset: end.offset, reason: end.reason };
+  } else if (last) {
+    outcome.tornBytes = bytes.length - committed;
+    outcome.tail = { file, bytes: committed };
+  } else if (committed !== bytes.length) {
+    outcome.damage = {
+      file,
+      offset: end.offset,
+      reason: 'the segment ends early, though a later one follows',
+    };
+  }
+}
+
+/** Visits whole transactions only; returns the offset after the last one. */
+function visitTransactions(
+  scanner: SegmentScanner,
+  afterLsn: number,
+  outcome: LogOutcome,
+  visit: RecordVisitor,
+): number {
+  const pending: { type: number; offset: number; length: number }[] = [];
+  let committed = scanner.position;
+  while (scanner.next()) {
+    if (scanner.lsn > afterLsn) {
+      pending.push({ type: scanner.type, offset: scanner.offset, length: scanner.length });
+    }
+    if (!scanner.committed) continue;
+    for (const { type, offset, length } of pending) {
+      visit(type, scanner.u8, scanner.u32, scanner.f64, offset, length);
+    }
+    if (pending.length > 0) {
+      outcome.transactions++;
+      outcome.records += pending.length;
+      outcome.lastLsn = scanner.lsn;
+      pending.length = 0;
+    }
+    committed = scanner.position;
+  }
+  return committed;
+}
+
+function readWhole(disk: Disk, path: string): Uint8Array | number {
+  const status = disk.stat(path);
+  if (typeof status === 'number') return status;
+  const descriptor = disk.open(path, 'read');
+  if (descriptor < 0) return descriptor;
+  const bytes = new Uint8Array(status.bytes);
+  const got = disk.pread(descriptor, bytes, 0, status.bytes, 0);
+  disk.close(descriptor);
+  return got < 0 ? got : bytes.subarray(0, got);
+}
+
+/**
+ * Cuts a torn tail off and makes what was replayed durable: a process that was killed may have left records
+ * in the page cache only. Afterwards a new segment may follow. 0 or −errno.
+ */
+export function endLog(disk: Disk, outcome: LogOutcome): number {
+  if (outcome.tail === undefined) return 0;
+  const descriptor = disk.open(outcome.tail.file, 'write');
+  if (descriptor < 0) return descriptor;
+  const cut = outcome.tornBytes > 0 ? disk.truncate(descriptor, outcome.tail.bytes) : 0;
+  const failed = cut || disk.fdatasync(descriptor);
+  disk.close(descriptor);
+  return failed;
+}
+
+/** Deletes the segments that hold only records up to `lsn`, oldest first. 0 or −errno. */
+export function cutLog(disk: Disk, uuid: Uint8Array, lsn: number): number {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return sequences;
+  for (let at = 0; at + 1 < sequences.length; at++) {
+    const next = readSegmentHeader(disk, sequences[at + 1]!, uuid);
+    if ('reason' in next || next.firstLsn > lsn + 1) break;
+    const failed = disk.unlink(segmentPath(sequences[at]!));
+    if (failed < 0) return failed;
+  }
+  return 0;
+}

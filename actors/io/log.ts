@@ -1,0 +1,179 @@
+/**
+ * The log on disk: segments `log/NNNNNNNN.log`, appended to by io-0 alone.
+ *
+ * 1. A segment appears under its name only when its header is durable (written as `.tmp`, synced, renamed).
+ * 2. Everything before it is durable by then. So only the last segment may have a torn tail, and recovery
+ *    cuts that off before anything is appended after it.
+ * 3. After an error nothing more is written: what the kernel did with the bytes of a failed write or
+ *    fdatasync is unknown.
+ */
+import {
+  encodeSegmentHeader,
+  SEGMENT_HEADER,
+  sealRecord,
+  segmentSalt,
+} from '../../kernels/codec/log-format.ts';
+import { assert } from '../../runtime/assert.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import type { JournalReader } from '../../runtime/storage/journal-ring.ts';
+import { COMMIT, FLAGS_AT, LSN_AT, TYPE_AT } from '../../runtime/storage/record-header.ts';
+
+export const LOG_DIRECTORY = 'log';
+
+/** Longest run of records handed to the disk at once, bytes; a transaction is never divided. */
+const WRITE_BYTES = 4 * 1024 * 1024;
+
+export function segmentPath(sequence: number): string {
+  return `${LOG_DIRECTORY}/${String(sequence).padStart(8, '0')}.log`;
+}
+
+export interface LogOptions {
+  readonly uuid: Uint8Array;
+  /** A segment that has reached this many bytes is followed by a new one. */
+  readonly segmentBytes: number;
+  /** Number of the first segment to create. */
+  readonly nextSequence: number;
+  /** LSN of the last record that is durable already. */
+  readonly lastLsn: number;
+}
+
+export class LogWriter {
+  /** LSN of the last record written, and of the last that is durable. */
+  writtenLsn: number;
+  durableLsn: number;
+  /** Number of the segment being written; 0 before the first. Its bytes so far. */
+  segment = 0;
+  segmentBytes = 0;
+  /** Totals since the start. */
+  records = 0;
+  bytes = 0;
+  syncs = 0;
+  readonly #disk: Disk;
+  readonly #options: LogOptions;
+  #nextSequence: number;
+  #descriptor = -1;
+  #salt = 0;
+  #parts: Uint8Array[] = [];
+
+  constructor(disk: Disk, options: LogOptions) {
+    this.#disk = disk;
+    this.#options = options;
+    this.#nextSequence = options.nextSequence;
+    this.writtenLsn = options.lastLsn;
+    this.durableLsn = options.lastLsn;
+  }
+
+  /** Whether {@link sync} has anything to do. */
+  get unsynced(): boolean {
+    return this.writtenLsn !== this.durableLsn;
+  }
+
+  /**
+   * Seals and writes the journal's records up to the position `limit`, and releases them. 0 or −errno; after
+   * an error the log must not be used any more.
+   */
+  append(journal: JournalReader, limit: number): number {
+    while (journal.position !== limit) {
+      const failed = this.#roll();
+      if (failed < 0) return failed;
+      const bytes = this.#gather(journal, limit);
+      const wrote = this.#disk.writev(this.#descriptor, this.#parts, this.segmentBytes);
+      this.#parts.length = 0;
+      if (wrote < 0) return wrote;
+      journal.release();
+      this.segmentBytes += bytes;
+      this.bytes += bytes;
+    }
+    return 0;
+  }
+
+  /** Makes everything appended durable. 0 or −errno, as {@link append}. */
+  sync(): number {
+    if (!this.unsynced) return 0;
+    const failed = this.#disk.fdatasync(this.#descriptor);
+    if (failed < 0) return failed;
+    this.syncs++;
+    this.durableLsn = this.writtenLsn;
+    return 0;
+  }
+
+  /** Makes the log end here: the next record begins a new segment, so that this one can be deleted whole. */
+  finishSegment(): number {
+    const failed = this.sync();
+    if (failed < 0) return failed;
+    this.close();
+    return 0;
+  }
+
+  close(): void {
+    if (this.#descriptor >= 0) this.#disk.close(this.#descriptor);
+    this.#descriptor = -1;
+  }
+
+  /** Sets `#parts` to the bytes of whole transactions, sealed: as many as one write should carry. */
+  #gather(journal: JournalReader, limit: number): number {
+    const { u8, u32, f64 } = journal;
+    let start = -1;
+    let end = -1;
+    let bytes = 0;
+    while (journal.next(limit)) {
+      const { offset, length } = journal;
+      assert(f64[(offset + LSN_AT) >> 3] === this.writtenLsn + 1, 'the journal has consecutive LSNs');
+      sealRecord(u8, u32, f64, offset, length, this.durableLsn, this.#salt);
+      if (offset !== end) {
+        if (start >= 0) this.#parts.push(u8.subarray(start, end));
+        start = offset;
+      }
+      end = offset + length;
+      bytes += length;
+      this.writtenLsn++;
+      this.records++;
+      const committed = ((u32[(offset + TYPE_AT) >> 2]! >>> ((FLAGS_AT - TYPE_AT) * 8)) & COMMIT) !== 0;
+      if (committed && (bytes >= WRITE_BYTES || this.segmentBytes + bytes >= this.#options.segmentBytes))
+        break;
+    }
+    this.#parts.push(u8.subarray(start, end));
+    return bytes;
+  }
+
+  /** Opens a new segment when there is none, or the current one is full. */
+  #roll(): number {
+    if (this.#descriptor >= 0) {
+      if (this.segmentBytes < this.#options.segmentBytes) return 0;
+      const failed = this.finishSegment();
+      if (failed < 0) return failed;
+    }
+    const sequence = this.#nextSequence;
+    const { uuid } = this.#options;
+    const descriptor = createSegment(this.#disk, sequence, uuid, this.writtenLsn + 1);
+    if (descriptor < 0) return descriptor;
+    this.#nextSequence++;
+    this.#descriptor = descriptor;
+    this.#salt = segmentSalt(uuid, sequence);
+    this.segment = sequence;
+    this.segmentBytes = SEGMENT_HEADER;
+    this.bytes += SEGMENT_HEADER;
+    return 0;
+  }
+}
+
+function createSegment(disk: Disk, sequence: number, uuid: Uint8Array, firstLsn: number): number {
+  const path = segmentPath(sequence);
+  const descriptor = disk.open(`${path}.tmp`, 'create');
+  if (descriptor < 0) return descriptor;
+  const wrote = disk.pwrite(
+    descriptor,
+    encodeSegmentHeader({ sequence, firstLsn, uuid }),
+    0,
+    SEGMENT_HEADER,
+    0,
+  );
+  const failed =
+    Math.min(wrote, 0) ||
+    disk.fdatasync(descriptor) ||
+    disk.rename(`${path}.tmp`, path) ||
+    disk.syncDirectory(LOG_DIRECTORY);
+  if (failed === 0) return descriptor;
+  disk.close(descriptor);
+  return failed;
+}

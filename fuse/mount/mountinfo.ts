@@ -1,0 +1,74 @@
+/** What is mounted where: /proc/self/mountinfo, proc_pid_mountinfo(5). Reading it never touches a mount. */
+import { readFileSync } from 'node:fs';
+
+export const SUBTYPE = 'vexfs';
+const TYPE = `fuse.${SUBTYPE}`;
+
+export interface Mount {
+  /** `major:minor` of the mounted filesystem. */
+  readonly device: string;
+  readonly mountPoint: string;
+  readonly options: readonly string[];
+  readonly type: string;
+  /** For a VexFS mount the absolute path of its store, unless the user chose another name. */
+  readonly source: string;
+}
+
+/** In mount order: of two mounts on one directory the later one is the visible one. Malformed lines are skipped. */
+export function parseMountinfo(text: string): Mount[] {
+  const mounts: Mount[] = [];
+  for (const line of text.split('\n')) {
+    const fields = line.split(' ');
+    const dash = fields.indexOf('-', 6);
+    if (dash < 0 || fields.length < dash + 3) continue;
+    mounts.push({
+      device: fields[2]!,
+      mountPoint: unescapeOctal(fields[4]!),
+      options: fields[5]!.split(','),
+      type: unescapeOctal(fields[dash + 1]!),
+      source: unescapeOctal(fields[dash + 2]!),
+    });
+  }
+  return mounts;
+}
+
+export function readMounts(): Mount[] {
+  return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1'));
+}
+
+/** The kernel writes space, tab, newline and backslash as \ooo; the rest is the path's own bytes, UTF-8 as a rule. */
+function unescapeOctal(field: string): string {
+  const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+export function isVexfs(mount: Mount): boolean {
+  return mount.type === TYPE;
+}
+
+export function isFuse(mount: Mount): boolean {
+  return mount.type === 'fuse' || mount.type === 'fuseblk' || mount.type.startsWith('fuse.');
+}
+
+/** The visible mount exactly at `directory` (absolute, without symlinks). */
+export function mountAt(mounts: readonly Mount[], directory: string): Mount | undefined {
+  return mounts.findLast((mount) => mount.mountPoint === directory);
+}
+
+/** The mount that `path` (absolute, without symlinks) lies in. */
+export function mountContaining(mounts: readonly Mount[], path: string): Mount | undefined {
+  let best: Mount | undefined;
+  for (const mount of mounts) {
+    const { mountPoint } = mount;
+    const contains = mountPoint === '/' || path === mountPoint || path.startsWith(`${mountPoint}/`);
+    if (contains && (best === undefined || mountPoint.length >= best.mountPoint.length)) best = mount;
+  }
+  return best;
+}
+
+/** Where a store (absolute path, without symlinks) is mounted. */
+export function mountsOfStore(mounts: readonly Mount[], store: string): Mount[] {
+  return mounts.filter((mount) => isVexfs(mount) && mount.source === store);
+}

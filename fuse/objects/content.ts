@@ -1,0 +1,218 @@
+/**
+ * The bytes of regular files, wherever they live: inline in the namespace up to its limit, in an object file above
+ * it. One instance per thread; changes to one inode are serialised by {@link DataLocks}, readers take no lock.
+ *
+ * What an object file holds past its inode's size does not count and may be anything: a write that never got its
+ * journal record, or what a truncate left (cutting at once would destroy data that a crash may bring back with
+ * the old size). Hence the one rule: before a size grows past a gap, the object is cut to the size it grows from.
+ *
+ * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
+ */
+import { FILE_SIZE_MAX } from '../../runtime/config/bounds.ts';
+import { EFBIG, EINVAL, EIO, EISDIR } from '../../runtime/errno.ts';
+import { IS_OBJECT, NEEDS_OBJECT, type Namespace } from '../namespace/namespace.ts';
+import { Attr } from '../protocol/attr.ts';
+import type { DataLocks } from './data-locks.ts';
+import type { ObjectFiles } from './object-files.ts';
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
+
+/** What the owner of durability must hear of. */
+export interface ObjectEvents {
+  /** The object has bytes that no fsync has made durable. */
+  objectDirty(id: number): void;
+  /** No inode refers to the object any more: delete its file once the journal says so durably. */
+  objectDropped(id: number): void;
+}
+
+export class Content {
+  readonly #namespace: Namespace;
+  readonly #objects: ObjectFiles;
+  readonly #locks: DataLocks;
+  readonly #events: ObjectEvents;
+  readonly #attr = new Attr();
+  /** Inline content on its way into an object, and zeros on their way into inline content. */
+  readonly #inline: Uint8Array;
+
+  constructor(
+    namespace: Namespace,
+    objects: ObjectFiles,
+    locks: DataLocks,
+    events: ObjectEvents,
+    inlineLimit: number,
+  ) {
+    this.#namespace = namespace;
+    this.#objects = objects;
+    this.#locks = locks;
+    this.#events = events;
+    this.#inline = new Uint8Array(inlineLimit);
+  }
+
+  /** Copies up to `length` bytes to `u8[at]`; fewer only at the end of the file. */
+  read(ino: number, position: number, length: number, u8: Uint8Array, at: number): number {
+    for (;;) {
+      const inline = this.#namespace.readInline(ino, position, length, u8, at);
+      if (inline !== IS_OBJECT) return inline;
+      const size = this.#regularSize(ino);
+      if (size < 0) return size;
+      if (position >= size) return 0;
+      const id = this.#namespace.objectOf(ino);
+      if (id === 0) continue;
+      const got = this.#objects.read(id, position, Math.min(length, size - position), u8, at);
+      // The object may have been dropped by a truncate, and its file deleted, since we asked for its number.
+      if (got >= 0 || this.#namespace.objectOf(ino) === id) return got;
+    }
+  }
+
+  /** Bytes written. `keepTimes`: the kernel owns the file's times (writeback) and sends them itself. */
+  write(
+    ino: number,
+    position: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+    keepTimes: boolean,
+  ): number {
+    if (position + length > FILE_SIZE_MAX) return -EFBIG;
+    this.#locks.lock(ino);
+    try {
+      const inline = this.#namespace.writeInline(ino, position, u8, start, length, keepTimes);
+      if (inline === IS_OBJECT) return this.#writeObject(ino, position, u8, start, length, keepTimes);
+      if (inline === NEEDS_OBJECT) return this.#promote(ino, position, u8, start, length, 0);
+      return inline;
+    } finally {
+      this.#locks.unlock(ino);
+    }
+  }
+
+  truncate(ino: number, size: number): number {
+    if (size > FILE_SIZE_MAX) return -EFBIG;
+    this.#locks.lock(ino);
+    try {
+      return this.#resize(ino, size);
+    } finally {
+      this.#locks.unlock(ino);
+    }
+  }
+
+  /** posix_fallocate: the file is at least `end` bytes long afterwards; the host allocates when data comes. */
+  allocate(ino: number, end: number): number {
+    if (end > FILE_SIZE_MAX) return -EFBIG;
+    this.#locks.lock(ino);
+    try {
+      const size = this.#regularSize(ino);
+      if (size < 0 || end <= size) return Math.min(size, 0);
+      return this.#resize(ino, end);
+    } finally {
+      this.#locks.unlock(ino);
+    }
+  }
+
+  /** Makes [start, end), as far as it lies within the file, read as zeros. */
+  zero(ino: number, start: number, end: number): number {
+    this.#locks.lock(ino);
+    try {
+      const size = this.#regularSize(ino);
+      if (size < 0 || start >= size) return Math.min(size, 0);
+      return this.#zeroWithin(ino, start, Math.min(end, size), size);
+    } finally {
+      this.#locks.unlock(ino);
+    }
+  }
+
+  /** Objects that the namespace gave up since the last call are passed on. After unlink, rename, forget. */
+  passOnDropped(): void {
+    for (let id = this.#namespace.takeDropped(); id !== 0; id = this.#namespace.takeDropped()) {
+      this.#objects.forget(id);
+      this.#events.objectDropped(id);
+    }
+  }
+
+  /** Size of a regular file, or −errno. */
+  #regularSize(ino: number): number {
+    const failed = this.#namespace.stat(ino, this.#attr);
+    if (failed < 0) return failed;
+    const type = this.#attr.mode & S_IFMT;
+    if (type === S_IFREG) return this.#attr.size;
+    return type === S_IFDIR ? -EISDIR : -EINVAL;
+  }
+
+  #writeObject(
+    ino: number,
+    position: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+    keepTimes: boolean,
+  ): number {
+    const id = this.#namespace.objectOf(ino);
+    const size = this.#regularSize(ino);
+    if (size < 0) return size;
+    if (position > size) {
+      const cut = this.#objects.truncate(id, size);
+      if (cut < 0) return cut;
+    }
+    const written = this.#objects.write(id, position, u8, start, length);
+    if (written < 0) return written;
+    this.#events.objectDirty(id);
+    const recorded = this.#namespace.wroteObject(ino, position + written, keepTimes);
+    return recorded < 0 ? recorded : written;
+  }
+
+  /**
+   * Moves an inline file into a new object, together with the write that made it too large (`length` may be 0) or
+   * the size it grows to. Nothing refers to the object before attachObject, so a failure only leaves an orphan.
+   */
+  #promote(ino: number, position: number, u8: Uint8Array, start: number, length: number, grown: number): number {
+    const size = this.#regularSize(ino);
+    if (size < 0) return size;
+    const inline = this.#namespace.readInline(ino, 0, size, this.#inline, 0);
+    if (inline !== size) return inline < 0 && inline !== IS_OBJECT ? inline : -EIO;
+    const id = this.#namespace.newObjectId();
+    if (id < 0) return id;
+    let done = this.#objects.create(id);
+    if (done >= 0 && size > 0) done = this.#objects.write(id, 0, this.#inline, 0, size);
+    if (done >= 0 && length > 0) done = this.#objects.write(id, position, u8, start, length);
+    if (done >= 0) {
+      done = this.#namespace.attachObject(ino, id, Math.max(size, length > 0 ? position + length : grown));
+    }
+    if (done < 0) {
+      this.#objects.forget(id);
+      this.#events.objectDropped(id);
+      return done;
+    }
+    this.#events.objectDirty(id);
+    return length;
+  }
+
+  #resize(ino: number, size: number): number {
+    const id = this.#namespace.objectOf(ino);
+    if (id > 0) {
+      const old = this.#regularSize(ino);
+      if (old < 0) return old;
+      if (size > old) {
+        const cut = this.#objects.truncate(id, old);
+        if (cut < 0) return cut;
+      }
+    }
+    const done = this.#namespace.truncate(ino, size);
+    if (done === NEEDS_OBJECT) return this.#promote(ino, 0, this.#inline, 0, 0, size);
+    this.passOnDropped();
+    return done;
+  }
+
+  #zeroWithin(ino: number, start: number, end: number, size: number): number {
+    const id = this.#namespace.objectOf(ino);
+    if (id > 0) {
+      const failed = this.#objects.zero(id, start, end, size);
+      if (failed < 0) return failed;
+      this.#events.objectDirty(id);
+      return this.#namespace.wroteObject(ino, end, false);
+    }
+    this.#inline.fill(0, 0, end - start);
+    const written = this.#namespace.writeInline(ino, start, this.#inline, 0, end - start, false);
+    return Math.min(written, 0);
+  }
+}

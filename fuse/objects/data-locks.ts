@@ -1,0 +1,37 @@
+/**
+ * One lock per inode for changes to its data, in the region 'data-locks'.
+ *
+ * Roles: any thread that writes, truncates or punches. Readers take nothing.
+ * 1. Between lock(ino) and unlock(ino) no other thread changes that inode's data, so that the move from inline to
+ *    object, and "cut the tail, then grow", each happen as one step.
+ * 2. Inodes share STRIPES locks. A thread holds at most one at a time, so they cannot deadlock; the namespace's
+ *    own lock is taken inside, never around.
+ * 3. Every stripe has a cache line of its own.
+ */
+import { CACHE_LINE } from '../../runtime/config/bounds.ts';
+import type { Arena, RegionPlan } from '../../runtime/memory/arena.ts';
+import { Mutex } from '../../runtime/sync/mutex.ts';
+
+const NAME = 'data-locks';
+const STRIPES = 256;
+
+export function planDataLocks(): RegionPlan {
+  return { name: NAME, bytes: STRIPES * CACHE_LINE };
+}
+
+export class DataLocks {
+  readonly #stripes: readonly Mutex[];
+
+  constructor(arena: Arena) {
+    const { i32 } = arena.region(NAME);
+    this.#stripes = Array.from({ length: STRIPES }, (_, stripe) => new Mutex(i32, stripe * (CACHE_LINE / 4)));
+  }
+
+  lock(ino: number): void {
+    this.#stripes[ino % STRIPES]!.lock();
+  }
+
+  unlock(ino: number): void {
+    this.#stripes[ino % STRIPES]!.unlock();
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * The plain files that hold the data of everything over the inline limit: `objects/xx/ID`, where ID is the
+ * object's number in lower-case hexadecimal and xx its low byte, so that no directory grows without end.
+ *
+ * One instance per thread. An object's number is never reused within a store's life, so a descriptor kept
+ * here past the object's end can only read what nobody refers to any more. Nothing here knows of inodes: how
+ * many bytes of an object count is the caller's to say, and what a host file lacks reads as zeros.
+ *
+ * Results are ≥ 0, or the host's errno negated.
+ */
+import { assert } from '../../runtime/assert.ts';
+import { EIO, EMFILE, ENFILE, ENOENT } from '../../runtime/errno.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+
+const NONE = -1;
+const ZEROS = new Uint8Array(64 * 1024);
+
+/** `xx/ID` below the objects directory. */
+export function objectName(id: number): string {
+  return `${objectDirectory(id)}/${id.toString(16)}`;
+}
+
+function objectDirectory(id: number): string {
+  return (id & 0xff).toString(16).padStart(2, '0');
+}
+
+/** An object that an inode refers to exists; if the host has lost its file, reading on would invent data. */
+function lost(errno: number): number {
+  return errno === -ENOENT ? -EIO : errno;
+}
+
+export class ObjectFiles {
+  readonly #disk: Disk;
+  readonly #root: string;
+  /** Open descriptors, evicted by the CLOCK algorithm: a slot used since the hand last passed is spared once. */
+  readonly #slots = new Map<number, number>();
+  readonly #ids: Uint32Array;
+  readonly #descriptors: Int32Array;
+  readonly #used: Uint8Array;
+  #hand = 0;
+
+  /** `root` is the objects directory's path on the disk, `capacity` the most descriptors this thread keeps open. */
+  constructor(disk: Disk, root: string, capacity: number) {
+    assert(capacity >= 1, 'at least one descriptor must fit');
+    this.#disk = disk;
+    this.#root = root;
+    this.#ids = new Uint32Array(capacity);
+    this.#descriptors = new Int32Array(capacity).fill(NONE);
+    this.#used = new Uint8Array(capacity);
+  }
+
+  /** Makes the file of a new object, and its directory when it is the first in it. */
+  create(id: number): number {
+    const slot = this.#open(id, 'create');
+    return slot < 0 ? slot : 0;
+  }
+
+  /** Fills exactly `length` bytes at `u8[at]`: what the host file does not have are zeros. */
+  read(id: number, position: number, length: number, u8: Uint8Array, at: number): number {
+    const slot = this.#open(id, 'write');
+    if (slot < 0) return lost(slot);
+    const got = this.#disk.pread(this.#descriptors[slot]!, u8, at, length, position);
+    if (got < 0) return got;
+    if (got < length) u8.fill(0, at + got, at + length);
+    return length;
+  }
+
+  /** Writes all of it, or fails. */
+  write(id: number, position: number, u8: Uint8Array, start: number, length: number): number {
+    const slot = this.#open(id, 'write');
+    if (slot < 0) return lost(slot);
+    return this.#disk.pwrite(this.#descriptors[slot]!, u8, start, length, position);
+  }
+
+  /** Cuts or extends the host file; an extension is a hole. */
+  truncate(id: number, size: number): number {
+    const slot = this.#open(id, 'write');
+    if (slot < 0) return lost(slot);
+    return this.#disk.truncate(this.#descriptors[slot]!, size);
+  }
+
+  /**
+   * Makes [start, end) read as zeros. A range that reaches `size`, the end of what counts, is cut off and so
+   * gives its space back; one inside is overwritten, since the host's hole punching is not within reach.
+   */
+  zero(id: number, start: number, end: number, size: number): number {
+    if (end >= size) return this.truncate(id, start);
+    for (let position = start; position < end; position += ZEROS.length) {
+      const written = this.write(id, position, ZEROS, 0, Math.min(ZEROS.length, end - position));
+      if (written < 0) return written;
+    }
+    return 0;
+  }
+
+  /** Closes this thread's descriptor of an object that is gone. */
+  forget(id: number): void {
+    const slot = this.#slots.get(id);
+    if (slot !== undefined) this.#evict(slot);
+  }
+
+  close(): void {
+    for (const slot of [...this.#slots.values()]) this.#evict(slot);
+  }
+
+  get openDescriptors(): number {
+    return this.#slots.size;
+  }
+
+  /** The slot of an open descriptor of `id`, or −errno. */
+  #open(id: number, mode: 'write' | 'create'): number {
+    const known = this.#slots.get(id);
+    if (known !== undefined) {
+      this.#used[known] = 1;
+      return known;
+    }
+    let descriptor = this.#openFile(id, mode);
+    if ((descriptor === -EMFILE || descriptor === -ENFILE) && this.#slots.size > 0) {
+      this.close();
+      descriptor = this.#openFile(id, mode);
+    }
+    if (descriptor < 0) return descriptor;
+    const slot = this.#freeSlot();
+    this.#slots.set(id, slot);
+    this.#ids[slot] = id;
+    this.#descriptors[slot] = descriptor;
+    this.#used[slot] = 1;
+    return slot;
+  }
+
+  #openFile(id: number, mode: 'write' | 'create'): number {
+    const path = `${this.#root}/${objectName(id)}`;
+    const descriptor = this.#disk.open(path, mode);
+    if (descriptor !== -ENOENT || mode === 'write') return descriptor;
+    this.#disk.mkdir(`${this.#root}/${objectDirectory(id)}`);
+    return this.#disk.open(path, mode);
+  }
+
+  #freeSlot(): number {
+    for (;;) {
+      const slot = this.#hand;
+      this.#hand = (slot + 1) % this.#ids.length;
+      if (this.#descriptors[slot] === NONE) return slot;
+      if (this.#used[slot] === 0) {
+        this.#evict(slot);
+        return slot;
+      }
+      this.#used[slot] = 0;
+    }
+  }
+
+  #evict(slot: number): void {
+    this.#slots.delete(this.#ids[slot]!);
+    this.#disk.close(this.#descriptors[slot]!);
+    this.#descriptors[slot] = NONE;
+    this.#used[slot] = 0;
+  }
+}

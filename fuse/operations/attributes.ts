@@ -1,0 +1,134 @@
+/** Operations on attributes, and statfs. */
+import { FILE_SIZE_MAX, NAME_MAX } from '../../runtime/config/bounds.ts';
+import { EFBIG, EPERM } from '../../runtime/errno.ts';
+import {
+  KILL_SUIDGID,
+  SET_ATIME,
+  SET_CTIME,
+  SET_GID,
+  SET_MODE,
+  SET_MTIME,
+  SET_UID,
+} from '../namespace/changes.ts';
+import {
+  FATTR_ATIME,
+  FATTR_ATIME_NOW,
+  FATTR_CTIME,
+  FATTR_GID,
+  FATTR_KILL_SUIDGID,
+  FATTR_MODE,
+  FATTR_MTIME,
+  FATTR_MTIME_NOW,
+  FATTR_SIZE,
+  FATTR_UID,
+  SETATTR_IN_ATIME,
+  SETATTR_IN_ATIMENSEC,
+  SETATTR_IN_CTIME,
+  SETATTR_IN_CTIMENSEC,
+  SETATTR_IN_GID,
+  SETATTR_IN_MODE,
+  SETATTR_IN_MTIME,
+  SETATTR_IN_MTIMENSEC,
+  SETATTR_IN_SIZE,
+  SETATTR_IN_UID,
+  SETATTR_IN_VALID,
+} from '../protocol/abi.ts';
+import { BODY, encodeAttrOut, encodeStatfsOut, type Reply } from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
+import { REAL } from '../virtual/node-ids.ts';
+import { type Context, finish } from './context.ts';
+import { dropCapability } from './xattrs.ts';
+
+const BLOCK = 4096;
+
+export function getattr(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi } = request;
+  const { attr, options, virtual } = context;
+  if (nodeHi === REAL) return attributesOf(context, reply, nodeLo);
+  const failed = virtual.stat(nodeLo, nodeHi, attr);
+  if (failed < 0) return failed;
+  const attrValid = virtual.attributesAreStable(nodeHi) ? options.attrTimeout : 0;
+  return finish(reply, encodeAttrOut(reply.u32, BODY, attr, attrValid));
+}
+
+function attributesOf(context: Context, reply: Reply, ino: number): number {
+  const failed = context.namespace.stat(ino, context.attr);
+  if (failed < 0) return failed;
+  return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, context.options.attrTimeout));
+}
+
+export function setattr(context: Context, request: Request, reply: Reply): number {
+  if (request.nodeHi !== REAL) return -EPERM;
+  const ino = request.nodeLo;
+  const valid = request.word(SETATTR_IN_VALID);
+  if ((valid & FATTR_SIZE) !== 0) {
+    const size = request.u64(SETATTR_IN_SIZE);
+    const failed = size > FILE_SIZE_MAX ? -EFBIG : context.content.truncate(ino, size);
+    if (failed < 0) return failed;
+    context.handover.contentChanged(ino);
+  }
+  readChanges(context, request, valid);
+  if (context.changes.valid !== 0) {
+    const failed = context.namespace.setattr(ino, context.changes);
+    if (failed < 0) return failed;
+  }
+  if ((valid & (FATTR_SIZE | FATTR_UID | FATTR_GID)) !== 0) dropCapability(context, ino);
+  return attributesOf(context, reply, ino);
+}
+
+/** Everything but the size. The kernel sends ctime only when it owns the times (writeback). */
+function readChanges(context: Context, request: Request, valid: number): void {
+  const { changes } = context;
+  changes.valid = 0;
+  if ((valid & FATTR_MODE) !== 0) {
+    changes.valid |= SET_MODE;
+    changes.mode = request.word(SETATTR_IN_MODE) & 0o7777;
+  }
+  if ((valid & FATTR_UID) !== 0) {
+    changes.valid |= SET_UID;
+    changes.uid = request.word(SETATTR_IN_UID);
+  }
+  if ((valid & FATTR_GID) !== 0) {
+    changes.valid |= SET_GID;
+    changes.gid = request.word(SETATTR_IN_GID);
+  }
+  if ((valid & FATTR_KILL_SUIDGID) !== 0) changes.valid |= KILL_SUIDGID;
+  if ((valid & (FATTR_ATIME | FATTR_MTIME | FATTR_CTIME)) !== 0) readTimes(context, request, valid);
+}
+
+function readTimes(context: Context, request: Request, valid: number): void {
+  const { changes } = context;
+  const now = context.clock.now();
+  const seconds = Math.floor(now / 1000);
+  const nanoseconds = Math.floor((now - seconds * 1000) * 1e6);
+  if ((valid & FATTR_ATIME) !== 0) {
+    const given = (valid & FATTR_ATIME_NOW) === 0;
+    changes.valid |= SET_ATIME;
+    changes.atime = given ? request.s64(SETATTR_IN_ATIME) : seconds;
+    changes.atimeNs = given ? request.word(SETATTR_IN_ATIMENSEC) : nanoseconds;
+  }
+  if ((valid & FATTR_MTIME) !== 0) {
+    const given = (valid & FATTR_MTIME_NOW) === 0;
+    changes.valid |= SET_MTIME;
+    changes.mtime = given ? request.s64(SETATTR_IN_MTIME) : seconds;
+    changes.mtimeNs = given ? request.word(SETATTR_IN_MTIMENSEC) : nanoseconds;
+  }
+  if ((valid & FATTR_CTIME) !== 0) {
+    changes.valid |= SET_CTIME;
+    changes.ctime = request.s64(SETATTR_IN_CTIME);
+    changes.ctimeNs = request.word(SETATTR_IN_CTIMENSEC);
+  }
+}
+
+/** The space is the host's, the number of files the namespace's. */
+export function statfs(context: Context, _request: Request, reply: Reply): number {
+  const space = context.disk.space();
+  if (typeof space === 'number') return space;
+  const { files, freeFiles } = context.namespace.statfs();
+  const blocks = Math.floor(space.bytes / BLOCK);
+  const free = Math.floor(space.freeBytes / BLOCK);
+  return finish(
+    reply,
+    encodeStatfsOut(reply.u32, BODY, blocks, free, free, files, freeFiles, BLOCK, NAME_MAX),
+  );
+}

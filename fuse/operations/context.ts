@@ -1,0 +1,72 @@
+/**
+ * What the operations of one thread work on. Everything is made once; a request allocates nothing.
+ *
+ * Contract of lookups: a reply that carries a node (LOOKUP, CREATE, MKNOD, MKDIR, SYMLINK, LINK, READDIRPLUS, and the
+ * answer to a query) has counted one lookup of it, which the kernel gives back with FORGET. Who sends the reply and
+ * learns that the kernel did not take it must call {@link undoLookups} (lookups.ts) with it.
+ */
+import type { Clock } from '../../runtime/clock.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { AttrChanges } from '../namespace/changes.ts';
+import { DirEntry, type Namespace } from '../namespace/namespace.ts';
+import type { Content } from '../objects/content.ts';
+import { Attr } from '../protocol/attr.ts';
+import type { Reply } from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
+import { REPLY_READY } from '../session/server.ts';
+import type { VirtualTree } from '../virtual/virtual-tree.ts';
+import type { Handover } from './ports.ts';
+
+export interface OperationsOptions {
+  /** Seconds the kernel may keep a name, the absence of a name, and attributes. FOREVER: it is the only writer. */
+  readonly entryTimeout: number;
+  readonly negativeTimeout: number;
+  readonly attrTimeout: number;
+  /** Value of the xattr user.vexfs.model: the embedder of text. */
+  readonly model: string;
+}
+
+export interface Parts {
+  readonly namespace: Namespace;
+  readonly content: Content;
+  readonly virtual: VirtualTree;
+  readonly handover: Handover;
+  /** The store's disk, for the space that is left. */
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly options: OperationsOptions;
+}
+
+export class Context {
+  readonly namespace: Namespace;
+  readonly content: Content;
+  readonly virtual: VirtualTree;
+  readonly handover: Handover;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly options: OperationsOptions;
+  /** Scratch of the operation that runs. */
+  readonly attr = new Attr();
+  readonly changes = new AttrChanges();
+  readonly entry = new DirEntry();
+
+  constructor(parts: Parts) {
+    this.namespace = parts.namespace;
+    this.content = parts.content;
+    this.virtual = parts.virtual;
+    this.handover = parts.handover;
+    this.disk = parts.disk;
+    this.clock = parts.clock;
+    this.options = parts.options;
+  }
+}
+
+/** Runs one well-formed request: REPLY_READY, NO_REPLY, LATER (fuse/session/server.ts) or −errno. */
+export type Operation = (context: Context, request: Request, reply: Reply) => number;
+
+/** Ends the reply with the `bytes` encoded at its BODY, or passes −errno on. */
+export function finish(reply: Reply, bytes: number): number {
+  if (bytes < 0) return bytes;
+  reply.ok(bytes);
+  return REPLY_READY;
+}

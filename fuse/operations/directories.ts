@@ -1,0 +1,78 @@
+/** READDIR and READDIRPLUS: as many entries after the cookie as fit the caller's buffer. */
+import { EINVAL } from '../../runtime/errno.ts';
+import { ENTRY_OUT_BYTES, READ_IN_OFFSET, READ_IN_SIZE } from '../protocol/abi.ts';
+import {
+  BODY,
+  direntBytes,
+  encodeDirent,
+  encodeDirentplus,
+  encodeNegativeEntryOut,
+  type Reply,
+} from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
+import { REAL } from '../virtual/node-ids.ts';
+import { type Context, finish } from './context.ts';
+
+const DOT = 0x2e;
+
+export function readdir(context: Context, request: Request, reply: Reply): number {
+  return list(context, request, reply, false);
+}
+
+export function readdirplus(context: Context, request: Request, reply: Reply): number {
+  return list(context, request, reply, true);
+}
+
+function list(context: Context, request: Request, reply: Reply, plus: boolean): number {
+  const { entry } = context;
+  const room = Math.min(request.word(READ_IN_SIZE), reply.u8.length - BODY);
+  let at = BODY;
+  let more = next(context, request, request.word(READ_IN_OFFSET), request.word(READ_IN_OFFSET + 4));
+  while (more > 0 && at - BODY + direntBytes(entry.end - entry.start, plus) <= room) {
+    at += plus ? putWithAttributes(context, request, reply, at) : putName(context, reply, at);
+    more = next(context, request, entry.cookieLo, entry.cookieHi);
+  }
+  if (more < 0 && at === BODY) return more;
+  if (more > 0 && at === BODY) return -EINVAL;
+  return finish(reply, at - BODY);
+}
+
+function next(context: Context, request: Request, cookieLo: number, cookieHi: number): number {
+  const { nodeLo, nodeHi } = request;
+  if (nodeHi === REAL) return context.namespace.readdir(nodeLo, cookieLo, cookieHi, context.entry);
+  return context.virtual.readdir(nodeLo, nodeHi, cookieLo, cookieHi, context.entry);
+}
+
+function putName(context: Context, reply: Reply, at: number): number {
+  const { entry } = context;
+  const { ino, cookieLo, cookieHi, type } = entry;
+  return encodeDirent(reply, at, ino, 0, cookieLo, cookieHi, type, entry.u8, entry.start, entry.end);
+}
+
+/** Counts a lookup of the entry, except where the kernel does not: ".", ".." and what it shall look up itself. */
+function putWithAttributes(context: Context, request: Request, reply: Reply, at: number): number {
+  const { entry, namespace, attr, options } = context;
+  const counted =
+    request.nodeHi === REAL && !isDots(entry.u8, entry.start, entry.end) && namespace.addLookup(entry.ino, 1) >= 0;
+  if (!counted || namespace.stat(entry.ino, attr) < 0) {
+    if (counted) namespace.forget(entry.ino, 1);
+    return encodeNegativeEntryOut(reply.u32, at, 0) + putName(context, reply, at + ENTRY_OUT_BYTES);
+  }
+  return encodeDirentplus(
+    reply,
+    at,
+    attr,
+    options.entryTimeout,
+    options.attrTimeout,
+    entry.cookieLo,
+    entry.cookieHi,
+    entry.u8,
+    entry.start,
+    entry.end,
+  );
+}
+
+function isDots(u8: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  return u8[start] === DOT && (length === 1 || (length === 2 && u8[start + 1] === DOT));
+}

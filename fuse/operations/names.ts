@@ -1,0 +1,185 @@
+/** Operations on names: finding, making, removing, renaming. Permissions are the kernel's (default_permissions). */
+import { NAME_MAX } from '../../runtime/config/bounds.ts';
+import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, EPERM } from '../../runtime/errno.ts';
+import {
+  CREATE_IN_FLAGS,
+  CREATE_IN_MODE,
+  FOPEN_KEEP_CACHE,
+  LINK_IN_OLDNODEID,
+  MKDIR_IN_MODE,
+  MKNOD_IN_MODE,
+  MKNOD_IN_RDEV,
+  RENAME_EXCHANGE,
+  RENAME_IN_NEWDIR,
+  RENAME_NOREPLACE,
+  RENAME2_IN_FLAGS,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
+} from '../protocol/abi.ts';
+import { BODY, encodeNegativeEntryOut, encodeOpenOut, type Reply } from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
+import { LATER } from '../session/server.ts';
+import { FIXED, isReserved, REAL, VEXFS } from '../virtual/node-ids.ts';
+import { type Context, finish } from './context.ts';
+import { entryOfInode, entryOfVirtual } from './lookups.ts';
+
+const O_EXCL = 0o200;
+const PERMISSIONS = 0o7777;
+
+export function lookup(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
+  if (nameEnd - nameStart > NAME_MAX) return -ENAMETOOLONG;
+  if (nodeHi !== REAL) return lookupVirtual(context, request, reply);
+  if (isReserved(nodeLo, nodeHi, u8, nameStart, nameEnd)) {
+    const failed = context.virtual.stat(VEXFS, FIXED, context.attr);
+    return failed < 0 ? failed : finish(reply, entryOfVirtual(context, reply, context.attr));
+  }
+  const ino = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
+  if (ino >= 0) return finish(reply, entryOfInode(context, reply, ino));
+  if (ino !== -ENOENT || context.options.negativeTimeout === 0) return ino;
+  return finish(reply, encodeNegativeEntryOut(reply.u32, BODY, context.options.negativeTimeout));
+}
+
+function lookupVirtual(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid } = request;
+  const { virtual, attr } = context;
+  const found = virtual.lookup(nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid, attr);
+  if (found < 0) return found;
+  if (found === 0) return finish(reply, entryOfVirtual(context, reply, attr));
+  context.handover.query(
+    request.uniqueLo,
+    request.uniqueHi,
+    uid,
+    gid,
+    request.pid,
+    found,
+    nodeLo,
+    nodeHi,
+    virtual.queryIno,
+    u8,
+    nameStart,
+    nameEnd - nameStart,
+  );
+  return LATER;
+}
+
+export function create(context: Context, request: Request, reply: Reply): number {
+  const mode = S_IFREG | (request.word(CREATE_IN_MODE) & PERMISSIONS);
+  let ino = make(context, request, mode, 0);
+  if (ino === -EEXIST && (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0) {
+    ino = context.namespace.lookup(request.nodeLo, request.u8, request.nameStart, request.nameEnd);
+  }
+  if (ino < 0) return ino;
+  const entry = entryOfInode(context, reply, ino);
+  if (entry < 0) return entry;
+  return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, FOPEN_KEEP_CACHE));
+}
+
+export function mknod(context: Context, request: Request, reply: Reply): number {
+  const mode = request.word(MKNOD_IN_MODE);
+  if ((mode & S_IFMT) === S_IFDIR) return -EPERM;
+  const ino = make(context, request, mode, request.word(MKNOD_IN_RDEV));
+  return ino < 0 ? ino : finish(reply, entryOfInode(context, reply, ino));
+}
+
+export function mkdir(context: Context, request: Request, reply: Reply): number {
+  const ino = make(context, request, S_IFDIR | (request.word(MKDIR_IN_MODE) & PERMISSIONS), 0);
+  return ino < 0 ? ino : finish(reply, entryOfInode(context, reply, ino));
+}
+
+function make(context: Context, request: Request, mode: number, rdev: number): number {
+  const { nodeLo, u8, nameStart, nameEnd, uid, gid } = request;
+  const refused = refuseName(request, request.nodeLo, request.nodeHi, nameStart, nameEnd);
+  if (refused < 0) return refused;
+  return context.namespace.create(nodeLo, u8, nameStart, nameEnd, mode, uid, gid, rdev);
+}
+
+export function symlink(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd, name2Start, name2End, uid, gid } = request;
+  const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
+  if (refused < 0) return refused;
+  const { namespace } = context;
+  const ino = namespace.symlink(nodeLo, u8, nameStart, nameEnd, u8, name2Start, name2End, uid, gid);
+  return ino < 0 ? ino : finish(reply, entryOfInode(context, reply, ino));
+}
+
+export function link(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
+  const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
+  if (refused < 0) return refused;
+  if (request.word(LINK_IN_OLDNODEID + 4) !== REAL) return -EPERM;
+  const ino = request.word(LINK_IN_OLDNODEID);
+  const failed = context.namespace.link(ino, nodeLo, u8, nameStart, nameEnd);
+  return failed < 0 ? failed : finish(reply, entryOfInode(context, reply, ino));
+}
+
+export function unlink(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
+  const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
+  if (refused < 0) return refused;
+  const victim = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
+  const generation = generationOf(context, victim);
+  const failed = context.namespace.unlink(nodeLo, u8, nameStart, nameEnd);
+  if (failed < 0) return failed;
+  reportIfRemoved(context, victim, generation);
+  return finish(reply, 0);
+}
+
+export function rmdir(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
+  const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
+  if (refused < 0) return refused;
+  const victim = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
+  const generation = generationOf(context, victim);
+  const failed = context.namespace.rmdir(nodeLo, u8, nameStart, nameEnd);
+  if (failed < 0) return failed;
+  reportIfRemoved(context, victim, generation);
+  return finish(reply, 0);
+}
+
+export function rename(context: Context, request: Request, reply: Reply): number {
+  return move(context, request, reply, 0);
+}
+
+export function rename2(context: Context, request: Request, reply: Reply): number {
+  return move(context, request, reply, request.word(RENAME2_IN_FLAGS));
+}
+
+function move(context: Context, request: Request, reply: Reply, flags: number): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd, name2Start, name2End } = request;
+  const newLo = request.word(RENAME_IN_NEWDIR);
+  const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
+  if (refused < 0) return refused;
+  const refusedNew = refuseName(request, newLo, request.word(RENAME_IN_NEWDIR + 4), name2Start, name2End);
+  if (refusedNew < 0) return refusedNew;
+  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) return -EINVAL;
+  const { namespace } = context;
+  const victim = namespace.lookup(newLo, u8, name2Start, name2End);
+  const generation = generationOf(context, victim);
+  const failed = namespace.rename(nodeLo, u8, nameStart, nameEnd, newLo, u8, name2Start, name2End, flags);
+  if (failed < 0) return failed;
+  reportIfRemoved(context, victim, generation);
+  return finish(reply, 0);
+}
+
+/** Why no entry of this name may come, go or change: 0, or −errno. */
+function refuseName(request: Request, lo: number, hi: number, start: number, end: number): number {
+  if (hi !== REAL) return -EPERM;
+  if (end - start > NAME_MAX) return -ENAMETOOLONG;
+  return isReserved(lo, hi, request.u8, start, end) ? -EPERM : 0;
+}
+
+/** 0 where there is no such inode. */
+function generationOf(context: Context, ino: number): number {
+  return ino > 0 && context.namespace.stat(ino, context.attr) >= 0 ? context.attr.generation : 0;
+}
+
+/** After a name of `ino` went: was it the last? */
+function reportIfRemoved(context: Context, ino: number, generation: number): void {
+  if (ino <= 0) return;
+  const { namespace, attr, content, handover } = context;
+  const gone = namespace.stat(ino, attr) < 0 || attr.generation !== generation || attr.nlink === 0;
+  if (gone) handover.removed(ino, generation);
+  content.passOnDropped();
+}

@@ -1,0 +1,49 @@
+/**
+ * What the operations ask of whoever runs them: the things that take another thread. An implementation copies what
+ * `u8` holds before it returns, and blocks no longer than a full mailbox lane takes to drain.
+ */
+export type { VirtualText } from '../virtual/texts.ts';
+export { QUERY_SEARCH, QUERY_SIMILAR } from '../virtual/virtual-tree.ts';
+
+export interface Handover {
+  /** Make the object (0 = none) and everything journalled so far durable, then answer the request. */
+  sync(uniqueLo: number, uniqueHi: number, objectId: number): void;
+  /** The object has bytes that no fsync has made durable. Called for every write. */
+  objectDirty(objectId: number): void;
+  /** Nothing refers to the object any more: delete its file once the journal says so durably. */
+  objectDropped(objectId: number): void;
+  /** A regular file's data changed. Called for every write. */
+  contentChanged(ino: number): void;
+  /** The inode lost its last name. It may still be open, and its xattrs be set, until the kernel forgets it. */
+  removed(ino: number, generation: number): void;
+  /** The vector of `collection` was set to u8[start, start + length), little-endian float32. */
+  vectorSet(
+    collection: number,
+    ino: number,
+    generation: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+  ): void;
+  vectorRemoved(collection: number, ino: number, generation: number): void;
+  /**
+   * Answer the LOOKUP of a query: u8[start, start + length) is the name looked up in the virtual directory
+   * (parentLo, parentHi); of QUERY_SIMILAR `ino` is the file it names. The reply is made by `answerQuery`
+   * (fuse/virtual/query-reply.ts). It shows only what the caller may read, and is −EACCES where the caller may
+   * not read the file asked about.
+   */
+  query(
+    uniqueLo: number,
+    uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    kind: number,
+    parentLo: number,
+    parentHi: number,
+    ino: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+  ): void;
+}

@@ -1,0 +1,141 @@
+/**
+ * Extended attributes. Most are stored as given; what the kernel enforces about `user.`, `trusted.` and `security.`
+ * is left to it. Of our own:
+ *
+ *     user.vexfs.vector[.COLLECTION]   little-endian float32; checked by the namespace, passed on to the index
+ *     user.vexfs.indexed               read-only, on regular files: "pending" (changed since the index saw it),
+ *                                      "yes", or "no" (seen, and nothing in it to index)
+ *     user.vexfs.chunks                read-only, where indexed is "yes": how many pieces of text, in decimal
+ *     user.vexfs.model                 read-only, where indexed is "yes": what embedded them
+ *
+ * Everything else under user.vexfs. is refused (EPERM), so that it can mean something later. `system.` is EOPNOTSUPP:
+ * ACLs are not offered.
+ */
+import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
+import { ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
+import { GETXATTR_IN_SIZE, SETXATTR_IN_FLAGS } from '../protocol/abi.ts';
+import { BODY, encodeGetxattrOut, type Reply } from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
+import { REAL } from '../virtual/node-ids.ts';
+import { type Context, finish } from './context.ts';
+import { COMPUTED, computedValue } from './computed-xattrs.ts';
+
+const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
+
+const SYSTEM = ascii('system.');
+const OURS = ascii('user.vexfs.');
+const VECTOR = ascii('user.vexfs.vector');
+const CAPABILITY = ascii('security.capability');
+const DOT = 0x2e;
+
+/** What a name is to us. */
+const PLAIN = 0;
+const OUR_VECTOR = 1;
+const READ_ONLY = 2;
+const UNSUPPORTED = 3;
+
+function kindOf(u8: Uint8Array, start: number, end: number): number {
+  if (startsWith(u8, start, end, SYSTEM)) return UNSUPPORTED;
+  if (!startsWith(u8, start, end, OURS)) return PLAIN;
+  if (!startsWith(u8, start, end, VECTOR)) return READ_ONLY;
+  return end - start === VECTOR.length || u8[start + VECTOR.length] === DOT ? OUR_VECTOR : READ_ONLY;
+}
+
+function startsWith(u8: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
+  if (end - start < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (u8[start + i] !== prefix[i]) return false;
+  return true;
+}
+
+/** Why the attribute named in the request can't be changed: 0, or −errno. */
+function refuse(request: Request): number {
+  const { u8, nameStart, nameEnd, nodeHi } = request;
+  if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;
+  const kind = kindOf(u8, nameStart, nameEnd);
+  if (kind === UNSUPPORTED) return -EOPNOTSUPP;
+  return kind === READ_ONLY || nodeHi !== REAL ? -EPERM : 0;
+}
+
+export function setxattr(context: Context, request: Request, reply: Reply): number {
+  const refused = refuse(request);
+  if (refused < 0) return refused;
+  const { nodeLo, u8, nameStart, nameEnd, dataStart, dataEnd } = request;
+  const { namespace, virtual, handover, attr } = context;
+  const flags = request.word(SETXATTR_IN_FLAGS);
+  const collection = namespace.setxattr(nodeLo, u8, nameStart, nameEnd, u8, dataStart, dataEnd, flags);
+  if (collection < 0) return collection;
+  if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
+    handover.vectorSet(collection, nodeLo, attr.generation, u8, dataStart, dataEnd - dataStart);
+    virtual.searchableChanged();
+  }
+  return finish(reply, 0);
+}
+
+export function removexattr(context: Context, request: Request, reply: Reply): number {
+  const refused = refuse(request);
+  if (refused < 0) return refused;
+  const { nodeLo, u8, nameStart, nameEnd } = request;
+  const { namespace, virtual, handover, attr } = context;
+  const collection = namespace.removexattr(nodeLo, u8, nameStart, nameEnd);
+  if (collection < 0) return collection;
+  if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
+    handover.vectorRemoved(collection, nodeLo, attr.generation);
+    virtual.searchableChanged();
+  }
+  return finish(reply, 0);
+}
+
+export function getxattr(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
+  if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;
+  const kind = kindOf(u8, nameStart, nameEnd);
+  if (kind === UNSUPPORTED) return -EOPNOTSUPP;
+  if (nodeHi !== REAL) return -ENODATA;
+  const room = roomFor(request, reply);
+  if (kind === READ_ONLY) {
+    const value = computedValue(context, nodeLo, u8, nameStart, nameEnd);
+    if (value === undefined) return -ENODATA;
+    return finishSized(request, reply, put(value, reply, 0, room));
+  }
+  const bytes = context.namespace.getxattr(nodeLo, u8, nameStart, nameEnd, reply.u8, BODY, room);
+  return finishSized(request, reply, bytes);
+}
+
+export function listxattr(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi } = request;
+  if (nodeHi !== REAL) return finishSized(request, reply, 0);
+  const room = roomFor(request, reply);
+  let bytes = context.namespace.listxattr(nodeLo, reply.u8, BODY, room);
+  for (let i = 0; i < COMPUTED.length && bytes >= 0; i++) {
+    const { name, value } = COMPUTED[i]!;
+    if (value(context, nodeLo) !== undefined) bytes = put(name, reply, bytes, room);
+  }
+  return finishSized(request, reply, bytes);
+}
+
+/** Bytes the caller has room for; 0 = it asks for the size. */
+function roomFor(request: Request, reply: Reply): number {
+  return Math.min(request.word(GETXATTR_IN_SIZE), reply.u8.length - BODY);
+}
+
+/** Puts `value` after `before` bytes of the body: the bytes then, or −ERANGE. Room 0 only counts. */
+function put(value: Uint8Array, reply: Reply, before: number, room: number): number {
+  const bytes = before + value.length;
+  if (room === 0) return bytes;
+  if (bytes > room) return -ERANGE;
+  reply.u8.set(value, BODY + before);
+  return bytes;
+}
+
+/** The value itself, or its size if the caller asked for that. */
+function finishSized(request: Request, reply: Reply, bytes: number): number {
+  if (bytes < 0 || request.word(GETXATTR_IN_SIZE) !== 0) return finish(reply, bytes);
+  return finish(reply, encodeGetxattrOut(reply.u32, BODY, bytes));
+}
+
+/** A file whose data or owner changed has no capabilities any more, whoever changed it. */
+export function dropCapability(context: Context, ino: number): void {
+  const { namespace } = context;
+  if (namespace.getxattr(ino, CAPABILITY, 0, CAPABILITY.length, CAPABILITY, 0, 0) < 0) return;
+  namespace.removexattr(ino, CAPABILITY, 0, CAPABILITY.length);
+}

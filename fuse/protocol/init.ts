@@ -1,0 +1,141 @@
+/**
+ * INIT: what this filesystem wants of the kernel, cut down to what the kernel offers. An older kernel lacks some
+ * flags and is served without them; nothing else depends on the minor version.
+ *
+ * Not wanted, and why:
+ * - ATOMIC_O_TRUNC: there is no OPEN to carry O_TRUNC; the kernel sends SETATTR(size = 0).
+ * - EXPORT_SUPPORT: promises LOOKUP of "." and ".." on forgotten nodes. Without it a file handle still works as long
+ *   as the kernel remembers the inode, and is ESTALE afterwards, which NFS clients handle.
+ * - DONT_MASK: the kernel then applies the caller's umask before it sends a mode. Only default POSIX ACLs, which
+ *   would replace the umask, need the raw mode; they are not offered (POSIX_ACL).
+ * - HANDLE_KILLPRIV (version 1): asks the filesystem to clear set-id bits without telling whether the writer had
+ *   CAP_FSETID, so it cannot be done right. Kernels before 5.12, which lack V2, clear the bits themselves.
+ * - POSIX_LOCKS, FLOCK_LOCKS: one kernel is the only client, so its own lock tables are exact and cost no request.
+ * - HAS_IOCTL_DIR: directories have no ioctls; the kernel answers ENOTTY by itself.
+ */
+import { FUSE_MAX_WRITE, KIB } from '../../runtime/config/bounds.ts';
+import { EPROTO } from '../../runtime/errno.ts';
+import {
+  FUSE_ASYNC_DIO,
+  FUSE_ASYNC_READ,
+  FUSE_AUTO_INVAL_DATA,
+  FUSE_BIG_WRITES,
+  FUSE_CACHE_SYMLINKS,
+  FUSE_DO_READDIRPLUS,
+  FUSE_EXPLICIT_INVAL_DATA,
+  FUSE_HANDLE_KILLPRIV_V2,
+  FUSE_INIT,
+  FUSE_INIT_EXT,
+  FUSE_KERNEL_MINOR_VERSION,
+  FUSE_KERNEL_VERSION,
+  FUSE_MAX_PAGES,
+  FUSE_MINOR_MIN,
+  FUSE_NO_OPEN_SUPPORT,
+  FUSE_NO_OPENDIR_SUPPORT,
+  FUSE_PARALLEL_DIROPS,
+  FUSE_READDIRPLUS_AUTO,
+  FUSE_SETXATTR_EXT,
+  FUSE_WRITEBACK_CACHE,
+  INIT_IN_BYTES,
+  INIT_IN_FLAGS,
+  INIT_IN_FLAGS2,
+  INIT_IN_MAJOR,
+  INIT_IN_MAX_READAHEAD,
+  INIT_IN_MINOR,
+  INIT_OUT_BYTES,
+} from './abi.ts';
+import { BODY, type Reply } from './reply.ts';
+import { BODY as REQUEST_BODY, type Request } from './request.ts';
+
+const PAGE = 4 * KIB;
+/** Pages per request where MAX_PAGES is not agreed (FUSE_DEFAULT_MAX_PAGES_PER_REQ). */
+const DEFAULT_MAX_PAGES = 32;
+/** Requests the kernel may have in flight on its own account (read-ahead, writeback), and when it slows down. */
+const MAX_BACKGROUND = 64;
+const CONGESTION_THRESHOLD = 48;
+
+export interface Wanted {
+  readonly flags: number;
+  readonly flags2: number;
+}
+
+export interface Agreed {
+  readonly minor: number;
+  readonly flags: number;
+  readonly flags2: number;
+  /** Largest WRITE payload, bytes. */
+  readonly maxWrite: number;
+  readonly maxReadahead: number;
+}
+
+export interface WantedOptions {
+  /** The kernel gathers small writes and writes them later; mtime and size are then the kernel's. */
+  readonly writeback: boolean;
+  /**
+   * Who drops cached pages. `explicit`: only FUSE_NOTIFY_INVAL_INODE and the caller's own changes, right for files
+   * that change through the mount alone. `auto`: also any new mtime, so a write followed by a stat costs the pages.
+   */
+  readonly dataCache: 'auto' | 'explicit';
+}
+
+export function wantedFlags(options: WantedOptions): Wanted {
+  let flags =
+    FUSE_ASYNC_READ |
+    FUSE_BIG_WRITES |
+    FUSE_DO_READDIRPLUS |
+    FUSE_READDIRPLUS_AUTO |
+    FUSE_ASYNC_DIO |
+    FUSE_PARALLEL_DIROPS |
+    FUSE_NO_OPEN_SUPPORT |
+    FUSE_NO_OPENDIR_SUPPORT |
+    FUSE_HANDLE_KILLPRIV_V2 |
+    FUSE_MAX_PAGES |
+    FUSE_CACHE_SYMLINKS |
+    FUSE_SETXATTR_EXT |
+    FUSE_INIT_EXT;
+  flags |= options.dataCache === 'auto' ? FUSE_AUTO_INVAL_DATA : FUSE_EXPLICIT_INVAL_DATA;
+  if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
+  return { flags, flags2: 0 };
+}
+
+/**
+ * Answers a parsed INIT request into `reply`, ready to send. Undefined = no agreement: the reply is then EPROTO (the
+ * request is no INIT, or a kernel before 5.4), or, for a kernel of a later major version, the offer of major 7,
+ * which the kernel answers with a second INIT.
+ */
+export function negotiate(request: Request, reply: Reply, wanted: Wanted): Agreed | undefined {
+  const { u32 } = reply;
+  reply.begin(request);
+  const major = request.word(INIT_IN_MAJOR);
+  const minor = Math.min(request.word(INIT_IN_MINOR), FUSE_KERNEL_MINOR_VERSION);
+  const isInit = request.opcode === FUSE_INIT;
+  if (!isInit || major < FUSE_KERNEL_VERSION || (major === FUSE_KERNEL_VERSION && minor < FUSE_MINOR_MIN)) {
+    reply.error(-EPROTO);
+    return undefined;
+  }
+  u32.fill(0, BODY >>> 2, (BODY + INIT_OUT_BYTES) >>> 2);
+  const out = BODY >>> 2;
+  u32[out] = FUSE_KERNEL_VERSION;
+  if (major > FUSE_KERNEL_VERSION) {
+    u32[out + 1] = FUSE_KERNEL_MINOR_VERSION;
+    reply.ok(INIT_OUT_BYTES);
+    return undefined;
+  }
+
+  const flags = wanted.flags & request.word(INIT_IN_FLAGS);
+  const extended = (flags & FUSE_INIT_EXT) !== 0 && request.end >= REQUEST_BODY + INIT_IN_BYTES;
+  const flags2 = extended ? wanted.flags2 & request.word(INIT_IN_FLAGS2) : 0;
+  const maxPages = flags & FUSE_MAX_PAGES ? FUSE_MAX_WRITE / PAGE : DEFAULT_MAX_PAGES;
+  const maxWrite = maxPages * PAGE;
+  const maxReadahead = Math.min(request.word(INIT_IN_MAX_READAHEAD), FUSE_MAX_WRITE);
+  u32[out + 1] = minor;
+  u32[out + 2] = maxReadahead;
+  u32[out + 3] = flags;
+  u32[out + 4] = MAX_BACKGROUND | (CONGESTION_THRESHOLD << 16);
+  u32[out + 5] = maxWrite;
+  u32[out + 6] = 1; // time_gran: nanoseconds
+  u32[out + 7] = maxPages; // and map_alignment 0
+  u32[out + 8] = flags2;
+  reply.ok(INIT_OUT_BYTES);
+  return { minor, flags, flags2, maxWrite, maxReadahead };
+}

@@ -1,0 +1,136 @@
+/**
+ * The way requests come from the kernel and replies go back.
+ *
+ * ClassicChannel: read(2) and write(2) on /dev/fuse. Waking a parked thread on a halted CPU costs many times the
+ * request itself, so after each reply the channel busy-polls for a while before it parks in poll(2).
+ *
+ * Thread safety: one ClassicChannel per thread; any number of threads share the descriptor, and the kernel gives
+ * each request to exactly one of them. The descriptor is non-blocking: reads that find nothing return at once.
+ */
+import { availableParallelism } from 'node:os';
+import { assert } from '../../runtime/assert.ts';
+import { EAGAIN, EINTR, ENODEV, ENOENT } from '../../runtime/errno.ts';
+import type { Doorbell } from '../../runtime/messaging/doorbell.ts';
+import { PollSet, read, write } from '../../runtime/system/libc.ts';
+import type { Reply } from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
+
+/** What `receive` returns instead of a length. */
+export const RANG = 0;
+export const UNMOUNTED = -1;
+
+export interface Channel {
+  /** Waits for a request: its length in bytes, or RANG: the doorbell was rung since the last RANG, or UNMOUNTED. */
+  receive(request: Request): number;
+  /** Sends a finished reply: 0 or a negative errno. */
+  send(reply: Reply): number;
+  /** Requests caught by busy-polling, and sleeps in poll(2). */
+  readonly polled: number;
+  readonly parked: number;
+}
+
+export interface ClassicChannelOptions {
+  /** Longest busy-poll between two requests, 0 … 10,000. */
+  readonly spinMicroseconds: number;
+  /** This thread's doorbell, and the eventfd it is to ring while the thread is parked. */
+  readonly doorbell: Doorbell;
+  readonly eventfd: number;
+}
+
+/** A parked thread looks around this often by itself. */
+const PARK_MS = 1000;
+/** Reads between two looks at the clock. */
+const READS_PER_CLOCK = 8;
+/** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
+const SOON_MS = 0.3;
+
+/**
+ * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno; a request that was
+ * interrupted meanwhile (ENOENT) counts as answered.
+ */
+export function sendTo(fd: number, reply: Reply): number {
+  for (;;) {
+    const sent = write(fd, reply.u8, reply.length);
+    if (sent >= 0 || sent === -ENOENT) return 0;
+    if (sent !== -EINTR) return sent;
+  }
+}
+
+export class ClassicChannel implements Channel {
+  polled = 0;
+  parked = 0;
+  readonly #fd: number;
+  readonly #doorbell: Doorbell;
+  readonly #pollSet: PollSet;
+  readonly #maxSpinMs: number;
+  /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
+  #spinMs: number;
+  /** The doorbell's sequence as of the last RANG. */
+  #heard: number | undefined;
+
+  /** @param fd /dev/fuse, mounted and non-blocking; not closed by the channel. */
+  constructor(fd: number, options: ClassicChannelOptions) {
+    this.#fd = fd;
+    this.#doorbell = options.doorbell;
+    this.#doorbell.armDescriptor(options.eventfd);
+    this.#pollSet = new PollSet(fd, options.eventfd);
+    // On one CPU the client cannot run while this thread polls for its request.
+    this.#maxSpinMs = availableParallelism() > 1 ? options.spinMicroseconds / 1000 : 0;
+    this.#spinMs = this.#maxSpinMs;
+  }
+
+  receive(request: Request): number {
+    for (;;) {
+      const seen = this.#doorbell.seen();
+      if (seen !== this.#heard) {
+        this.#heard = seen;
+        return RANG;
+      }
+      let length = this.#read(request);
+      if (length === 0 && this.#spinMs > 0) length = this.#spin(request, seen);
+      if (length !== 0) return length;
+      this.#park(seen);
+    }
+  }
+
+  send(reply: Reply): number {
+    return sendTo(this.#fd, reply);
+  }
+
+  /** Length of a request, 0 for none, or UNMOUNTED. */
+  #read(request: Request): number {
+    const length = read(this.#fd, request.u8);
+    if (length > 0) return length;
+    // ENOENT: the request was interrupted while the kernel was handing it over.
+    if (length === -EAGAIN || length === -EINTR || length === -ENOENT) return 0;
+    assert(length === -ENODEV, 'reading a mounted /dev/fuse fails only by its unmount');
+    return UNMOUNTED;
+  }
+
+  #spin(request: Request, seen: number): number {
+    const deadline = performance.now() + this.#spinMs;
+    do {
+      for (let i = 0; i < READS_PER_CLOCK; i++) {
+        if (this.#doorbell.seen() !== seen) return 0;
+        const length = this.#read(request);
+        if (length !== 0) {
+          this.polled++;
+          this.#spinMs = this.#maxSpinMs;
+          return length;
+        }
+      }
+    } while (performance.now() < deadline);
+    this.#spinMs = this.#spinMs > this.#maxSpinMs / 8 ? this.#spinMs / 2 : 0;
+    return 0;
+  }
+
+  #park(seen: number): void {
+    if (!this.#doorbell.park(seen)) return;
+    this.parked++;
+    const since = performance.now();
+    this.#pollSet.wait(PARK_MS);
+    this.#doorbell.unpark();
+    const isSoon = this.#pollSet.events(0) !== 0 && performance.now() - since < SOON_MS;
+    if (isSoon && this.#spinMs === 0) this.#spinMs = this.#maxSpinMs;
+  }
+}

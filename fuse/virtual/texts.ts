@@ -1,0 +1,7 @@
+/** The texts of the virtual tree, made when they are looked up. Implemented by whoever runs the process. */
+export interface VirtualText {
+  /** Names of the actors; an actor's place in the list never changes while mounted. */
+  list(directory: 'actors'): readonly string[];
+  /** Content of `stats`, `config`, `actors/NAME/state` or `actors/NAME/mailbox`; undefined = there is none. */
+  text(path: string): string | undefined;
+}

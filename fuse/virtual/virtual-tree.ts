@@ -1,0 +1,320 @@
+/**
+ * The `.vexfs` directory. It is reached by name from the root and not listed there.
+ *
+ *     .vexfs/search/QUERY/NN-name      links to what a search finds
+ *     .vexfs/similar/PATH/NN-name      links to files like PATH: real directories are mirrored by name until a file
+ *                                      is named. A mirror lists only its directories, so that walking the tree
+ *                                      starts no query
+ *     .vexfs/stats  .vexfs/config  .vexfs/actors/NAME/{state,mailbox}
+ *
+ * Everything is read-only. A text is frozen when it is looked up, in a node of its own, so that its size is right.
+ * While somebody holds a directory of results, the same question from the same user in the same epoch
+ * (node-table.ts) finds the same directory; else each lookup of a question is a search.
+ *
+ * One instance per thread; what is shared is the node table. Results are ≥ 0 or −errno.
+ */
+import type { Clock } from '../../runtime/clock.ts';
+import { SLAB_MAX } from '../../runtime/config/bounds.ts';
+import { EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, ESTALE } from '../../runtime/errno.ts';
+import type { Arena } from '../../runtime/memory/arena.ts';
+import type { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { DirEntry, Namespace } from '../namespace/namespace.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../protocol/abi.ts';
+import type { Attr } from '../protocol/attr.ts';
+import {
+  ACTOR,
+  ACTORS,
+  FIRST_LINK,
+  FIXED,
+  isSlotted,
+  MIRROR,
+  ROOT,
+  SEARCH,
+  SIMILAR,
+  SLOT,
+  VEXFS,
+} from './node-ids.ts';
+import { BLOB_BYTES, GENERATION, GID, NodeTable, STATE, TEXT, UID } from './node-table.ts';
+import { type Question, ResultDirectories } from './result-directories.ts';
+import type { SearchResult } from './result-links.ts';
+import type { VirtualText } from './texts.ts';
+
+/** Kinds of query, and what {@link VirtualTree.lookup} returns when the index has to be asked. */
+export const QUERY_SEARCH = 1;
+export const QUERY_SIMILAR = 2;
+
+const TOP_NAMES = ['search', 'similar', 'stats', 'config', 'actors'];
+const TOP_DIRECTORIES: Readonly<Record<string, number>> = { search: SEARCH, similar: SIMILAR, actors: ACTORS };
+const TOP_TEXTS = ['stats', 'config'];
+const ACTOR_TEXTS = ['state', 'mailbox'];
+const DIRECTORY = S_IFDIR >>> 12;
+const LINK = S_IFLNK >>> 12;
+const REGULAR = S_IFREG >>> 12;
+const DOT = [Buffer.from('.'), Buffer.from('..')] as const;
+
+export class VirtualTree {
+  readonly #namespace: Namespace;
+  readonly #nodes: NodeTable;
+  readonly #results: ResultDirectories;
+  readonly #text: VirtualText;
+  readonly #clock: Clock;
+  /** After lookup returned QUERY_SIMILAR: the file that was named. */
+  queryIno = 0;
+
+  constructor(arena: Arena, slab: SlabAllocator, namespace: Namespace, text: VirtualText, clock: Clock) {
+    this.#namespace = namespace;
+    this.#nodes = new NodeTable(arena, slab);
+    this.#results = new ResultDirectories(this.#nodes);
+    this.#text = text;
+    this.#clock = clock;
+  }
+
+  /** What {@link Question.epoch} has to be. */
+  get epoch(): number {
+    return this.#nodes.epoch;
+  }
+
+  /** A search begun from now on may answer differently: a vector was set or removed, a text indexed. */
+  searchableChanged(): void {
+    this.#nodes.advanceEpoch();
+  }
+
+  /** Nodes alive in the node table. */
+  liveNodes(): number {
+    return this.#nodes.live();
+  }
+
+  /** Whether the kernel may keep the name of this node: not where each lookup makes, or checks, another one. */
+  nameIsStable(hi: number): boolean {
+    return hi === FIXED || hi === ACTOR;
+  }
+
+  /** Whether the kernel may keep the attributes of this node: a mirror's change with the real directory. */
+  attributesAreStable(hi: number): boolean {
+    return hi !== MIRROR;
+  }
+
+  /**
+   * Finds the name u8[start, end) in a virtual directory and counts the lookup. 0 with `out` filled, −errno, or
+   * QUERY_SEARCH, QUERY_SIMILAR (with {@link queryIno}): the index must be asked.
+   */
+  lookup(
+    lo: number,
+    hi: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    uid: number,
+    gid: number,
+    out: Attr,
+  ): number {
+    if (hi === SLOT) return this.#lookupLink(lo, u8, start, end, out);
+    if (hi === FIXED && lo === SEARCH) {
+      return this.#shareOr(QUERY_SEARCH, lo, hi, u8, start, end, uid, gid, out);
+    }
+    const directory = this.#mirrored(lo, hi);
+    if (directory === 0) return this.#lookupText(lo, hi, u8, start, end, uid, gid, out);
+    const ino = this.#namespace.lookup(directory, u8, start, end);
+    if (ino < 0) return ino;
+    const failed = this.#namespace.stat(ino, out);
+    if (failed < 0) return failed;
+    const type = out.mode & S_IFMT;
+    if (type === S_IFDIR) return this.stat(ino, MIRROR, out);
+    if (type !== S_IFREG) return -ENOENT;
+    this.queryIno = ino;
+    return this.#shareOr(QUERY_SIMILAR, lo, hi, u8, start, end, uid, gid, out);
+  }
+
+  /** The kernel gave back `count` lookups. */
+  forget(lo: number, hi: number, count: number): void {
+    if (isSlotted(hi)) this.#nodes.release(lo, count);
+  }
+
+  stat(lo: number, hi: number, out: Attr): number {
+    if (!isSlotted(hi)) return this.#statDirectory(lo, hi, out);
+    if (!this.#nodes.isLive(lo)) return -ESTALE;
+    const n = hi - FIRST_LINK;
+    if (!this.#results.isDirectory(lo)) return n < 0 ? this.#statText(lo, out) : -ESTALE;
+    if (n < 0) this.#results.statDirectory(lo, out);
+    else if (n < this.#results.links(lo)) this.#results.statLink(lo, n, out);
+    else return -ESTALE;
+    return 0;
+  }
+
+  /** Copies a link's target to `u8[at]`; its bytes. */
+  readlink(lo: number, hi: number, u8: Uint8Array, at: number): number {
+    const n = hi - FIRST_LINK;
+    if (!isSlotted(hi) || n < 0 || !this.#results.isDirectory(lo)) return -EINVAL;
+    return n < this.#results.links(lo) ? this.#results.readlink(lo, n, u8, at) : -ESTALE;
+  }
+
+  /** Copies up to `length` bytes of a text from `position` to `u8[at]`. */
+  read(lo: number, hi: number, position: number, length: number, u8: Uint8Array, at: number): number {
+    if (hi !== SLOT) return isSlotted(hi) ? -EINVAL : -EISDIR;
+    if (!this.#nodes.isLive(lo)) return -ESTALE;
+    if (this.#nodes.get(lo, STATE) !== TEXT) return -EISDIR;
+    const bytes = Math.max(0, Math.min(length, this.#nodes.get(lo, BLOB_BYTES) - position));
+    const from = this.#nodes.blobAt(lo) + position;
+    u8.set(this.#nodes.u8.subarray(from, from + bytes), at);
+    return bytes;
+  }
+
+  /**
+   * The entry after the cookie (0, 0 = from the start): 1 with `entry` filled, 0 at the end, −errno. Entries of a
+   * mirror are the real directory's; elsewhere a cookie is a number of entries.
+   */
+  readdir(lo: number, hi: number, cookieLo: number, cookieHi: number, entry: DirEntry): number {
+    const directory = this.#mirrored(lo, hi);
+    if (directory > 0) return this.#readMirror(directory, cookieLo, cookieHi, entry);
+    if (hi === SLOT && this.#results.isDirectory(lo)) {
+      const n = cookieLo - DOT.length;
+      if (n < 0) return fill(entry, DOT[cookieLo]!, DIRECTORY, cookieLo + 1);
+      if (n >= this.#results.links(lo)) return 0;
+      return fill(entry, this.#results.name(lo, n), LINK, cookieLo + 1);
+    }
+    return isSlotted(hi) ? -ENOTDIR : this.#readNames(lo, hi, cookieLo, entry);
+  }
+
+  /**
+   * Makes the directory that answers a question, owned by who asked, with one lookup counted for the reply that
+   * carries it. 0 with `out` filled; −ENFILE when there are too many nodes, −ENOSPC without memory for this one.
+   */
+  createResults(question: Question, results: readonly SearchResult[], out: Attr): number {
+    const depth = this.#depth(question);
+    if (depth < 0) return depth;
+    const slot = this.#results.create(question, results, depth, this.#clock.now());
+    if (slot < 0) return slot;
+    this.#results.statDirectory(slot, out);
+    return 0;
+  }
+
+  /** Directories between the root and the links that answer a question. */
+  #depth(question: Question): number {
+    const directory = this.#mirrored(question.parentLo, question.parentHi);
+    if (directory === 0) return 3;
+    const path = this.#namespace.pathOf(directory);
+    if (path === undefined) return -ENOENT;
+    return 3 + path.split('/').filter((name) => name !== '').length;
+  }
+
+  /** The real directory that a virtual one mirrors, or 0. */
+  #mirrored(lo: number, hi: number): number {
+    if (hi === MIRROR) return lo;
+    return hi === FIXED && lo === SIMILAR ? ROOT : 0;
+  }
+
+  #shareOr(
+    kind: number,
+    lo: number,
+    hi: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    uid: number,
+    gid: number,
+    out: Attr,
+  ): number {
+    const slot = this.#results.share(kind, lo, hi, u8, start, end, uid, gid);
+    if (slot === 0) return kind;
+    this.#results.statDirectory(slot, out);
+    return 0;
+  }
+
+  #lookupLink(slot: number, u8: Uint8Array, start: number, end: number, out: Attr): number {
+    if (!this.#results.isDirectory(slot)) return -ENOTDIR;
+    const n = this.#results.lookup(slot, u8, start, end);
+    if (n < 0) return n;
+    this.#results.statLink(slot, n, out);
+    return 0;
+  }
+
+  /** In `.vexfs`, `actors` and `actors/NAME`. */
+  #lookupText(
+    lo: number,
+    hi: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+    uid: number,
+    gid: number,
+    out: Attr,
+  ): number {
+    const name = Buffer.from(u8.subarray(start, end)).toString();
+    if (hi === FIXED && lo === VEXFS) {
+      const directory = TOP_DIRECTORIES[name];
+      if (directory !== undefined) return this.stat(directory, FIXED, out);
+      return TOP_TEXTS.includes(name) ? this.#freeze(name, uid, gid, out) : -ENOENT;
+    }
+    const actors = this.#text.list('actors');
+    if (hi === FIXED && lo === ACTORS) {
+      const actor = actors.indexOf(name);
+      return actor < 0 ? -ENOENT : this.stat(actor, ACTOR, out);
+    }
+    if (hi !== ACTOR) return -ENOTDIR;
+    return ACTOR_TEXTS.includes(name) ? this.#freeze(`actors/${actors[lo]}/${name}`, uid, gid, out) : -ENOENT;
+  }
+
+  /** Makes the text of this moment, cut to what one slab block holds, a node of its own. */
+  #freeze(path: string, uid: number, gid: number, out: Attr): number {
+    const text = this.#text.text(path);
+    if (text === undefined) return -ENOENT;
+    const bytes = Buffer.from(text).subarray(0, SLAB_MAX);
+    const slot = this.#nodes.allocate(bytes.length, uid, gid, this.#clock.now());
+    if (slot < 0) return slot;
+    this.#nodes.u8.set(bytes, this.#nodes.blobAt(slot));
+    this.#nodes.publish(slot, TEXT);
+    return this.#statText(slot, out);
+  }
+
+  #statText(slot: number, out: Attr): number {
+    this.#nodes.stamp(slot, out);
+    out.ino = slot;
+    out.inoHi = SLOT;
+    out.generation = this.#nodes.get(slot, GENERATION);
+    out.mode = S_IFREG | 0o444;
+    out.nlink = 1;
+    out.size = this.#nodes.get(slot, BLOB_BYTES);
+    out.uid = this.#nodes.get(slot, UID);
+    out.gid = this.#nodes.get(slot, GID);
+    return 0;
+  }
+
+  /** A mirror has the real directory's owner and permissions, all others those of the root with r-x for all. */
+  #statDirectory(lo: number, hi: number, out: Attr): number {
+    const mirror = hi === MIRROR;
+    const failed = this.#namespace.stat(mirror ? lo : ROOT, out);
+    if (failed < 0) return failed;
+    if ((out.mode & S_IFMT) !== S_IFDIR) return -ENOTDIR;
+    out.mode = S_IFDIR | (mirror ? out.mode & 0o555 : 0o555);
+    out.ino = lo;
+    out.inoHi = hi;
+    if (!mirror) out.generation = 1;
+    out.nlink = 2;
+    out.size = 0;
+    out.blocks = 0;
+    return 0;
+  }
+
+  #readMirror(directory: number, cookieLo: number, cookieHi: number, entry: DirEntry): number {
+    let more = this.#namespace.readdir(directory, cookieLo, cookieHi, entry);
+    while (more > 0 && entry.type !== DIRECTORY) {
+      more = this.#namespace.readdir(directory, entry.cookieLo, entry.cookieHi, entry);
+    }
+    return more;
+  }
+
+  #readNames(lo: number, hi: number, cookie: number, entry: DirEntry): number {
+    if (cookie < DOT.length) return fill(entry, DOT[cookie]!, DIRECTORY, cookie + 1);
+    const names = this.#names(lo, hi);
+    const name = names[cookie - DOT.length];
+    if (name === undefined) return 0;
+    const text = hi === ACTOR || (lo === VEXFS && TOP_TEXTS.includes(name));
+    return fill(entry, Buffer.from(name), text ? REGULAR : DIRECTORY, cookie + 1);
+  }
+
+  #names(lo: number, hi: number): readonly string[] {
+    if (hi === ACTOR) return ACTOR_TEXTS;
+    if (lo === VEXFS) return TOP_NAMES;
+    return lo === ACTORS ? this.#text.list('actors') : [];
+  }
+}

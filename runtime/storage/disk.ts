@@ -1,0 +1,220 @@
+/**
+ * All access of the store to its disk goes through this interface, so that tests can drop unsynced bytes,
+ * fail any call and cut the power between any two.
+ *
+ * Paths are relative to the store and use '/'. Calls block; they return a negative errno on failure. Writes
+ * are whole or an error (a short write is continued); reads are short only at the end of the file.
+ */
+import fs from 'node:fs';
+import { join } from 'node:path';
+import koffi from 'koffi';
+import { EIO } from '../errno.ts';
+
+export interface FileStatus {
+  readonly bytes: number;
+  readonly directory: boolean;
+}
+
+export interface DiskSpace {
+  readonly bytes: number;
+  readonly freeBytes: number;
+}
+
+export interface Disk {
+  /** 'read' and 'write' need the file to exist, 'create' needs it not to. Returns a descriptor. */
+  open(path: string, mode: 'read' | 'write' | 'create'): number;
+  close(descriptor: number): void;
+  pread(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number;
+  pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number;
+  writev(descriptor: number, parts: readonly Uint8Array[], position: number): number;
+  truncate(descriptor: number, bytes: number): number;
+  fdatasync(descriptor: number): number;
+  /** Names in a directory, sorted, without "." and "..". */
+  list(path: string): string[] | number;
+  stat(path: string): FileStatus | number;
+  mkdir(path: string): number;
+  rmdir(path: string): number;
+  rename(from: string, to: string): number;
+  unlink(path: string): number;
+  /** Makes the names in a directory durable. */
+  syncDirectory(path: string): number;
+  /** Makes everything written so far through any descriptor durable, even by a process that has died. */
+  syncAll(): number;
+  space(): DiskSpace | number;
+}
+
+const syncfs = koffi.load(null).func('int syncfs(int fd)');
+
+const FLAGS = {
+  read: fs.constants.O_RDONLY,
+  write: fs.constants.O_RDWR,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+};
+
+/** The −errno of a failed `fs` call; anything else is a bug and is thrown on. */
+function errnoOf(error: unknown): number {
+  if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
+    return error.errno < 0 ? error.errno : -EIO;
+  }
+  throw error;
+}
+
+export class HostDisk implements Disk {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  open(path: string, mode: 'read' | 'write' | 'create'): number {
+    try {
+      return fs.openSync(join(this.root, path), FLAGS[mode] | fs.constants.O_NOFOLLOW, 0o600);
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+
+  close(descriptor: number): void {
+    try {
+      fs.closeSync(descriptor);
+    } catch (error) {
+      errnoOf(error);
+    }
+  }
+
+  pread(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
+    let done = 0;
+    try {
+      while (done < length) {
+        const got = fs.readSync(descriptor, u8, start + done, length - done, position + done);
+        if (got === 0) break;
+        done += got;
+      }
+      return done;
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+
+  pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
+    let done = 0;
+    try {
+      while (done < length) {
+        done += fs.writeSync(descriptor, u8, start + done, length - done, position + done);
+      }
+      return done;
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+
+  writev(descriptor: number, parts: readonly Uint8Array[], position: number): number {
+    let total = 0;
+    for (const part of parts) total += part.length;
+    try {
+      const done = fs.writevSync(descriptor, parts, position);
+      return done === total ? total : this.#continue(descriptor, parts, position, done, total);
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+
+  /** The rest of a short writev, part by part. */
+  #continue(
+    descriptor: number,
+    parts: readonly Uint8Array[],
+    position: number,
+    done: number,
+    total: number,
+  ): number {
+    let before = 0;
+    for (const part of parts) {
+      const skip = Math.min(part.length, Math.max(0, done - before));
+      if (skip < part.length) {
+        const wrote = this.pwrite(descriptor, part, skip, part.length - skip, position + before + skip);
+        if (wrote < 0) return wrote;
+      }
+      before += part.length;
+    }
+    return total;
+  }
+
+  truncate(descriptor: number, bytes: number): number {
+    return attempt(() => fs.ftruncateSync(descriptor, bytes));
+  }
+
+  fdatasync(descriptor: number): number {
+    return attempt(() => fs.fdatasyncSync(descriptor));
+  }
+
+  list(path: string): string[] | number {
+    try {
+      return fs.readdirSync(join(this.root, path)).sort();
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+
+  stat(path: string): FileStatus | number {
+    try {
+      const status = fs.lstatSync(join(this.root, path));
+      return { bytes: status.size, directory: status.isDirectory() };
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+
+  mkdir(path: string): number {
+    return attempt(() => fs.mkdirSync(join(this.root, path), 0o700));
+  }
+
+  rmdir(path: string): number {
+    return attempt(() => fs.rmdirSync(join(this.root, path)));
+  }
+
+  rename(from: string, to: string): number {
+    return attempt(() => fs.renameSync(join(this.root, from), join(this.root, to)));
+  }
+
+  unlink(path: string): number {
+    return attempt(() => fs.unlinkSync(join(this.root, path)));
+  }
+
+  syncDirectory(path: string): number {
+    return attempt(() => {
+      const descriptor = fs.openSync(join(this.root, path), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+      try {
+        fs.fsyncSync(descriptor);
+      } finally {
+        fs.closeSync(descriptor);
+      }
+    });
+  }
+
+  syncAll(): number {
+    const descriptor = this.open('.', 'read');
+    if (descriptor < 0) return descriptor;
+    const failed = syncfs(descriptor) !== 0;
+    const errno = failed ? koffi.errno() : 0;
+    this.close(descriptor);
+    return -errno;
+  }
+
+  space(): DiskSpace | number {
+    try {
+      const { bsize, blocks, bavail } = fs.statfsSync(this.root);
+      return { bytes: blocks * bsize, freeBytes: bavail * bsize };
+    } catch (error) {
+      return errnoOf(error);
+    }
+  }
+}
+
+function attempt(call: () => void): number {
+  try {
+    call();
+    return 0;
+  } catch (error) {
+    return errnoOf(error);
+  }
+}

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import * as abi from '../../fuse/protocol/abi.ts';
+import { negotiate, wantedFlags } from '../../fuse/protocol/init.ts';
+import { Reply } from '../../fuse/protocol/reply.ts';
+import { Request } from '../../fuse/protocol/request.ts';
+import { put, words } from './messages.ts';
+
+/** Low flags a kernel of that minor offers: all bits defined up to it. */
+const FLAGS_31 = 0x03fffffb;
+const FLAGS_36 = 0x73fffffb;
+/** What Linux 6.18 (7.45) sent, as read from /dev/fuse. */
+const FLAGS_45 = 0x73fffffb;
+const KILLPRIV_V2 = abi.FUSE_HANDLE_KILLPRIV_V2;
+
+const wanted = wantedFlags({ writeback: true, dataCache: 'explicit' });
+
+function init(major: number, minor: number, flags: number, flags2?: number) {
+  const request = new Request();
+  const reply = new Reply();
+  const body = words(
+    major,
+    minor,
+    131072,
+    flags,
+    ...(flags2 === undefined ? [] : [flags2, ...new Array(11).fill(0)]),
+  );
+  const isParsed = request.parse(put(request, { opcode: abi.FUSE_INIT, unique: 2 }, body));
+  expect(isParsed).toBe(true);
+  return { agreed: negotiate(request, reply, wanted), out: reply.u32.slice(4, 20), reply };
+}
+
+describe('INIT', () => {
+  it('of 7.31 (Linux 5.4, 16-byte body) agrees without the flags that came later', () => {
+    const { agreed, out, reply } = init(7, 31, FLAGS_31);
+    expect(agreed).toMatchObject({ minor: 31, flags2: 0, maxWrite: 1 << 20, maxReadahead: 131072 });
+    expect(agreed!.flags & (abi.FUSE_INIT_EXT | abi.FUSE_SETXATTR_EXT | KILLPRIV_V2)).toBe(0);
+    expect(agreed!.flags & abi.FUSE_NO_OPENDIR_SUPPORT).not.toBe(0);
+    expect(agreed!.flags & abi.FUSE_HANDLE_KILLPRIV).toBe(0);
+    expect([out[0], out[1], out[5], out[6], out[7]]).toEqual([7, 31, 1 << 20, 1, 256]);
+    expect(reply.length).toBe(16 + 64);
+  });
+
+  it('of 7.36 (Linux 5.17) agrees on the extended flags', () => {
+    const { agreed } = init(7, 36, FLAGS_36 | KILLPRIV_V2, 0x3);
+    expect(agreed!.minor).toBe(36);
+    expect(agreed!.flags & abi.FUSE_INIT_EXT).not.toBe(0);
+    expect(agreed!.flags & abi.FUSE_SETXATTR_EXT).not.toBe(0);
+    expect(agreed!.flags & KILLPRIV_V2).not.toBe(0);
+  });
+
+  it('of 7.39 (Linux 6.6) does not take flags that nobody asked for', () => {
+    const { agreed, out } = init(7, 39, FLAGS_36 | KILLPRIV_V2, 0x1f);
+    expect(agreed!.minor).toBe(39);
+    expect(agreed!.flags2).toBe(0);
+    expect(out[8]).toBe(0);
+    for (const flag of [
+      abi.FUSE_ATOMIC_O_TRUNC,
+      abi.FUSE_DONT_MASK,
+      abi.FUSE_POSIX_LOCKS,
+      abi.FUSE_POSIX_ACL,
+    ]) {
+      expect(agreed!.flags & flag).toBe(0);
+    }
+  });
+
+  it('of 7.45 (Linux 6.18) agrees, and of a later minor is answered with 7.45', () => {
+    expect(init(7, 45, FLAGS_45 | KILLPRIV_V2, 0x7ff).agreed!.minor).toBe(45);
+    const later = init(7, 99, -1, -1);
+    expect(later.agreed!.minor).toBe(45);
+    expect(later.agreed!.flags >>> 0).toBe(wanted.flags >>> 0);
+  });
+
+  it('without MAX_PAGES falls back to 128 KiB requests', () => {
+    const { agreed, out } = init(7, 31, FLAGS_31 & ~abi.FUSE_MAX_PAGES);
+    expect(agreed!.maxWrite).toBe(128 * 1024);
+    expect(out[7]).toBe(32);
+  });
+
+  it('takes AUTO_INVAL_DATA or EXPLICIT_INVAL_DATA, never both, and writeback only where wanted', () => {
+    const auto = wantedFlags({ writeback: false, dataCache: 'auto' }).flags;
+    expect(auto & abi.FUSE_AUTO_INVAL_DATA).not.toBe(0);
+    expect(auto & (abi.FUSE_EXPLICIT_INVAL_DATA | abi.FUSE_WRITEBACK_CACHE)).toBe(0);
+    expect(wanted.flags & abi.FUSE_AUTO_INVAL_DATA).toBe(0);
+    expect(wanted.flags & abi.FUSE_WRITEBACK_CACHE).not.toBe(0);
+  });
+
+  it('of a kernel before 5.4 or another major is refused, and of a later major offered 7', () => {
+    for (const [major, minor] of [
+      [7, 30],
+      [6, 99],
+      [0, 0],
+    ] as const) {
+      const { agreed, reply } = init(major, minor, -1);
+      expect(agreed).toBeUndefined();
+      expect(reply.i32[1]).toBe(-71);
+    }
+    const later = init(8, 0, -1);
+    expect(later.agreed).toBeUndefined();
+    expect([later.reply.i32[1], later.out[0], later.out[1]]).toEqual([0, 7, 45]);
+  });
+});

@@ -1,0 +1,524 @@
+/**
+ * The operations without a kernel: requests are encoded as the kernel would, go through the server's loop, and the
+ * replies are decoded. Lookups are counted as the kernel counts them.
+ */
+import { JournalReader, JournalWriter, formatJournal, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
+import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { Content } from '../../fuse/objects/content.ts';
+import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
+import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { Operations } from '../../fuse/operations/operations.ts';
+import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
+import * as abi from '../../fuse/protocol/abi.ts';
+import { FOREVER, Reply } from '../../fuse/protocol/reply.ts';
+import { Request } from '../../fuse/protocol/request.ts';
+import { type Channel, UNMOUNTED } from '../../fuse/session/channel.ts';
+import { Server } from '../../fuse/session/server.ts';
+import { planVirtual } from '../../fuse/virtual/node-table.ts';
+import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { FaultyDisk } from '../storage/faulty-disk.ts';
+
+export interface Node {
+  readonly lo: number;
+  readonly hi: number;
+}
+
+export const ROOT: Node = { lo: 1, hi: 0 };
+
+export interface Caller {
+  uid?: number;
+  gid?: number;
+  pid?: number;
+}
+
+export interface Answer {
+  /** 0 or a negative errno; undefined = no reply was sent. */
+  readonly error: number | undefined;
+  readonly body: Buffer;
+}
+
+export interface Entry extends Node {
+  readonly generation: number;
+  readonly entryValid: number;
+  readonly attrValid: number;
+  readonly attr: Attributes;
+}
+
+export interface Attributes {
+  readonly ino: Node;
+  readonly size: number;
+  readonly blocks: number;
+  readonly atime: number;
+  readonly mtime: number;
+  readonly ctime: number;
+  readonly mtimeNs: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+}
+
+export interface Listed {
+  readonly name: string;
+  readonly type: number;
+  readonly ino: Node;
+  readonly cookie: bigint;
+  readonly entry?: Entry;
+}
+
+export interface HarnessOptions {
+  inlineLimit?: number;
+  disk?: Disk;
+  maxInodes?: number;
+  virtualNodes?: number;
+  text?: VirtualText;
+  descriptors?: number;
+  slabBytes?: number;
+}
+
+/** What was handed over, newest last. */
+export class Handed implements Handover {
+  readonly synced: { unique: number; object: number }[] = [];
+  readonly dirty: number[] = [];
+  readonly dropped: number[] = [];
+  readonly changed: number[] = [];
+  readonly gone: { ino: number; generation: number }[] = [];
+  readonly vectors: { collection: number; ino: number; generation: number; value: Buffer | undefined }[] = [];
+  readonly queries: {
+    unique: number;
+    uid: number;
+    gid: number;
+    pid: number;
+    kind: number;
+    parent: Node;
+    ino: number;
+    name: string;
+  }[] = [];
+  onDropped: (object: number) => void = () => {};
+
+  sync(uniqueLo: number, _uniqueHi: number, object: number): void {
+    this.synced.push({ unique: uniqueLo, object });
+  }
+  objectDirty(object: number): void {
+    this.dirty.push(object);
+  }
+  objectDropped(object: number): void {
+    this.dropped.push(object);
+    this.onDropped(object);
+  }
+  contentChanged(ino: number): void {
+    this.changed.push(ino);
+  }
+  removed(ino: number, generation: number): void {
+    this.gone.push({ ino, generation });
+  }
+  vectorSet(
+    collection: number,
+    ino: number,
+    generation: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+  ): void {
+    const value = Buffer.from(u8.slice(start, start + length));
+    this.vectors.push({ collection, ino, generation, value });
+  }
+  vectorRemoved(collection: number, ino: number, generation: number): void {
+    this.vectors.push({ collection, ino, generation, value: undefined });
+  }
+  query(
+    uniqueLo: number,
+    _uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    kind: number,
+    parentLo: number,
+    parentHi: number,
+    ino: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+  ): void {
+    const name = Buffer.from(u8.slice(start, start + length)).toString();
+    const parent = { lo: parentLo, hi: parentHi };
+    this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
+  }
+}
+
+const TEXTS: VirtualText = {
+  list: () => ['main', 'fuse-0'],
+  text: (path) => (path.startsWith('actors/main/') || !path.startsWith('actors') ? `text of ${path}\n` : undefined),
+};
+
+export class Harness {
+  readonly disk: Disk;
+  readonly arena: Arena;
+  readonly slab: SlabAllocator;
+  readonly namespace: Namespace;
+  readonly virtual: VirtualTree;
+  readonly objects: ObjectFiles;
+  readonly operations: Operations;
+  readonly handed = new Handed();
+  /** Errors that operations threw. */
+  readonly failures: unknown[] = [];
+  /** Milliseconds since the epoch; tests move it. */
+  now = 1_700_000_000_000;
+  readonly #journal: JournalReader;
+  readonly #server: Server;
+  #message = 0;
+  #sent: Buffer | undefined;
+  #unique = 1;
+
+  constructor(options: HarnessOptions = {}) {
+    const inlineLimit = options.inlineLimit ?? 16 * KIB;
+    const clock = { now: () => this.now, monotonic: () => this.now };
+    this.disk = options.disk ?? new FaultyDisk();
+    this.disk.mkdir('objects');
+    this.arena = Arena.create([
+      ...planNamespace({ maxInodes: options.maxInodes ?? 4096, maxDentries: 2 * (options.maxInodes ?? 4096) }),
+      planVirtual(options.virtualNodes ?? 64),
+      planDataLocks(),
+      { name: 'journal', bytes: journalRegionBytes(4 * MIB) },
+      { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
+    ]);
+    SlabAllocator.format(this.arena.region('slab'));
+    formatJournal(this.arena.region('journal'), 1);
+    this.slab = new SlabAllocator(this.arena.region('slab'));
+    Namespace.format(this.arena, { uid: 0, gid: 0, mode: 0o755, now: this.now });
+    const journal = new JournalWriter(this.arena.region('journal'));
+    this.#journal = new JournalReader(this.arena.region('journal'));
+    this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
+    this.objects = new ObjectFiles(this.disk, 'objects', options.descriptors ?? 4);
+    const content = new Content(
+      this.namespace,
+      this.objects,
+      new DataLocks(this.arena),
+      this.handed,
+      inlineLimit,
+    );
+    this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
+    this.operations = new Operations({
+      namespace: this.namespace,
+      content,
+      virtual: this.virtual,
+      handover: this.handed,
+      disk: this.disk,
+      clock,
+      options: { entryTimeout: FOREVER, negativeTimeout: FOREVER, attrTimeout: FOREVER, model: 'test-model' },
+    });
+    this.#server = new Server(this.#channel(), this.operations, {
+      started: () => {},
+      finished: () => {},
+      rang: () => true,
+      failed: (_request, error) => this.failures.push(error),
+    });
+  }
+
+  get request(): Request {
+    return this.#server.request;
+  }
+
+  get reply(): Reply {
+    return this.#server.reply;
+  }
+
+  /** One message in, at most one out. */
+  #channel(): Channel {
+    return {
+      receive: () => {
+        const length = this.#message;
+        this.#message = 0;
+        return length > 0 ? length : UNMOUNTED;
+      },
+      send: (reply) => {
+        this.#sent = Buffer.from(reply.u8.slice(0, reply.length));
+        return 0;
+      },
+      polled: 0,
+      parked: 0,
+    };
+  }
+
+  /** Sends the raw message that is in the request's buffer. */
+  raw(length: number): Answer {
+    this.#message = length;
+    this.#sent = undefined;
+    this.#server.serve();
+    this.#drainJournal();
+    const sent = this.#sent as Buffer | undefined;
+    if (sent === undefined) return { error: undefined, body: Buffer.alloc(0) };
+    return { error: sent.readInt32LE(4), body: sent.subarray(16) };
+  }
+
+  call(opcode: number, node: Node, body: Uint8Array = Buffer.alloc(0), caller: Caller = {}): Answer {
+    const { u8, u32 } = this.request;
+    const length = 40 + body.length;
+    u32[0] = length;
+    u32[1] = opcode;
+    u32[2] = this.#unique++;
+    u32[3] = 0;
+    u32[4] = node.lo;
+    u32[5] = node.hi;
+    u32[6] = caller.uid ?? 1000;
+    u32[7] = caller.gid ?? 1000;
+    u32[8] = caller.pid ?? 4242;
+    u32[9] = 0;
+    u8.set(body, 40);
+    return this.raw(length);
+  }
+
+  #drainJournal(): void {
+    const limit = this.#journal.published();
+    while (this.#journal.next(limit)) continue;
+    this.#journal.release();
+  }
+
+  // ---- decoded calls: a value, or the negative errno
+
+  lookup(parent: Node, name: string, caller?: Caller): Entry | number {
+    return entryOf(this.call(abi.FUSE_LOOKUP, parent, strings(name), caller));
+  }
+
+  create(parent: Node, name: string, mode = 0o644, flags = 0o100 | 0o200): Entry | number {
+    return entryOf(this.call(abi.FUSE_CREATE, parent, concat(words(flags, mode, 0, 0), strings(name))));
+  }
+
+  mkdir(parent: Node, name: string, mode = 0o755): Entry | number {
+    return entryOf(this.call(abi.FUSE_MKDIR, parent, concat(words(mode, 0), strings(name))));
+  }
+
+  mknod(parent: Node, name: string, mode: number, rdev = 0): Entry | number {
+    return entryOf(this.call(abi.FUSE_MKNOD, parent, concat(words(mode, rdev, 0, 0), strings(name))));
+  }
+
+  symlink(parent: Node, name: string, target: string): Entry | number {
+    return entryOf(this.call(abi.FUSE_SYMLINK, parent, strings(name, target)));
+  }
+
+  link(node: Node, parent: Node, name: string): Entry | number {
+    return entryOf(this.call(abi.FUSE_LINK, parent, concat(words(node.lo, node.hi), strings(name))));
+  }
+
+  unlink(parent: Node, name: string): number | undefined {
+    return this.call(abi.FUSE_UNLINK, parent, strings(name)).error;
+  }
+
+  rmdir(parent: Node, name: string): number | undefined {
+    return this.call(abi.FUSE_RMDIR, parent, strings(name)).error;
+  }
+
+  rename(parent: Node, name: string, newParent: Node, newName: string, flags = 0): number | undefined {
+    const body = concat(words(newParent.lo, newParent.hi, flags, 0), strings(name, newName));
+    return this.call(abi.FUSE_RENAME2, parent, body).error;
+  }
+
+  getattr(node: Node): Attributes | number {
+    const { error, body } = this.call(abi.FUSE_GETATTR, node, Buffer.alloc(16));
+    return error === 0 ? attributesAt(body, 16) : error!;
+  }
+
+  setattr(node: Node, fields: SetattrFields): Attributes | number {
+    const { error, body } = this.call(abi.FUSE_SETATTR, node, setattrBody(fields));
+    return error === 0 ? attributesAt(body, 16) : error!;
+  }
+
+  truncate(node: Node, size: number): number {
+    const done = this.setattr(node, { valid: abi.FATTR_SIZE, size });
+    return typeof done === 'number' ? done : 0;
+  }
+
+  read(node: Node, position: number, size: number): Buffer | number {
+    const body = Buffer.alloc(40);
+    writeU64(body, 8, position);
+    body.writeUInt32LE(size, 16);
+    const answer = this.call(abi.FUSE_READ, node, body);
+    return answer.error === 0 ? answer.body : answer.error!;
+  }
+
+  write(node: Node, position: number, data: Uint8Array | string, flags = 0): number {
+    const bytes = Buffer.from(data as string);
+    const body = Buffer.alloc(40);
+    writeU64(body, 8, position);
+    body.writeUInt32LE(bytes.length, 16);
+    body.writeUInt32LE(flags, 20);
+    const answer = this.call(abi.FUSE_WRITE, node, concat(body, bytes));
+    return answer.error === 0 ? answer.body.readUInt32LE(0) : answer.error!;
+  }
+
+  fallocate(node: Node, mode: number, start: number, length: number): number | undefined {
+    const body = Buffer.alloc(32);
+    writeU64(body, 8, start);
+    writeU64(body, 16, length);
+    body.writeUInt32LE(mode, 24);
+    return this.call(abi.FUSE_FALLOCATE, node, body).error;
+  }
+
+  readlink(node: Node): string | number {
+    const { error, body } = this.call(abi.FUSE_READLINK, node);
+    return error === 0 ? body.toString() : error!;
+  }
+
+  /** One READDIR or READDIRPLUS. */
+  readdirOnce(node: Node, cookie: bigint, size: number, plus = false): Listed[] | number {
+    const request = Buffer.alloc(40);
+    request.writeBigUInt64LE(cookie, 8);
+    request.writeUInt32LE(size, 16);
+    const { error, body } = this.call(plus ? abi.FUSE_READDIRPLUS : abi.FUSE_READDIR, node, request);
+    return error === 0 ? direntsOf(body, plus) : error!;
+  }
+
+  /** The whole directory, in buffers of `size` bytes. */
+  readdir(node: Node, size = 4096, plus = false): Listed[] {
+    const all: Listed[] = [];
+    for (let cookie = 0n; ; cookie = all.at(-1)!.cookie) {
+      const some = this.readdirOnce(node, cookie, size, plus);
+      if (typeof some === 'number') throw new Error(`readdir: errno ${-some}`);
+      if (some.length === 0) return all;
+      all.push(...some);
+    }
+  }
+
+  names(node: Node): string[] {
+    return this.readdir(node)
+      .map(({ name }) => name)
+      .filter((name) => name !== '.' && name !== '..')
+      .sort();
+  }
+
+  setxattr(node: Node, name: string, value: Uint8Array | string, flags = 0): number | undefined {
+    const bytes = Buffer.from(value as string);
+    const body = concat(words(bytes.length, flags, 0, 0), strings(name), bytes);
+    return this.call(abi.FUSE_SETXATTR, node, body).error;
+  }
+
+  getxattr(node: Node, name: string, size = 65536): Buffer | number {
+    const { error, body } = this.call(abi.FUSE_GETXATTR, node, concat(words(size, 0), strings(name)));
+    if (error !== 0) return error!;
+    return size === 0 ? body.readUInt32LE(0) : body;
+  }
+
+  listxattr(node: Node, size = 65536): string[] | number {
+    const { error, body } = this.call(abi.FUSE_LISTXATTR, node, words(size, 0));
+    if (error !== 0) return error!;
+    if (size === 0) return body.readUInt32LE(0);
+    return body.toString().split('\0').slice(0, -1).sort();
+  }
+
+  removexattr(node: Node, name: string): number | undefined {
+    return this.call(abi.FUSE_REMOVEXATTR, node, strings(name)).error;
+  }
+
+  forget(node: Node, count = 1): void {
+    this.call(abi.FUSE_FORGET, node, words(count, 0));
+  }
+}
+
+export interface SetattrFields {
+  valid: number;
+  size?: number;
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  atime?: number;
+  mtime?: number;
+  ctime?: number;
+  atimeNs?: number;
+  mtimeNs?: number;
+  ctimeNs?: number;
+}
+
+export function setattrBody(fields: SetattrFields): Buffer {
+  const body = Buffer.alloc(abi.SETATTR_IN_BYTES);
+  body.writeUInt32LE(fields.valid, abi.SETATTR_IN_VALID);
+  writeU64(body, abi.SETATTR_IN_SIZE, fields.size ?? 0);
+  body.writeBigInt64LE(BigInt(fields.atime ?? 0), abi.SETATTR_IN_ATIME);
+  body.writeBigInt64LE(BigInt(fields.mtime ?? 0), abi.SETATTR_IN_MTIME);
+  body.writeBigInt64LE(BigInt(fields.ctime ?? 0), abi.SETATTR_IN_CTIME);
+  body.writeUInt32LE(fields.atimeNs ?? 0, abi.SETATTR_IN_ATIMENSEC);
+  body.writeUInt32LE(fields.mtimeNs ?? 0, abi.SETATTR_IN_MTIMENSEC);
+  body.writeUInt32LE(fields.ctimeNs ?? 0, abi.SETATTR_IN_CTIMENSEC);
+  body.writeUInt32LE(fields.mode ?? 0, abi.SETATTR_IN_MODE);
+  body.writeUInt32LE(fields.uid ?? 0, abi.SETATTR_IN_UID);
+  body.writeUInt32LE(fields.gid ?? 0, abi.SETATTR_IN_GID);
+  return body;
+}
+
+export function words(...values: number[]): Buffer {
+  return Buffer.from(Uint32Array.from(values).buffer);
+}
+
+/** NUL-terminated, one after the other. */
+export function strings(...values: string[]): Buffer {
+  return Buffer.from(values.map((value) => `${value}\0`).join(''));
+}
+
+export const concat = (...parts: Uint8Array[]): Buffer => Buffer.concat(parts);
+
+function writeU64(body: Buffer, at: number, value: number): void {
+  body.writeBigUInt64LE(BigInt(value), at);
+}
+
+export function entryOf({ error, body }: Answer): Entry | number {
+  return error === 0 ? entryAt(body, 0) : error!;
+}
+
+function nodeAt(body: Buffer, at: number): Node {
+  return { lo: body.readUInt32LE(at), hi: body.readUInt32LE(at + 4) };
+}
+
+export function entryAt(body: Buffer, at: number): Entry {
+  return {
+    ...nodeAt(body, at),
+    generation: body.readUInt32LE(at + abi.ENTRY_OUT_GENERATION),
+    entryValid: body.readUInt32LE(at + abi.ENTRY_OUT_ENTRY_VALID),
+    attrValid: body.readUInt32LE(at + abi.ENTRY_OUT_ATTR_VALID),
+    attr: attributesAt(body, at + abi.ENTRY_OUT_ATTR),
+  };
+}
+
+function attributesAt(body: Buffer, at: number): Attributes {
+  return {
+    ino: nodeAt(body, at + abi.ATTR_INO),
+    size: Number(body.readBigUInt64LE(at + abi.ATTR_SIZE)),
+    blocks: Number(body.readBigUInt64LE(at + abi.ATTR_BLOCKS)),
+    atime: Number(body.readBigInt64LE(at + abi.ATTR_ATIME)),
+    mtime: Number(body.readBigInt64LE(at + abi.ATTR_MTIME)),
+    ctime: Number(body.readBigInt64LE(at + abi.ATTR_CTIME)),
+    mtimeNs: body.readUInt32LE(at + abi.ATTR_MTIMENSEC),
+    mode: body.readUInt32LE(at + abi.ATTR_MODE),
+    nlink: body.readUInt32LE(at + abi.ATTR_NLINK),
+    uid: body.readUInt32LE(at + abi.ATTR_UID),
+    gid: body.readUInt32LE(at + abi.ATTR_GID),
+    rdev: body.readUInt32LE(at + abi.ATTR_RDEV),
+  };
+}
+
+function direntsOf(body: Buffer, plus: boolean): Listed[] {
+  const listed: Listed[] = [];
+  for (let at = 0; at < body.length; ) {
+    const dirent = plus ? at + abi.ENTRY_OUT_BYTES : at;
+    const nameBytes = body.readUInt32LE(dirent + abi.DIRENT_NAMELEN);
+    const name = body.subarray(dirent + abi.DIRENT_NAME, dirent + abi.DIRENT_NAME + nameBytes).toString();
+    listed.push({
+      name,
+      type: body.readUInt32LE(dirent + abi.DIRENT_TYPE),
+      ino: nodeAt(body, dirent + abi.DIRENT_INO),
+      cookie: body.readBigUInt64LE(dirent + abi.DIRENT_OFF),
+      ...(plus ? { entry: entryAt(body, at) } : {}),
+    });
+    at = dirent + ((abi.DIRENT_NAME + nameBytes + 7) & ~7);
+  }
+  return listed;
+}
+
+/** Fails the test unless the call succeeded. */
+export function ok<T>(value: T | number): T {
+  if (typeof value === 'number') throw new Error(`errno ${-value}`);
+  return value;
+}
