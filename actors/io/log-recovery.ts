@@ -9,6 +9,7 @@ import {
   SegmentScanner,
 } from '../../kernels/codec/log-format.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
+import { RECORD_HEADER } from '../../runtime/storage/record-header.ts';
 import { LOG_DIRECTORY, segmentPath } from './log.ts';
 
 /** A place in the store whose bytes are not what was written there. */
@@ -131,7 +132,8 @@ function replaySegment(
     return;
   }
   const scanner = new SegmentScanner(bytes, header);
-  const committed = visitTransactions(scanner, afterLsn, outcome, visit);
+  const committed = visitTransactions(scanner, file, afterLsn, outcome, visit);
+  if (outcome.damage !== undefined) return;
   const end = scanner.end();
   if (end.kind === 'corrupt') {
     outcome.damage = { file, offset: end.offset, reason: end.reason };
@@ -150,19 +152,21 @@ function replaySegment(
 /** Visits whole transactions only; returns the offset after the last one. */
 function visitTransactions(
   scanner: SegmentScanner,
+  file: string,
   afterLsn: number,
   outcome: LogOutcome,
   visit: RecordVisitor,
 ): number {
-  const pending: { type: number; offset: number; length: number }[] = [];
+  const pending: PendingRecord[] = [];
   let committed = scanner.position;
   while (scanner.next()) {
     if (scanner.lsn > afterLsn) {
       pending.push({ type: scanner.type, offset: scanner.offset, length: scanner.length });
     }
     if (!scanner.committed) continue;
-    for (const { type, offset, length } of pending) {
-      visit(type, scanner.u8, scanner.u32, scanner.f64, offset, length);
+    for (const record of pending) {
+      outcome.damage = visitRecord(scanner, file, record, visit);
+      if (outcome.damage !== undefined) return committed;
     }
     if (pending.length > 0) {
       outcome.transactions++;
@@ -173,6 +177,28 @@ function visitTransactions(
     committed = scanner.position;
   }
   return committed;
+}
+
+interface PendingRecord {
+  readonly type: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A record that checks but cannot be applied was written wrong: damage of another kind, with a place as well. */
+function visitRecord(
+  { u8, u32, f64 }: SegmentScanner,
+  file: string,
+  { type, offset, length }: PendingRecord,
+  visit: RecordVisitor,
+): Damage | undefined {
+  try {
+    visit(type, u8, u32, f64, offset, length);
+    return undefined;
+  } catch (error) {
+    const reason = `a record of type ${type} cannot be applied: ${error instanceof Error ? error.message : error}`;
+    return { file, offset: offset - RECORD_HEADER, reason };
+  }
 }
 
 function readWhole(disk: Disk, path: string): Uint8Array | number {

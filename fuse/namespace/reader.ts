@@ -323,6 +323,14 @@ export class NamespaceReader {
     }
   }
 
+  /** Visits every regular file that has a name; a snapshot, file by file. */
+  scanFiles(visit: (ino: number) => void): void {
+    const t = this.tables;
+    for (let ino = 1; ino < t.header[H_INODES_END]!; ino++) {
+      if (isRegular(t, ino) && t.inode[ino * INODE_WORDS + I_NLINK] !== 0) visit(ino);
+    }
+  }
+
   collection(name: string): Collection | undefined {
     const t = this.tables;
     const u8 = encoder.encode(name);

@@ -8,16 +8,15 @@
  *
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
-import { FILE_SIZE_MAX } from '../../runtime/config/bounds.ts';
+import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, EISDIR } from '../../runtime/errno.ts';
-import { IS_OBJECT, NEEDS_OBJECT, type Namespace } from '../namespace/namespace.ts';
+import { IS_OBJECT, type Namespace, NEEDS_OBJECT } from '../namespace/namespace.ts';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
 import type { DataLocks } from './data-locks.ts';
 import type { ObjectFiles } from './object-files.ts';
 
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
+const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
 
 /** What the owner of durability must hear of. */
 export interface ObjectEvents {
@@ -33,21 +32,14 @@ export class Content {
   readonly #locks: DataLocks;
   readonly #events: ObjectEvents;
   readonly #attr = new Attr();
-  /** Inline content on its way into an object, and zeros on their way into inline content. */
-  readonly #inline: Uint8Array;
+  /** Inline content on its way into an object. */
+  readonly #inline = new Uint8Array(INLINE_LIMIT_MAX);
 
-  constructor(
-    namespace: Namespace,
-    objects: ObjectFiles,
-    locks: DataLocks,
-    events: ObjectEvents,
-    inlineLimit: number,
-  ) {
+  constructor(namespace: Namespace, objects: ObjectFiles, locks: DataLocks, events: ObjectEvents) {
     this.#namespace = namespace;
     this.#objects = objects;
     this.#locks = locks;
     this.#events = events;
-    this.#inline = new Uint8Array(inlineLimit);
   }
 
   /** Copies up to `length` bytes to `u8[at]`; fewer only at the end of the file. */
@@ -55,7 +47,7 @@ export class Content {
     for (;;) {
       const inline = this.#namespace.readInline(ino, position, length, u8, at);
       if (inline !== IS_OBJECT) return inline;
-      const size = this.#regularSize(ino);
+      const size = this.size(ino);
       if (size < 0) return size;
       if (position >= size) return 0;
       const id = this.#namespace.objectOf(ino);
@@ -66,32 +58,35 @@ export class Content {
     }
   }
 
-  /** Bytes written. `keepTimes`: the kernel owns the file's times (writeback) and sends them itself. */
-  write(
-    ino: number,
-    position: number,
-    u8: Uint8Array,
-    start: number,
-    length: number,
-    keepTimes: boolean,
-  ): number {
+  /** Size of a regular file, or −errno. */
+  size(ino: number): number {
+    const failed = this.#namespace.stat(ino, this.#attr);
+    if (failed < 0) return failed;
+    const type = this.#attr.mode & S_IFMT;
+    if (type === S_IFREG) return this.#attr.size;
+    return type === S_IFDIR ? -EISDIR : -EINVAL;
+  }
+
+  /** Bytes written. `flags` as in `Namespace.writeInline`: what the write does to privileges and times. */
+  write(ino: number, position: number, u8: Uint8Array, start: number, length: number, flags: number): number {
     if (position + length > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
-      const inline = this.#namespace.writeInline(ino, position, u8, start, length, keepTimes);
-      if (inline === IS_OBJECT) return this.#writeObject(ino, position, u8, start, length, keepTimes);
-      if (inline === NEEDS_OBJECT) return this.#promote(ino, position, u8, start, length, 0);
+      const inline = this.#namespace.writeInline(ino, position, u8, start, length, flags);
+      if (inline === IS_OBJECT) return this.#writeObject(ino, position, u8, start, length, flags);
+      if (inline === NEEDS_OBJECT) return this.#promote(ino, position, u8, start, length, 0, flags);
       return inline;
     } finally {
       this.#locks.unlock(ino);
     }
   }
 
-  truncate(ino: number, size: number): number {
+  /** `flags` is 0 or KILL_SUIDGID. */
+  truncate(ino: number, size: number, flags: number): number {
     if (size > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
-      return this.#resize(ino, size);
+      return this.#resize(ino, size, flags);
     } finally {
       this.#locks.unlock(ino);
     }
@@ -102,9 +97,9 @@ export class Content {
     if (end > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
-      const size = this.#regularSize(ino);
+      const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
-      return this.#resize(ino, end);
+      return this.#resize(ino, end, 0);
     } finally {
       this.#locks.unlock(ino);
     }
@@ -114,7 +109,7 @@ export class Content {
   zero(ino: number, start: number, end: number): number {
     this.#locks.lock(ino);
     try {
-      const size = this.#regularSize(ino);
+      const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
       return this.#zeroWithin(ino, start, Math.min(end, size), size);
     } finally {
@@ -130,25 +125,16 @@ export class Content {
     }
   }
 
-  /** Size of a regular file, or −errno. */
-  #regularSize(ino: number): number {
-    const failed = this.#namespace.stat(ino, this.#attr);
-    if (failed < 0) return failed;
-    const type = this.#attr.mode & S_IFMT;
-    if (type === S_IFREG) return this.#attr.size;
-    return type === S_IFDIR ? -EISDIR : -EINVAL;
-  }
-
   #writeObject(
     ino: number,
     position: number,
     u8: Uint8Array,
     start: number,
     length: number,
-    keepTimes: boolean,
+    flags: number,
   ): number {
     const id = this.#namespace.objectOf(ino);
-    const size = this.#regularSize(ino);
+    const size = this.size(ino);
     if (size < 0) return size;
     if (position > size) {
       const cut = this.#objects.truncate(id, size);
@@ -157,7 +143,7 @@ export class Content {
     const written = this.#objects.write(id, position, u8, start, length);
     if (written < 0) return written;
     this.#events.objectDirty(id);
-    const recorded = this.#namespace.wroteObject(ino, position + written, keepTimes);
+    const recorded = this.#namespace.wroteObject(ino, position + written, flags);
     return recorded < 0 ? recorded : written;
   }
 
@@ -165,18 +151,26 @@ export class Content {
    * Moves an inline file into a new object, together with the write that made it too large (`length` may be 0) or
    * the size it grows to. Nothing refers to the object before attachObject, so a failure only leaves an orphan.
    */
-  #promote(ino: number, position: number, u8: Uint8Array, start: number, length: number, grown: number): number {
-    const size = this.#regularSize(ino);
+  #promote(
+    ino: number,
+    position: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+    grown: number,
+    flags: number,
+  ): number {
+    const size = this.size(ino);
     if (size < 0) return size;
     const inline = this.#namespace.readInline(ino, 0, size, this.#inline, 0);
     if (inline !== size) return inline < 0 && inline !== IS_OBJECT ? inline : -EIO;
     const id = this.#namespace.newObjectId();
-    if (id < 0) return id;
     let done = this.#objects.create(id);
     if (done >= 0 && size > 0) done = this.#objects.write(id, 0, this.#inline, 0, size);
     if (done >= 0 && length > 0) done = this.#objects.write(id, position, u8, start, length);
     if (done >= 0) {
-      done = this.#namespace.attachObject(ino, id, Math.max(size, length > 0 ? position + length : grown));
+      const end = length > 0 ? position + length : grown;
+      done = this.#namespace.attachObject(ino, id, Math.max(size, end), flags);
     }
     if (done < 0) {
       this.#objects.forget(id);
@@ -187,18 +181,18 @@ export class Content {
     return length;
   }
 
-  #resize(ino: number, size: number): number {
+  #resize(ino: number, size: number, flags: number): number {
     const id = this.#namespace.objectOf(ino);
     if (id > 0) {
-      const old = this.#regularSize(ino);
+      const old = this.size(ino);
       if (old < 0) return old;
       if (size > old) {
         const cut = this.#objects.truncate(id, old);
         if (cut < 0) return cut;
       }
     }
-    const done = this.#namespace.truncate(ino, size);
-    if (done === NEEDS_OBJECT) return this.#promote(ino, 0, this.#inline, 0, 0, size);
+    const done = this.#namespace.truncate(ino, size, flags);
+    if (done === NEEDS_OBJECT) return this.#promote(ino, 0, this.#inline, 0, 0, size, flags);
     this.passOnDropped();
     return done;
   }
@@ -209,10 +203,10 @@ export class Content {
       const failed = this.#objects.zero(id, start, end, size);
       if (failed < 0) return failed;
       this.#events.objectDirty(id);
-      return this.#namespace.wroteObject(ino, end, false);
+      return this.#namespace.wroteObject(ino, end);
     }
-    this.#inline.fill(0, 0, end - start);
-    const written = this.#namespace.writeInline(ino, start, this.#inline, 0, end - start, false);
+    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start);
+    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, 0);
     return Math.min(written, 0);
   }
 }

@@ -11,18 +11,10 @@
 import { assert } from '../../runtime/assert.ts';
 import { EIO, EMFILE, ENFILE, ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
+import { objectDirectory, objectPath } from './object-path.ts';
 
 const NONE = -1;
 const ZEROS = new Uint8Array(64 * 1024);
-
-/** `xx/ID` below the objects directory. */
-export function objectName(id: number): string {
-  return `${objectDirectory(id)}/${id.toString(16)}`;
-}
-
-function objectDirectory(id: number): string {
-  return (id & 0xff).toString(16).padStart(2, '0');
-}
 
 /** An object that an inode refers to exists; if the host has lost its file, reading on would invent data. */
 function lost(errno: number): number {
@@ -31,7 +23,6 @@ function lost(errno: number): number {
 
 export class ObjectFiles {
   readonly #disk: Disk;
-  readonly #root: string;
   /** Open descriptors, evicted by the CLOCK algorithm: a slot used since the hand last passed is spared once. */
   readonly #slots = new Map<number, number>();
   readonly #ids: Uint32Array;
@@ -39,11 +30,10 @@ export class ObjectFiles {
   readonly #used: Uint8Array;
   #hand = 0;
 
-  /** `root` is the objects directory's path on the disk, `capacity` the most descriptors this thread keeps open. */
-  constructor(disk: Disk, root: string, capacity: number) {
+  /** `capacity`: the most descriptors this thread keeps open. */
+  constructor(disk: Disk, capacity: number) {
     assert(capacity >= 1, 'at least one descriptor must fit');
     this.#disk = disk;
-    this.#root = root;
     this.#ids = new Uint32Array(capacity);
     this.#descriptors = new Int32Array(capacity).fill(NONE);
     this.#used = new Uint8Array(capacity);
@@ -52,7 +42,7 @@ export class ObjectFiles {
   /** Makes the file of a new object, and its directory when it is the first in it. */
   create(id: number): number {
     const slot = this.#open(id, 'create');
-    return slot < 0 ? slot : 0;
+    return Math.min(slot, 0);
   }
 
   /** Fills exactly `length` bytes at `u8[at]`: what the host file does not have are zeros. */
@@ -128,10 +118,10 @@ export class ObjectFiles {
   }
 
   #openFile(id: number, mode: 'write' | 'create'): number {
-    const path = `${this.#root}/${objectName(id)}`;
+    const path = objectPath(id);
     const descriptor = this.#disk.open(path, mode);
     if (descriptor !== -ENOENT || mode === 'write') return descriptor;
-    this.#disk.mkdir(`${this.#root}/${objectDirectory(id)}`);
+    this.#disk.mkdir(objectDirectory(id));
     return this.#disk.open(path, mode);
   }
 

@@ -63,7 +63,8 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
   const valid = request.word(SETATTR_IN_VALID);
   if ((valid & FATTR_SIZE) !== 0) {
     const size = request.u64(SETATTR_IN_SIZE);
-    const failed = size > FILE_SIZE_MAX ? -EFBIG : context.content.truncate(ino, size);
+    const flags = (valid & FATTR_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
+    const failed = size > FILE_SIZE_MAX ? -EFBIG : context.content.truncate(ino, size, flags);
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);
   }
@@ -92,7 +93,9 @@ function readChanges(context: Context, request: Request, valid: number): void {
     changes.valid |= SET_GID;
     changes.gid = request.word(SETATTR_IN_GID);
   }
-  if ((valid & FATTR_KILL_SUIDGID) !== 0) changes.valid |= KILL_SUIDGID;
+  if ((valid & (FATTR_UID | FATTR_GID)) !== 0 && (valid & FATTR_KILL_SUIDGID) !== 0) {
+    changes.valid |= KILL_SUIDGID;
+  }
   if ((valid & (FATTR_ATIME | FATTR_MTIME | FATTR_CTIME)) !== 0) readTimes(context, request, valid);
 }
 

@@ -1,7 +1,7 @@
 /** Operations on the bytes of files, and symlinks' targets. There are no handles: fh is always 0. */
 import { FILE_SIZE_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EOPNOTSUPP, EPERM } from '../../runtime/errno.ts';
-import { KILL_SUIDGID } from '../namespace/changes.ts';
+import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -22,9 +22,6 @@ import { LATER } from '../session/server.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
 import { dropCapability } from './xattrs.ts';
-
-const S_ISUID = 0o4000;
-const S_ISGID = 0o2000;
 
 export function read(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi } = request;
@@ -49,30 +46,20 @@ export function write(context: Context, request: Request, reply: Reply): number 
   const { nodeLo, u8, dataStart, dataEnd } = request;
   const position = request.u64(WRITE_IN_OFFSET);
   const flags = request.word(WRITE_IN_WRITE_FLAGS);
+  let effects = (flags & FUSE_WRITE_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
   // Pages that the kernel writes back belong to a write whose times it knows and sends itself.
-  const keepTimes = (flags & FUSE_WRITE_CACHE) !== 0;
-  const written = context.content.write(nodeLo, position, u8, dataStart, dataEnd - dataStart, keepTimes);
+  if ((flags & FUSE_WRITE_CACHE) !== 0) effects |= KEEP_TIMES;
+  const written = context.content.write(nodeLo, position, u8, dataStart, dataEnd - dataStart, effects);
   if (written < 0) return written;
-  if ((flags & FUSE_WRITE_KILL_SUIDGID) !== 0) clearSetIds(context, nodeLo);
   dropCapability(context, nodeLo);
   context.handover.contentChanged(nodeLo);
   return finish(reply, encodeWriteOut(reply.u32, BODY, written));
 }
 
-/** The flag comes with every write of an ordinary user, so look before changing anything. */
-function clearSetIds(context: Context, ino: number): void {
-  const { namespace, attr, changes } = context;
-  if (namespace.stat(ino, attr) < 0 || (attr.mode & (S_ISUID | S_ISGID)) === 0) return;
-  changes.valid = KILL_SUIDGID;
-  namespace.setattr(ino, changes);
-}
-
 /** Whoever makes things durable answers. */
 export function fsync(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
-  const object = context.namespace.objectOf(request.nodeLo);
-  if (object < 0) return object;
-  context.handover.sync(request.uniqueLo, request.uniqueHi, object);
+  context.handover.sync(request.uniqueLo, request.uniqueHi, context.namespace.objectOf(request.nodeLo));
   return LATER;
 }
 
@@ -101,7 +88,7 @@ function applyFallocate(context: Context, ino: number, mode: number, start: numb
   const keepSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
   switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
-      return keepSize ? content.zero(ino, end, end) : content.allocate(ino, end);
+      return keepSize ? Math.min(content.size(ino), 0) : content.allocate(ino, end);
     case FALLOC_FL_PUNCH_HOLE:
       return keepSize ? content.zero(ino, start, end) : -EOPNOTSUPP;
     case FALLOC_FL_ZERO_RANGE: {

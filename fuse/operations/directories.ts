@@ -28,36 +28,37 @@ function list(context: Context, request: Request, reply: Reply, plus: boolean): 
   const room = Math.min(request.word(READ_IN_SIZE), reply.u8.length - BODY);
   let at = BODY;
   let more = next(context, request, request.word(READ_IN_OFFSET), request.word(READ_IN_OFFSET + 4));
-  while (more > 0 && at - BODY + direntBytes(entry.end - entry.start, plus) <= room) {
+  while (more > 0 && at - BODY + direntBytes(entry.nameLength, plus) <= room) {
     at += plus ? putWithAttributes(context, request, reply, at) : putName(context, reply, at);
     more = next(context, request, entry.cookieLo, entry.cookieHi);
   }
-  if (more < 0 && at === BODY) return more;
-  if (more > 0 && at === BODY) return -EINVAL;
+  if (at === BODY && more !== 0) return more < 0 ? more : -EINVAL;
   return finish(reply, at - BODY);
 }
 
 function next(context: Context, request: Request, cookieLo: number, cookieHi: number): number {
   const { nodeLo, nodeHi } = request;
-  if (nodeHi === REAL) return context.namespace.readdir(nodeLo, cookieLo, cookieHi, context.entry);
+  if (nodeHi === REAL) return context.namespace.readdir(nodeLo, cookieLo, cookieHi, context.entry) ? 1 : 0;
   return context.virtual.readdir(nodeLo, nodeHi, cookieLo, cookieHi, context.entry);
 }
 
 function putName(context: Context, reply: Reply, at: number): number {
   const { entry } = context;
-  const { ino, cookieLo, cookieHi, type } = entry;
-  return encodeDirent(reply, at, ino, 0, cookieLo, cookieHi, type, entry.u8, entry.start, entry.end);
+  const { ino, cookieLo, cookieHi, mode, name, nameLength } = entry;
+  return encodeDirent(reply, at, ino, 0, cookieLo, cookieHi, mode >>> 12, name, 0, nameLength);
 }
 
 /** Counts a lookup of the entry, except where the kernel does not: ".", ".." and what it shall look up itself. */
 function putWithAttributes(context: Context, request: Request, reply: Reply, at: number): number {
   const { entry, namespace, attr, options } = context;
-  const counted =
-    request.nodeHi === REAL && !isDots(entry.u8, entry.start, entry.end) && namespace.addLookup(entry.ino, 1) >= 0;
-  if (!counted || namespace.stat(entry.ino, attr) < 0) {
-    if (counted) namespace.forget(entry.ino, 1);
+  if (
+    request.nodeHi !== REAL ||
+    isDots(entry.name, entry.nameLength) ||
+    namespace.stat(entry.ino, attr) < 0
+  ) {
     return encodeNegativeEntryOut(reply.u32, at, 0) + putName(context, reply, at + ENTRY_OUT_BYTES);
   }
+  namespace.addLookup(entry.ino, 1);
   return encodeDirentplus(
     reply,
     at,
@@ -66,13 +67,12 @@ function putWithAttributes(context: Context, request: Request, reply: Reply, at:
     options.attrTimeout,
     entry.cookieLo,
     entry.cookieHi,
-    entry.u8,
-    entry.start,
-    entry.end,
+    entry.name,
+    0,
+    entry.nameLength,
   );
 }
 
-function isDots(u8: Uint8Array, start: number, end: number): boolean {
-  const length = end - start;
-  return u8[start] === DOT && (length === 1 || (length === 2 && u8[start + 1] === DOT));
+function isDots(name: Uint8Array, length: number): boolean {
+  return name[0] === DOT && (length === 1 || (length === 2 && name[1] === DOT));
 }

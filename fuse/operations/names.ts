@@ -118,11 +118,9 @@ export function unlink(context: Context, request: Request, reply: Reply): number
   const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
   const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
   if (refused < 0) return refused;
-  const victim = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
-  const generation = generationOf(context, victim);
   const failed = context.namespace.unlink(nodeLo, u8, nameStart, nameEnd);
   if (failed < 0) return failed;
-  reportIfRemoved(context, victim, generation);
+  reportRemoved(context);
   return finish(reply, 0);
 }
 
@@ -130,11 +128,9 @@ export function rmdir(context: Context, request: Request, reply: Reply): number 
   const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
   const refused = refuseName(request, nodeLo, nodeHi, nameStart, nameEnd);
   if (refused < 0) return refused;
-  const victim = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
-  const generation = generationOf(context, victim);
   const failed = context.namespace.rmdir(nodeLo, u8, nameStart, nameEnd);
   if (failed < 0) return failed;
-  reportIfRemoved(context, victim, generation);
+  reportRemoved(context);
   return finish(reply, 0);
 }
 
@@ -155,11 +151,9 @@ function move(context: Context, request: Request, reply: Reply, flags: number): 
   if (refusedNew < 0) return refusedNew;
   if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) return -EINVAL;
   const { namespace } = context;
-  const victim = namespace.lookup(newLo, u8, name2Start, name2End);
-  const generation = generationOf(context, victim);
   const failed = namespace.rename(nodeLo, u8, nameStart, nameEnd, newLo, u8, name2Start, name2End, flags);
   if (failed < 0) return failed;
-  reportIfRemoved(context, victim, generation);
+  reportRemoved(context);
   return finish(reply, 0);
 }
 
@@ -170,16 +164,10 @@ function refuseName(request: Request, lo: number, hi: number, start: number, end
   return isReserved(lo, hi, request.u8, start, end) ? -EPERM : 0;
 }
 
-/** 0 where there is no such inode. */
-function generationOf(context: Context, ino: number): number {
-  return ino > 0 && context.namespace.stat(ino, context.attr) >= 0 ? context.attr.generation : 0;
-}
-
-/** After a name of `ino` went: was it the last? */
-function reportIfRemoved(context: Context, ino: number, generation: number): void {
-  if (ino <= 0) return;
-  const { namespace, attr, content, handover } = context;
-  const gone = namespace.stat(ino, attr) < 0 || attr.generation !== generation || attr.nlink === 0;
-  if (gone) handover.removed(ino, generation);
+/** After a name went: was it the inode's last? */
+function reportRemoved(context: Context): void {
+  const { namespace, content, handover } = context;
+  if (namespace.removedIno === 0) return;
+  handover.removed(namespace.removedIno, namespace.removedGeneration);
   content.passOnDropped();
 }

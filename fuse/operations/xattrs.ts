@@ -4,11 +4,11 @@
  *
  *     user.vexfs.vector[.COLLECTION]   little-endian float32; checked by the namespace, passed on to the index
  *     user.vexfs.indexed               read-only, on regular files: "pending" (changed since the index saw it),
- *                                      "yes", or "no" (seen, and nothing in it to index)
+ *                                      "yes", or "no" (nothing in it to index)
  *     user.vexfs.chunks                read-only, where indexed is "yes": how many pieces of text, in decimal
  *     user.vexfs.model                 read-only, where indexed is "yes": what embedded them
  *
- * Everything else under user.vexfs. is refused (EPERM), so that it can mean something later. `system.` is EOPNOTSUPP:
+ * The read-only ones are listed where indexed is "yes". Everything else under user.vexfs. is refused (EPERM), so that it can mean something later. `system.` is EOPNOTSUPP:
  * ACLs are not offered.
  */
 import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
@@ -17,8 +17,8 @@ import { GETXATTR_IN_SIZE, SETXATTR_IN_FLAGS } from '../protocol/abi.ts';
 import { BODY, encodeGetxattrOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
+import { computedNames, computedValue } from './computed-xattrs.ts';
 import { type Context, finish } from './context.ts';
-import { COMPUTED, computedValue } from './computed-xattrs.ts';
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 
@@ -105,12 +105,9 @@ export function listxattr(context: Context, request: Request, reply: Reply): num
   const { nodeLo, nodeHi } = request;
   if (nodeHi !== REAL) return finishSized(request, reply, 0);
   const room = roomFor(request, reply);
-  let bytes = context.namespace.listxattr(nodeLo, reply.u8, BODY, room);
-  for (let i = 0; i < COMPUTED.length && bytes >= 0; i++) {
-    const { name, value } = COMPUTED[i]!;
-    if (value(context, nodeLo) !== undefined) bytes = put(name, reply, bytes, room);
-  }
-  return finishSized(request, reply, bytes);
+  const bytes = context.namespace.listxattr(nodeLo, reply.u8, BODY, room);
+  if (bytes < 0) return bytes;
+  return finishSized(request, reply, put(computedNames(context, nodeLo), reply, bytes, room));
 }
 
 /** Bytes the caller has room for; 0 = it asks for the size. */

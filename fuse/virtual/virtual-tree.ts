@@ -15,7 +15,7 @@
  */
 import type { Clock } from '../../runtime/clock.ts';
 import { SLAB_MAX } from '../../runtime/config/bounds.ts';
-import { EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, ESTALE } from '../../runtime/errno.ts';
+import { EINVAL, EISDIR, ENOENT, ENOTDIR, ESTALE } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { DirEntry, Namespace } from '../namespace/namespace.ts';
@@ -44,12 +44,13 @@ export const QUERY_SEARCH = 1;
 export const QUERY_SIMILAR = 2;
 
 const TOP_NAMES = ['search', 'similar', 'stats', 'config', 'actors'];
-const TOP_DIRECTORIES: Readonly<Record<string, number>> = { search: SEARCH, similar: SIMILAR, actors: ACTORS };
+const TOP_DIRECTORIES: Readonly<Record<string, number>> = {
+  search: SEARCH,
+  similar: SIMILAR,
+  actors: ACTORS,
+};
 const TOP_TEXTS = ['stats', 'config'];
 const ACTOR_TEXTS = ['state', 'mailbox'];
-const DIRECTORY = S_IFDIR >>> 12;
-const LINK = S_IFLNK >>> 12;
-const REGULAR = S_IFREG >>> 12;
 const DOT = [Buffer.from('.'), Buffer.from('..')] as const;
 
 export class VirtualTree {
@@ -168,9 +169,9 @@ export class VirtualTree {
     if (directory > 0) return this.#readMirror(directory, cookieLo, cookieHi, entry);
     if (hi === SLOT && this.#results.isDirectory(lo)) {
       const n = cookieLo - DOT.length;
-      if (n < 0) return fill(entry, DOT[cookieLo]!, DIRECTORY, cookieLo + 1);
+      if (n < 0) return fill(entry, DOT[cookieLo]!, S_IFDIR, cookieLo + 1);
       if (n >= this.#results.links(lo)) return 0;
-      return fill(entry, this.#results.name(lo, n), LINK, cookieLo + 1);
+      return fill(entry, this.#results.name(lo, n), S_IFLNK, cookieLo + 1);
     }
     return isSlotted(hi) ? -ENOTDIR : this.#readNames(lo, hi, cookieLo, entry);
   }
@@ -297,19 +298,19 @@ export class VirtualTree {
 
   #readMirror(directory: number, cookieLo: number, cookieHi: number, entry: DirEntry): number {
     let more = this.#namespace.readdir(directory, cookieLo, cookieHi, entry);
-    while (more > 0 && entry.type !== DIRECTORY) {
+    while (more && (entry.mode & S_IFMT) !== S_IFDIR) {
       more = this.#namespace.readdir(directory, entry.cookieLo, entry.cookieHi, entry);
     }
-    return more;
+    return more ? 1 : 0;
   }
 
   #readNames(lo: number, hi: number, cookie: number, entry: DirEntry): number {
-    if (cookie < DOT.length) return fill(entry, DOT[cookie]!, DIRECTORY, cookie + 1);
+    if (cookie < DOT.length) return fill(entry, DOT[cookie]!, S_IFDIR, cookie + 1);
     const names = this.#names(lo, hi);
     const name = names[cookie - DOT.length];
     if (name === undefined) return 0;
     const text = hi === ACTOR || (lo === VEXFS && TOP_TEXTS.includes(name));
-    return fill(entry, Buffer.from(name), text ? REGULAR : DIRECTORY, cookie + 1);
+    return fill(entry, Buffer.from(name), text ? S_IFREG : S_IFDIR, cookie + 1);
   }
 
   #names(lo: number, hi: number): readonly string[] {
@@ -317,4 +318,17 @@ export class VirtualTree {
     if (lo === VEXFS) return TOP_NAMES;
     return lo === ACTORS ? this.#text.list('actors') : [];
   }
+}
+
+/** Inode numbers of entries are not looked at; a listing shows one that is no other file's. */
+const ANY_INO = 0xffff_ffff;
+
+function fill(entry: DirEntry, name: Uint8Array, type: number, cookie: number): number {
+  entry.ino = ANY_INO;
+  entry.mode = type;
+  entry.name.set(name);
+  entry.nameLength = name.length;
+  entry.cookieLo = cookie;
+  entry.cookieHi = 0;
+  return 1;
 }

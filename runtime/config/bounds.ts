@@ -34,14 +34,18 @@ export const FILE_SIZE_MAX = Number.MAX_SAFE_INTEGER;
 export const SLAB_MIN = 64;
 export const SLAB_MAX = 1 * MIB;
 
+/** Largest region of shared memory: the longest typed array of Node 20, in bytes. */
+export const REGION_MAX = 4 * GIB;
+/** Largest `store.inline_limit`: the data of one small file, bytes. */
+export const INLINE_LIMIT_MAX = 64 * KIB;
+/** Largest `memory.max_files`: the inode columns (about 200 B a file) must fit one region. */
+export const FILES_MAX = 16_000_000;
+
 /** Dimension of a vector: 1 … 8,192 float32, which also fits an xattr value. */
 export const VECTOR_DIMENSION_MAX = 8192;
 /** Collections a store may hold, and the longest name of one in bytes. */
 export const COLLECTIONS_MAX = 64;
 export const COLLECTION_NAME_MAX = 63;
-
-/** Largest `store.inline_limit`, bytes: a file's bytes travel in one transaction and one slab block. */
-export const INLINE_LIMIT_MAX = 64 * KIB;
 
 /** Longest search query in bytes accepted by the API (as a file name, NAME_MAX applies). */
 export const QUERY_MAX = 8 * KIB;
@@ -81,7 +85,9 @@ assert(
 assert(SLAB_MAX >= FUSE_MAX_WRITE, 'a request payload must fit one slab block');
 assert(SLAB_MAX >= XATTRS_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr with its vector');
-assert(INLINE_LIMIT_MAX <= SLAB_MAX && 2 * INLINE_LIMIT_MAX <= TRANSACTION_MAX, 'an inline file must fit');
+assert(SLAB_MAX >= INLINE_LIMIT_MAX, 'an inline file must fit one slab block');
+assert(TRANSACTION_MAX >= 2 * INLINE_LIMIT_MAX, 'a transaction must hold an inline file');
+assert(FILES_MAX * 256 <= REGION_MAX, 'the inode columns must fit one region');
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
 assert(SHARED_LINE % CACHE_LINE === 0 && REGION_ALIGN % SHARED_LINE === 0, 'regions start on a shared line');
 assert(Number.isInteger(Math.log2(RING_MIN)) && Number.isInteger(Math.log2(RING_MAX)), 'a ring is 2^n bytes');

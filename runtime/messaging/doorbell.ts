@@ -9,12 +9,14 @@
  *     const seen = doorbell.seen();       // before looking for work
  *     if (no work found) doorbell.wait(seen, timeout);
  *
- * Words: 0 sequence, bumped by each ring; 1 state: AWAKE, WAITING (on the word), PARKED (in poll); 2 the eventfd.
+ * Words: 0 sequence, bumped by each ring; 1 state: AWAKE, WAITING (on this word), PARKED (in poll); 2 the eventfd.
  *
  * Invariants:
  * 1. A ringer bumps the sequence, then looks at the state. The owner sets the state, then looks at the sequence.
  *    Both are sequentially consistent, so at least one of them sees the other: a ring is never lost.
- * 2. Rings coalesce: of the ringers that find the owner asleep, the one that moves state to AWAKE wakes it.
+ * 2. Rings coalesce: of the ringers that find the owner asleep, the one that moves state to AWAKE wakes it. A ringer from
+ *    before `seen` may do so just before the owner sleeps; therefore the owner sleeps on the state word, while it is
+ *    WAITING, and not on the sequence, which says nothing of that ringer.
  * 3. Every wait is bounded by WAIT_SLICE_MS; waking without a ring is allowed, the owner just looks again.
  * 4. Each write of 1 to the eventfd belongs to one PARKED → AWAKE by a ringer; unpark() takes as many out again.
  */
@@ -42,6 +44,8 @@ export class Doorbell {
   #registered = false;
   /** Ends the waitAsync() under way. */
   #wake: (() => void) | undefined;
+  /** Between park() and unpark(). */
+  #parked = false;
   /** Writes to the eventfd that were promised (invariant 4) and not yet read. */
   #owed = 0;
   readonly #counter = new Uint8Array(8);
@@ -60,7 +64,7 @@ export class Doorbell {
     Atomics.add(i32, this.#at, 1);
     const state = Atomics.load(i32, stateAt);
     if (state === AWAKE || Atomics.compareExchange(i32, stateAt, state, AWAKE) !== state) return;
-    if (state === WAITING) Atomics.notify(i32, this.#at);
+    if (state === WAITING) Atomics.notify(i32, stateAt);
     else writeSync(Atomics.load(i32, this.#at + DESCRIPTOR), ONE);
   }
 
@@ -73,9 +77,10 @@ export class Doorbell {
   wait(seen: number, timeoutMs: number): void {
     const i32 = this.#i32;
     for (let i = 0; i < this.#spins; i++) if (Atomics.load(i32, this.#at) !== seen) return;
-    Atomics.store(i32, this.#at + STATE, WAITING);
-    Atomics.wait(i32, this.#at, seen, bounded(timeoutMs));
-    Atomics.store(i32, this.#at + STATE, AWAKE);
+    const stateAt = this.#at + STATE;
+    Atomics.store(i32, stateAt, WAITING);
+    if (Atomics.load(i32, this.#at) === seen) Atomics.wait(i32, stateAt, WAITING, bounded(timeoutMs));
+    Atomics.store(i32, stateAt, AWAKE);
   }
 
   /**
@@ -86,7 +91,7 @@ export class Doorbell {
     const i32 = this.#i32;
     assert(this.#wake === undefined, 'a doorbell has one owner, who waits once at a time');
     Atomics.store(i32, this.#at + STATE, WAITING);
-    if (Atomics.load(i32, this.#at) === seen && this.#registerWaiter(seen)) {
+    if (Atomics.load(i32, this.#at) === seen && this.#registerWaiter()) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, bounded(timeoutMs));
         this.#wake = () => {
@@ -100,9 +105,9 @@ export class Doorbell {
   }
 
   /** A waiter that a timeout outlived cannot be withdrawn from the engine; the next wait uses it again. */
-  #registerWaiter(seen: number): boolean {
+  #registerWaiter(): boolean {
     if (this.#registered) return true;
-    const result = Atomics.waitAsync(this.#i32, this.#at, seen);
+    const result = Atomics.waitAsync(this.#i32, this.#at + STATE, WAITING);
     if (!result.async) return false;
     this.#registered = true;
     result.value.then(() => {
@@ -117,8 +122,9 @@ export class Doorbell {
     Atomics.store(this.#i32, this.#at + DESCRIPTOR, fd);
   }
 
-  /** Owner, before poll(2). False: something was rung since `seen`, do not sleep (and do not call unpark). */
+  /** Owner, before poll(2). False: something was rung since `seen`, do not sleep; unpark() is then already done. */
   park(seen: number): boolean {
+    this.#parked = true;
     Atomics.store(this.#i32, this.#at + STATE, PARKED);
     if (Atomics.load(this.#i32, this.#at) === seen) return true;
     this.unpark();
@@ -127,6 +133,8 @@ export class Doorbell {
 
   /** Owner, after poll(2), whatever it returned. Empties the eventfd when a ringer used it. */
   unpark(): void {
+    if (!this.#parked) return;
+    this.#parked = false;
     if (Atomics.exchange(this.#i32, this.#at + STATE, AWAKE) !== PARKED) this.#owed++;
     if (this.#owed > 0) this.#collect();
   }

@@ -17,6 +17,7 @@
 import { assert } from '../assert.ts';
 import { SHARED_LINE, WAIT_SLICE_MS } from '../config/bounds.ts';
 import type { Region } from '../memory/arena.ts';
+import { DEFAULT_SPINS } from '../sync/spin.ts';
 import { Doorbell } from './doorbell.ts';
 import { RingConsumer, RingProducer, ringBytes, ringReceived, ringSent } from './ring.ts';
 
@@ -73,11 +74,12 @@ export class Mailbox {
     Atomics.store(region.u32, 0, MAGIC);
   }
 
-  constructor(region: Region) {
+  /** `spins`: atomic loads the owner tries before it parks. */
+  constructor(region: Region, spins: number = DEFAULT_SPINS) {
     checkFormat(region);
     this.#region = region;
     this.#u32 = region.u32;
-    this.doorbell = new Doorbell(region.i32, DOORBELL);
+    this.doorbell = new Doorbell(region.i32, DOORBELL, spins);
     const bytesPerLane = region.u32[BYTES_PER_LANE]!;
     for (let lane = 0; lane < region.u32[LANES]!; lane++) {
       this.#lanes.push(new RingConsumer(region, laneOffset(lane, bytesPerLane), bytesPerLane));
@@ -127,6 +129,14 @@ export class Outbox {
   /** As RingProducer.claim: the payload's offset in `u8`, or −1 when the lane is full. */
   claim(kind: number, bytes: number): number {
     return this.#ring.claim(kind, bytes);
+  }
+
+  /**
+   * Publishes everything claimed without ringing: for messages that can wait until the owner looks by itself.
+   * Waking a parked thread costs more than most requests.
+   */
+  post(): void {
+    this.#ring.publish();
   }
 
   /** Publishes everything claimed and rings. */

@@ -194,10 +194,9 @@ export class HostDisk implements Disk {
   syncAll(): number {
     const descriptor = this.open('.', 'read');
     if (descriptor < 0) return descriptor;
-    const failed = syncfs(descriptor) !== 0;
-    const errno = failed ? koffi.errno() : 0;
+    const result = syncfs(descriptor) === 0 ? 0 : -koffi.errno();
     this.close(descriptor);
-    return -errno;
+    return result;
   }
 
   space(): DiskSpace | number {

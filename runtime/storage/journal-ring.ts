@@ -2,7 +2,7 @@
  * The journal: a ring in shared memory that holds log records in their on-disk format.
  *
  * Roles. Writer: any thread, one at a time (whoever holds the namespace lock; the lock orders the plain
- * stores of one writer before the loads of the next). Reader: io-0 alone.
+ * stores of one writer before the loads of the next). Reader: io-0 alone. Others may look at the positions.
  *
  * Invariants
  * 1. Positions are byte counts modulo 2^32; a position's place is `position & (capacity − 1)`.
@@ -10,11 +10,13 @@
  *    the rest to the writer.
  * 3. `published` always lies on a transaction boundary: what the reader sees ends with a COMMIT record.
  * 4. A record never wraps. What is left before the end of the ring is skipped by a length word of PAD.
- * 5. LSNs in the ring are consecutive; `nextLsn` is the one after the last published record.
+ * 5. durable ≤ released: what lies before `durable` survives a power cut.
+ * 6. LSNs in the ring are consecutive; `nextLsn` is the one after the last published record.
  *
  * What each store publishes: Atomics.store(PUBLISHED) publishes the records before it to the reader;
- * Atomics.store(RELEASED) gives their bytes back to the writers; Atomics.store(FAILURE), once and for good,
- * says that nothing will be made durable any more.
+ * Atomics.store(RELEASED) gives their bytes back to the writers; Atomics.store(DURABLE) allows what had to
+ * wait for the records before it; Atomics.store(FAILURE), once and for good, says that nothing will be made
+ * durable any more.
  */
 import { assert } from '../assert.ts';
 import {
@@ -49,6 +51,7 @@ const NEXT_LSN_F64 = 8;
 const RELEASED = 32;
 const WAITERS = 48;
 const FAILURE = 64;
+const DURABLE = 80;
 
 const PAD = 0xffffffff;
 const SLICE_MS = 20;
@@ -254,6 +257,15 @@ export class JournalReader {
   release(): void {
     Atomics.store(this.u32, RELEASED, this.position);
     if (Atomics.load(this.#i32, WAITERS) > 0) Atomics.notify(this.#i32, RELEASED);
+  }
+
+  /** The position up to which records are durable; io-0 moves it on. */
+  durable(): number {
+    return Atomics.load(this.u32, DURABLE);
+  }
+
+  setDurable(position: number): void {
+    Atomics.store(this.u32, DURABLE, position);
   }
 
   /** Tells all writers, for good, that the log has failed with `errno`. The first failure stays. */

@@ -151,3 +151,18 @@ export function receiveDescriptor(socket: number): number {
   const isDescriptor = u64[5]! >= 20n && u32[22] === SOL_SOCKET && u32[23] === SCM_RIGHTS;
   return received > 0 && isDescriptor ? u32[24]! : -EPIPE;
 }
+
+const setAffinityCall = libc.func('int sched_setaffinity(int pid, size_t bytes, const void *mask)');
+const gettidCall = libc.func('int gettid()');
+
+/** Keeps the calling thread on one CPU (sched_setaffinity(2)). −EINVAL: there is no such CPU, or it is not allowed. */
+export function pinThread(cpu: number): number {
+  const mask = new Uint8Array(128);
+  mask[cpu >> 3] = 1 << (cpu & 7);
+  return result(setAffinityCall(0, mask.length, mask));
+}
+
+/** The calling thread's id as the kernel and `top -H` know it. */
+export function threadId(): number {
+  return gettidCall();
+}

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { EISDIR, ENOENT, ESTALE } from '../../runtime/errno.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
+import { EISDIR, ENOENT, ESTALE } from '../../runtime/errno.ts';
 import { Harness, ok, ROOT } from './harness.ts';
 
 test('getattr of the root and of a node that never was', () => {

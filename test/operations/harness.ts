@@ -2,11 +2,7 @@
  * The operations without a kernel: requests are encoded as the kernel would, go through the server's loop, and the
  * replies are decoded. Lookups are counted as the kernel counts them.
  */
-import { JournalReader, JournalWriter, formatJournal, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
-import { Arena } from '../../runtime/memory/arena.ts';
-import { SlabAllocator } from '../../runtime/memory/slab.ts';
-import { KIB, MIB } from '../../runtime/config/bounds.ts';
-import type { Disk } from '../../runtime/storage/disk.ts';
+
 import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
@@ -14,12 +10,22 @@ import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
-import { FOREVER, Reply } from '../../fuse/protocol/reply.ts';
-import { Request } from '../../fuse/protocol/request.ts';
+import { FOREVER, type Reply } from '../../fuse/protocol/reply.ts';
+import type { Request } from '../../fuse/protocol/request.ts';
 import { type Channel, UNMOUNTED } from '../../fuse/session/channel.ts';
 import { Server } from '../../fuse/session/server.ts';
 import { planVirtual } from '../../fuse/virtual/node-table.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
+import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import {
+  formatJournal,
+  JournalReader,
+  JournalWriter,
+  journalRegionBytes,
+} from '../../runtime/storage/journal-ring.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 
 export interface Node {
@@ -153,7 +159,8 @@ export class Handed implements Handover {
 
 const TEXTS: VirtualText = {
   list: () => ['main', 'fuse-0'],
-  text: (path) => (path.startsWith('actors/main/') || !path.startsWith('actors') ? `text of ${path}\n` : undefined),
+  text: (path) =>
+    path.startsWith('actors/main/') || !path.startsWith('actors') ? `text of ${path}\n` : undefined,
 };
 
 export class Harness {
@@ -181,7 +188,10 @@ export class Harness {
     this.disk = options.disk ?? new FaultyDisk();
     this.disk.mkdir('objects');
     this.arena = Arena.create([
-      ...planNamespace({ maxInodes: options.maxInodes ?? 4096, maxDentries: 2 * (options.maxInodes ?? 4096) }),
+      ...planNamespace({
+        maxInodes: options.maxInodes ?? 4096,
+        maxDentries: 2 * (options.maxInodes ?? 4096),
+      }),
       planVirtual(options.virtualNodes ?? 64),
       planDataLocks(),
       { name: 'journal', bytes: journalRegionBytes(4 * MIB) },
@@ -190,18 +200,12 @@ export class Harness {
     SlabAllocator.format(this.arena.region('slab'));
     formatJournal(this.arena.region('journal'), 1);
     this.slab = new SlabAllocator(this.arena.region('slab'));
-    Namespace.format(this.arena, { uid: 0, gid: 0, mode: 0o755, now: this.now });
+    Namespace.format(this.arena, this.slab, { uid: 0, gid: 0, mode: 0o755, now: this.now });
     const journal = new JournalWriter(this.arena.region('journal'));
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
-    this.objects = new ObjectFiles(this.disk, 'objects', options.descriptors ?? 4);
-    const content = new Content(
-      this.namespace,
-      this.objects,
-      new DataLocks(this.arena),
-      this.handed,
-      inlineLimit,
-    );
+    this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
+    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed);
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
       namespace: this.namespace,
@@ -250,7 +254,7 @@ export class Harness {
     this.#message = length;
     this.#sent = undefined;
     this.#server.serve();
-    this.#drainJournal();
+    this.drainJournal();
     const sent = this.#sent as Buffer | undefined;
     if (sent === undefined) return { error: undefined, body: Buffer.alloc(0) };
     return { error: sent.readInt32LE(4), body: sent.subarray(16) };
@@ -273,9 +277,10 @@ export class Harness {
     return this.raw(length);
   }
 
-  #drainJournal(): void {
+  /** Plays io: everything journalled so far is taken and forgotten. */
+  drainJournal(): void {
     const limit = this.#journal.published();
-    while (this.#journal.next(limit)) continue;
+    while (this.#journal.next(limit));
     this.#journal.release();
   }
 

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import * as abi from '../../fuse/protocol/abi.ts';
+import { FOREVER } from '../../fuse/protocol/reply.ts';
 import {
   EEXIST,
   EINVAL,
@@ -10,8 +12,6 @@ import {
   ENOTEMPTY,
   EPERM,
 } from '../../runtime/errno.ts';
-import * as abi from '../../fuse/protocol/abi.ts';
-import { FOREVER } from '../../fuse/protocol/reply.ts';
 import { concat, entryAt, Harness, ok, ROOT, strings, words } from './harness.ts';
 
 test('a missing name is answered with a negative entry that the kernel may keep', () => {

@@ -1,0 +1,61 @@
+import { systemClock } from '../runtime/clock.ts';
+import type { Config } from '../runtime/config/schema.ts';
+import { openLog } from '../runtime/log.ts';
+import { Arena } from '../runtime/memory/arena.ts';
+import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
+import type { ActorContext } from '../runtime/scheduling/actor.ts';
+import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import type { StoreIdentity } from '../runtime/storage/store.ts';
+import { ACTOR_STATES } from './regions.ts';
+import { mailboxRegion, Topology } from './topology.ts';
+
+/** What a thread is started with; all of it can be cloned or shared between threads. */
+export interface ThreadData {
+  readonly name: string;
+  readonly arena: SharedArrayBuffer;
+  readonly config: Config;
+  /** Absolute path of the store. */
+  readonly store: string;
+  /** Who the store is, as its `format` file says. */
+  readonly identity: StoreIdentity;
+  /** Log file, or 2 for the terminal. */
+  readonly log: string | number;
+  /** eventfd of each fuse actor, by index. */
+  readonly eventfds: readonly number[];
+  /** The static word vectors, shared by the threads that embed. */
+  readonly words: SharedArrayBuffer;
+  /** With -o allow_root: requests of others than this user and root are refused. */
+  readonly onlyUid: number | undefined;
+  /** CPU to run on, or −1 to leave it to the scheduler. */
+  readonly cpu: number;
+}
+
+export type Context = ActorContext<ThreadData> & { readonly topology: Topology };
+
+/** Attaches a thread to the shared memory: its mailbox, its lanes to others, its row in the table of states. */
+export function attachContext(data: ThreadData): Context {
+  const arena = Arena.attach(data.arena);
+  const topology = new Topology(data.config);
+  const self = topology.actor(data.name);
+  const outboxes = new Map<string, Outbox>();
+  return {
+    name: data.name,
+    arena,
+    topology,
+    settings: data,
+    mailbox: new Mailbox(arena.region(mailboxRegion(data.name))),
+    state: new ActorState(arena.region(ACTOR_STATES), self.slot),
+    logger: openLog(data.name, data.config.log.level, data.log),
+    clock: systemClock,
+    outbox(target) {
+      let outbox = outboxes.get(target);
+      if (!outbox) {
+        const lane = topology.actor(target).senders.indexOf(data.name);
+        if (lane < 0) throw new Error(`${data.name} has no lane to ${target}`);
+        outbox = new Outbox(arena.region(mailboxRegion(target)), lane);
+        outboxes.set(target, outbox);
+      }
+      return outbox;
+    },
+  };
+}

@@ -1,0 +1,76 @@
+/** A fuse actor: reads requests from the kernel, runs them against the shared tree, answers. */
+import { ROOT } from '../../fuse/namespace/namespace.ts';
+import { Content } from '../../fuse/objects/content.ts';
+import { DataLocks } from '../../fuse/objects/data-locks.ts';
+import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { Operations } from '../../fuse/operations/operations.ts';
+import { ClassicChannel } from '../../fuse/session/channel.ts';
+import { Server } from '../../fuse/session/server.ts';
+import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
+import { assert } from '../../runtime/assert.ts';
+import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
+import { connectionOf } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { openTree, type Tree } from '../tree.ts';
+import { virtualText } from '../virtual-text.ts';
+import { FuseHandover } from './handover.ts';
+import { Handshake } from './handshake.ts';
+import { RequestMetrics } from './request-metrics.ts';
+
+/** Object files a thread keeps open. */
+const OPEN_OBJECTS = 256;
+
+function buildOperations(context: Context, { slab, namespace }: Tree): Operations {
+  const { arena, clock, settings } = context;
+  const { config, store } = settings;
+  const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
+  const disk = new HostDisk(store);
+  const handover = new FuseHandover(context, virtual);
+  const objects = new ObjectFiles(disk, OPEN_OBJECTS);
+  const content = new Content(namespace, objects, new DataLocks(arena), handover);
+  const { entry_timeout_s, attr_timeout_s } = config.fuse;
+  assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
+  return new Operations({
+    namespace,
+    content,
+    virtual,
+    handover,
+    disk,
+    clock,
+    options: {
+      entryTimeout: entry_timeout_s,
+      negativeTimeout: entry_timeout_s,
+      attrTimeout: attr_timeout_s,
+      model: EMBEDDING_MODEL,
+    },
+  });
+}
+
+export function run(context: Context): void {
+  const { mailbox, settings, topology } = context;
+  const { fuse } = settings.config;
+  const eventfd = settings.eventfds[topology.actor(context.name).index]!;
+  const channel = new ClassicChannel(connectionOf(context), {
+    spinMicroseconds: fuse.spin_us,
+    doorbell: mailbox.doorbell,
+    eventfd,
+  });
+  const tree = openTree(context);
+  const dispatcher = new Handshake(buildOperations(context, tree), fuse.writeback, context.logger);
+  const metrics = new RequestMetrics(context, channel);
+  runOnSystemCall(context, {
+    serve(drain, stopRequested) {
+      metrics.onRing = () => {
+        drain();
+        return !stopRequested();
+      };
+      const end = new Server(channel, dispatcher, metrics, { onlyUid: settings.onlyUid }).serve();
+      context.logger.info({ end }, 'the connection ended');
+    },
+    onMessage: (kind) => context.logger.error({ kind }, 'a message that a fuse actor does not know'),
+    // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
+    stop: () => tree.slab.flush(),
+  });
+}

@@ -1,0 +1,51 @@
+/** The indexer as main calls it, over Comlink. Everything here crosses threads as a copy. */
+
+/** A request that cannot be carried out, said in a sentence; anything else that goes wrong is a bug. */
+export interface Refusal {
+  readonly refused: string;
+}
+
+export interface SearchResult {
+  /** Absolute within the filesystem, as `/notes/a.md`. */
+  readonly path: string;
+  /** 1 = the same direction, for text and cosine collections. */
+  readonly score: number;
+  /** 1-based line where the best passage starts; 0 where there is no text. */
+  readonly line: number;
+  readonly snippet: string;
+}
+
+export interface IndexStatus {
+  /** Files that wait or are being indexed. */
+  readonly pending: number;
+  /** Files indexed, passed over (not text, too large, excluded), and failed, since the mount. */
+  readonly indexed: number;
+  readonly passedOver: number;
+  readonly failed: number;
+  /** Passages in the index. */
+  readonly chunks: number;
+}
+
+/** Paths are absolute within the filesystem; `uid` and `gids` are whose permissions count. */
+export interface IndexerRemote {
+  search(
+    query: string,
+    k: number,
+    uid: number,
+    gids: number[],
+    under: string,
+  ): Promise<SearchResult[] | Refusal>;
+  similar(path: string, k: number, uid: number, gids: number[]): Promise<SearchResult[] | Refusal>;
+  vectorSearch(
+    collection: string,
+    vector: Float32Array,
+    k: number,
+    uid: number,
+    gids: number[],
+  ): Promise<SearchResult[] | Refusal>;
+  status(): IndexStatus;
+  /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
+  wait(timeoutMs: number): Promise<IndexStatus>;
+  /** Indexes a file, or everything below a directory, anew. */
+  rebuild(path: string): { queued: number } | Refusal;
+}

@@ -1,0 +1,60 @@
+import { basename } from 'node:path';
+import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import { BODY, Reply } from '../../fuse/protocol/reply.ts';
+import { sendTo } from '../../fuse/session/channel.ts';
+import { answerQuery } from '../../fuse/virtual/query-reply.ts';
+import { QUERY_SIMILAR, type VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { EACCES, EIO } from '../../runtime/errno.ts';
+import type { Logger } from '../../runtime/log.ts';
+import type { SearchResult } from '../indexer-remote.ts';
+import type { QueryMessage } from '../messages.ts';
+import { credentialsOf } from './credentials.ts';
+import type { Search } from './search.ts';
+
+/** Links in one result directory. */
+const RESULTS = 20;
+
+export interface AnswerParts {
+  readonly namespace: Namespace;
+  readonly virtual: VirtualTree;
+  readonly search: Search;
+  readonly logger: Logger;
+  /** Descriptor of /dev/fuse, once mounted. */
+  readonly connection: () => number;
+}
+
+/** Answers searches that came through the mount: a LOOKUP waits in the kernel until its reply is written here. */
+export class Answers {
+  readonly #parts: AnswerParts;
+  readonly #reply = new Reply();
+
+  constructor(parts: AnswerParts) {
+    this.#parts = parts;
+  }
+
+  async answer(query: QueryMessage): Promise<void> {
+    const { virtual, logger } = this.#parts;
+    const { uniqueLo, uniqueHi, kind, uid, gid, parentLo, parentHi, text } = query;
+    const question = { kind, uid, gid, parentLo, parentHi, name: text, epoch: virtual.epoch };
+    const found = await this.#find(query).catch((error: unknown) => {
+      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
+      return -EIO;
+    });
+    const results =
+      typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
+    // No await from here on: the reply buffer is shared by all answers.
+    const reply = this.#reply;
+    answerQuery(virtual, reply, uniqueLo, uniqueHi, question, results);
+    if (sendTo(this.#parts.connection(), reply) !== 0 && reply.i32[1] === 0) {
+      virtual.forget(reply.u32[BODY >> 2]!, reply.u32[(BODY >> 2) + 1]!, 1);
+    }
+  }
+
+  async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
+    const { namespace, search } = this.#parts;
+    const who = await credentialsOf(uid, gid, pid);
+    if (kind !== QUERY_SIMILAR) return search.byText(new TextDecoder().decode(text), RESULTS, who);
+    if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
+    return search.byFile(ino, RESULTS, who);
+  }
+}

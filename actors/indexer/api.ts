@@ -1,0 +1,136 @@
+import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import { QUERY_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
+import type { IndexerRemote, IndexStatus, Refusal, SearchResult } from '../indexer-remote.ts';
+import { CLEAR_TEXT } from '../messages.ts';
+import type { Backlog } from './backlog.ts';
+import type { Search } from './search.ts';
+
+export interface IndexerParts {
+  readonly namespace: Namespace;
+  readonly search: Search;
+  readonly backlog: Backlog;
+  readonly shards: readonly Outbox[];
+  /** Takes in what waits in the mailbox, posted quietly or not. */
+  readonly drain: () => void;
+  readonly metrics: MetricsBlock;
+  /** Text chunks in all shards. */
+  readonly chunks: () => number;
+}
+
+/** What main may ask of the indexer, over Comlink. Paths are absolute within the filesystem. */
+export class IndexerApi implements IndexerRemote {
+  readonly #parts: IndexerParts;
+
+  constructor(parts: IndexerParts) {
+    this.#parts = parts;
+  }
+
+  async search(
+    query: string,
+    k: number,
+    uid: number,
+    gids: number[],
+    under: string,
+  ): Promise<SearchResult[] | Refusal> {
+    const bytes = Buffer.byteLength(query);
+    if (query.trim() === '') return { refused: 'the query is empty: say what to look for' };
+    if (bytes > QUERY_MAX)
+      return { refused: `the query has ${bytes} bytes; at most ${QUERY_MAX} are allowed` };
+    const wrongK = checkK(k);
+    if (wrongK) return wrongK;
+    if (this.#parts.namespace.resolve(under) < 0)
+      return { refused: `there is no ${under} in this filesystem` };
+    return this.#timed(() => this.#parts.search.byText(query, k, { uid, gids }, under));
+  }
+
+  async similar(path: string, k: number, uid: number, gids: number[]): Promise<SearchResult[] | Refusal> {
+    const { namespace, search } = this.#parts;
+    const wrongK = checkK(k);
+    if (wrongK) return wrongK;
+    const ino = namespace.resolve(path);
+    if (ino < 0) return { refused: `there is no ${path} in this filesystem` };
+    if (!namespace.canRead(ino, uid, gids)) return { refused: `${path} may not be read` };
+    return this.#timed(() => search.byFile(ino, k, { uid, gids }));
+  }
+
+  async vectorSearch(
+    collectionName: string,
+    vector: Float32Array,
+    k: number,
+    uid: number,
+    gids: number[],
+  ): Promise<SearchResult[] | Refusal> {
+    const { namespace, search } = this.#parts;
+    const wrongK = checkK(k);
+    if (wrongK) return wrongK;
+    const name = collectionName === '' ? 'default' : collectionName;
+    const collection = namespace.collection(name);
+    if (!collection) return { refused: `there is no collection '${name}'` };
+    if (collection.dimension !== vector.length) {
+      return {
+        refused: `collection '${name}' has ${collection.dimension} dimensions, the query has ${vector.length}`,
+      };
+    }
+    return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
+  }
+
+  status(): IndexStatus {
+    this.#parts.drain();
+    return { ...this.#parts.backlog.progress, chunks: this.#parts.chunks() };
+  }
+
+  /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
+  async wait(timeoutMs: number): Promise<IndexStatus> {
+    this.#parts.drain();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([this.#parts.backlog.drained(), late]);
+    clearTimeout(timer);
+    return this.status();
+  }
+
+  /** Indexes a file, or everything below a directory, anew; returns how many files that is. */
+  rebuild(path: string): { queued: number } | Refusal {
+    const { namespace, backlog, shards } = this.#parts;
+    const root = namespace.resolve(path);
+    if (root < 0) return { refused: `there is no ${path} in this filesystem` };
+    if (path === '/') {
+      for (const shard of shards) {
+        shard.claimOrWait(CLEAR_TEXT, 0);
+        shard.send();
+      }
+    }
+    let queued = 0;
+    namespace.scanFiles((ino) => {
+      const found = path === '/' ? path : namespace.pathOf(ino);
+      if (found === undefined || !(path === '/' || found === path || found.startsWith(`${path}/`))) return;
+      backlog.changed(ino);
+      queued++;
+    });
+    return { queued };
+  }
+
+  publishMetrics(): void {
+    const { metrics, backlog } = this.#parts;
+    for (const [name, value] of Object.entries(backlog.progress)) metrics.set(metrics.counter(name), value);
+  }
+
+  async #timed<T>(search: () => Promise<T>): Promise<T> {
+    const { metrics, drain } = this.#parts;
+    drain();
+    const started = performance.now();
+    const found = await search();
+    metrics.histogram('search').record((performance.now() - started) * 1e6);
+    metrics.add(metrics.counter('searches'), 1);
+    return found;
+  }
+}
+
+function checkK(k: number): Refusal | undefined {
+  if (Number.isInteger(k) && k >= 1 && k <= SEARCH_K_MAX) return undefined;
+  return { refused: `the number of results is ${k}; it must be from 1 to ${SEARCH_K_MAX}` };
+}

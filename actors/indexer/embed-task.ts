@@ -1,0 +1,34 @@
+/** The Piscina task: bytes of a file → chunks and their vectors. A pure function apart from the shared word table. */
+import { workerData } from 'piscina';
+import { chunkText } from '../../kernels/text/chunk.ts';
+import { decodeText } from '../../kernels/text/decode.ts';
+import { Embedder } from '../../kernels/text/embedder.ts';
+import { loadWords } from '../../kernels/text/words.ts';
+import type { TextChunk } from '../chunk-batch.ts';
+
+export interface EmbedTask {
+  readonly bytes: Uint8Array;
+  /** False when `bytes` is only the beginning of the file. */
+  readonly complete: boolean;
+  readonly title: string;
+  readonly maxChunks: number;
+}
+
+/** Chunks in the order of the file; undefined when the bytes are not text. */
+export type EmbedResult = readonly TextChunk[] | undefined;
+
+const embedder = new Embedder(loadWords((workerData as { words: SharedArrayBuffer }).words));
+
+export default function embedFile({ bytes, complete, title, maxChunks }: EmbedTask): EmbedResult {
+  const decoded = decodeText(bytes, complete);
+  if (!decoded) return undefined;
+  const { text, encoding, start } = decoded;
+  const result: TextChunk[] = [];
+  for (const chunk of chunkText(text, { encoding, start, maxChunks })) {
+    const vector = new Float32Array(embedder.dimension);
+    // A chunk without a letter or digit has no direction to be found in.
+    if (!embedder.embedInto(text.slice(chunk.start, chunk.end), { title }, vector)) continue;
+    result.push({ byteOffset: chunk.byteOffset, byteLength: chunk.byteLength, line: chunk.line, vector });
+  }
+  return result;
+}

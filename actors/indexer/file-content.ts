@@ -1,0 +1,77 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { IS_OBJECT, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
+import { Attr } from '../../fuse/protocol/attr.ts';
+import { decodeText } from '../../kernels/text/decode.ts';
+import { KIB } from '../../runtime/config/bounds.ts';
+
+/** Of a long file, this much stands for the whole when files like it are looked for. */
+const TEXT_BYTES = 256 * KIB;
+
+/** The bytes of a file, or the beginning of them. */
+export interface Bytes {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** False when the file goes on. */
+  readonly complete: boolean;
+}
+
+/**
+ * Reads files of the tree without going through the mount. What it returns may mix old and new bytes of a file that
+ * is being written: who cares compares the file's version before and after.
+ */
+export class FileContent {
+  readonly #namespace: Namespace;
+  readonly #store: string;
+  readonly #attr = new Attr();
+
+  constructor(namespace: Namespace, store: string) {
+    this.#namespace = namespace;
+    this.#store = store;
+  }
+
+  /** The beginning of a file as text; undefined when it is gone or not text. */
+  async text(ino: number): Promise<string | undefined> {
+    const read = await this.read(ino, 0, TEXT_BYTES);
+    return read && decodeText(read.bytes, read.complete)?.text;
+  }
+
+  /** A passage that the index knows by its place. What no longer is text there reads as nothing. */
+  async passage(ino: number, offset: number, length: number): Promise<string> {
+    const read = await this.read(ino, offset, length);
+    return (read && decodeText(read.bytes, false)?.text) ?? '';
+  }
+
+  /** At most `limit` bytes from `offset`; undefined when the file is gone or the host cannot read it. */
+  async read(ino: number, offset: number, limit: number): Promise<Bytes | undefined> {
+    if (this.#namespace.stat(ino, this.#attr) < 0) return undefined;
+    const { size } = this.#attr;
+    const length = Math.max(0, Math.min(limit, size - offset));
+    const bytes = new Uint8Array(length);
+    const got = this.#namespace.readInline(ino, offset, length, bytes, 0);
+    if (got === IS_OBJECT) {
+      if (!(await this.#readObject(this.#namespace.objectOf(ino), offset, bytes))) return undefined;
+    } else if (got < 0) return undefined;
+    return { bytes, complete: offset + length >= size };
+  }
+
+  async #readObject(id: number, offset: number, into: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    if (id <= 0) return false;
+    try {
+      const file = await open(join(this.#store, objectPath(id)), 'r');
+      try {
+        // Short reads are holes at the end of the object: zeros, as they are already.
+        for (let at = 0; at < into.length; ) {
+          const { bytesRead } = await file.read(into, at, into.length - at, offset + at);
+          if (bytesRead === 0) break;
+          at += bytesRead;
+        }
+        return true;
+      } finally {
+        await file.close();
+      }
+    } catch {
+      return false;
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { HIT_BYTES, writeSearch } from '../messages.ts';
+
+/** One entry of a shard, as it answered. `distance` is the metric's: 1 − cosine, squared l2, or 1 − dot. */
+export interface Hit {
+  readonly ino: number;
+  readonly generation: number;
+  readonly chunk: number;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly line: number;
+  readonly version: number;
+  readonly distance: number;
+}
+
+interface Gathering {
+  missing: number;
+  readonly hits: Hit[];
+  readonly done: (hits: Hit[]) => void;
+}
+
+/** Puts one query to every shard and merges what they answer. Lives on the indexer's event loop. */
+export class ScatterGather {
+  readonly #shards: readonly Outbox[];
+  readonly #open = new Map<number, Gathering>();
+  #nextId = 1;
+
+  constructor(shards: readonly Outbox[]) {
+    this.#shards = shards;
+  }
+
+  get inFlight(): number {
+    return this.#open.size;
+  }
+
+  /** The `k` nearest entries of the collection over all shards, nearest first. */
+  async search(collection: number, vector: Float32Array, k: number, ef: number): Promise<Hit[]> {
+    const id = this.#nextId;
+    this.#nextId = (this.#nextId + 1) >>> 0 || 1;
+    const answer = new Promise<Hit[]>((done) => {
+      this.#open.set(id, { missing: this.#shards.length, hits: [], done });
+    });
+    for (const shard of this.#shards) {
+      while (!writeSearch(shard, id, collection, k, ef, vector)) await roomInLane();
+    }
+    const hits = await answer;
+    hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
+    return hits.length > k ? hits.slice(0, k) : hits;
+  }
+
+  /** A shard's HITS message. */
+  gather(u32: Uint32Array, offset: number): void {
+    const at = offset >> 2;
+    const gathering = this.#open.get(u32[at]!);
+    if (!gathering) return;
+    const f32 = new Float32Array(u32.buffer, u32.byteOffset, u32.length);
+    const count = u32[at + 1]!;
+    for (let i = 0; i < count; i++) {
+      const hit = at + 2 + (i * HIT_BYTES) / 4;
+      gathering.hits.push({
+        ino: u32[hit]!,
+        generation: u32[hit + 1]!,
+        chunk: u32[hit + 2]!,
+        byteOffset: u32[hit + 3]!,
+        byteLength: u32[hit + 4]!,
+        line: u32[hit + 5]!,
+        version: u32[hit + 6]!,
+        distance: f32[hit + 7]!,
+      });
+    }
+    if (--gathering.missing > 0) return;
+    this.#open.delete(u32[at]!);
+    gathering.done(gathering.hits);
+  }
+}
+
+/** A full lane drains within microseconds; an event loop may not block for it. */
+export function roomInLane(): Promise<void> {
+  return new Promise((resume) => setTimeout(resume, 1));
+}

@@ -1,0 +1,98 @@
+/**
+ * Object files: `objects/xx/ID`, ID in hexadecimal, xx its low byte. Fuse actors write them; here they are made
+ * durable and deleted.
+ *
+ * 1. An object is durable only when its bytes and, once per run, its name and its directory's are.
+ * 2. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
+ *    dirty until then: records before the drop may still depend on it.
+ */
+import { OBJECT_DIRECTORY, objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
+import { ENOENT } from '../../runtime/errno.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { reached } from '../../runtime/storage/journal-ring.ts';
+
+export class DirtyObjects {
+  /** Totals since the start. */
+  synced = 0;
+  deleted = 0;
+  readonly #disk: Disk;
+  readonly #dirty = new Set<number>();
+  /** Objects, and directories of them, whose names are known to be durable. */
+  readonly #named = new Set<number>();
+  readonly #directories = new Set<string>();
+  /** Dropped objects with the journal position of the drop, oldest first. */
+  readonly #dropped: { readonly id: number; readonly position: number }[] = [];
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  get dirtyCount(): number {
+    return this.#dirty.size;
+  }
+
+  get droppedCount(): number {
+    return this.#dropped.length;
+  }
+
+  dirty(id: number): void {
+    this.#dirty.add(id);
+  }
+
+  dropped(id: number, position: number): void {
+    this.#dropped.push({ id, position });
+  }
+
+  /** Makes all dirty objects durable. 0 or −errno: then nothing may be acknowledged that depends on them. */
+  flush(): number {
+    if (this.#dirty.size === 0) return 0;
+    const directories = new Set<string>();
+    for (const id of this.#dirty) {
+      const failed = this.#syncObject(id);
+      if (failed < 0 && failed !== -ENOENT) return failed;
+      if (failed === 0 && !this.#named.has(id)) directories.add(objectDirectory(id));
+    }
+    for (const directory of directories) {
+      const failed = this.#syncNames(directory);
+      if (failed < 0) return failed;
+    }
+    for (const id of this.#dirty) this.#named.add(id);
+    this.#dirty.clear();
+    return 0;
+  }
+
+  /** Deletes the dropped objects whose drop lies before `durablePosition`. 0 or the first −errno. */
+  deleteDropped(durablePosition: number): number {
+    let failed = 0;
+    let count = 0;
+    for (const { id, position } of this.#dropped) {
+      if (!reached(durablePosition, position)) break;
+      count++;
+      this.#dirty.delete(id);
+      this.#named.delete(id);
+      const result = this.#disk.unlink(objectPath(id));
+      if (result === 0) this.deleted++;
+      else if (result !== -ENOENT) failed ||= result;
+    }
+    this.#dropped.splice(0, count);
+    return failed;
+  }
+
+  /** The names in a directory of objects, and the first time also its own. */
+  #syncNames(directory: string): number {
+    const failed = this.#disk.syncDirectory(directory);
+    if (failed < 0 || this.#directories.has(directory)) return failed;
+    const above = this.#disk.syncDirectory(OBJECT_DIRECTORY);
+    if (above === 0) this.#directories.add(directory);
+    return above;
+  }
+
+  #syncObject(id: number): number {
+    const descriptor = this.#disk.open(objectPath(id), 'write');
+    if (descriptor < 0) return descriptor;
+    const failed = this.#disk.fdatasync(descriptor);
+    this.#disk.close(descriptor);
+    this.synced++;
+    return failed;
+  }
+}

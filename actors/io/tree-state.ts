@@ -1,0 +1,116 @@
+/** What a checkpoint of the tree holds and the log changes; on the way, the shards hear of what concerns them. */
+import { Namespace } from '../../fuse/namespace/namespace.ts';
+import { assert } from '../../runtime/assert.ts';
+import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import type { Context } from '../context.ts';
+import {
+  LOAD_SEGMENT,
+  REMOVE_FILE,
+  REMOVE_VECTORS,
+  writeNumber,
+  writePutChunks,
+  writePutVector,
+  writeRemove,
+} from '../messages.ts';
+import { JOURNAL, SLAB } from '../regions.ts';
+import { TEXT_COLLECTION } from '../text-collection.ts';
+import { shardOf } from '../topology.ts';
+import type { Recoverable } from './recovery.ts';
+
+const ROOT_MODE = 0o755;
+
+export class TreeState implements Recoverable {
+  readonly #context: Context;
+  readonly #shards: readonly Outbox[];
+  #slab: SlabAllocator | undefined;
+  #namespace: Namespace | undefined;
+  #formatted = false;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
+  }
+
+  get namespace(): Namespace {
+    assert(this.#namespace !== undefined, 'the tree is loaded before it is used');
+    return this.#namespace;
+  }
+
+  region(name: string): Uint8Array | undefined {
+    const { arena } = this.#context;
+    return arena.names().includes(name) ? arena.region(name).u8 : undefined;
+  }
+
+  image(): { name: string; bytes: number }[] {
+    assert(this.#slab !== undefined, 'the tree is loaded before it is copied');
+    this.#slab.flush();
+    return [...this.namespace.image(), { name: SLAB, bytes: this.#slab.highWater() }];
+  }
+
+  format(): void {
+    const { arena, clock } = this.#context;
+    SlabAllocator.format(arena.region(SLAB));
+    const owner = { uid: process.getuid!(), gid: process.getgid!(), mode: ROOT_MODE };
+    Namespace.format(arena, new SlabAllocator(arena.region(SLAB)), { ...owner, now: clock.now() });
+    this.#formatted = true;
+  }
+
+  loaded(checkpointLsn: number): void {
+    const { arena, clock, settings } = this.#context;
+    this.#slab = new SlabAllocator(arena.region(SLAB));
+    const journal = new JournalWriter(arena.region(JOURNAL));
+    const inlineLimit = settings.config.store.inline_limit;
+    this.#namespace = new Namespace(arena, this.#slab, journal, { inlineLimit, clock });
+    if (!this.#formatted) this.#namespace.restored();
+    // The lanes keep the order: a shard reads its segment before it hears of what the log changed after it.
+    for (const shard of this.#shards) writeNumber(shard, LOAD_SEGMENT, this.#formatted ? 0 : checkpointLsn);
+  }
+
+  apply(
+    type: number,
+    u8: Uint8Array,
+    u32: Uint32Array,
+    f64: Float64Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.namespace.apply(type, u8, u32, f64, offset, length, this);
+  }
+
+  afterRecovery(): void {
+    this.namespace.afterRecovery(this);
+  }
+
+  forEachObject(visit: (id: number, size: number) => void): void {
+    this.namespace.objects(visit);
+  }
+
+  /** Hands every user's vector to its shard: they live in the tables, so they need no segment. */
+  sendVectors(): void {
+    this.namespace.vectors((collection, ino, generation, u8, start, end) =>
+      writePutVector(this.#shard(ino), ino, generation, collection, u8, start, end),
+    );
+  }
+
+  indexed(
+    ino: number,
+    generation: number,
+    _version: number,
+    u8: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    if (start === end) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
+    else writePutChunks(this.#shard(ino), ino, generation, u8, start, end);
+  }
+
+  inodeFreed(ino: number, generation: number): void {
+    writeRemove(this.#shard(ino), REMOVE_FILE, ino, generation, 0);
+  }
+
+  #shard(ino: number): Outbox {
+    return this.#shards[shardOf(ino, this.#shards.length)]!;
+  }
+}

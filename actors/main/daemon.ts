@@ -1,0 +1,91 @@
+/** Mounts a store: checks, brings everything up in order, and takes it down again when a step fails. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure } from '../../fuse/mount/failure.ts';
+import { type MountOptions, parseMountOptions } from '../../fuse/mount/mount-options.ts';
+import { checkMountPoint } from '../../fuse/mount/mount-point.ts';
+import { requireConfig } from '../../runtime/config/load.ts';
+import { printConfig } from '../../runtime/config/print.ts';
+import type { Config } from '../../runtime/config/schema.ts';
+import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import { MountedStore } from './mounted-store.ts';
+
+export interface MountRequest {
+  /** Absolute. Created if absent. */
+  readonly store: string;
+  /** Absolute. */
+  readonly directory: string;
+  /** As given with -o: "ro,allow_other". */
+  readonly options: string[];
+  /** Absolute. */
+  readonly config?: string;
+  /** "section.key=value". */
+  readonly set: string[];
+  /** The mount can be used. */
+  onReady(): void;
+  /** Something worth saying, such as a recovery. */
+  onNotice(text: string): void;
+}
+
+export interface MountHandle {
+  /**
+   * Unmounts, makes everything durable and ends; `finished` then settles. Rejects with a UserError naming who
+   * holds the mount if it is busy, unless `reason` is "lazy": then it is detached at once.
+   */
+  stop(reason: string): Promise<void>;
+  /** The exit code. */
+  readonly finished: Promise<number>;
+}
+
+const CONFIG_NAME = 'vexfs.toml';
+
+/** Rejects with a UserError for expected failures; then nothing is left mounted, locked or running. */
+export async function runMount(request: MountRequest): Promise<MountHandle> {
+  const options = required(parseMountOptions(request.options));
+  const { directory, notice } = required(await checkMountPoint(request.directory, options));
+  if (notice !== undefined) request.onNotice(notice);
+  const config = loadConfig(request);
+  const store = await openRequested(request.store);
+  try {
+    return await serve(request, store, directory, options, config);
+  } catch (error) {
+    store.release();
+    throw error;
+  }
+}
+
+async function serve(
+  request: MountRequest,
+  store: OpenStore,
+  directory: string,
+  options: MountOptions,
+  config: Config,
+): Promise<MountHandle> {
+  if (directory === store.path || directory.startsWith(`${store.path}/`)) {
+    throw new UserError(`the mount point ${directory} lies inside the store ${store.path}; choose another`);
+  }
+  const ownConfig = join(store.path, CONFIG_NAME);
+  if (store.created && !existsSync(ownConfig)) writeFileSync(ownConfig, printConfig(), { mode: 0o600 });
+  const mounted = new MountedStore(store, directory, options, config, request.onNotice);
+  await mounted.start();
+  request.onReady();
+  return { stop: (reason) => mounted.stop(reason === 'lazy'), finished: mounted.finished };
+}
+
+function loadConfig({ store, config, set }: MountRequest): Config {
+  const file = config === undefined ? {} : { file: config };
+  return requireConfig({ ...file, fallback: join(store, CONFIG_NAME), environment: process.env, set });
+}
+
+async function openRequested(path: string): Promise<OpenStore> {
+  const opened = openStore(path, { create: true });
+  if ('kind' in opened) throw new UserError(opened.message);
+  return { ...opened, path: await realpath(path) };
+}
+
+function required<T extends object>(value: T | Failure): T {
+  if (value instanceof Failure) throw new UserError(value.message);
+  return value;
+}

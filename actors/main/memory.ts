@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import type { Config } from '../../runtime/config/schema.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
+import { Mailbox } from '../../runtime/messaging/mailbox.ts';
+import { formatMetrics } from '../../runtime/metrics/metrics.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import { metricsPlan } from '../metrics.ts';
+import { METRICS, planRegions } from '../regions.ts';
+import { mailboxRegion, type Topology } from '../topology.ts';
+
+/** Reserves the shared memory and formats what must be there before the first thread starts. */
+export function reserveMemory(config: Config, topology: Topology): Arena {
+  const plan = planRegions(config, topology);
+  let arena: Arena;
+  try {
+    arena = Arena.create(plan);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const gib = plan.reduce((sum, { bytes }) => sum + bytes, 0) / 2 ** 30;
+    throw new UserError(
+      `${gib.toFixed(1)} GiB of shared memory cannot be reserved: lower memory.budget or memory.max_files, or raise ulimit -v`,
+    );
+  }
+  formatMetrics(arena.region(METRICS), metricsPlan(topology));
+  for (const { name, senders, laneBytes } of topology.actors) {
+    Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);
+  }
+  return arena;
+}
+
+const WORDS = new URL('../../kernels/text/words.bin', import.meta.url);
+
+/** The static word vectors, in memory that all threads share. */
+export function loadWordTable(): SharedArrayBuffer {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(WORDS);
+  } catch {
+    throw new UserError(`the word vectors ${WORDS.pathname} are missing: run \`npm run build\` to make them`);
+  }
+  const shared = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(shared).set(bytes);
+  return shared;
+}

@@ -1,0 +1,114 @@
+/** What a running mount answers on its control socket. Parameters come from outside, so each is checked. */
+import type { Remote } from 'comlink';
+import { z } from 'zod';
+import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import type { Context } from '../context.ts';
+import type { IndexerRemote, IndexStatus, Refusal } from '../indexer-remote.ts';
+import { takeSnapshot } from '../status.ts';
+import type { Method } from './control-socket.ts';
+
+/** Longest wait of `index wait` when none is asked for, seconds. */
+const WAIT_SECONDS = 24 * 3600;
+const PROGRESS_MS = 250;
+
+export interface MountFacts {
+  readonly version: string;
+  readonly store: string;
+  readonly directory: string;
+  readonly startedAt: number;
+  state(): string;
+  stop(lazy: boolean): Promise<void>;
+}
+
+const k = z.int().min(1).max(SEARCH_K_MAX);
+const searchParams = z.object({
+  query: z.string(),
+  k: k.default(10),
+  under: z.string().default('/'),
+  uid: z.int().optional(),
+});
+const similarParams = z.object({ path: z.string(), k: k.default(10) });
+const vectorParams = z.object({ collection: z.string(), vector: z.array(z.number()), k: k.default(10) });
+const waitParams = z.object({
+  timeoutSeconds: z.number().positive().max(WAIT_SECONDS).default(WAIT_SECONDS),
+});
+const rebuildParams = z.object({ path: z.string().default('/') });
+const unmountParams = z.object({ lazy: z.boolean().default(false) });
+
+export function controlMethods(
+  context: Context,
+  facts: MountFacts,
+  indexer: Remote<IndexerRemote>,
+): Record<string, Method> {
+  return {
+    status: () => ({
+      version: facts.version,
+      store: facts.store,
+      directory: facts.directory,
+      pid: process.pid,
+      uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
+      state: facts.state(),
+      ...takeSnapshot(context),
+    }),
+    async search(params) {
+      const { query, k, under, uid } = parse(searchParams, params);
+      const who = credentials(uid);
+      return accepted(await indexer.search(query, k, who.uid, who.gids, under));
+    },
+    async similar(params) {
+      const { path, k } = parse(similarParams, params);
+      const who = credentials();
+      return accepted(await indexer.similar(path, k, who.uid, who.gids));
+    },
+    async vectorSearch(params) {
+      const { collection, vector, k } = parse(vectorParams, params);
+      const who = credentials();
+      return accepted(
+        await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
+      );
+    },
+    indexStatus: () => indexer.status(),
+    indexWait: (params, progress) =>
+      waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, progress),
+    async indexRebuild(params) {
+      return accepted(await indexer.rebuild(parse(rebuildParams, params).path));
+    },
+    unmount: (params) => facts.stop(parse(unmountParams, params).lazy),
+  };
+}
+
+async function waitForIndex(
+  indexer: Remote<IndexerRemote>,
+  seconds: number,
+  progress: (value: unknown) => void,
+): Promise<IndexStatus> {
+  const timer = setInterval(() => {
+    void Promise.resolve(indexer.status()).then(({ pending, indexed }) => progress({ pending, indexed }));
+  }, PROGRESS_MS);
+  try {
+    return await indexer.wait(seconds * 1000);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, params: Record<string, unknown>): T {
+  const parsed = schema.safeParse(params);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw new UserError(`parameter ${path.join('.') || '(all)'}: ${message}`);
+}
+
+/** The socket is the owner's, so the asker is the owner, or root, who may ask as anybody. */
+function credentials(uid?: number): { uid: number; gids: number[] } {
+  const own = process.getuid!();
+  if (uid === undefined || uid === own) return { uid: own, gids: process.getgroups!() };
+  if (own !== 0) throw new UserError(`a search as user ${uid} is root's alone`);
+  return { uid, gids: [] };
+}
+
+function accepted<T extends object>(answer: T | Refusal): T {
+  if ('refused' in answer) throw new UserError(answer.refused);
+  return answer;
+}

@@ -1,0 +1,276 @@
+/**
+ * Every message between actors: its number, its layout, and the functions that write it. Offsets are bytes from the
+ * start of the payload, which is 8-byte aligned; numbers are little-endian u32 unless said otherwise.
+ *
+ * A writer that finds its lane full waits for room (`claimOrWait`): messages are never dropped. That cannot end in a
+ * circle, because shards and io never wait for a lane towards a fuse actor, and the indexer never waits at all.
+ */
+import type { Outbox } from '../runtime/messaging/mailbox.ts';
+
+// ---------------------------------------------------------------- to io
+
+/** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
+ * [0] unique, low · [4] unique, high · [8] object id, 0 = none */
+export const SYNC = 32;
+/** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
+ * them is committed. [0] object id */
+export const OBJECT_DIRTY = 33;
+/** fuse → io-(id % workers.io): no inode refers to the object any more. Sent after the journal record that says so
+ * was committed; the file is deleted once that record is durable. [0] object id */
+export const OBJECT_DROPPED = 34;
+/** main → io-0: make everything durable; answered by IO_DONE. [0] ticket */
+export const FLUSH = 35;
+/** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
+export const CHECKPOINT = 36;
+/** io-0 → other io: make your dirty objects durable. [0] round */
+export const FLUSH_OBJECTS = 37;
+/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
+export const OBJECTS_FLUSHED = 38;
+
+/** fuse → io: the owner of an object's durability. */
+export function ioOf(objectId: number, ioWorkers: number): string {
+  return `io-${objectId % ioWorkers}`;
+}
+
+export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, objectId: number): void {
+  const word = io.claimOrWait(SYNC, 12) >> 2;
+  io.u32[word] = uniqueLo;
+  io.u32[word + 1] = uniqueHi;
+  io.u32[word + 2] = objectId;
+  io.send();
+}
+
+/** OBJECT_DIRTY and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
+export function postObject(io: Outbox, kind: number, objectId: number): void {
+  io.u32[io.claimOrWait(kind, 4) >> 2] = objectId;
+  io.post();
+}
+
+/** A message of one or two u32: every kind in this section but SYNC, and IO_DONE; waits for room. */
+export function writeWords(outbox: Outbox, kind: number, first: number, second = 0): void {
+  const word = outbox.claimOrWait(kind, 8) >> 2;
+  outbox.u32[word] = first;
+  outbox.u32[word + 1] = second;
+  outbox.send();
+}
+
+// ---------------------------------------------------------------- to a shard
+
+/** indexer, io → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
+export const PUT_CHUNKS = 64;
+/** fuse, io → shard: the vector of a file in a collection, replacing an earlier one.
+ * [0] ino · [4] generation · [8] collection · [12] dimension · [16] float32 × dimension */
+export const PUT_VECTOR = 65;
+/** fuse, indexer, io → shard: forget a file's entry in a collection. [0] ino · [4] generation · [8] collection */
+export const REMOVE_VECTORS = 66;
+/** fuse, io → shard: the file is gone; forget it in every collection. [0] ino · [4] generation */
+export const REMOVE_FILE = 67;
+/** indexer → shard: [0] search id · [4] collection · [8] k · [12] ef · [16] dimension · [20] reserved · [24] float32 × dimension */
+export const SEARCH = 68;
+/** io → shard: read the segment written with the checkpoint of this LSN. [0] f64 LSN */
+export const LOAD_SEGMENT = 69;
+/** main → shard: write the segment that belongs to this LSN. [0] f64 LSN */
+export const SAVE_SEGMENT = 70;
+/** indexer → shard: drop every text chunk, because all are about to be indexed again. No payload. */
+export const CLEAR_TEXT = 71;
+
+// ---------------------------------------------------------------- to the indexer
+
+/** shard → indexer: [0] search id · [4] hits · [8] hits × HIT_BYTES:
+ * ino, generation, chunk, byte offset, byte length, line, content version, f32 distance */
+export const HITS = 96;
+export const HIT_BYTES = 32;
+/** fuse → indexer: the content of a file changed. [0] ino */
+export const CONTENT_CHANGED = 97;
+/** fuse → indexer: a search to be answered to the kernel; layout in `writeQuery` */
+export const QUERY = 98;
+
+// ---------------------------------------------------------------- to main
+
+/** shard → main: segment read. [0] 1 = complete, 0 = missing or damaged */
+export const SEGMENT_LOADED = 128;
+/** shard → main: segment written. [0] 0 or errno */
+export const SEGMENT_SAVED = 129;
+/** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
+export const IO_DONE = 130;
+
+/** Bytes of the largest message to a shard apart from a chunk batch. */
+export const SEARCH_HEADER_BYTES = 24;
+export const PUT_VECTOR_HEADER_BYTES = 16;
+
+/** False when the lane is full; the caller may not block. */
+export function writeSearch(
+  shard: Outbox,
+  id: number,
+  collection: number,
+  k: number,
+  ef: number,
+  vector: Float32Array,
+): boolean {
+  const at = shard.claim(SEARCH, SEARCH_HEADER_BYTES + vector.byteLength);
+  if (at < 0) return false;
+  const word = at >> 2;
+  shard.u32[word] = id;
+  shard.u32[word + 1] = collection;
+  shard.u32[word + 2] = k;
+  shard.u32[word + 3] = ef;
+  shard.u32[word + 4] = vector.length;
+  shard.u32[word + 5] = 0;
+  shard.u8.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), at + SEARCH_HEADER_BYTES);
+  shard.send();
+  return true;
+}
+
+/** Waits for room: for threads that may block. `[start, end)` are the float32 bytes. The next search takes it in. */
+export function writePutVector(
+  shard: Outbox,
+  ino: number,
+  generation: number,
+  collection: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  const at = shard.claimOrWait(PUT_VECTOR, PUT_VECTOR_HEADER_BYTES + end - start);
+  const word = at >> 2;
+  shard.u32[word] = ino;
+  shard.u32[word + 1] = generation;
+  shard.u32[word + 2] = collection;
+  shard.u32[word + 3] = (end - start) >> 2;
+  const to = at + PUT_VECTOR_HEADER_BYTES;
+  for (let i = start; i < end; i++) shard.u8[to + i - start] = bytes[i]!;
+  shard.post();
+}
+
+/** False when the lane is full. */
+export function tryPutChunks(shard: Outbox, ino: number, generation: number, batch: Uint8Array): boolean {
+  const at = shard.claim(PUT_CHUNKS, 8 + batch.length);
+  if (at < 0) return false;
+  shard.u32[at >> 2] = ino;
+  shard.u32[(at >> 2) + 1] = generation;
+  shard.u8.set(batch, at + 8);
+  shard.send();
+  return true;
+}
+
+/** PUT_CHUNKS from a batch u8[start, end); waits for room. */
+export function writePutChunks(
+  shard: Outbox,
+  ino: number,
+  generation: number,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  const at = shard.claimOrWait(PUT_CHUNKS, 8 + end - start);
+  shard.u32[at >> 2] = ino;
+  shard.u32[(at >> 2) + 1] = generation;
+  shard.u8.set(u8.subarray(start, end), at + 8);
+  shard.send();
+}
+
+/** REMOVE_VECTORS; false when the lane is full. */
+export function tryRemove(shard: Outbox, ino: number, generation: number, collection: number): boolean {
+  const at = shard.claim(REMOVE_VECTORS, 12);
+  if (at < 0) return false;
+  shard.u32[at >> 2] = ino;
+  shard.u32[(at >> 2) + 1] = generation;
+  shard.u32[(at >> 2) + 2] = collection;
+  shard.send();
+  return true;
+}
+
+/** REMOVE_FILE and REMOVE_VECTORS; waits for room. */
+export function writeRemove(
+  shard: Outbox,
+  kind: number,
+  ino: number,
+  generation: number,
+  collection: number,
+): void {
+  const word = shard.claimOrWait(kind, 12) >> 2;
+  shard.u32[word] = ino;
+  shard.u32[word + 1] = generation;
+  shard.u32[word + 2] = collection;
+  shard.send();
+}
+
+/** The indexer looks by itself often enough; ringing it for every write would cost more than the write. */
+export function postContentChanged(indexer: Outbox, ino: number): void {
+  indexer.u32[indexer.claimOrWait(CONTENT_CHANGED, 4) >> 2] = ino;
+  indexer.post();
+}
+
+/** A message whose payload is one number (an LSN, a status); waits for room. */
+export function writeNumber(outbox: Outbox, kind: number, value: number): void {
+  outbox.f64[outbox.claimOrWait(kind, 8) >> 3] = value;
+  outbox.send();
+}
+
+/** A search that came through the mount, to be answered to the kernel under its unique id. */
+export interface QueryMessage {
+  uniqueLo: number;
+  uniqueHi: number;
+  uid: number;
+  gid: number;
+  pid: number;
+  kind: number;
+  parentLo: number;
+  parentHi: number;
+  /** For "files like this one": the file. */
+  ino: number;
+  text: Uint8Array;
+}
+
+const QUERY_HEADER_BYTES = 40;
+
+/** QUERY: ten u32 in the order of {@link QueryMessage}, the text's length in the tenth, then its bytes. */
+export function writeQuery(
+  indexer: Outbox,
+  uniqueLo: number,
+  uniqueHi: number,
+  uid: number,
+  gid: number,
+  pid: number,
+  kind: number,
+  parentLo: number,
+  parentHi: number,
+  ino: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = indexer.claimOrWait(QUERY, QUERY_HEADER_BYTES + length);
+  const { u32, u8 } = indexer;
+  const word = at >> 2;
+  u32[word] = uniqueLo;
+  u32[word + 1] = uniqueHi;
+  u32[word + 2] = uid;
+  u32[word + 3] = gid;
+  u32[word + 4] = pid;
+  u32[word + 5] = kind;
+  u32[word + 6] = parentLo;
+  u32[word + 7] = parentHi;
+  u32[word + 8] = ino;
+  u32[word + 9] = length;
+  for (let i = 0; i < length; i++) u8[at + QUERY_HEADER_BYTES + i] = bytes[start + i]!;
+  indexer.send();
+}
+
+/** Copies a QUERY out of the lane, as it is answered long after the message is released. */
+export function readQuery(u8: Uint8Array, u32: Uint32Array, offset: number): QueryMessage {
+  const word = offset >> 2;
+  const from = offset + QUERY_HEADER_BYTES;
+  return {
+    uniqueLo: u32[word]!,
+    uniqueHi: u32[word + 1]!,
+    uid: u32[word + 2]!,
+    gid: u32[word + 3]!,
+    pid: u32[word + 4]!,
+    kind: u32[word + 5]!,
+    parentLo: u32[word + 6]!,
+    parentHi: u32[word + 7]!,
+    ino: u32[word + 8]!,
+    text: u8.slice(from, from + u32[word + 9]!),
+  };
+}

@@ -1,0 +1,45 @@
+/** The regions of the arena: their names, sizes and who formats them. */
+import { planNamespace } from '../fuse/namespace/layout.ts';
+import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { planVirtual } from '../fuse/virtual/node-table.ts';
+import { KIB } from '../runtime/config/bounds.ts';
+import type { Config } from '../runtime/config/schema.ts';
+import type { RegionPlan } from '../runtime/memory/arena.ts';
+import { planMailbox } from '../runtime/messaging/mailbox.ts';
+import { planMetrics } from '../runtime/metrics/metrics.ts';
+import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
+import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
+import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { metricsPlan } from './metrics.ts';
+import { mailboxRegion, type Topology } from './topology.ts';
+
+export const ACTOR_STATES = 'actors';
+export const SLAB = 'slab';
+export const JOURNAL = 'journal';
+export const STORE_STATUS = 'store-status';
+export const CONNECTION = 'connection';
+export const METRICS = 'metrics';
+
+const VIRTUAL_NODES = 4096;
+
+/** Directory entries outnumber inodes only by hard links. */
+const DENTRIES_PER_INODE = 1.25;
+
+export function planRegions(config: Config, topology: Topology): RegionPlan[] {
+  const maxInodes = config.memory.max_files;
+  return [
+    { name: ACTOR_STATES, bytes: actorStateBytes(topology.actors.length) },
+    { name: CONNECTION, bytes: 4 * KIB },
+    { name: STORE_STATUS, bytes: STORE_STATUS_BYTES },
+    ...topology.actors.map(({ name, senders, laneBytes }) => ({
+      name: mailboxRegion(name),
+      bytes: planMailbox(senders.length, laneBytes),
+    })),
+    { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
+    { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
+    { name: SLAB, bytes: config.memory.budget },
+    ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
+    planVirtual(VIRTUAL_NODES),
+    planDataLocks(),
+  ];
+}

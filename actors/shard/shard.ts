@@ -1,0 +1,153 @@
+import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import type { Config } from '../../runtime/config/schema.ts';
+import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
+import { TEXT_COLLECTION } from '../text-collection.ts';
+
+const SEED = 1;
+
+/** The vectors of one shard, by collection. Knows nothing of messages or files. */
+export class Shard {
+  readonly #collections = new Map<number, CollectionIndex>();
+  readonly #openGraph: OpenEngine | undefined;
+  readonly #config: Config['vectors'];
+  readonly #batch = new ChunkBatch();
+  readonly #record = emptyRecord();
+  #hits = new SearchHits(256);
+
+  /** Without `openGraph` every search is exact. */
+  constructor(config: Config['vectors'], openGraph: OpenEngine | undefined) {
+    this.#config = config;
+    this.#openGraph = openGraph;
+  }
+
+  get vectors(): number {
+    let sum = 0;
+    for (const collection of this.#collections.values()) sum += collection.size;
+    return sum;
+  }
+
+  /** Chunks of text among them. */
+  get chunks(): number {
+    return this.#collections.get(TEXT_COLLECTION)?.size ?? 0;
+  }
+
+  /** Vectors that still wait to be taken into a graph. */
+  get tail(): number {
+    let sum = 0;
+    for (const collection of this.#collections.values()) sum += collection.tailSize;
+    return sum;
+  }
+
+  /** False when the bytes are no batch. The first batch of a file replaces whatever was known of the file's text. */
+  putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): boolean {
+    const batch = this.#batch;
+    if (!batch.read(u8, offset, length)) return false;
+    const collection = this.#collection(TEXT_COLLECTION, batch.dimension);
+    if (collection.dimension !== batch.dimension) return false;
+    if (batch.firstChunk === 0) collection.removeFile(ino, generation);
+    const record = this.#record;
+    record.ino = ino;
+    record.generation = generation;
+    record.version = batch.version;
+    for (let i = 0; i < batch.count; i++) {
+      record.chunk = batch.firstChunk + i;
+      record.byteOffset = batch.byteOffset(i);
+      record.byteLength = batch.byteLength(i);
+      record.line = batch.line(i);
+      collection.put(record, batch.vector(i));
+    }
+    return true;
+  }
+
+  putVector(ino: number, generation: number, collectionId: number, vector: Float32Array): boolean {
+    const collection = this.#collection(collectionId, vector.length);
+    if (collection.dimension !== vector.length) return false;
+    const record = Object.assign(this.#record, emptyRecord(), { ino, generation });
+    collection.put(record, vector);
+    return true;
+  }
+
+  remove(ino: number, generation: number, collection: number): void {
+    this.#collections.get(collection)?.removeFile(ino, generation);
+  }
+
+  removeFile(ino: number, generation: number): void {
+    for (const collection of this.#collections.values()) collection.removeFile(ino, generation);
+  }
+
+  clear(collection: number): void {
+    this.#collections.delete(collection);
+  }
+
+  /** Calls `visit` for each of the nearest, nearest first; returns how many. A query of another dimension finds none. */
+  search(
+    collectionId: number,
+    query: Float32Array,
+    k: number,
+    ef: number,
+    visit: (record: Readonly<ReturnType<typeof emptyRecord>>, distance: number) => void,
+  ): number {
+    const collection = this.#collections.get(collectionId);
+    if (!collection || collection.dimension !== query.length) return 0;
+    if (this.#hits.capacity < k) this.#hits = new SearchHits(k);
+    const found = collection.search(query, k, ef, this.#hits);
+    for (let i = 0; i < found; i++) {
+      collection.record(this.#hits.labels[i]!, this.#record);
+      visit(this.#record, this.#hits.distances[i]!);
+    }
+    return found;
+  }
+
+  /** Moves up to `budget` vectors into graphs; returns how many. */
+  absorb(budget: number): number {
+    let moved = 0;
+    for (const collection of this.#collections.values()) {
+      if (moved < budget) moved += collection.absorb(budget - moved);
+    }
+    return moved;
+  }
+
+  /** All text chunks as batches in the format of the segment file, file by file. */
+  eachTextBatch(visit: (ino: number, generation: number, batch: Uint8Array) => void): void {
+    const collection = this.#collections.get(TEXT_COLLECTION);
+    if (!collection) return;
+    const files = new Map<
+      number,
+      { generation: number; version: number; chunks: (TextChunk & { chunk: number })[] }
+    >();
+    collection.forEach((record, vector) => {
+      let file = files.get(record.ino);
+      if (!file) {
+        file = { generation: record.generation, version: record.version, chunks: [] };
+        files.set(record.ino, file);
+      }
+      const { chunk, byteOffset, byteLength, line } = record;
+      file.chunks.push({ chunk, byteOffset, byteLength, line, vector: vector.slice() });
+    });
+    for (const [ino, { generation, version, chunks }] of files) {
+      chunks.sort((a, b) => a.chunk - b.chunk);
+      for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
+        const part = chunks.slice(first, first + CHUNKS_PER_BATCH);
+        visit(ino, generation, encodeChunkBatch(version, first, part, collection.dimension));
+      }
+    }
+  }
+
+  #collection(id: number, dimension: number): CollectionIndex {
+    let collection = this.#collections.get(id);
+    if (!collection) {
+      const options = {
+        dimension,
+        metric: 'cosine' as const,
+        m: this.#config.m,
+        efConstruction: this.#config.ef_construction,
+        seed: SEED,
+      };
+      collection = new CollectionIndex(options, this.#openGraph?.(options));
+      this.#collections.set(id, collection);
+    }
+    return collection;
+  }
+}

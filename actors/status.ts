@@ -1,0 +1,115 @@
+/** The state of the whole, read from shared memory: any thread can tell, nobody has to be asked. */
+import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
+import { SlabAllocator } from '../runtime/memory/slab.ts';
+import { peekMailbox } from '../runtime/messaging/mailbox.ts';
+import { HistogramSnapshot } from '../runtime/metrics/histogram.ts';
+import { MetricsBlock, readCounters } from '../runtime/metrics/metrics.ts';
+import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
+import type { Context } from './context.ts';
+import { errorsOf } from './metrics.ts';
+import { ACTOR_STATES, METRICS, SLAB, STORE_STATUS } from './regions.ts';
+import { type ActorPlan, mailboxRegion } from './topology.ts';
+import { openTree } from './tree.ts';
+
+export interface OpcodeStatus {
+  readonly count: number;
+  readonly errors: number;
+  readonly p50us: number;
+  readonly p99us: number;
+  readonly maxus: number;
+}
+
+export interface ActorStatus {
+  readonly name: string;
+  readonly state: string;
+  /** The operating system's thread id. */
+  readonly thread: number;
+  readonly parked: boolean;
+  /** Turns of its run loop. */
+  readonly turns: number;
+  /** Messages that wait in its mailbox. */
+  readonly waiting: number;
+  readonly [counter: string]: string | number | boolean;
+}
+
+export interface Snapshot {
+  readonly actors: readonly ActorStatus[];
+  readonly namespace: { readonly files: number; readonly inodesUsed: number; readonly inodesMax: number };
+  readonly memory: { readonly slabUsed: number; readonly slabBudget: number; readonly slabHighWater: number };
+  readonly storage: StoreNumbers & { readonly errno: number };
+  readonly index: {
+    readonly pending: number;
+    readonly indexed: number;
+    readonly passedOver: number;
+    readonly failed: number;
+    readonly chunks: number;
+    readonly searches: number;
+  };
+  readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+}
+
+/** Counters of these actors are shown by their own names; a fuse actor's would be a row per opcode. */
+const SHOWN_COUNTERS = new Set(['io', 'shard', 'pool', 'stats', 'indexer']);
+
+export function actorStatus(context: Context, actor: ActorPlan): ActorStatus {
+  const { arena } = context;
+  const state = new ActorState(arena.region(ACTOR_STATES), actor.slot);
+  const waiting = peekMailbox(arena.region(mailboxRegion(actor.name))).reduce(
+    (sum, { depth }) => sum + depth,
+    0,
+  );
+  const { label, thread, parked, heartbeat } = state;
+  const counters = SHOWN_COUNTERS.has(actor.kind)
+    ? (readCounters(arena.region(METRICS))[actor.name] ?? {})
+    : {};
+  return { ...counters, name: actor.name, state: label, thread, parked, turns: heartbeat, waiting };
+}
+
+function opcodesOf(context: Context): Snapshot['fuse'] {
+  const region = context.arena.region(METRICS);
+  const blocks = context.topology.ofKind('fuse').map(({ name }) => new MetricsBlock(region, name));
+  const opcodes: Record<string, OpcodeStatus> = {};
+  let requests = 0;
+  for (let opcode = 0; opcode < OPCODES; opcode++) {
+    const name = opcodeName(opcode);
+    const all = new HistogramSnapshot();
+    let errors = 0;
+    for (const block of blocks) {
+      all.merge(block.histogram(name));
+      errors += block.get(block.counter(errorsOf(name)));
+    }
+    const count = all.count;
+    if (count === 0) continue;
+    requests += count;
+    const us = (ns: number): number => Math.round(ns / 100) / 10;
+    const [p50us, p99us, maxus] = [us(all.quantile(0.5)), us(all.quantile(0.99)), us(all.largest)];
+    opcodes[name] = { count, errors, p50us, p99us, maxus };
+  }
+  return { requests, opcodes };
+}
+
+export function takeSnapshot(context: Context): Snapshot {
+  const { arena, topology } = context;
+  const counters = readCounters(arena.region(METRICS));
+  const indexer = counters.indexer ?? {};
+  const status = new StoreStatus(arena.region(STORE_STATUS));
+  const slab = new SlabAllocator(arena.region(SLAB)).stats();
+  const use = openTree(context).namespace.statfs();
+  const used = use.files - use.freeFiles;
+  return {
+    actors: topology.actors.map((actor) => actorStatus(context, actor)),
+    namespace: { files: used, inodesUsed: used, inodesMax: use.files },
+    memory: { slabUsed: slab.usedBytes, slabBudget: slab.capacityBytes, slabHighWater: slab.highWater },
+    storage: { ...status.read(), errno: status.errno },
+    index: {
+      pending: indexer.pending ?? 0,
+      indexed: indexer.indexed ?? 0,
+      passedOver: indexer.passedOver ?? 0,
+      failed: indexer.failed ?? 0,
+      chunks: topology.ofKind('shard').reduce((sum, { name }) => sum + (counters[name]?.chunks ?? 0), 0),
+      searches: indexer.searches ?? 0,
+    },
+    fuse: opcodesOf(context),
+  };
+}

@@ -1,0 +1,32 @@
+/** Entry of every worker thread: attach to shared memory, build the actor, run its loop until it is told to stop. */
+import { workerData } from 'node:worker_threads';
+import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
+import { pinThread, threadId } from '../runtime/system/libc.ts';
+import { attachContext, type Context, type ThreadData } from './context.ts';
+import type { ActorKind } from './topology.ts';
+
+type Run = (context: Context) => void | Promise<void>;
+
+const ACTORS: Record<Exclude<ActorKind, 'main'>, () => Promise<{ run: Run }>> = {
+  io: () => import('./io/actor.ts'),
+  shard: () => import('./shard/actor.ts'),
+  pool: () => import('./pool/actor.ts'),
+  stats: () => import('./stats/actor.ts'),
+  indexer: () => import('./indexer/actor.ts'),
+  fuse: () => import('./fuse/actor.ts'),
+};
+
+const context = attachContext(workerData as ThreadData);
+const { kind } = context.topology.actor(context.name);
+if (kind === 'main') throw new Error('the main actor has no thread of its own');
+context.state.thread = threadId();
+context.state.set(STARTING);
+if (context.settings.cpu >= 0) pinThread(context.settings.cpu);
+try {
+  const { run } = await ACTORS[kind]();
+  await run(context);
+} catch (error) {
+  context.logger.fatal({ err: error }, 'the actor ended with an error');
+  context.state.set(FAILED);
+  throw error;
+}

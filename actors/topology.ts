@@ -1,0 +1,93 @@
+/**
+ * Which actors exist, who may write to whom, and the shared memory they need. Everything here follows from the
+ * configuration alone, so each thread computes the same answer and no registry has to be shared.
+ */
+import { KIB, MIB } from '../runtime/config/bounds.ts';
+import type { Config } from '../runtime/config/schema.ts';
+
+export type ActorKind = 'main' | 'io' | 'shard' | 'pool' | 'stats' | 'indexer' | 'fuse';
+
+export interface ActorPlan {
+  readonly name: string;
+  readonly kind: ActorKind;
+  /** Position among the actors of its kind. */
+  readonly index: number;
+  /** Row in the shared table of actor states. */
+  readonly slot: number;
+  /** Names of the actors that may write to this one; the position is the lane. */
+  readonly senders: readonly string[];
+  readonly laneBytes: number;
+}
+
+/** Receivers of each kind of actor; a lane exists exactly for these pairs. */
+const ROUTES: Record<ActorKind, readonly ActorKind[]> = {
+  main: ['io', 'shard', 'pool', 'stats', 'indexer', 'fuse'],
+  io: ['main', 'io', 'shard'],
+  shard: ['main', 'indexer'],
+  pool: ['main'],
+  stats: ['main'],
+  indexer: ['main', 'shard'],
+  fuse: ['main', 'io', 'shard', 'indexer'],
+};
+
+/** A lane must hold several of the largest messages its receiver gets: chunk batches and vectors for the shards. */
+const LANE_BYTES: Record<ActorKind, number> = {
+  main: 64 * KIB,
+  io: 64 * KIB,
+  shard: 4 * MIB,
+  pool: 16 * KIB,
+  stats: 16 * KIB,
+  indexer: 1 * MIB,
+  fuse: 16 * KIB,
+};
+
+export class Topology {
+  readonly actors: readonly ActorPlan[];
+  readonly #byName: ReadonlyMap<string, ActorPlan>;
+
+  constructor(config: Config) {
+    const { fuse, shards, io } = config.workers;
+    const named: { name: string; kind: ActorKind; index: number }[] = [];
+    const add = (kind: ActorKind, count: number): void => {
+      for (let index = 0; index < count; index++) named.push({ name: `${kind}-${index}`, kind, index });
+    };
+    named.push({ name: 'main', kind: 'main', index: 0 });
+    add('io', io);
+    add('shard', shards);
+    for (const kind of ['pool', 'stats', 'indexer'] as const) named.push({ name: kind, kind, index: 0 });
+    add('fuse', fuse);
+    this.actors = named.map((actor, slot) => ({
+      ...actor,
+      slot,
+      senders: named
+        .filter((s) => s.name !== actor.name && ROUTES[s.kind].includes(actor.kind))
+        .map((s) => s.name),
+      laneBytes: LANE_BYTES[actor.kind],
+    }));
+    this.#byName = new Map(this.actors.map((actor) => [actor.name, actor]));
+  }
+
+  /** Throws when there is no such actor: names come from this table only. */
+  actor(name: string): ActorPlan {
+    const actor = this.#byName.get(name);
+    if (!actor) throw new Error(`no actor is named '${name}'`);
+    return actor;
+  }
+
+  find(name: string): ActorPlan | undefined {
+    return this.#byName.get(name);
+  }
+
+  ofKind(kind: ActorKind): ActorPlan[] {
+    return this.actors.filter((actor) => actor.kind === kind);
+  }
+}
+
+/** The shard that owns every vector of an inode: a Fibonacci hash, so that consecutive inodes spread evenly. */
+export function shardOf(ino: number, shards: number): number {
+  return (((Math.imul(ino, 0x9e3779b1) >>> 0) * shards) / 0x1_0000_0000) >>> 0;
+}
+
+export function mailboxRegion(actor: string): string {
+  return `mailbox:${actor}`;
+}

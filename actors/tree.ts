@@ -1,0 +1,24 @@
+import { Namespace } from '../fuse/namespace/namespace.ts';
+import { SlabAllocator } from '../runtime/memory/slab.ts';
+import { Mailbox } from '../runtime/messaging/mailbox.ts';
+import { JournalWriter } from '../runtime/storage/journal-ring.ts';
+import type { Context } from './context.ts';
+import { JOURNAL, SLAB } from './regions.ts';
+import { mailboxRegion } from './topology.ts';
+
+/** This thread's view of the shared tree. */
+export interface Tree {
+  readonly slab: SlabAllocator;
+  readonly namespace: Namespace;
+}
+
+export function openTree(context: Context): Tree {
+  const { arena, settings, clock } = context;
+  const slab = new SlabAllocator(arena.region(SLAB));
+  const journal = new JournalWriter(
+    arena.region(JOURNAL),
+    new Mailbox(arena.region(mailboxRegion('io-0'))).doorbell,
+  );
+  const inlineLimit = settings.config.store.inline_limit;
+  return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock }) };
+}

@@ -1,0 +1,177 @@
+/**
+ * The measurement: in every round each operation is run by every peer in turn, so that whatever the machine does meanwhile
+ * (these drift by a factor of three) falls on all of them. The order rotates by round and operation.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LoadReply, LoadRequest } from './load.ts';
+import { mountedDevice } from './mounts.ts';
+import type { Operation } from './operations.ts';
+import type { Peer, RunningPeer } from './peers/peer.ts';
+
+export interface Plan {
+  readonly peers: readonly Peer[];
+  readonly operations: readonly Operation[];
+  readonly rounds: number;
+  readonly quick: boolean;
+  /** A directory on the host filesystem, for a directory of the run's own. */
+  readonly parent: string;
+  readonly say: (text: string) => void;
+}
+
+export interface Sample {
+  readonly round: number;
+  readonly operation: string;
+  readonly peer: string;
+  /** Operations or bytes a second. */
+  readonly rate: number;
+  readonly operations: number;
+}
+
+export interface Outcome {
+  readonly samples: Sample[];
+  /** Description of each peer that ran. */
+  readonly ran: Map<string, string>;
+  /** Reason by peer that could not run or did not end well. */
+  readonly troubles: Map<string, string>;
+  /** Reason by `operation peer` that was not measured. */
+  readonly skipped: Map<string, string>;
+}
+
+/** Includes making the files in the first round, at the pace of the slowest peer. */
+const OPERATION_TIMEOUT_MS = 120_000;
+const END_TIMEOUT_MS = 5_000;
+const LOAD = new URL('./load.js', import.meta.url);
+
+/** A load generator inside a peer's directory. */
+class Load {
+  readonly #child: ChildProcess;
+
+  constructor(directory: string) {
+    this.#child = fork(LOAD, { cwd: directory, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  }
+
+  /** Never throws: what went wrong is in the reply. */
+  run(request: LoadRequest): Promise<LoadReply> {
+    return new Promise((resolve) => {
+      const finish = (reply: LoadReply) => {
+        clearTimeout(timer);
+        this.#child.removeAllListeners();
+        resolve(reply);
+      };
+      const timer = setTimeout(
+        () => finish({ failed: `${request.operation} took over ${OPERATION_TIMEOUT_MS / 1000} s` }),
+        OPERATION_TIMEOUT_MS,
+      );
+      this.#child.once('message', (reply) => finish(reply as LoadReply));
+      this.#child.once('exit', () => finish({ failed: 'the load generator died' }));
+      this.#child.once('error', (error) => finish({ failed: error.message }));
+      this.#child.send(request);
+    });
+  }
+
+  /** Resolves once it is gone or can't be made to go (stuck in a call on a hung mount). */
+  async stop(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    for (let waited = 0; waited < END_TIMEOUT_MS; waited += 20) {
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+      await delay(20);
+    }
+  }
+}
+
+function rotate<T>(items: readonly T[], by: number): T[] {
+  const from = by % items.length;
+  return [...items.slice(from), ...items.slice(0, from)];
+}
+
+async function startPeers(
+  plan: Plan,
+  workspace: string,
+  outcome: Outcome,
+): Promise<Map<string, RunningPeer>> {
+  const running = new Map<string, RunningPeer>();
+  for (const peer of plan.peers) {
+    const reason = await peer.missing();
+    if (reason !== undefined) {
+      outcome.troubles.set(peer.name, `missing: ${reason}`);
+      continue;
+    }
+    const home = path.join(workspace, peer.name);
+    fs.mkdirSync(home);
+    try {
+      const started = await peer.start(home);
+      running.set(peer.name, started);
+      outcome.ran.set(peer.name, started.description);
+    } catch (error) {
+      outcome.troubles.set(peer.name, `does not start: ${(error as Error).message}`);
+    }
+  }
+  return running;
+}
+
+async function runRound(plan: Plan, round: number, running: Map<string, RunningPeer>, outcome: Outcome) {
+  const loads = new Map([...running].map(([name, peer]) => [name, new Load(peer.directory)]));
+  try {
+    for (const [index, operation] of plan.operations.entries()) {
+      for (const [name, load] of rotate([...loads], round + index)) {
+        const reply = await load.run({
+          operation: operation.name,
+          milliseconds: plan.quick ? 10 : 400,
+          warmupMilliseconds: plan.quick ? 2 : 100,
+          shrink: plan.quick ? 25 : 1,
+        });
+        if (reply.rate !== undefined) {
+          const { rate, operations } = reply;
+          outcome.samples.push({
+            round,
+            operation: operation.name,
+            peer: name,
+            rate,
+            operations: operations!,
+          });
+        } else if (reply.skipped !== undefined) {
+          outcome.skipped.set(`${operation.name} ${name}`, reply.skipped);
+        } else {
+          // what a failed load leaves behind is unknown: the peer is out, and the table says so
+          outcome.troubles.set(name, `${operation.name}, round ${round + 1}: ${reply.failed}`);
+          running.get(name)!.abort();
+          running.delete(name);
+          await load.stop();
+          loads.delete(name);
+        }
+      }
+    }
+  } finally {
+    await Promise.all([...loads.values()].map((load) => load.stop()));
+  }
+}
+
+export async function compare(plan: Plan): Promise<Outcome> {
+  const outcome: Outcome = { samples: [], ran: new Map(), troubles: new Map(), skipped: new Map() };
+  const workspace = fs.mkdtempSync(path.join(plan.parent, 'vexfs-bench-'));
+  process.on('exit', () => removeWorkspace(workspace, plan.peers));
+  const running = await startPeers(plan, workspace, outcome);
+  try {
+    for (let round = 0; round < plan.rounds && running.size > 0; round++) {
+      const begin = performance.now();
+      await runRound(plan, round, running, outcome);
+      plan.say(`round ${round + 1} of ${plan.rounds}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+    }
+  } finally {
+    for (const [name, peer] of running) {
+      const wrong = await peer.stop();
+      if (wrong !== undefined) outcome.troubles.set(name, `does not unmount in order: ${wrong}`);
+    }
+  }
+  return outcome;
+}
+
+/** Removes the run's files, unless something is still mounted there: what is inside a mount is not ours to delete. */
+function removeWorkspace(workspace: string, peers: readonly Peer[]): void {
+  const left = peers.filter((peer) => mountedDevice(path.join(workspace, peer.name, 'mount')) !== undefined);
+  if (left.length === 0) fs.rmSync(workspace, { recursive: true, force: true });
+  else console.error(`still mounted below ${workspace}: ${left.map((peer) => peer.name).join(', ')}`);
+}

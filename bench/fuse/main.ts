@@ -1,0 +1,77 @@
+/** `npm run bench:fuse`: see docs/PERFORMANCE.md. */
+import fs from 'node:fs';
+import os from 'node:os';
+import { parseArgs } from 'node:util';
+import { compare, type Plan } from './harness.ts';
+import { abortAllOnExit } from './mounts.ts';
+import { OPERATIONS } from './operations.ts';
+import { bindfs, bindfsMultithreaded } from './peers/bindfs.ts';
+import { fuseNative, fuseNativeTuned } from './peers/fuse-native.ts';
+import { host } from './peers/host.ts';
+import { vexfs } from './peers/vexfs.ts';
+import { markdown, summarise } from './report.ts';
+
+const PEERS = [host, vexfs, bindfs, bindfsMultithreaded, fuseNative, fuseNativeTuned];
+
+const USAGE = `npm run bench:fuse -- [options]
+  --rounds N     rounds of every operation by every peer (5)
+  --peers A,B    of ${PEERS.map((peer) => peer.name).join(', ')}
+                 (host,vexfs,bindfs,fuse-native)
+  --ops A,B      of ${OPERATIONS.map((operation) => operation.name).join(', ')} (all)
+  --dir DIR      where to work, on the host filesystem to be compared with (${os.tmpdir()})
+  --json FILE    also write every sample and row there
+  --quick        few, short operations: shows that everything runs, measures nothing`;
+
+/** The named ones, in the order given; ends the process when a name is unknown. */
+function pick<T extends { name: string }>(all: readonly T[], wanted: string): T[] {
+  const names = wanted.split(',');
+  const unknown = names.find((name) => !all.some((one) => one.name === name));
+  if (unknown !== undefined) {
+    console.error(`'${unknown}' is not one of ${all.map((one) => one.name).join(', ')}`);
+    process.exit(2);
+  }
+  return names.map((name) => all.find((one) => one.name === name)!);
+}
+
+function parse() {
+  const options = {
+    rounds: { type: 'string', default: '5' },
+    peers: { type: 'string', default: 'host,vexfs,bindfs,fuse-native' },
+    ops: { type: 'string', default: OPERATIONS.map((operation) => operation.name).join(',') },
+    dir: { type: 'string', default: os.tmpdir() },
+    json: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  } as const;
+  try {
+    return parseArgs({ options }).values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const values = parse();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
+const rounds = Number(values.rounds);
+if (!Number.isInteger(rounds) || rounds < 1) {
+  console.error(`--rounds wants a whole number from 1, not '${values.rounds}'`);
+  process.exit(2);
+}
+const plan: Plan = {
+  peers: pick(PEERS, values.peers),
+  operations: pick(OPERATIONS, values.ops),
+  rounds,
+  quick: values.quick,
+  parent: fs.realpathSync(values.dir),
+  say: (text) => console.error(text),
+};
+abortAllOnExit();
+const report = summarise(plan, await compare(plan));
+if (values.json !== undefined) fs.writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
+console.log(markdown(report));
+// a peer that fails under load is a finding; one that is not installed is not
+process.exit(Object.values(report.troubles).some((reason) => !reason.startsWith('missing')) ? 1 : 0);

@@ -1,0 +1,48 @@
+/** What is compared, in the order of the table, and what VexFS must reach. Shared by the load and the report. */
+export interface Operation {
+  readonly name: string;
+  readonly unit: 'ops/s' | 'MB/s';
+  /** One line for the reader of the table: what one operation is, and what the kernel may answer by itself. */
+  readonly what: string;
+  /** Least ratio VexFS / peer, by peer; a peer without an entry is shown and not judged. */
+  readonly targets: Readonly<Record<string, number>>;
+}
+
+const AHEAD = { bindfs: 3, 'fuse-native': 4 };
+const LEVEL = { bindfs: 1 };
+
+function operation(
+  name: string,
+  targets: Operation['targets'],
+  what: string,
+  unit: Operation['unit'] = 'ops/s',
+): Operation {
+  return { name, unit, what, targets };
+}
+
+export const OPERATIONS: readonly Operation[] = [
+  operation('lookup-missing', AHEAD, 'stat of a name that does not exist, a new name each time'),
+  operation('stat', AHEAD, 'stat of each of 1,000 known files, passes more than a second apart'),
+  operation(
+    'stat-hot',
+    {},
+    'stat of 1,000 files round and round: within a second, most kernels answer alone',
+  ),
+  operation('stat-cold', {}, 'first stat of 1,000 files: dentries and inodes dropped before (root only)'),
+  operation('open-close', LEVEL, 'open and close one of 100 files'),
+  operation('create', AHEAD, 'create a file, write 1 KiB, close it'),
+  operation('read-small', AHEAD, 'open, read 4 KiB, close; 500 files round and round'),
+  operation('read-small-cold', {}, 'the same with the cached pages of the mount dropped before each pass'),
+  operation('append', AHEAD, 'open one of 100 files with O_APPEND, write 100 B, close'),
+  operation('readdir', LEVEL, 'list a directory of 1,000 files'),
+  operation('rename', AHEAD, 'rename a file to a name that does not exist, within its directory'),
+  operation('chmod', AHEAD, 'change the mode of one of 500 files'),
+  operation('unlink', AHEAD, 'remove a file made just before'),
+  operation('write-seq', LEVEL, 'create a file of 256 MiB, written 1 MiB at a time', 'MB/s'),
+  operation(
+    'read-seq',
+    LEVEL,
+    'read it 1 MiB at a time, the cached pages of the mount dropped before',
+    'MB/s',
+  ),
+];

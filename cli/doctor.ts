@@ -1,0 +1,209 @@
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism, release } from 'node:os';
+import { delimiter, join } from 'node:path';
+import type { Command } from 'commander';
+import { version } from '../actors/version.ts';
+import { GIB } from '../runtime/config/bounds.ts';
+import { roundSize } from '../runtime/config/size.ts';
+import { print, printJson, style, table } from './terminal.ts';
+
+export interface Finding {
+  readonly check: string;
+  /** A warning costs speed or a feature; a failure prevents mounting. */
+  readonly state: 'ok' | 'warning' | 'failed';
+  readonly found: string;
+  readonly advice?: string;
+}
+
+const HELP = `
+Exit code 0: VexFS can mount here. 1: something is missing, and the line says what to do.
+
+JSON: [{"check", "state": "ok" | "warning" | "failed", "found", "advice"?}, …]`;
+
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .summary('check whether this machine can mount')
+    .description('Check what VexFS needs of this machine, and say what is missing.')
+    .option('--json', 'print JSON')
+    .addHelpText('after', HELP)
+    .action(doctor);
+}
+
+async function doctor(options: { json?: true }): Promise<void> {
+  const findings = await examine();
+  if (options.json) {
+    printJson(findings);
+  } else {
+    const marks = {
+      ok: style('green', 'ok'),
+      warning: style('yellow', 'warning'),
+      failed: style('red', 'FAILED'),
+    };
+    const rows = findings.map(({ check, state, found, advice }) => [
+      marks[state],
+      check,
+      advice === undefined ? found : `${found}: ${advice}`,
+    ]);
+    for (const line of table(rows)) print(line);
+  }
+  if (findings.some(({ state }) => state === 'failed')) process.exitCode = 1;
+}
+
+export async function examine(): Promise<Finding[]> {
+  return [
+    { check: 'vexfs', state: 'ok', found: version() },
+    nodeVersion(),
+    kernelVersion(),
+    await nativeCalls(),
+    fuseDevice(),
+    mountPermission(),
+    ioUring(),
+    processors(),
+    memory(),
+    wordTable(),
+  ];
+}
+
+function numbers(text: string): [number, number] {
+  const [major = '0', minor = '0'] = text.split('.');
+  return [Number.parseInt(major, 10), Number.parseInt(minor, 10)];
+}
+
+function atLeast([major, minor]: [number, number], wantedMajor: number, wantedMinor: number): boolean {
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+}
+
+function nodeVersion(): Finding {
+  const found = process.versions.node;
+  if (atLeast(numbers(found), 20, 15)) return { check: 'Node.js', state: 'ok', found };
+  return { check: 'Node.js', state: 'failed', found, advice: 'install Node.js 20.15 or newer' };
+}
+
+function kernelVersion(): Finding {
+  const found = release();
+  const check = 'kernel';
+  if (process.platform !== 'linux')
+    return { check, state: 'failed', found: process.platform, advice: 'use Linux' };
+  if (atLeast(numbers(found), 5, 4)) return { check, state: 'ok', found };
+  return { check, state: 'failed', found, advice: 'VexFS needs Linux 5.4 or newer' };
+}
+
+async function nativeCalls(): Promise<Finding> {
+  const check = 'system calls';
+  try {
+    const { getXattr } = await import('../runtime/system/xattr.ts');
+    getXattr('/', 'user.vexfs.doctor', new Uint8Array(1));
+    return { check, state: 'ok', found: 'koffi works' };
+  } catch (error) {
+    const found = `koffi does not load (${(error as Error).message.split('\n')[0]})`;
+    return { check, state: 'failed', found, advice: 'run "npm ci" on this machine' };
+  }
+}
+
+export function fuseDevice(): Finding {
+  const check = '/dev/fuse';
+  try {
+    closeSync(openSync('/dev/fuse', constants.O_RDWR));
+    return { check, state: 'ok', found: 'can be opened' };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') {
+      const advice =
+        'run "modprobe fuse" as root; in a container start it with --device /dev/fuse --cap-add SYS_ADMIN';
+      return { check, state: 'failed', found: 'missing', advice };
+    }
+    const advice = 'give this user read and write access, or in a container start it with --device /dev/fuse';
+    return { check, state: 'failed', found: `cannot be opened (${code})`, advice };
+  }
+}
+
+function findProgram(name: string): string | undefined {
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(directory, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this directory.
+    }
+  }
+  return undefined;
+}
+
+const CAP_SYS_ADMIN = 21n;
+
+function maySysAdmin(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
+}
+
+function mountPermission(): Finding {
+  const check = 'permission';
+  const root = process.geteuid?.() === 0;
+  if (root && maySysAdmin()) return { check, state: 'ok', found: 'root, may mount' };
+  const helper = findProgram('fusermount3');
+  if (root && helper === undefined) {
+    const advice = 'start the container with --cap-add SYS_ADMIN';
+    return { check, state: 'failed', found: 'root without CAP_SYS_ADMIN', advice };
+  }
+  if (helper === undefined) {
+    const advice = 'install it ("apt-get install fuse3"), or mount as root';
+    return { check, state: 'failed', found: 'an ordinary user needs fusermount3', advice };
+  }
+  if ((statSync(helper).mode & 0o4000) === 0) {
+    const advice = `make it setuid root ("chmod u+s ${helper}" as root), or mount as root`;
+    return { check, state: 'failed', found: `${helper} is not setuid`, advice };
+  }
+  return { check, state: 'ok', found: `ordinary user, mounts with ${helper}` };
+}
+
+function ioUring(): Finding {
+  const check = 'FUSE over io_uring';
+  const parameter = '/sys/module/fuse/parameters/enable_uring';
+  if (!existsSync(parameter)) {
+    return {
+      check,
+      state: 'ok',
+      found: 'not in this kernel (6.14 or newer has it); the classic channel is used',
+    };
+  }
+  if (readFileSync(parameter, 'utf8').trim() === 'Y') return { check, state: 'ok', found: 'enabled' };
+  return { check, state: 'ok', found: `off; "echo Y > ${parameter}" as root enables it` };
+}
+
+function processors(): Finding {
+  const check = 'processors';
+  const count = availableParallelism();
+  if (count > 1) return { check, state: 'ok', found: String(count) };
+  return {
+    check,
+    state: 'warning',
+    found: '1',
+    advice: 'with one processor every request waits for another thread',
+  };
+}
+
+function memory(): Finding {
+  const check = 'memory';
+  const meminfo = readFileSync('/proc/meminfo', 'utf8');
+  const available = Number(/^MemAvailable:\s*(\d+)/m.exec(meminfo)?.[1] ?? 0) * 1024;
+  // 0 or a huge number where no cgroup limits this process.
+  const limit = process.constrainedMemory();
+  const usable = limit > 0 ? Math.min(available, limit) : available;
+  const found = `${roundSize(usable)} available`;
+  if (usable >= GIB) return { check, state: 'ok', found };
+  return { check, state: 'warning', found, advice: 'lower memory.budget (1GiB by default) below that' };
+}
+
+function wordTable(): Finding {
+  const check = 'word table';
+  const path = new URL('../kernels/text/words.bin', import.meta.url);
+  if (existsSync(path)) return { check, state: 'ok', found: roundSize(statSync(path).size) };
+  return {
+    check,
+    state: 'failed',
+    found: 'missing',
+    advice: 'run "npm run build"; it is what texts are compared with',
+  };
+}

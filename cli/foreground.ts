@@ -1,0 +1,91 @@
+/** A mount served by this process until it is unmounted or told to end by a signal. */
+import { UserError } from '../runtime/user-error.ts';
+import type { MountHandle, MountRequest, RunMount } from './daemon.ts';
+import { say } from './terminal.ts';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** One Ctrl-C under npm arrives twice: from the terminal and from npm. */
+const ECHO_MS = 300;
+
+export interface Foreground extends Omit<MountRequest, 'onReady' | 'onNotice'> {
+  /** Called once the mount can be used. `signal` is aborted when the mount is about to end. */
+  whenReady(stop: () => Promise<void>, signal: AbortSignal): Promise<void>;
+}
+
+/** Mounts, serves, unmounts on Ctrl-C. Answers the exit code. @throws {UserError} if it cannot mount. */
+export async function serveInForeground(mount: Foreground, runMount: RunMount): Promise<number> {
+  const ending = new AbortController();
+  let handle: MountHandle | undefined;
+  let asked = 0;
+  let lastAskedAt = Number.NEGATIVE_INFINITY;
+
+  const stop = async (): Promise<void> => {
+    ending.abort();
+    await handle?.stop('unmount');
+  };
+
+  const onSignal = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    if (now - lastAskedAt < ECHO_MS) return;
+    lastAskedAt = now;
+    asked++;
+    ending.abort();
+    // Still mounting: the signal is obeyed as soon as there is something to unmount.
+    if (handle !== undefined) void obey(handle, mount.directory, signal, asked);
+    else say('stopping as soon as the mount is complete');
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+
+  try {
+    let announceReady: (ready: boolean) => void = () => {};
+    const ready = new Promise<boolean>((resolve) => {
+      announceReady = resolve;
+    });
+    const { store, directory, options, config, set } = mount;
+    handle = await runMount({
+      store,
+      directory,
+      options,
+      set,
+      ...(config === undefined ? {} : { config }),
+      onReady: () => announceReady(true),
+      onNotice: say,
+    });
+    void handle.finished.finally(() => announceReady(false)).catch(() => {});
+    if (asked > 0) await obey(handle, directory, 'SIGINT', asked);
+    if ((await ready) && !ending.signal.aborted) await mount.whenReady(stop, ending.signal);
+    return await handle.finished;
+  } catch (error) {
+    // Whatever went wrong, the mount must not outlive the command.
+    await handle?.stop('lazy').catch(() => {});
+    throw error;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+/** The first Ctrl-C unmounts, or says who is in the way; the second, or a signal nobody can repeat, detaches. */
+async function obey(
+  handle: MountHandle,
+  directory: string,
+  signal: NodeJS.Signals,
+  asked: number,
+): Promise<void> {
+  try {
+    if (asked === 1) {
+      say(`unmounting ${directory}`);
+      await handle.stop('unmount');
+      return;
+    }
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    if (signal === 'SIGINT') {
+      say(`${error.message}; press Ctrl-C again to detach it from whoever uses it`);
+      return;
+    }
+    say(error.message);
+  }
+  say(`detaching ${directory}; programs that use it lose it`);
+  await handle.stop('lazy');
+}

@@ -1,0 +1,92 @@
+import type { Command } from 'commander';
+import { UserError } from '../runtime/user-error.ts';
+import { seconds } from './arguments.ts';
+import { findMount, pathInMount, withMount } from './mounts.ts';
+import type { IndexProgress, IndexStatus } from './protocol.ts';
+import { clearProgress, grouped, plural, print, printJson, progress } from './terminal.ts';
+
+interface WaitOptions {
+  readonly timeout?: number;
+  readonly json?: true;
+}
+
+export function addIndex(program: Command): void {
+  const index = program
+    .command('index')
+    .summary('see, await or rebuild the index of texts')
+    .description('Text files are indexed in the background, a moment after they were written.');
+  index
+    .command('status')
+    .description('Show how many files are indexed and how many wait.')
+    .argument('[dir]', 'where it is mounted, or any path inside')
+    .option('--json', 'print JSON: {"pending", "indexed", "failed", "chunks"}')
+    .action(status);
+  index
+    .command('wait')
+    .description(
+      'Return once every file written so far can be found. Exit code 1 if the time is over before.',
+    )
+    .argument('[dir]', 'where it is mounted, or any path inside')
+    .option('-t, --timeout <seconds>', 'wait no longer than this', seconds)
+    .option('--json', 'print JSON: {"pending", "indexed", "failed", "chunks"}')
+    .action(wait);
+  index
+    .command('rebuild')
+    .description('Index again what is below PATH (default: the whole mount). Searches go on meanwhile.')
+    .argument('[path]', 'a mount, or a file or directory inside one')
+    .option('--json', 'print JSON')
+    .action(rebuild);
+}
+
+function describe(status: IndexStatus): string {
+  const { indexed, chunks, pending, failed } = status;
+  const failures = failed > 0 ? `, ${grouped(failed)} could not be indexed` : '';
+  return `${plural(indexed, 'file')} indexed (${plural(chunks, 'passage')}), ${grouped(pending)} waiting${failures}`;
+}
+
+async function status(directory: string | undefined, options: { json?: true }): Promise<void> {
+  const mount = findMount({ mount: directory });
+  const answer = await withMount(mount, (client) => client.call('indexStatus', {}));
+  if (options.json) printJson(answer);
+  else print(describe(answer));
+}
+
+/** A line such as "indexing: 120 files left, 45 files/s", the rate over the whole wait. */
+export function progressLine(now: IndexProgress, first: IndexProgress, elapsedSeconds: number): string {
+  const rate = elapsedSeconds > 0 ? (now.indexed - first.indexed) / elapsedSeconds : 0;
+  const shown = rate > 0 ? `, ${rate < 10 ? rate.toFixed(1) : grouped(Math.round(rate))} files/s` : '';
+  return `indexing: ${plural(now.pending, 'file')} left${shown}`;
+}
+
+async function wait(directory: string | undefined, options: WaitOptions): Promise<void> {
+  const mount = findMount({ mount: directory });
+  const timeout = options.timeout === undefined ? {} : { timeoutSeconds: options.timeout };
+  const started = performance.now();
+  let first: IndexProgress | undefined;
+  const answer = await withMount(mount, (client) =>
+    client.call('indexWait', timeout, {
+      timeoutMs: Number.POSITIVE_INFINITY,
+      onProgress: (value) => {
+        first ??= value as IndexProgress;
+        progress(progressLine(value as IndexProgress, first, (performance.now() - started) / 1000));
+      },
+    }),
+  );
+  clearProgress();
+  if (options.json) printJson(answer);
+  if (answer.pending > 0) {
+    throw new UserError(
+      `${plural(answer.pending, 'file')} still to be indexed after ${options.timeout ?? 0} s; wait again, or see "vexfs index status"`,
+    );
+  }
+  if (!options.json) print(describe(answer));
+}
+
+async function rebuild(path: string | undefined, options: { json?: true }): Promise<void> {
+  const mount = findMount({ near: path });
+  const inside = path === undefined ? '/' : pathInMount(mount, path);
+  const params = inside === '/' ? {} : { path: inside };
+  const answer = await withMount(mount, (client) => client.call('indexRebuild', params));
+  if (options.json) printJson(answer);
+  else print(`indexing ${path ?? mount.directory} again; "vexfs index wait" returns when it is done`);
+}

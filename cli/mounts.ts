@@ -1,0 +1,112 @@
+/** Which mount a command is about. */
+import { realpathSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { isVexfs, type Mount, mountContaining, readMounts } from '../fuse/mount/mountinfo.ts';
+import { UserError } from '../runtime/user-error.ts';
+import { ControlClient } from './client.ts';
+
+export interface RunningMount {
+  /** Absolute. */
+  readonly directory: string;
+  readonly store: string;
+}
+
+export interface Wanted {
+  /** Given with --mount or as an argument: it must be (in) a mount. */
+  readonly mount?: string | undefined;
+  /** A path the command is about; its mount is taken if it is in one. */
+  readonly near?: string | undefined;
+}
+
+/** @throws {UserError} that lists the mounts there are. */
+export function findMount(wanted: Wanted): RunningMount {
+  return chooseMount(readMounts(), wanted, currentDirectory());
+}
+
+/** {@link findMount} among `mounts`, for a process in the directory `current`. */
+export function chooseMount(
+  mounts: readonly Mount[],
+  wanted: Wanted,
+  current: string | undefined,
+): RunningMount {
+  const ours = mounts.filter(isVexfs);
+  if (ours.length === 0) throw new UserError('no VexFS is mounted; "vexfs mount STORE DIR" mounts one');
+  const all = ours.map((mount) => mount.mountPoint).join(', ');
+  const containing = (path: string | undefined): RunningMount | undefined => {
+    const mount = path === undefined ? undefined : mountContaining(mounts, canonical(path));
+    return mount !== undefined && isVexfs(mount) ? running(mount) : undefined;
+  };
+  if (wanted.mount !== undefined) {
+    const found = containing(wanted.mount);
+    if (found === undefined) throw new UserError(`${wanted.mount} is not in a VexFS mount; mounted: ${all}`);
+    return found;
+  }
+  const found = containing(wanted.near) ?? containing(current);
+  if (found !== undefined) return found;
+  if (ours.length === 1) return running(ours[0]!);
+  throw new UserError(`several VexFS are mounted (${all}); name the directory of one, or go into it`);
+}
+
+function running(mount: Mount): RunningMount {
+  return { directory: mount.mountPoint, store: mount.source };
+}
+
+function isBelow(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+}
+
+function currentDirectory(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Without symbolic links. A mount whose process is dead cannot be looked at, only its parent can. */
+function canonical(path: string): string {
+  const absolute = resolve(path);
+  for (const [known, rest] of [
+    [absolute, ''],
+    [dirname(absolute), relative(dirname(absolute), absolute)],
+  ] as const) {
+    try {
+      return join(realpathSync(known), rest);
+    } catch {
+      // Try the parent, then take the path as it is.
+    }
+  }
+  return absolute;
+}
+
+/**
+ * `path` (of this machine, or relative to the mount) as an absolute path within the filesystem.
+ * @throws {UserError} if it does not exist or is elsewhere.
+ */
+export function pathInMount(mount: RunningMount, path: string): string {
+  let exists = false;
+  for (const candidate of [resolve(path), join(mount.directory, path)]) {
+    let real: string;
+    try {
+      real = realpathSync(candidate);
+    } catch {
+      continue;
+    }
+    exists = true;
+    if (isBelow(mount.directory, real)) return `/${relative(mount.directory, real)}`;
+  }
+  throw new UserError(exists ? `${path} is not in the mount ${mount.directory}` : `${path} does not exist`);
+}
+
+/** Runs `use` with a connection to the process that serves `mount`. */
+export async function withMount<T>(
+  mount: RunningMount,
+  use: (client: ControlClient) => Promise<T>,
+): Promise<T> {
+  const client = await ControlClient.connect(mount.store);
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,72 @@
+/** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+
+export interface SearchHit {
+  readonly path: string;
+  /** Higher is better; 1 = the same direction, for cosine collections. */
+  readonly score: number;
+  /** 1-based line where the best passage starts; 0 where there is no text. */
+  readonly line: number;
+  readonly snippet: string;
+}
+
+export type VectorHit = Pick<SearchHit, 'path' | 'score'>;
+
+export interface IndexStatus {
+  /** Files waiting to be indexed. */
+  readonly pending: number;
+  readonly indexed: number;
+  readonly failed: number;
+  /** Passages in the index. */
+  readonly chunks: number;
+}
+
+export interface IndexProgress {
+  readonly pending: number;
+  readonly indexed: number;
+}
+
+export interface OpcodeStatus {
+  readonly count: number;
+  readonly errors: number;
+  readonly p50us: number;
+  readonly p99us: number;
+  readonly maxus: number;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly store: string;
+  readonly directory: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly state: string;
+  readonly actors: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly [key: string]: unknown;
+  }[];
+  readonly namespace: {
+    readonly files: number;
+    readonly directories?: number;
+    readonly inodesUsed: number;
+    readonly inodesMax: number;
+  };
+  /** Bytes. */
+  readonly memory: { readonly slabUsed: number; readonly slabBudget: number };
+  /** The last change that is on disk, as its number in the log. */
+  readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
+  readonly index: IndexStatus;
+  readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+}
+
+/** Method → its parameters and result. */
+export interface Methods {
+  status: { params: Record<string, never>; result: Status };
+  search: { params: { query: string; k: number; under?: string; uid?: number }; result: SearchHit[] };
+  similar: { params: { path: string; k: number }; result: SearchHit[] };
+  vectorSearch: { params: { collection: string; vector: number[]; k: number }; result: VectorHit[] };
+  indexStatus: { params: Record<string, never>; result: IndexStatus };
+  indexWait: { params: { timeoutSeconds?: number }; result: IndexStatus };
+  indexRebuild: { params: { path?: string }; result: { readonly queued?: number } };
+  unmount: { params: { lazy?: boolean }; result: unknown };
+}

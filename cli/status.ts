@@ -1,0 +1,80 @@
+import type { Command } from 'commander';
+import { roundSize } from '../runtime/config/size.ts';
+import { findMount, withMount } from './mounts.ts';
+import type { Status } from './protocol.ts';
+import { duration, grouped, latency, plural, print, printJson, style, table } from './terminal.ts';
+
+const HELP = `
+Examples:
+  vexfs status                  the mount that contains this directory, or the only one
+  vexfs status ~/notes --json | jq .index.pending`;
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .summary('show what a mount is doing')
+    .description('Show what a mount is doing: its threads, memory, index, and requests with their latencies.')
+    .argument('[dir]', 'where it is mounted, or any path inside')
+    .option('--json', 'print JSON')
+    .addHelpText('after', HELP)
+    .action(status);
+}
+
+async function status(directory: string | undefined, options: { json?: true }): Promise<void> {
+  const mount = findMount({ mount: directory });
+  const answer = await withMount(mount, (client) => client.call('status', {}));
+  if (options.json) printJson(answer);
+  else for (const line of describeStatus(answer)) print(line);
+}
+
+function share(used: number, of: number): string {
+  return of > 0 ? ` (${((100 * used) / of).toFixed(1)} %)` : '';
+}
+
+export function describeStatus(s: Status): string[] {
+  const { namespace, memory, index } = s;
+  const summary: [string, string][] = [
+    ['mounted at', `${s.directory}, ${s.state} for ${duration(s.uptimeSeconds)}`],
+    ['store', s.store],
+    ['process', `${s.pid}, vexfs ${s.version}`],
+    [
+      'files',
+      `${grouped(namespace.files)}; ${grouped(namespace.inodesUsed)} of ${grouped(namespace.inodesMax)} inodes used${share(namespace.inodesUsed, namespace.inodesMax)}`,
+    ],
+    [
+      'memory',
+      `${roundSize(memory.slabUsed)} of ${roundSize(memory.slabBudget)}${share(memory.slabUsed, memory.slabBudget)}`,
+    ],
+    [
+      'index',
+      `${plural(index.indexed, 'file')} in ${plural(index.chunks, 'passage')}, ${grouped(index.pending)} waiting, ${grouped(index.failed)} failed`,
+    ],
+    ['requests', grouped(s.fuse.requests)],
+  ];
+  if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
+  const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
+  const actors = s.actors.map((actor) => [actor.name, actor.state]);
+  lines.push('', ...withHeader(['ACTOR', 'STATE'], actors, []));
+  const opcodes = Object.entries(s.fuse.opcodes)
+    .filter(([, { count }]) => count > 0)
+    .toSorted(([, a], [, b]) => b.count - a.count)
+    .map(([name, { count, errors, p50us, p99us, maxus }]) => [
+      name,
+      grouped(count),
+      grouped(errors),
+      latency(p50us),
+      latency(p99us),
+      latency(maxus),
+    ]);
+  if (opcodes.length > 0) {
+    lines.push(
+      '',
+      ...withHeader(['REQUEST', 'COUNT', 'ERRORS', 'P50', 'P99', 'MAX'], opcodes, [1, 2, 3, 4, 5]),
+    );
+  }
+  return lines;
+}
+
+function withHeader(header: string[], rows: string[][], right: number[]): string[] {
+  return table([header.map((name) => style('bold', name)), ...rows], right);
+}

@@ -1,0 +1,89 @@
+/** What is written for people: colours, aligned tables, one progress line. Programs get `--json` instead. */
+import { stripVTControlCharacters, styleText } from 'node:util';
+
+type Format = Parameters<typeof styleText>[0];
+type Stream = NodeJS.WriteStream;
+
+function coloured(stream: Stream): boolean {
+  return stream.isTTY === true && (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
+}
+
+/** `text` in colour if stdout is a terminal that wants it. */
+export function style(format: Format, text: string): string {
+  return coloured(process.stdout) ? styleText(format, text) : text;
+}
+
+/** One line to stdout. */
+export function print(line = ''): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : undefined));
+}
+
+/** A sentence for people to stderr, after the program's name. */
+export function say(sentence: string): void {
+  clearProgress();
+  process.stderr.write(`vexfs: ${sentence}\n`);
+}
+
+let progressShown = false;
+
+/** Shows `text` in the last line of a terminal, replacing what this function put there before. */
+export function progress(text: string): void {
+  if (process.stderr.isTTY !== true) return;
+  // A terminal that does not know its width says 0.
+  const room = (process.stderr.columns || 80) - 1;
+  process.stderr.write(`\r${text.slice(0, room)}\u001b[K`);
+  progressShown = true;
+}
+
+export function clearProgress(): void {
+  if (progressShown) process.stderr.write('\r\u001b[K');
+  progressShown = false;
+}
+
+/** Columns in the widths they need, two spaces apart; `right` are the indexes of those aligned to the right. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const width = (cell: string): number => [...stripVTControlCharacters(cell)].length;
+  const columns = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, i) =>
+    Math.max(...rows.map((row) => width(row[i] ?? ''))),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, i) => {
+        const padding = ' '.repeat(widths[i]! - width(cell));
+        return right.includes(i) ? padding + cell : cell + padding;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** 1234567 → "1,234,567". */
+export function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** "1 file", "2 files". */
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${grouped(count)} ${count === 1 ? one : many}`;
+}
+
+/** "12 s", "3 min 20 s", "2 h 5 min", "4 d 1 h". */
+export function duration(seconds: number): string {
+  const s = Math.floor(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+}
+
+/** "12.3 µs", "4.5 ms", "1.2 s". */
+export function latency(microseconds: number): string {
+  if (microseconds < 1000) return `${Number(microseconds.toPrecision(3))} µs`;
+  if (microseconds < 1_000_000) return `${Number((microseconds / 1000).toPrecision(3))} ms`;
+  return `${Number((microseconds / 1_000_000).toPrecision(3))} s`;
+}

@@ -1,0 +1,139 @@
+/**
+ * What every vector engine offers, and the hit list that searches fill.
+ *
+ * Vectors are float32, labels are u32 chosen by the caller. Distances, smaller is nearer:
+ * l2 = squared Euclidean; dot = 1 − x·y; cosine = 1 − x·y of the normalised vectors, and 1 when either is zero.
+ * Not thread-safe: an index belongs to one thread.
+ */
+import { assert } from '../../runtime/assert.ts';
+import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
+
+export type Metric = 'cosine' | 'l2' | 'dot';
+
+export interface IndexOptions {
+  /** 1 … {@link VECTOR_DIMENSION_MAX} */
+  readonly dimension: number;
+  readonly metric: Metric;
+  /** Links per node (HNSW's M), 2 … 100. */
+  readonly m: number;
+  /** Candidates kept while building. */
+  readonly efConstruction: number;
+  readonly seed: number;
+}
+
+export interface VectorIndex {
+  readonly dimension: number;
+  readonly metric: Metric;
+  /** Vectors that a search can find. */
+  readonly size: number;
+  /** Adds a vector, or replaces the one with this label. The vector is copied. */
+  add(label: number, vector: Float32Array): void;
+  /** Forgets a label; unknown ones are ignored. */
+  remove(label: number): void;
+  /** Copies a vector (under cosine: normalised) to `out`; false when the label is unknown. */
+  read(label: number, out: Float32Array): boolean;
+  /** Fills `out` with the min(k, size) nearest, ascending; returns how many. `ef` ≥ k is the effort of an approximate engine. */
+  search(query: Float32Array, k: number, ef: number, out: SearchHits): number;
+}
+
+/** The k nearest found so far, sorted by ascending distance. Reused from search to search. */
+export class SearchHits {
+  readonly capacity: number;
+  readonly labels: Uint32Array;
+  readonly distances: Float32Array;
+  count = 0;
+  private limit = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.labels = new Uint32Array(capacity);
+    this.distances = new Float32Array(capacity);
+  }
+
+  /** Empties the list; it will hold the nearest `k` of what is offered. */
+  begin(k: number): void {
+    assert(k >= 0 && k <= this.capacity, 'k must fit the hit list');
+    this.count = 0;
+    this.limit = k;
+  }
+
+  /** A distance that is not below this one would not be taken. */
+  get bound(): number {
+    return this.count < this.limit
+      ? Number.POSITIVE_INFINITY
+      : this.limit === 0
+        ? Number.NEGATIVE_INFINITY
+        : this.distances[this.limit - 1]!;
+  }
+
+  offer(label: number, distance: number): void {
+    if (!(distance < this.bound)) return;
+    const { labels, distances } = this;
+    let at = this.count < this.limit ? this.count++ : this.limit - 1;
+    for (; at > 0 && distances[at - 1]! > distance; at--) {
+      distances[at] = distances[at - 1]!;
+      labels[at] = labels[at - 1]!;
+    }
+    distances[at] = distance;
+    labels[at] = label;
+  }
+}
+
+/** Asserts what callers of {@link VectorIndex} must have checked with {@link validateVector}. */
+export function assertDimension(index: { readonly dimension: number }, vector: Float32Array): void {
+  assert(vector.length === index.dimension, 'the vector must have the dimension of its index');
+}
+
+/** Copies `from` to `to` at `at`, scaled to unit length; a zero vector stays zero. */
+export function copyNormalised(from: Float32Array, to: Float32Array, at: number): void {
+  let squares = 0;
+  for (let i = 0; i < from.length; i++) squares += from[i]! * from[i]!;
+  const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+  for (let i = 0; i < from.length; i++) to[at + i] = from[i]! * scale;
+}
+
+/**
+ * Why a vector from outside cannot be stored, in one sentence; undefined when it can.
+ * `dimension` 0 = not known yet: any length from 1 to {@link VECTOR_DIMENSION_MAX}.
+ */
+export function validateVector(vector: Float32Array, dimension: number): string | undefined {
+  const n = vector.length;
+  if (n === 0) return 'A vector needs at least one component.';
+  if (n > VECTOR_DIMENSION_MAX) return `A vector has at most ${VECTOR_DIMENSION_MAX} components, not ${n}.`;
+  if (dimension !== 0 && n !== dimension)
+    return `The collection holds vectors of ${dimension} components, not ${n}.`;
+  let magnitude = 0;
+  for (let i = 0; i < n; i++) {
+    if (!Number.isFinite(vector[i]!))
+      return `Component ${i} of the vector is ${vector[i]}, not a finite number.`;
+    magnitude += vector[i]! * vector[i]!;
+  }
+  if (magnitude > SQUARED_LENGTH_MAX)
+    return 'The vector is too long: its squared length overflows a float32.';
+  return undefined;
+}
+
+/** Two vectors of this squared length still have a finite float32 distance. */
+const SQUARED_LENGTH_MAX = 3.4e38 / 4;
+
+/** The same for the bytes of an xattr: little-endian float32, at any alignment. */
+export function validateVectorBytes(
+  u8: Uint8Array,
+  start: number,
+  length: number,
+  dimension: number,
+): string | undefined {
+  if (length % 4 !== 0)
+    return `A vector is float32 components of 4 bytes, ${length} bytes are not a whole number of them.`;
+  if (length > VECTOR_DIMENSION_MAX * 4) {
+    return `A vector has at most ${VECTOR_DIMENSION_MAX} components, not ${length / 4}.`;
+  }
+  return validateVector(vectorFromBytes(u8, start, length), dimension);
+}
+
+/** Copies little-endian float32 bytes, at any alignment, into a vector of their own. */
+export function vectorFromBytes(u8: Uint8Array, start: number, length: number): Float32Array {
+  const vector = new Float32Array(length / 4);
+  new Uint8Array(vector.buffer).set(u8.subarray(start, start + length));
+  return vector;
+}

@@ -1,0 +1,118 @@
+/**
+ * How well a text answers a query, word by word: finer than the distance of two vectors, so good for putting
+ * the first few dozen candidates of a vector search in order, and for choosing the line to show.
+ *
+ * BM25 (Robertson and Zaragoza 2009) in which a query word is also met by a word of like meaning, for less:
+ * each takes its best match in the text. Weights come from the word table, so no statistics of a collection
+ * are needed.
+ */
+import type { Lexicon, Term } from './lexicon.ts';
+import { Tokenizer } from './tokenize.ts';
+import { UNKNOWN_WORD } from './words.ts';
+
+/** BM25's saturation and length normalisation, and a usual length of a chunk in counted words. */
+const K1 = 1.2;
+const B = 0.75;
+const USUAL_LENGTH = 90;
+/** Cosine of two word vectors below which they mean different things, and what the same meaning is worth at most. */
+const LIKE_MIN = 0.3;
+const LIKE_WORTH = 0.7;
+/** Words below this weight are not looked for, unless the query has no others. */
+const WEIGHT_MIN = 0.01;
+/** Distinct words of the texts whose likeness to the query is remembered. */
+const REMEMBERED_MAX = 20_000;
+
+interface Wanted {
+  readonly key: string;
+  readonly word: number;
+  weight: number;
+}
+
+/** One query. Shares the lexicon of an embedder, so it belongs to that embedder's thread. */
+export class Relevance {
+  private readonly lexicon: Lexicon;
+  private readonly tokenizer = new Tokenizer();
+  private readonly wanted: Wanted[] = [];
+  private readonly weightSum: number;
+  private readonly best: Float64Array;
+  private readonly terms: Term[] = [];
+  private readonly likeness = new Map<number, Float32Array>();
+
+  constructor(lexicon: Lexicon, query: string) {
+    this.lexicon = lexicon;
+    this.readQuery(query);
+    this.best = new Float64Array(this.wanted.length);
+    this.weightSum = this.wanted.reduce((sum, { weight }) => sum + weight, 0);
+  }
+
+  private readQuery(query: string): void {
+    const byKey = new Map<string, Wanted>();
+    const count = this.tokenizer.scan(query);
+    for (let i = 0; i < count; i++) {
+      const term = this.lexicon.term(this.tokenizer.tokens[i]!, this.tokenizer.kinds[i]!);
+      const weight = term.lexical * term.lexical;
+      const known = byKey.get(term.stem.key);
+      if (known !== undefined) known.weight += weight;
+      else byKey.set(term.stem.key, { key: term.stem.key, word: term.word, weight });
+    }
+    const all = Array.from(byKey.values());
+    const telling = all.filter(({ weight }) => weight >= WEIGHT_MIN);
+    this.wanted.push(...(telling.length > 0 ? telling : all));
+  }
+
+  /** 0 (nothing in common) … 1. */
+  score(text: string, from = 0, to = text.length): number {
+    if (this.weightSum === 0) return 0;
+    const length = this.collectTerms(text, from, to);
+    const damping = K1 * (1 - B + (B * length) / USUAL_LENGTH);
+    this.best.fill(0);
+    for (const term of this.terms) {
+      const strength = term.stem.sum / (term.stem.sum + damping);
+      this.match(term, strength);
+    }
+    for (const term of this.terms) term.stem.sum = 0;
+    let score = 0;
+    for (let q = 0; q < this.wanted.length; q++) score += this.wanted[q]!.weight * this.best[q]!;
+    return score / this.weightSum;
+  }
+
+  /** Distinct terms of the text, with the occurrences of each stem in `sum`; returns the number of counted words. */
+  private collectTerms(text: string, from: number, to: number): number {
+    const { tokenizer, terms } = this;
+    terms.length = 0;
+    let length = 0;
+    this.lexicon.trim();
+    const count = tokenizer.scan(text, from, to);
+    for (let i = 0; i < count; i++) {
+      const term = this.lexicon.term(tokenizer.tokens[i]!, tokenizer.kinds[i]!);
+      if (term.count++ === 0) terms.push(term);
+      term.stem.sum++;
+      if (term.lexical * term.lexical >= WEIGHT_MIN) length++;
+    }
+    for (const term of terms) term.count = 0;
+    return length;
+  }
+
+  private match(term: Term, strength: number): void {
+    const { wanted, best } = this;
+    const like =
+      term.word === UNKNOWN_WORD || term.semantic < WEIGHT_MIN ? undefined : this.likenessOf(term.word);
+    for (let q = 0; q < wanted.length; q++) {
+      const worth = wanted[q]!.key === term.stem.key ? 1 : (like?.[q] ?? 0);
+      if (worth * strength > best[q]!) best[q] = worth * strength;
+    }
+  }
+
+  private likenessOf(word: number): Float32Array {
+    const known = this.likeness.get(word);
+    if (known !== undefined) return known;
+    const { words } = this.lexicon;
+    const made = Float32Array.from(this.wanted, (wanted) => {
+      if (wanted.word === UNKNOWN_WORD) return 0;
+      return LIKE_WORTH * Math.max(0, (words.cosine(word, wanted.word) - LIKE_MIN) / (1 - LIKE_MIN));
+    });
+    if (this.likeness.size >= REMEMBERED_MAX) this.likeness.clear();
+    this.likeness.set(word, made);
+    return made;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The configuration of a mount: every key with its type, range, default and explanation. The default file,
+ * the JSON Schema and the error messages are all made from this one declaration.
+ * Names are those of the file (`store.inline_limit`). Sizes are in bytes once parsed.
+ */
+import { z } from 'zod';
+import { FILES_MAX, GIB, INLINE_LIMIT_MAX, MIB, REGION_MAX, TRANSACTION_MAX, WORKERS_MAX } from './bounds.ts';
+import { formatSize, parseSize, SIZE_PATTERN } from './size.ts';
+
+const YEAR_SECONDS = 31_536_000;
+
+function count(initial: number, minimum: number, maximum: number, description: string) {
+  return z.int().min(minimum).max(maximum).default(initial).describe(description);
+}
+
+function flag(initial: boolean, description: string) {
+  return z.boolean().default(initial).describe(description);
+}
+
+function choice<const T extends readonly [string, ...string[]]>(
+  initial: T[number],
+  values: T,
+  description: string,
+) {
+  return z.enum(values).default(initial).describe(description);
+}
+
+/** A size in bytes, written as "16KiB" or as a plain number; `size` in the JSON Schema holds its range. */
+function size(initial: string, minimum: number, maximum: number, description: string) {
+  return z
+    .union([z.int().min(0), z.string().regex(SIZE_PATTERN)])
+    .transform((value, context) => {
+      const bytes = parseSize(value);
+      if (bytes !== undefined && bytes >= minimum && bytes <= maximum) return bytes;
+      context.addIssue(`expected a size from ${formatSize(minimum)} to ${formatSize(maximum)}`);
+      return z.NEVER;
+    })
+    .meta({ description, size: { minimum, maximum } })
+    .prefault(initial);
+}
+
+function section<T extends z.ZodRawShape>(description: string, shape: T) {
+  return z.strictObject(shape).describe(description);
+}
+
+const workers = section('Threads. More than the machine has cores rarely helps.', {
+  fuse: count(2, 1, WORKERS_MAX, 'Threads that answer filesystem requests.'),
+  shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
+  io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
+  tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),
+});
+
+const memory = section('Shared memory. It is reserved at mount and costs nothing until it is used.', {
+  budget: size('1GiB', 16 * MIB, REGION_MAX, 'Small files, names, xattrs and vectors being indexed.'),
+  max_files: count(1_000_000, 16, FILES_MAX, 'Files and directories the store can hold.'),
+});
+
+const store = section('How data becomes durable. fsync is immediate whatever is written here.', {
+  commit_interval_ms: count(1000, 1, 60_000, 'Changes nobody called fsync for are durable after this, ms.'),
+  inline_limit: size('16KiB', 0, INLINE_LIMIT_MAX, 'Files up to this size live in memory and in the log.'),
+  log_segment: size('64MiB', 2 * TRANSACTION_MAX, GIB, 'Size of one file of the log.'),
+  journal_buffer: size(
+    '32MiB',
+    2 * TRANSACTION_MAX,
+    GIB,
+    'Changes waiting to be written to the log. Writers wait when it is full.',
+  ),
+});
+
+const fuse = section('The connection to the kernel.', {
+  spin_us: count(
+    100,
+    0,
+    10_000,
+    'Microseconds a thread looks for the next request before it sleeps. 0 saves CPU, more saves time.',
+  ),
+  writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
+  entry_timeout_s: count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.'),
+  attr_timeout_s: count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.'),
+});
+
+const vectors = section('The vector index.', {
+  engine: choice(
+    'hnswlib-wasm',
+    ['hnswlib-wasm', 'exact'],
+    '"hnswlib-wasm" is approximate and fast, "exact" compares with every vector.',
+  ),
+  m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
+  ef_construction: count(200, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
+  ef: count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.'),
+});
+
+const index = section('Which files are found by their text.', {
+  enabled: flag(true, 'Index text files.'),
+  settle_ms: count(300, 0, 600_000, 'A changed file is indexed after this long without another write, ms.'),
+  max_file_size: size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.'),
+  max_chunks: count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.'),
+  exclude: z
+    .array(z.string().min(1))
+    .default(['.git', 'node_modules/.cache'])
+    .describe('Left out: a name anywhere in a path (".git"), or the beginning of a path ("a/b").'),
+});
+
+const log = section('Messages of the running mount (STORE/vexfs.log).', {
+  level: choice(
+    'info',
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    'The least important message that is written.',
+  ),
+});
+
+export const configSchema = z
+  .strictObject({
+    placement: choice('none', ['none', 'auto'], '"auto" pins every thread to a core, "none" lets them move.'),
+    workers: workers.prefault({}),
+    memory: memory.prefault({}),
+    store: store.prefault({}),
+    fuse: fuse.prefault({}),
+    vectors: vectors.prefault({}),
+    index: index.prefault({}),
+    log: log.prefault({}),
+  })
+  .superRefine((config, context) => {
+    if (config.vectors.ef_construction < config.vectors.m) {
+      context.addIssue({
+        code: 'custom',
+        params: { contradiction: true },
+        path: ['vectors', 'ef_construction'],
+        message: `vectors.ef_construction (${config.vectors.ef_construction}) must be at least vectors.m (${config.vectors.m})`,
+      });
+    }
+  });
+
+export type Config = z.output<typeof configSchema>;
+
+/** JSON Schema (2020-12) of the file, for editors. */
+export function configJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(configSchema, { io: 'input' });
+}

@@ -1,0 +1,52 @@
+/** A process that serves a mount that is not real: arguments are how it behaves, lines on stdout what happened. */
+import type { RunMount } from '../../cli/daemon.ts';
+import { serveInForeground } from '../../cli/foreground.ts';
+import { UserError } from '../../runtime/user-error.ts';
+
+const behaviour = process.argv[2]!;
+const note = (text: string): void => void process.stdout.write(`${text}\n`);
+
+const runMount: RunMount = async ({ directory, onReady }) => {
+  if (behaviour === 'refuses') throw new UserError('the store is locked');
+  if (behaviour === 'slow') {
+    note('mounting');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  // A server keeps the process alive.
+  const alive = setInterval(() => {}, 1000);
+  let finish: (code: number) => void = () => {};
+  const finished = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  setImmediate(onReady);
+  return {
+    finished,
+    stop: async (reason) => {
+      note(`stop ${reason}`);
+      if (behaviour === 'busy' && reason !== 'lazy')
+        throw new UserError(`${directory} is in use by 17 (vim)`);
+      clearInterval(alive);
+      finish(0);
+    },
+  };
+};
+
+try {
+  process.exitCode = await serveInForeground(
+    {
+      store: '/store',
+      directory: '/mnt',
+      options: [],
+      set: [],
+      whenReady: async (stop) => {
+        note('ready');
+        if (behaviour === 'once') await stop();
+        if (behaviour === 'fails') throw new UserError('the show failed');
+      },
+    },
+    runMount,
+  );
+} catch (error) {
+  note((error as Error).message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,200 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { GIB, KIB, MIB } from '../../runtime/config/bounds.ts';
+import { describeProblem, loadConfig, parseConfig, requireConfig } from '../../runtime/config/load.ts';
+import { UserError } from '../../runtime/user-error.ts';
+
+function problemsOf(text: string, set: string[] = [], environment: Record<string, string> = {}): string[] {
+  const { problems } = parseConfig({ file: { name: 'vexfs.toml', text }, set, environment });
+  return problems.map(describeProblem);
+}
+
+test('nothing given yields the defaults, sizes in bytes', () => {
+  const { config } = parseConfig({});
+  expect(config).toEqual({
+    placement: 'none',
+    workers: { fuse: 2, shards: 2, io: 1, tasks: 1 },
+    memory: { budget: GIB, max_files: 1_000_000 },
+    store: {
+      commit_interval_ms: 1000,
+      inline_limit: 16 * KIB,
+      log_segment: 64 * MIB,
+      journal_buffer: 32 * MIB,
+    },
+    fuse: { spin_us: 100, writeback: false, entry_timeout_s: 31_536_000, attr_timeout_s: 31_536_000 },
+    vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 200, ef: 64 },
+    index: {
+      enabled: true,
+      settle_ms: 300,
+      max_file_size: 16 * MIB,
+      max_chunks: 512,
+      exclude: ['.git', 'node_modules/.cache'],
+    },
+    log: { level: 'info' },
+  });
+});
+
+test('the file beats the default, the environment beats the file, --set beats the environment', () => {
+  const { config } = parseConfig({
+    file: { name: 'f', text: 'placement = "auto"\n[workers]\nfuse = 3\nio = 3\ntasks = 3\n' },
+    environment: { VEXFS_WORKERS_IO: '4', VEXFS_WORKERS_TASKS: '4', VEXFS_MEMORY_MAX_FILES: '5000' },
+    set: ['workers.tasks=5', 'log.level=debug', 'memory.budget=64MiB', 'fuse.writeback=true'],
+  });
+  expect(config?.placement).toBe('auto');
+  expect(config?.workers).toEqual({ fuse: 3, shards: 2, io: 4, tasks: 5 });
+  expect(config?.memory).toEqual({ budget: 64 * MIB, max_files: 5000 });
+  expect(config?.log.level).toBe('debug');
+  expect(config?.fuse.writeback).toBe(true);
+});
+
+test('a list is set as TOML or with commas', () => {
+  for (const set of ['index.exclude=a,b/c', 'index.exclude=["a", "b/c"]']) {
+    expect(parseConfig({ set: [set] }).config?.index.exclude).toEqual(['a', 'b/c']);
+  }
+  expect(parseConfig({ set: ['index.exclude='] }).config?.index.exclude).toEqual([]);
+});
+
+test('an unknown key is reported where it stands, with the nearest valid one', () => {
+  expect(problemsOf('[workers]\n# threads\nfuze = 2\n')).toEqual([
+    'vexfs.toml:3:1: unknown key "workers.fuze"; did you mean "workers.fuse"?',
+  ]);
+  expect(problemsOf('[wrokers]\nfuse = 2\n')).toEqual([
+    'vexfs.toml:1:1: unknown key "wrokers"; did you mean "workers"?',
+  ]);
+  expect(problemsOf('inline_limit = 1\n')).toEqual([
+    'vexfs.toml:1:1: unknown key "inline_limit"; did you mean "store.inline_limit"?',
+  ]);
+  expect(problemsOf('', ['store.inline=1'])).toEqual([
+    '--set: unknown key "store.inline"; did you mean "store.inline_limit"?',
+  ]);
+});
+
+test('a slip in an environment variable is reported, a variable of somebody else is not', () => {
+  expect(problemsOf('', [], { VEXFS_WORKERS_FUZE: '1' })).toEqual([
+    'environment: unknown environment variable VEXFS_WORKERS_FUZE; did you mean "VEXFS_WORKERS_FUSE"?',
+  ]);
+  expect(problemsOf('', [], { VEXFS_TEST_SEED: '1', PATH: '/bin' })).toEqual([]);
+});
+
+test.each([
+  [
+    'workers.fuse',
+    '[workers]\nfuse = 0',
+    'vexfs.toml:2:1: workers.fuse is 0; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.fuse',
+    '[workers]\nfuse = -1',
+    'vexfs.toml:2:1: workers.fuse is -1; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.io',
+    'workers.io = 1_000_000_000',
+    'vexfs.toml:1:1: workers.io is 1000000000; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.io',
+    'workers.io = 99999999999999999999',
+    'vexfs.toml:1:1: workers.io is 99999999999999999999; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.io',
+    'workers.io = 1.5',
+    'vexfs.toml:1:1: workers.io is 1.5; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.io',
+    'workers.io = "two"',
+    'vexfs.toml:1:1: workers.io is "two"; it must be a whole number from 1 to 64',
+  ],
+  [
+    'memory.budget',
+    '[memory]\nbudget = "1KiB"',
+    'vexfs.toml:2:1: memory.budget is "1KiB"; it must be a size from 16MiB to 4GiB, such as "16KiB", "64MiB" or a number of bytes',
+  ],
+  [
+    'memory.budget',
+    '[memory]\nbudget = "1GB"',
+    'vexfs.toml:2:1: memory.budget is "1GB"; it must be a size from 16MiB to 4GiB, such as "16KiB", "64MiB" or a number of bytes',
+  ],
+  [
+    'store.journal_buffer',
+    'store.journal_buffer = 1000',
+    'vexfs.toml:1:1: store.journal_buffer is 1000; it must be a size from 1MiB to 1GiB, such as "16KiB", "64MiB" or a number of bytes',
+  ],
+  [
+    'store.inline_limit',
+    'store = { inline_limit = "2MiB" }',
+    'vexfs.toml:1:11: store.inline_limit is "2MiB"; it must be a size from 0 to 64KiB, such as "16KiB", "64MiB" or a number of bytes',
+  ],
+  ['fuse.writeback', 'fuse.writeback = 1', 'vexfs.toml:1:1: fuse.writeback is 1; it must be true or false'],
+  [
+    'vectors.engine',
+    'vectors.engine = "fast"',
+    'vexfs.toml:1:1: vectors.engine is "fast"; it must be one of "hnswlib-wasm", "exact"',
+  ],
+  ['placement', 'placement = "all"', 'vexfs.toml:1:1: placement is "all"; it must be one of "none", "auto"'],
+  [
+    'index.exclude',
+    'index.exclude = ["a", 3]',
+    'vexfs.toml:1:1: index.exclude is ["a",3]; it must be a list of texts, such as [".git"]',
+  ],
+  [
+    'workers',
+    'workers = 3',
+    'vexfs.toml:1:1: workers is 3; it must be a section, with its keys on the lines below',
+  ],
+  [
+    'vectors.ef_construction',
+    '[vectors]\nm = 64\nef_construction = 10',
+    'vexfs.toml:3:1: vectors.ef_construction (10) must be at least vectors.m (64)',
+  ],
+])('a bad value of %s is reported with its line, the value and what is allowed', (key, text, message) => {
+  expect(problemsOf(text)).toEqual([message]);
+  expect(parseConfig({ file: { name: 'f', text } }).problems[0]?.key).toBe(key);
+});
+
+test('a bad override names its source', () => {
+  expect(problemsOf('[workers]\nfuse = 2', ['workers.fuse=none'])).toEqual([
+    '--set: workers.fuse is "none"; it must be a whole number from 1 to 64',
+  ]);
+  expect(problemsOf('', [], { VEXFS_WORKERS_FUSE: '0' })).toEqual([
+    'VEXFS_WORKERS_FUSE: workers.fuse is 0; it must be a whole number from 1 to 64',
+  ]);
+  expect(problemsOf('', ['workers.fuse'])).toEqual([
+    '--set: "workers.fuse" is not key=value, such as workers.fuse=4',
+  ]);
+});
+
+test('an override of a key in what is not a section leaves the report to the file', () => {
+  expect(problemsOf('workers = 3', ['workers.fuse=2'])).toHaveLength(1);
+});
+
+test('all problems are reported at once, in the order of the lines', () => {
+  const lines = problemsOf('[workers]\nfuse = 0\nfoo = 1\nio = 0\n[nonsense]\n');
+  expect(lines.map((line) => line.split(':')[1])).toEqual(['2', '3', '4', '5']);
+});
+
+test('text that is not TOML is reported with line and column', () => {
+  expect(problemsOf('[workers]\nfuse = = 2\n')[0]).toMatch(/^vexfs\.toml:2:\d+: not valid TOML: /);
+  expect(problemsOf('[workers]\nfuse = 2\nfuse = 3\n')[0]).toMatch(/^vexfs\.toml:3:\d+: not valid TOML: /);
+  expect(problemsOf('__proto__ = 1\n')).toHaveLength(1);
+});
+
+test('a missing --config file is an error, a missing file of the store is not', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vexfs-config-'));
+  try {
+    const file = join(directory, 'vexfs.toml');
+    expect(() => loadConfig({ file })).toThrow(UserError);
+    expect(() => loadConfig({ file: directory })).toThrow(/cannot be read \(EISDIR\)/);
+    expect(loadConfig({ fallback: file }).config?.workers.fuse).toBe(2);
+    writeFileSync(file, 'workers.fuse = 7');
+    expect(requireConfig({ fallback: file }).workers.fuse).toBe(7);
+    writeFileSync(file, 'workers.fuse = 70');
+    expect(() => requireConfig({ file })).toThrow(/vexfs\.toml:1:1: workers\.fuse is 70/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

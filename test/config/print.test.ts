@@ -1,0 +1,56 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { FIELDS, SECTIONS } from '../../runtime/config/fields.ts';
+import { parseConfig } from '../../runtime/config/load.ts';
+import { printConfig } from '../../runtime/config/print.ts';
+import { type Config, configJsonSchema } from '../../runtime/config/schema.ts';
+
+test('the printed default file reads back as the defaults', () => {
+  expect(parseConfig({ file: { name: 'f', text: printConfig() } })).toEqual(parseConfig({}));
+});
+
+test('the printed default file names every key once, with its explanation above it', () => {
+  const lines = printConfig().split('\n');
+  for (const field of FIELDS) {
+    expect(lines.filter((line) => line.startsWith(`${field.name} = `)).length, field.key).toBe(
+      FIELDS.filter((other) => other.name === field.name).length,
+    );
+    expect(field.description, field.key).not.toBe('');
+  }
+  for (const section of SECTIONS) expect(lines).toContain(`[${section.name}]`);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(110);
+});
+
+test('any configuration is printed as a file that reads back as the same', () => {
+  const config = parseConfig({}).config as Config;
+  fc.assert(
+    fc.property(
+      fc.nat({ max: 64 * 1024 }),
+      fc.integer({ min: 16, max: 16_000_000 }),
+      fc.array(fc.string({ minLength: 1, unit: 'binary' })),
+      fc.boolean(),
+      (inline_limit, max_files, exclude, enabled) => {
+        const changed: Config = {
+          ...config,
+          memory: { ...config.memory, max_files },
+          store: { ...config.store, inline_limit },
+          index: { ...config.index, exclude, enabled },
+        };
+        expect(parseConfig({ file: { name: 'f', text: printConfig(changed) } }).config).toEqual(changed);
+      },
+    ),
+  );
+});
+
+test('the JSON Schema describes every key and refuses unknown ones', () => {
+  const schema = configJsonSchema() as {
+    additionalProperties: boolean;
+    properties: Record<string, { properties?: Record<string, unknown>; additionalProperties?: boolean }>;
+  };
+  expect(schema.additionalProperties).toBe(false);
+  expect(schema.properties.workers?.additionalProperties).toBe(false);
+  for (const { section, name } of FIELDS) {
+    const table = section === '' ? schema.properties : schema.properties[section]?.properties;
+    expect(table?.[name], `${section}.${name}`).toHaveProperty('description');
+  }
+});

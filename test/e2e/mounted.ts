@@ -1,0 +1,122 @@
+/** A store mounted for one test file through the real command line, and taken down whatever happens. */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
+
+/** Why no mount can be made here, or undefined. Goes into the titles of skipped tests. */
+export function mountUnavailable(): string | undefined {
+  if (!existsSync('/dev/fuse')) return '/dev/fuse is missing';
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+  } catch {
+    return '/dev/fuse cannot be opened by this user';
+  }
+  if (process.getuid?.() !== 0 && spawnSync('fusermount3', ['-V']).error)
+    return 'fusermount3 is not installed';
+  return undefined;
+}
+
+/** `title`, with the reason appended where the test cannot run. */
+export function titled(title: string): string {
+  const reason = mountUnavailable();
+  return reason ? `${title} (skipped: ${reason})` : title;
+}
+
+export function available(command: string): boolean {
+  return !spawnSync(command, ['--version']).error;
+}
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command line; never throws for a failure of the command. */
+export function vexfs(args: readonly string[], timeoutMs = 60_000): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], {
+    encoding: 'utf8',
+    timeout: timeoutMs,
+    maxBuffer: 64 << 20,
+  });
+  return { code: status, stdout, stderr };
+}
+
+export class Mounted {
+  readonly root = mkdtempSync(join(tmpdir(), 'vexfs-e2e-'));
+  readonly store = join(this.root, 'store');
+  readonly dir = join(this.root, 'mnt');
+
+  constructor(config = '') {
+    mkdirSync(this.dir);
+    if (config) writeFileSync(this.configFile, config);
+  }
+
+  private get configFile(): string {
+    return join(this.root, 'vexfs.toml');
+  }
+
+  mount(extra: readonly string[] = []): void {
+    const config = existsSync(this.configFile) ? ['--config', this.configFile] : [];
+    const outcome = vexfs(['mount', this.store, this.dir, ...config, ...extra]);
+    if (outcome.code !== 0) throw new Error(`mount failed: ${outcome.stderr}${outcome.stdout}`);
+  }
+
+  unmount(): void {
+    const outcome = vexfs(['umount', this.dir]);
+    if (outcome.code !== 0) throw new Error(`umount failed: ${outcome.stderr}${outcome.stdout}`);
+  }
+
+  get pid(): number {
+    return (JSON.parse(this.ok(['status', this.dir, '--json'])) as { pid: number }).pid;
+  }
+
+  /** Output of a command that must succeed. */
+  ok(args: readonly string[], timeoutMs?: number): string {
+    const outcome = vexfs(args, timeoutMs);
+    if (outcome.code !== 0) throw new Error(`vexfs ${args.join(' ')}: ${outcome.stderr}${outcome.stdout}`);
+    return outcome.stdout;
+  }
+
+  /** Runs a program with the mount as working directory; throws with its output when it fails or hangs. */
+  run(command: string, args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): string {
+    return execFileSync(command, [...args], {
+      cwd: options.cwd ?? this.dir,
+      timeout: options.timeoutMs ?? 120_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      maxBuffer: 256 << 20,
+    });
+  }
+
+  start(command: string, args: readonly string[]): ChildProcess {
+    return spawn(command, [...args], { cwd: this.dir, stdio: ['ignore', 'pipe', 'inherit'] });
+  }
+
+  /** Ends the file system process without any chance to tidy up, and takes the dead mount away. */
+  async kill(): Promise<void> {
+    const { pid } = this;
+    process.kill(pid, 'SIGKILL');
+    while (existsSync(`/proc/${pid}`)) await new Promise((resume) => setTimeout(resume, 20));
+  }
+
+  /** Unmounts whatever is left and removes the folder. */
+  dispose(): void {
+    spawnSync('umount', ['-l', this.dir], { timeout: 10_000 });
+    if (readdirSync(this.root).includes('mnt'))
+      rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+  }
+}

@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { explore } from './interleaving/explore.ts';
+
+const LONG = 120_000;
+
+describe('interleavings of the atomic operations, exhaustively', () => {
+  test.each([
+    ['doorbell, one ringer', Number.POSITIVE_INFINITY],
+    ['doorbell, two ringers', 2],
+    ['mailbox with a full lane, over the wrap of the indexes', 2],
+    ['magazine list, one popped while two are popped and one comes back', 3],
+    ['slab, two threads open a span for one class', 2],
+    ['mutex, two threads', 3],
+    ['mutex, three threads', 1],
+    ['sequence lock', Number.POSITIVE_INFINITY],
+    ['semaphore, two takers of two permits given one by one', 1],
+    ['condition, a notify between unlock and park', 2],
+    ['barrier, two rounds', 2],
+    ['once, two threads', Number.POSITIVE_INFINITY],
+  ])(
+    '%s (at most %f preemptions): nothing is lost, torn or stuck',
+    async (name, preemptions) => {
+      const started = performance.now();
+      const schedules = await explore(name, preemptions);
+      console.log(`${name}: ${schedules} schedules, ${Math.round(performance.now() - started)} ms`);
+      expect(schedules).toBeGreaterThan(10);
+    },
+    LONG,
+  );
+
+  test(
+    'a ringer that looks before it bumps loses a wake-up, and the explorer finds the schedule',
+    async () => {
+      await expect(explore('doorbell, hasty ringer')).rejects.toThrow('deadlock');
+    },
+    LONG,
+  );
+
+  test(
+    'a free list without tags loses blocks to ABA, and the explorer finds the schedule',
+    async () => {
+      await expect(explore('magazine list without tags')).rejects.toThrow('lost or doubled');
+    },
+    LONG,
+  );
+});

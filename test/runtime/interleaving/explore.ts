@@ -1,0 +1,126 @@
+/**
+ * Runs a scenario's threads through every interleaving of their atomic operations: depth first, each schedule from the
+ * start (M. Musuvathi and S. Qadeer, "Iterative Context Bounding", PLDI 2007). With `preemptions`, through every one
+ * that takes the turn from a thread that could go on at most so often. Sequentially consistent: reorderings by
+ * the CPU are not explored.
+ */
+import { Worker } from 'node:worker_threads';
+import {
+  ADDRESS,
+  add,
+  awaitChange,
+  BLOCKED,
+  ERROR_BYTES,
+  ERROR_LENGTH,
+  FAILED,
+  IDLE,
+  LINE,
+  load,
+  NOTIFIED,
+  NOTIFY_COUNT,
+  notify,
+  PAUSED,
+  RUNNING,
+  STATE,
+  store,
+  TURN,
+  VALUE,
+  YIELDED,
+} from './control.ts';
+import { memoryOver, scenarios } from './scenarios.ts';
+
+/** A place in the schedule where the turn could have gone to several threads. */
+interface Choice {
+  readonly options: readonly number[];
+  taken: number;
+}
+
+const LONGEST_SCHEDULE = 2000;
+
+export async function explore(name: string, preemptions = Number.POSITIVE_INFINITY): Promise<number> {
+  const scenario = scenarios[name]!;
+  const threads = scenario.threads.length;
+  const control = new Int32Array(new SharedArrayBuffer(threads * LINE * 4));
+  const buffer = new SharedArrayBuffer(scenario.bytes);
+  const errors = new Uint8Array(new SharedArrayBuffer(ERROR_BYTES));
+  const memory = memoryOver(buffer);
+  const workers = scenario.threads.map(
+    (_, thread) =>
+      new Worker(new URL('./worker.js', import.meta.url), {
+        workerData: { name, thread, control, buffer, errors },
+      }),
+  );
+  await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('online', resolve))));
+
+  const state = (thread: number): number => load(control, thread * LINE + STATE);
+  const word = (thread: number, index: number): number => load(control, thread * LINE + index);
+  const waiting: number[] = [];
+
+  function give(thread: number): void {
+    store(control, thread * LINE + STATE, RUNNING);
+    add(control, thread * LINE + TURN, 1);
+    notify(control, thread * LINE + TURN);
+    awaitChange(control, thread * LINE + STATE, RUNNING);
+    if (state(thread) === FAILED) {
+      throw new Error(new TextDecoder().decode(errors.slice(0, word(thread, ERROR_LENGTH))));
+    }
+    if (state(thread) === BLOCKED) waiting.push(thread);
+    const notified = word(thread, NOTIFIED) - 1;
+    if (notified < 0) return;
+    store(control, thread * LINE + NOTIFIED, 0);
+    for (let count = word(thread, NOTIFY_COUNT); count > 0; count--) {
+      const first = waiting.findIndex((waiter) => word(waiter, ADDRESS) === notified);
+      if (first < 0) break;
+      store(control, waiting.splice(first, 1)[0]! * LINE + STATE, PAUSED);
+    }
+  }
+
+  function runnable(thread: number): boolean {
+    if (state(thread) === YIELDED) return memory.i32[word(thread, ADDRESS) / 4] !== word(thread, VALUE);
+    return state(thread) === PAUSED;
+  }
+
+  /** One schedule: `path` first, then whoever can go on; appends the choices it meets. */
+  function run(path: Choice[]): void {
+    memory.u8.fill(0);
+    scenario.setup(memory);
+    waiting.length = 0;
+    for (let thread = 0; thread < threads; thread++) give(thread);
+    let current = -1;
+    let left = preemptions;
+    for (let step = 0; ; step++) {
+      const able = [...Array(threads).keys()].filter(runnable);
+      if (able.length === 0) break;
+      const goesOn = able.includes(current);
+      const options = goesOn ? [current, ...able.filter((t) => t !== current && left > 0)] : able;
+      if (step === path.length) path.push({ options, taken: 0 });
+      const next = path[step]!.options[path[step]!.taken]!;
+      if (goesOn && next !== current) left--;
+      current = next;
+      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
+      give(current);
+    }
+    for (let thread = 0; thread < threads; thread++) {
+      if (state(thread) !== IDLE) throw new Error(`deadlock: thread ${thread} waits and nobody will wake it`);
+    }
+    scenario.check(memory);
+  }
+
+  const path: Choice[] = [];
+  let schedules = 0;
+  try {
+    do {
+      for (let thread = 0; thread < threads; thread++) awaitChange(control, thread * LINE + STATE, RUNNING);
+      run(path);
+      schedules++;
+      while (path.length > 0 && path.at(-1)!.taken === path.at(-1)!.options.length - 1) path.pop();
+      if (path.length > 0) path.at(-1)!.taken++;
+    } while (path.length > 0);
+  } catch (error) {
+    const schedule = path.map(({ options, taken }) => options[taken]).join('');
+    throw new Error(`${name}, schedule ${schedule}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+  return schedules;
+}

@@ -1,0 +1,376 @@
+/** What the explorer runs: small uses of the real shared-memory code, one function per logical thread. */
+import { MIB } from '../../../runtime/config/bounds.ts';
+import type { Region } from '../../../runtime/memory/arena.ts';
+import { MagazineList, wordOf } from '../../../runtime/memory/magazine-list.ts';
+import { UNIT } from '../../../runtime/memory/size-classes.ts';
+import { SlabAllocator } from '../../../runtime/memory/slab.ts';
+import { Doorbell } from '../../../runtime/messaging/doorbell.ts';
+import { Mailbox, Outbox, planMailbox } from '../../../runtime/messaging/mailbox.ts';
+import { Barrier } from '../../../runtime/sync/barrier.ts';
+import { Condition } from '../../../runtime/sync/condition.ts';
+import { Mutex } from '../../../runtime/sync/mutex.ts';
+import { Once } from '../../../runtime/sync/once.ts';
+import { Semaphore } from '../../../runtime/sync/semaphore.ts';
+import { SequenceLock } from '../../../runtime/sync/sequence-lock.ts';
+
+export interface Scenario {
+  readonly bytes: number;
+  /** Each makes what it needs, then returns the part that is interleaved. */
+  readonly threads: readonly ((memory: Region) => () => void)[];
+  setup(memory: Region): void;
+  /** After all threads have ended; throws when the outcome is wrong. */
+  check(memory: Region): void;
+}
+
+export function memoryOver(buffer: SharedArrayBuffer): Region {
+  return {
+    name: 'scenario',
+    bytes: buffer.byteLength,
+    offset: 0,
+    u8: new Uint8Array(buffer),
+    i32: new Int32Array(buffer),
+    u32: new Uint32Array(buffer),
+    f64: new Float64Array(buffer),
+  };
+}
+
+const NO_SPIN = 0;
+const nothing = (): void => {};
+
+function expect(condition: boolean, message: string): void {
+  if (!condition) throw new Error(message);
+}
+
+// Words that scenarios use for themselves, away from what they test.
+const FLAG = 64;
+const SEEN = 80;
+
+const doorbellOwner =
+  (flags: number) =>
+  ({ i32 }: Region): (() => void) => {
+    const doorbell = new Doorbell(i32, 0, NO_SPIN);
+    return () => {
+      for (;;) {
+        const seen = doorbell.seen();
+        let found = 0;
+        for (let flag = 0; flag < flags; flag++) found += Atomics.load(i32, FLAG + flag);
+        if (found === flags) return;
+        doorbell.wait(seen, 1000);
+      }
+    };
+  };
+
+const doorbellRinger =
+  (flag: number) =>
+  ({ i32 }: Region): (() => void) => {
+    const doorbell = new Doorbell(i32, 0, NO_SPIN);
+    return () => {
+      Atomics.store(i32, FLAG + flag, 1);
+      doorbell.ring();
+    };
+  };
+
+/** The mistake that the doorbell avoids: looking whether the owner sleeps before the sequence is bumped. */
+const hastyRinger = ({ i32 }: Region): (() => void) => {
+  return () => {
+    Atomics.store(i32, FLAG, 1);
+    const sleeping = Atomics.load(i32, 1) !== 0;
+    Atomics.add(i32, 0, 1);
+    if (sleeping) Atomics.notify(i32, 0);
+  };
+};
+
+const LIST_HEAD = 2;
+const magazineList = ({ u32, u8 }: Region): MagazineList =>
+  new MagazineList(u32, new BigUint64Array(u8.buffer as SharedArrayBuffer), LIST_HEAD);
+
+/** Every magazine 1 … 3 is in the list or was recorded as taken, once. */
+function checkNothingLostOrDoubled(memory: Region): void {
+  const found: number[] = [];
+  for (let handle = memory.u32[LIST_HEAD]!; handle !== 0; handle = memory.u32[wordOf(handle) + 2]!) {
+    found.push(handle);
+    expect(found.length <= 3, 'the list is a circle');
+  }
+  for (let i = 0; i < 3; i++) if (memory.u32[SEEN + i] !== 0) found.push(memory.u32[SEEN + i]!);
+  expect(found.sort().join() === '1,2,3', `magazines are lost or doubled: ${found.join()}`);
+}
+
+function fillList(memory: Region): void {
+  const list = magazineList(memory);
+  for (const handle of [3, 2, 1]) list.push(handle);
+}
+
+const popOne = (memory: Region): (() => void) => {
+  const list = magazineList(memory);
+  return () => {
+    memory.u32[SEEN] = list.pop();
+  };
+};
+
+const popTwoPushFirst = (memory: Region): (() => void) => {
+  const list = magazineList(memory);
+  return () => {
+    const first = list.pop();
+    memory.u32[SEEN + 1] = list.pop();
+    if (first !== 0) list.push(first);
+  };
+};
+
+/** Pops as the list does, but with an exchange of the handle alone. */
+const popWithoutTag = ({ u32 }: Region): number => {
+  for (;;) {
+    const top = Atomics.load(u32, LIST_HEAD);
+    if (top === 0) return 0;
+    const next = Atomics.load(u32, wordOf(top) + 2);
+    if (Atomics.compareExchange(u32, LIST_HEAD, top, next) === top) return top;
+  }
+};
+
+const lockedIncrement = ({ i32 }: Region): (() => void) => {
+  const mutex = new Mutex(i32, 0, NO_SPIN);
+  return () => {
+    mutex.lock();
+    Atomics.store(i32, FLAG, Atomics.load(i32, FLAG) + 1);
+    mutex.unlock();
+  };
+};
+
+const allocateHalfSpan =
+  (place: number) =>
+  (memory: Region): (() => void) => {
+    const slab = new SlabAllocator(memory);
+    return () => {
+      memory.u32[(4 * MIB) / 4 - 1 - place] = slab.allocate(MIB / 2);
+    };
+  };
+
+function checkHalfSpans(memory: Region): void {
+  const slab = new SlabAllocator(memory);
+  const handles = [memory.u32[(4 * MIB) / 4 - 1]!, memory.u32[(4 * MIB) / 4 - 2]!];
+  for (let handle = slab.allocate(MIB / 2); handle !== 0; handle = slab.allocate(MIB / 2))
+    handles.push(handle);
+  const all = [1, 1.5, 2, 2.5].map((mib) => (mib * MIB) / UNIT).join();
+  expect(handles.sort((a, b) => a - b).join() === all, `blocks are lost or doubled: ${handles.join()}`);
+}
+
+const MESSAGES = 3;
+const mailboxMemory = planMailbox(1, 256);
+
+export const scenarios: Record<string, Scenario> = {
+  'doorbell, one ringer': {
+    bytes: 4096,
+    threads: [doorbellOwner(1), doorbellRinger(0)],
+    setup: nothing,
+    check: nothing,
+  },
+  'doorbell, two ringers': {
+    bytes: 4096,
+    threads: [doorbellOwner(2), doorbellRinger(0), doorbellRinger(1)],
+    setup: nothing,
+    check: nothing,
+  },
+  'doorbell, hasty ringer': {
+    bytes: 4096,
+    threads: [doorbellOwner(1), hastyRinger],
+    setup: nothing,
+    check: nothing,
+  },
+  'mailbox with a full lane, over the wrap of the indexes': {
+    bytes: mailboxMemory,
+    threads: [
+      (memory) => {
+        const outbox = new Outbox(memory, 0);
+        return () => {
+          for (let i = 1; i <= MESSAGES; i++) {
+            const at = outbox.claimOrWait(i, 100);
+            outbox.u32.fill(i, at / 4, at / 4 + 25);
+            outbox.send();
+          }
+        };
+      },
+      (memory) => {
+        const mailbox = new Mailbox(memory, NO_SPIN);
+        let received = 0;
+        const handler = {
+          onMessage(
+            kind: number,
+            _: Uint8Array,
+            u32: Uint32Array,
+            __: Float64Array,
+            offset: number,
+            length: number,
+          ) {
+            received++;
+            const intact = u32.subarray(offset / 4, offset / 4 + 25).every((word) => word === received);
+            expect(
+              kind === received && length === 100 && intact,
+              `message ${received} arrives whole, in order`,
+            );
+          },
+        };
+        return () => {
+          while (received < MESSAGES) {
+            const seen = mailbox.doorbell.seen();
+            if (mailbox.drain(handler, 8) === 0) mailbox.doorbell.wait(seen, 1000);
+          }
+        };
+      },
+    ],
+    setup(memory) {
+      Mailbox.format(memory, 1, 256);
+      const lane = planMailbox(0, 256) / 4;
+      // Head and tail stand 128 bytes before the wrap of the u32, in the middle of the ring.
+      memory.i32[lane] = -128;
+      memory.i32[lane + 32] = -128;
+    },
+    check: (memory) => expect(new Mailbox(memory).depth()[0] === 0, 'nothing is left'),
+  },
+  'magazine list, one popped while two are popped and one comes back': {
+    bytes: 4096,
+    threads: [popOne, popTwoPushFirst],
+    setup: fillList,
+    check: checkNothingLostOrDoubled,
+  },
+  'magazine list without tags': {
+    bytes: 4096,
+    threads: [
+      (memory) => () => {
+        memory.u32[SEEN] = popWithoutTag(memory);
+      },
+      (memory) => () => {
+        const first = popWithoutTag(memory);
+        memory.u32[SEEN + 1] = popWithoutTag(memory);
+        if (first === 0) return;
+        const top = Atomics.load(memory.u32, LIST_HEAD);
+        memory.u32[wordOf(first) + 2] = top;
+        if (Atomics.compareExchange(memory.u32, LIST_HEAD, top, first) !== top) {
+          Atomics.store(memory.u32, wordOf(first) + 2, Atomics.exchange(memory.u32, LIST_HEAD, first));
+        }
+      },
+    ],
+    setup: fillList,
+    check: checkNothingLostOrDoubled,
+  },
+  'slab, two threads open a span for one class': {
+    bytes: 4 * MIB,
+    threads: [allocateHalfSpan(0), allocateHalfSpan(1)],
+    // The last span is the scenario's own.
+    setup: (memory) => SlabAllocator.format({ ...memory, bytes: 3 * MIB }),
+    check: (memory) => checkHalfSpans({ ...memory, bytes: 3 * MIB }),
+  },
+  'mutex, two threads': {
+    bytes: 4096,
+    threads: [lockedIncrement, lockedIncrement],
+    setup: nothing,
+    check: ({ i32 }) => expect(i32[FLAG] === 2 && i32[0] === 0, 'both increments count'),
+  },
+  'mutex, three threads': {
+    bytes: 4096,
+    threads: [lockedIncrement, lockedIncrement, lockedIncrement],
+    setup: nothing,
+    check: ({ i32 }) => expect(i32[FLAG] === 3 && i32[0] === 0, 'all increments count'),
+  },
+  'sequence lock': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const lock = new SequenceLock(i32, 0, NO_SPIN);
+        return () => {
+          lock.writeBegin();
+          Atomics.store(i32, FLAG, 1);
+          Atomics.store(i32, FLAG + 1, 1);
+          lock.writeEnd();
+        };
+      },
+      ({ i32 }) => {
+        const lock = new SequenceLock(i32, 0, NO_SPIN);
+        return () => {
+          let seen: number;
+          let sum: number;
+          do {
+            seen = lock.readBegin();
+            sum = Atomics.load(i32, FLAG) + Atomics.load(i32, FLAG + 1);
+          } while (lock.readRetry(seen));
+          expect(sum !== 1, 'a reader sees all of a write or nothing');
+        };
+      },
+    ],
+    setup: nothing,
+    check: nothing,
+  },
+  'semaphore, two takers of two permits given one by one': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const semaphore = new Semaphore(i32, 0, NO_SPIN);
+        return () => semaphore.acquire();
+      },
+      ({ i32 }) => {
+        const semaphore = new Semaphore(i32, 0, NO_SPIN);
+        return () => semaphore.acquire();
+      },
+      ({ i32 }) => {
+        const semaphore = new Semaphore(i32, 0, NO_SPIN);
+        return () => {
+          semaphore.release();
+          semaphore.release();
+        };
+      },
+    ],
+    setup: nothing,
+    check: ({ i32 }) => expect(i32[0] === 0 && i32[1] === 0, 'both permits are taken'),
+  },
+  'condition, a notify between unlock and park': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const mutex = new Mutex(i32, 0, NO_SPIN);
+        const condition = new Condition(i32, 8);
+        return () => {
+          mutex.lock();
+          while (Atomics.load(i32, FLAG) === 0) condition.wait(mutex);
+          mutex.unlock();
+        };
+      },
+      ({ i32 }) => {
+        const mutex = new Mutex(i32, 0, NO_SPIN);
+        const condition = new Condition(i32, 8);
+        return () => {
+          mutex.lock();
+          Atomics.store(i32, FLAG, 1);
+          condition.notifyOne();
+          mutex.unlock();
+        };
+      },
+    ],
+    setup: nothing,
+    check: nothing,
+  },
+  'barrier, two rounds': {
+    bytes: 4096,
+    threads: [0, 1].map((thread) => ({ i32 }: Region) => {
+      const barrier = new Barrier(i32, 0, 2, NO_SPIN);
+      return () => {
+        for (let round = 1; round <= 2; round++) {
+          i32[FLAG + thread] = round;
+          barrier.wait();
+          expect(i32[FLAG + 1 - thread]! >= round, 'nobody passes before the other has arrived');
+        }
+      };
+    }),
+    setup: nothing,
+    check: nothing,
+  },
+  'once, two threads': {
+    bytes: 4096,
+    threads: [0, 1].map(() => ({ i32 }: Region) => {
+      const once = new Once(i32, 0);
+      return () => {
+        once.run(() => Atomics.add(i32, FLAG, 1));
+        expect(i32[FLAG] === 1, 'it has been done when run() returns');
+      };
+    }),
+    setup: nothing,
+    check: ({ i32 }) => expect(i32[FLAG] === 1, 'it is done once'),
+  },
+};

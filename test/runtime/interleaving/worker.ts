@@ -1,0 +1,98 @@
+/**
+ * A logical thread: runs the real code of a scenario, stopping before each atomic operation until it is given a turn.
+ * Only operations on the scenario's memory are steps; what lies between two of them is part of the first.
+ */
+import { workerData } from 'node:worker_threads';
+import {
+  ADDRESS,
+  awaitChange,
+  BLOCKED,
+  ERROR_BYTES,
+  ERROR_LENGTH,
+  FAILED,
+  IDLE,
+  LINE,
+  NOTIFIED,
+  NOTIFY_COUNT,
+  notify,
+  PAUSED,
+  STATE,
+  store,
+  TURN,
+  VALUE,
+  YIELDED,
+} from './control.ts';
+import { memoryOver, scenarios } from './scenarios.ts';
+
+type Words = Int32Array;
+
+const { name, thread, control, buffer, errors } = workerData as {
+  name: string;
+  thread: number;
+  control: Int32Array;
+  buffer: SharedArrayBuffer;
+  errors: Uint8Array;
+};
+const at = thread * LINE;
+let turn = 0;
+let stepping = false;
+
+function pause(state: number): void {
+  store(control, at + STATE, state);
+  notify(control, at + STATE);
+  turn = awaitChange(control, at + TURN, turn);
+}
+
+const original = { ...methods() };
+
+function methods(): Record<string, (...args: never[]) => unknown> {
+  const names = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange', 'wait', 'notify'] as const;
+  return Object.fromEntries(
+    names.map((method) => [method, Atomics[method] as (...args: never[]) => unknown]),
+  );
+}
+
+function addressOf(words: Words, index: number): number {
+  return words.byteOffset + index * words.BYTES_PER_ELEMENT;
+}
+
+for (const method of ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange']) {
+  Reflect.set(Atomics, method, (words: Words, ...args: never[]) => {
+    if (stepping) pause(PAUSED);
+    return original[method]!(...([words, ...args] as never[]));
+  });
+}
+
+Reflect.set(Atomics, 'wait', (words: Words, index: number, value: number, timeout: number) => {
+  pause(PAUSED);
+  if (words[index] !== value) return 'not-equal';
+  store(control, at + ADDRESS, addressOf(words, index));
+  store(control, at + VALUE, value);
+  const yields = timeout < 10;
+  pause(yields ? YIELDED : BLOCKED);
+  return yields ? 'timed-out' : 'ok';
+});
+
+Reflect.set(Atomics, 'notify', (words: Words, index: number, count = Number.POSITIVE_INFINITY) => {
+  pause(PAUSED);
+  store(control, at + NOTIFY_COUNT, Math.min(count, 1000));
+  store(control, at + NOTIFIED, addressOf(words, index) + 1);
+  return 0;
+});
+
+const memory = memoryOver(buffer);
+for (;;) {
+  pause(IDLE);
+  try {
+    const run = scenarios[name]!.threads[thread]!(memory);
+    stepping = true;
+    run();
+    stepping = false;
+  } catch (error) {
+    stepping = false;
+    const text = new TextEncoder().encode(String((error as Error).stack)).subarray(0, ERROR_BYTES);
+    errors.set(text);
+    store(control, at + ERROR_LENGTH, text.length);
+    pause(FAILED);
+  }
+}

@@ -1,0 +1,162 @@
+import { expect, test } from 'vitest';
+import { SyncQueue } from '../../actors/io/sync-queue.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
+import { EIO } from '../../runtime/errno.ts';
+import { ToyStore } from './toy-store.ts';
+
+/** Calls since the mark, by name. */
+function callsSince(store: ToyStore, mark: number): string[] {
+  return store.disk.log.slice(mark).map((call) => call.split(' ')[0]!);
+}
+
+/** A store whose own first record is durable, so that what follows is the test's doing. */
+function settled(others = 0): ToyStore {
+  const store = new ToyStore({ others });
+  store.flush(0);
+  store.run();
+  store.done.length = 0;
+  return store;
+}
+
+test('fsyncs that wait together share one write and one fdatasync', () => {
+  const store = settled();
+  const mark = store.disk.calls;
+  for (let i = 0; i < 64; i++) {
+    store.operate(3 * i);
+    store.sync();
+  }
+  store.run();
+  expect(store.replies).toHaveLength(64);
+  expect(store.replies.every(({ errno }) => errno === 0)).toBe(true);
+  expect(callsSince(store, mark).filter((name) => name === 'fdatasync').length).toBeLessThanOrEqual(
+    1 + 2 * 5,
+  );
+  expect(store.status.read()).toMatchObject({ commits: 2, syncRequests: 64 });
+});
+
+test('nothing to do: no disk call, however often the actors are asked', () => {
+  for (const others of [0, 2]) {
+    const store = settled(others);
+    const mark = store.disk.calls;
+    for (let i = 0; i < 10; i++) {
+      store.now += 5000;
+      store.run();
+    }
+    store.sync();
+    store.flush(7);
+    store.run();
+    expect(store.disk.log.slice(mark)).toEqual([]);
+    expect(store.replies).toHaveLength(1);
+    expect(store.done).toEqual([{ ticket: 7, errno: 0 }]);
+  }
+});
+
+test('without any fsync a change is durable after the commit interval, and not before', () => {
+  const store = settled();
+  store.operate(3);
+  store.now += 900;
+  store.run();
+  expect(store.log.durableLsn).toBe(1);
+  store.now += 200;
+  store.run();
+  expect(store.log.durableLsn).toBe(3);
+});
+
+test('objects become durable before the records that depend on them, by whichever io actor owns them', () => {
+  for (const others of [0, 2]) {
+    const store = settled(others);
+    const mark = store.disk.calls;
+    for (const choice of [1, 4, 7]) store.operate(choice);
+    store.sync();
+    store.run();
+    const log = store.disk.log.slice(mark);
+    const written = log.findIndex((call) => call.startsWith('pwrite log/'));
+    const synced = log.flatMap((call, at) => (/^(fdatasync|syncDirectory) objects/.test(call) ? [at] : []));
+    expect(synced.length).toBeGreaterThanOrEqual(3 + 3 + 1);
+    expect(Math.max(...synced)).toBeLessThan(written);
+    expect(store.replies).toEqual([{ unique: 1, errno: 0 }]);
+  }
+});
+
+test('a dropped object is deleted after the commit that covers the drop, not before', () => {
+  for (const others of [0, 2]) {
+    const store = settled(others);
+    store.operate(2);
+    store.sync();
+    store.run();
+    const { id } = store.state.objects()[0]!;
+    store.operate(2);
+    expect(store.state.objects()).toEqual([]);
+    const mark = store.disk.calls;
+    store.now += 100;
+    store.run();
+    expect(typeof store.disk.stat(objectPath(id))).toBe('object');
+    store.now += 5000;
+    store.run();
+    store.now += 5000;
+    store.run();
+    expect(store.disk.stat(objectPath(id))).toBe(-2);
+    const log = store.disk.log.slice(mark);
+    expect(log.indexOf(`unlink ${objectPath(id)}`)).toBeGreaterThan(
+      log.findLastIndex((call) => /^fdatasync log/.test(call)),
+    );
+  }
+});
+
+test('after a failed fdatasync nothing is written any more, and all requests get the errno', () => {
+  const store = settled();
+  store.operate(3);
+  store.sync();
+  store.disk.failing = (name, path) => (name === 'fdatasync' && path.startsWith('log/') ? EIO : 0);
+  store.run();
+  store.disk.failing = undefined;
+  const mark = store.disk.calls;
+  store.operate(6);
+  store.sync();
+  store.flush(3);
+  store.checkpoint(4);
+  store.now += 5000;
+  store.run();
+  expect(store.replies.map(({ errno }) => errno)).toEqual([EIO, EIO]);
+  expect(store.done).toEqual([
+    { ticket: 3, errno: EIO },
+    { ticket: 4, errno: EIO },
+  ]);
+  expect(store.disk.log.slice(mark)).toEqual([]);
+  expect(store.writer.waitForRoom(8000)).toBe(false);
+});
+
+test('a checkpoint that fails is reported and the store goes on', () => {
+  const store = settled();
+  store.operate(3);
+  store.disk.failing = (name, path) => (name === 'rename' && path.startsWith('checkpoint/') ? EIO : 0);
+  store.checkpoint(1);
+  store.run();
+  store.disk.failing = undefined;
+  store.operate(6);
+  store.sync();
+  store.run();
+  store.checkpoint(2);
+  store.run();
+  expect(store.done).toEqual([
+    { ticket: 1, errno: EIO },
+    { ticket: 2, errno: 0 },
+  ]);
+  expect(store.replies).toEqual([{ unique: 1, errno: 0 }]);
+  expect(new ToyStore({ disk: store.disk.crash(1) }).recovered.replayedRecords).toBe(0);
+});
+
+test('the queue of fsyncs keeps its order while it grows', () => {
+  const queue = new SyncQueue();
+  let pushed = 0;
+  let shifted = 0;
+  for (let round = 0; round < 200; round++) {
+    for (let i = 0; i < 1 + (round % 7); i++) queue.push(++pushed, pushed + 1, pushed + 2);
+    for (let i = 0; i < 1 + (round % 3) && queue.length > 0; i++) {
+      shifted++;
+      expect([queue.uniqueLo, queue.uniqueHi, queue.position]).toEqual([shifted, shifted + 1, shifted + 2]);
+      queue.shift();
+    }
+  }
+  expect(queue.length).toBe(pushed - shifted);
+});

@@ -1,0 +1,52 @@
+/** io-0 on a thread of its own, over a real disk and a real mailbox. Word 0 of 'answers': syncs answered; 1: syncs
+ * answered before their LSN (the upper half of their unique id) was durable; 2: tickets answered. */
+import { workerData } from 'node:worker_threads';
+import { CommitActor } from '../../actors/io/commit-actor.ts';
+import { LogWriter } from '../../actors/io/log.ts';
+import { DirtyObjects } from '../../actors/io/objects.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
+import { Mailbox } from '../../runtime/messaging/mailbox.ts';
+import type { ActorContext } from '../../runtime/scheduling/actor.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
+import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
+import { JournalReader } from '../../runtime/storage/journal-ring.ts';
+import { StoreStatus } from '../../runtime/storage/store-status.ts';
+
+const { buffer, directory } = workerData as { buffer: SharedArrayBuffer; directory: string };
+const arena = Arena.attach(buffer);
+const answers = arena.region('answers').u32;
+const disk = new HostDisk(directory);
+const log = new LogWriter(disk, {
+  uuid: new Uint8Array(16),
+  segmentBytes: 100_000,
+  nextSequence: 1,
+  lastLsn: 0,
+});
+const actor = new CommitActor({
+  journal: new JournalReader(arena.region('journal')),
+  log,
+  objects: new DirtyObjects(disk),
+  status: new StoreStatus(arena.region('store-status')),
+  clock: systemClock,
+  others: 0,
+  intervalMs: 1000,
+  ports: {
+    reply: (_lo, hi, errno) => {
+      if (log.durableLsn < hi || errno !== 0) answers[1]!++;
+      Atomics.add(answers, 0, 1);
+    },
+    toMain: () => Atomics.add(answers, 2, 1),
+    toOthers: () => {},
+    checkpoint: () => 0,
+    failed: () => {},
+  },
+});
+const context = {
+  name: 'io-0',
+  arena,
+  mailbox: new Mailbox(arena.region('mailbox')),
+  state: new ActorState(arena.region('state'), 0),
+} as unknown as ActorContext<unknown>;
+runOnDoorbell(context, actor);

@@ -1,0 +1,287 @@
+/**
+ * A whole store in miniature for tests of the io actors: a table of words and object files, changed by numbered
+ * operations, run on one thread over a faulty disk. Operation n is one transaction, and all state follows from
+ * how many operations have been done, so what a recovery finds can be compared with every prefix.
+ */
+import { CommitActor } from '../../actors/io/commit-actor.ts';
+import { FlushActor } from '../../actors/io/flush-actor.ts';
+import { LogWriter } from '../../actors/io/log.ts';
+import { DirtyObjects } from '../../actors/io/objects.ts';
+import {
+  checkpoint,
+  type Recoverable,
+  type Recovered,
+  recover,
+  startJournal,
+} from '../../actors/io/recovery.ts';
+import { CHECKPOINT, FLUSH, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
+import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { JournalReader, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
+import { recordBytes } from '../../runtime/storage/record-header.ts';
+import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { FaultyDisk } from './faulty-disk.ts';
+import { uuid } from './sample-log.ts';
+import { sharedRegion } from './views.ts';
+
+export const identity: StoreIdentity = { uuid: 'toy', bytes: uuid, created: '' };
+
+/** Records of an operation: words [operation, index, value] and, for objects, [operation, object, version]. */
+const SET = 1;
+const OBJECT = 2;
+const DROP = 3;
+
+const WORDS = 64;
+const OBJECTS = 12;
+export const OBJECT_BYTES = 700;
+/** Word 0 holds the number of operations; then WORDS values; then per object its id + 1 and its version. */
+const FIRST_OBJECT = 1 + WORDS;
+/** Words that a mount clears, as the inodes are cleared that only open files kept. */
+const TRANSIENT = 8;
+
+export class ToyState implements Recoverable {
+  readonly table = sharedRegion(4096);
+  mounts = 0;
+
+  get operations(): number {
+    return this.table.u32[0]!;
+  }
+
+  region(name: string): Uint8Array | undefined {
+    return name === 'table' ? this.table.u8 : undefined;
+  }
+
+  image() {
+    return [{ name: 'table', bytes: 4096 }];
+  }
+
+  format(): void {
+    this.table.u32[WORDS] = 42;
+  }
+
+  loaded(): void {}
+
+  apply(type: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
+    this.change(type, u32[offset >> 2]!, u32[(offset >> 2) + 1]!, u32[(offset >> 2) + 2]!);
+  }
+
+  change(type: number, operation: number, first: number, second: number): void {
+    const { u32 } = this.table;
+    u32[0] = operation;
+    if (type === SET) u32[1 + first] = second;
+    else {
+      const at = FIRST_OBJECT + (first % OBJECTS) * 2;
+      u32[at] = type === OBJECT ? first + 1 : 0;
+      u32[at + 1] = second;
+    }
+  }
+
+  afterRecovery(): void {
+    this.mounts++;
+    this.table.u32.fill(0, 1, 1 + TRANSIENT);
+  }
+
+  forEachObject(visit: (id: number, size: number) => void): void {
+    for (const { id } of this.objects()) visit(id, OBJECT_BYTES);
+  }
+
+  objects(): { id: number; version: number }[] {
+    const { u32 } = this.table;
+    const objects = [];
+    for (let at = FIRST_OBJECT; at < FIRST_OBJECT + OBJECTS * 2; at += 2) {
+      if (u32[at] !== 0) objects.push({ id: u32[at]! - 1, version: u32[at + 1]! });
+    }
+    return objects;
+  }
+}
+
+export interface ToyOptions {
+  readonly disk?: FaultyDisk;
+  readonly others?: number;
+  readonly segmentBytes?: number;
+}
+
+type Message = readonly [kind: number, first: number, second: number, third: number];
+
+export class ToyStore {
+  readonly disk: FaultyDisk;
+  readonly state = new ToyState();
+  readonly recovered: Recovered;
+  readonly status = new StoreStatus(sharedRegion(4096));
+  readonly writer: JournalWriter;
+  readonly journal: JournalReader;
+  readonly log: LogWriter;
+  readonly replies: { unique: number; errno: number }[] = [];
+  readonly done: { ticket: number; errno: number }[] = [];
+  /** Operations done when the newest acknowledged fsync was asked for. */
+  acknowledged = 0;
+  now = 1000;
+  readonly #commit: CommitActor;
+  readonly #flushers: FlushActor[] = [];
+  readonly #mailboxes: Message[][] = [[]];
+  readonly #asked = new Map<number, number>();
+  readonly #message = new Uint32Array(4);
+  #unique = 0;
+
+  constructor(options: ToyOptions = {}) {
+    this.disk = options.disk ?? new FaultyDisk();
+    for (const name of ['log', 'checkpoint', 'objects']) this.disk.mkdir(name);
+    this.disk.syncDirectory('.');
+    const clock: Clock = { now: () => this.now, monotonic: () => this.now };
+    const recovered = recover(this.disk, identity, this.state, clock);
+    if (typeof recovered === 'string') throw new Error(recovered);
+    this.recovered = recovered;
+    const region = sharedRegion(journalRegionBytes(16 * 1024));
+    startJournal(region, recovered, clock);
+    this.writer = new JournalWriter(region);
+    this.journal = new JournalReader(region);
+    const { segmentBytes = 1200, others = 0 } = options;
+    const { lastLsn, nextSequence } = recovered;
+    this.log = new LogWriter(this.disk, { uuid, segmentBytes, lastLsn, nextSequence });
+    const { disk, journal, log, status, state } = this;
+    this.#commit = new CommitActor({
+      journal,
+      log,
+      objects: new DirtyObjects(disk),
+      status,
+      clock,
+      others,
+      intervalMs: 1000,
+      ports: {
+        reply: (lo, _hi, errno) => this.#reply(lo, errno),
+        toMain: (_kind, ticket, errno) => this.done.push({ ticket, errno }),
+        toOthers: (kind, round) => {
+          for (let k = 1; k <= others; k++) this.#mailboxes[k]!.push([kind, round, 0, 0]);
+        },
+        checkpoint: (lsn) => checkpoint(disk, identity, state, lsn, clock),
+        failed: () => {},
+      },
+    });
+    for (let k = 1; k <= others; k++) {
+      this.#mailboxes.push([]);
+      const toFirst = (kind: number, round: number, errno: number) =>
+        this.#mailboxes[0]!.push([kind, round, errno, 0]);
+      const objects = new DirtyObjects(disk);
+      this.#flushers.push(
+        new FlushActor({
+          journal: new JournalReader(region),
+          objects,
+          status,
+          clock,
+          intervalMs: 1000,
+          toFirst,
+        }),
+      );
+    }
+  }
+
+  /** Operation n: sets a word, or writes an object and records its new version, or drops one. */
+  operate(choice: number): void {
+    const n = this.state.operations + 1;
+    if (!this.writer.hasRoom(2 * recordBytes(12))) throw new Error('the toy journal is full');
+    if (choice % 3 === 0) {
+      this.#record(SET, n, choice % WORDS, n);
+      this.#record(SET, n, (choice + 7) % WORDS, n);
+      this.writer.commit();
+      return;
+    }
+    const slot = choice % OBJECTS;
+    const old = this.state.objects().find(({ id }) => id % OBJECTS === slot);
+    if (choice % 3 === 2 && old !== undefined) {
+      this.#record(DROP, n, old.id, 0);
+      this.writer.commit();
+      this.#post(OBJECT_DROPPED, old.id);
+      return;
+    }
+    const id = old?.id ?? n * OBJECTS + slot;
+    this.#writeObject(id, n);
+    this.#post(OBJECT_DIRTY, id);
+    this.#record(OBJECT, n, id, n);
+    this.writer.commit();
+  }
+
+  /** Asks for an fsync; {@link run} answers. */
+  sync(): void {
+    this.#unique++;
+    this.#asked.set(this.#unique, this.state.operations);
+    this.#mailboxes[0]!.push([SYNC, this.#unique, 0, 0]);
+  }
+
+  flush(ticket: number): void {
+    this.#mailboxes[0]!.push([FLUSH, ticket, 0, 0]);
+  }
+
+  checkpoint(ticket: number): void {
+    this.#mailboxes[0]!.push([CHECKPOINT, ticket, 0, 0]);
+  }
+
+  /** Runs all io actors until none has anything to do now. */
+  run(): void {
+    const actors = [this.#commit, ...this.#flushers];
+    for (let busy = true; busy; ) {
+      busy = false;
+      for (const [k, actor] of actors.entries()) {
+        const mailbox = this.#mailboxes[k]!;
+        if (mailbox.length > 0) {
+          busy = true;
+          this.#deliver(actor, mailbox.shift()!);
+        } else if (actor.idle() === 0) busy = true;
+      }
+    }
+  }
+
+  #deliver(actor: CommitActor | FlushActor, [kind, first, second, third]: Message): void {
+    this.#message.set([first, second, third]);
+    actor.onMessage(kind, new Uint8Array(0), this.#message, new Float64Array(0), 0);
+  }
+
+  #post(kind: number, id: number): void {
+    this.#mailboxes[id % this.#mailboxes.length]!.push([kind, id, 0, 0]);
+  }
+
+  #record(type: number, operation: number, first: number, second: number): void {
+    const word = this.writer.append(type, 12) >> 2;
+    this.writer.u32[word] = operation;
+    this.writer.u32[word + 1] = first;
+    this.writer.u32[word + 2] = second;
+    this.state.change(type, operation, first, second);
+  }
+
+  /** As a fuse actor does it; failing calls are meant for the io actors. */
+  #writeObject(id: number, version: number): void {
+    const failures = [...this.disk.failures];
+    this.disk.failures.clear();
+    this.disk.mkdir(objectDirectory(id));
+    let descriptor = this.disk.open(objectPath(id), 'write');
+    if (descriptor < 0) descriptor = this.disk.open(objectPath(id), 'create');
+    const bytes = new Uint8Array(new Uint32Array(OBJECT_BYTES / 4).fill(version).buffer);
+    this.disk.pwrite(descriptor, bytes, 0, OBJECT_BYTES, 0);
+    this.disk.close(descriptor);
+    for (const [call, errno] of failures) this.disk.failures.set(call, errno);
+  }
+
+  #reply(unique: number, errno: number): void {
+    this.replies.push({ unique, errno });
+    if (errno === 0) this.acknowledged = Math.max(this.acknowledged, this.#asked.get(unique)!);
+  }
+}
+
+/** Every word of an object must be of the recovered version or a later one: never missing, never of another object. */
+export function checkObjects(store: ToyStore, newest: number): void {
+  const referred = new Set<string>();
+  for (const { id, version } of store.state.objects()) {
+    const bytes = store.disk.read(objectPath(id)).slice();
+    if (bytes.length !== OBJECT_BYTES) throw new Error(`object ${id} has ${bytes.length} bytes`);
+    for (const word of new Uint32Array(bytes.buffer)) {
+      if (word < version || word > newest)
+        throw new Error(`object ${id} version ${version} has ${word} in it`);
+    }
+    referred.add(objectPath(id));
+  }
+  for (const directory of store.disk.list('objects') as string[]) {
+    for (const name of store.disk.list(`objects/${directory}`) as string[]) {
+      if (!referred.has(`objects/${directory}/${name}`)) throw new Error(`orphan ${name} is left`);
+    }
+  }
+}
