@@ -24,8 +24,7 @@ export function formatNamespace(
   t.header[H_INODES_END] = ROOT;
   t.header[H_DENTRIES_END] = 1;
   t.header[H_NEXT_OBJECT] = 1;
-  t.seconds = Math.floor(root.now / 1000);
-  t.nanoseconds = Math.floor((root.now - t.seconds * 1000) * 1e6);
+  t.setTime(root.now);
   take(t, ROOT, 1, S_IFDIR | (root.mode & 0o7777), root.uid, root.gid, 0);
   t.header[H_MAGIC] = NAMESPACE_MAGIC;
 }

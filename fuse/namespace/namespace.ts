@@ -1,63 +1,39 @@
 /**
  * The tree: all names, attributes, small files' bytes and extended attributes, in shared tables (tables.ts is the
- * contract). Reading: reader.ts. Changing, here: take the lock, wait for room in the journal, run the mutation (which
- * checks), put its record into the journal, release. So the journal's order is the order of the mutations, and what a
- * reader sees is in the journal or about to be.
+ * contract). Reading: reader.ts. Changing: names and attributes in tree.ts, the rest here; all of it takes the lock,
+ * waits for room in the journal, runs the mutation (which checks), puts its record into the journal and releases
+ * (transaction.ts). So the journal's order is the order of the mutations, and what a reader sees is in the journal or
+ * about to be.
  *
- * Every changing call returns ≥ 0 or −errno. When the log has failed, the errno that stopped it.
- *
- * A call that throws is a bug; because the tables may then not be what the journal says, everything that would change
- * them answers EIO from then on. Reading goes on.
+ * Every changing call returns ≥ 0 or −errno; once the log has failed, the errno that stopped it.
  */
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import {
-  INLINE_LIMIT_MAX,
-  NAME_MAX,
-  SYMLINK_MAX,
-  TRANSACTION_MAX,
-  XATTR_SIZE_MAX,
-} from '../../runtime/config/bounds.ts';
-import { E2BIG, EINVAL, EIO } from '../../runtime/errno.ts';
+import { INLINE_LIMIT_MAX, TRANSACTION_MAX, XATTR_SIZE_MAX } from '../../runtime/config/bounds.ts';
+import { E2BIG, EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
-import type { AttrChanges } from './changes.ts';
 import * as content from './content.ts';
 import { NEEDS_OBJECT } from './content.ts';
 import { formatNamespace } from './format.ts';
 import * as images from './image.ts';
 import * as inodes from './inodes.ts';
-import {
-  H_BROKEN,
-  H_NEXT_OBJECT,
-  H_SEQUENCE,
-  I_GENERATION,
-  I_GID,
-  I_LOOKUPS,
-  I_MODE,
-  I_NLINK,
-  I_OBJECT,
-  INODE_WORDS,
-  ROOT,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_ISGID,
-} from './layout.ts';
-import * as mutations from './mutations.ts';
-import { NamespaceReader } from './reader.ts';
+import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
 import { Tables } from './tables.ts';
+import { Transaction } from './transaction.ts';
+import { NamespaceTree, nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
 export { planNamespace, ROOT } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
+export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse } from './reader.ts';
-export { RecordError, type ReplayObserver } from './records.ts';
+export type { ReplayObserver } from './records.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
@@ -78,19 +54,8 @@ const NOTHING = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
-/** Bytes a name can take in a record: a longer one is refused before it gets there. */
-function nameBound(length: number): number {
-  return Math.min(length, NAME_MAX);
-}
-
-export class Namespace extends NamespaceReader {
-  readonly #journal: JournalWriter;
+export class Namespace extends NamespaceTree {
   readonly #inlineLimit: number;
-  readonly #clock: Clock;
-  #finished = true;
-  /** Inode that lost its last name to the last unlink, rmdir or rename that succeeded (0 = none), its generation. */
-  removedIno = 0;
-  removedGeneration = 0;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */
   static format(arena: Arena, slab: SlabAllocator, options: FormatOptions): void {
@@ -99,269 +64,14 @@ export class Namespace extends NamespaceReader {
 
   /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
   constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
-    super(new Tables(arena, slab));
-    assert(this.tables.formatted, 'the regions hold a namespace');
+    const tables = new Tables(arena, slab);
+    super(tables, new Transaction(tables, journal, options.clock));
+    assert(tables.formatted, 'the regions hold a namespace');
     assert(
       options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
       'the inline limit is 0 to 64 KiB',
     );
-    this.#journal = journal;
     this.#inlineLimit = options.inlineLimit;
-    this.#clock = options.clock;
-  }
-
-  /** Takes the lock with room for records of `bytes` and stamps the time; 0 or −errno (then without the lock). */
-  #enter(bytes: number): number {
-    const t = this.tables;
-    for (;;) {
-      t.lock();
-      const failure = t.header[H_BROKEN] !== 0 ? EIO : this.#journal.failure;
-      if (failure !== 0) {
-        t.unlock();
-        return -failure;
-      }
-      if (this.#journal.hasRoom(bytes)) break;
-      t.unlock();
-      this.#journal.waitForRoom(bytes);
-    }
-    const now = this.#clock.now();
-    t.seconds = Math.floor(now / 1000);
-    t.nanoseconds = Math.floor((now - t.seconds * 1000) * 1e6);
-    this.#finished = false;
-    return 0;
-  }
-
-  #finish(result: number): number {
-    this.#finished = true;
-    return result;
-  }
-
-  /** Releases the lock. After a throw the tables are shut for changes and opened for readers. */
-  #leave(): void {
-    const t = this.tables;
-    if (!this.#finished) {
-      t.header[H_BROKEN] = 1;
-      this.#journal.abort();
-      if ((t.header[H_SEQUENCE]! & 1) !== 0) t.sequence.writeEnd();
-      this.#finished = true;
-    }
-    t.unlock();
-  }
-
-  /**
-   * A new inode with its first name: a file, directory, FIFO, socket or device by the type in `mode` (umask applied).
-   * In a set-group-ID directory it gets that directory's group, a directory also the bit. Returns its number.
-   */
-  create(
-    parent: number,
-    u8: Uint8Array,
-    start: number,
-    end: number,
-    mode: number,
-    uid: number,
-    gid: number,
-    rdev: number,
-  ): number {
-    return this.#create(parent, u8, start, end, mode, uid, gid, rdev, NOTHING, 0, 0);
-  }
-
-  symlink(
-    parent: number,
-    u8: Uint8Array,
-    start: number,
-    end: number,
-    target: Uint8Array,
-    targetStart: number,
-    targetEnd: number,
-    uid: number,
-    gid: number,
-  ): number {
-    return this.#create(parent, u8, start, end, S_IFLNK | 0o777, uid, gid, 0, target, targetStart, targetEnd);
-  }
-
-  #create(
-    parent: number,
-    u8: Uint8Array,
-    start: number,
-    end: number,
-    mode: number,
-    uid: number,
-    gid: number,
-    rdev: number,
-    target: Uint8Array,
-    targetStart: number,
-    targetEnd: number,
-  ): number {
-    const t = this.tables;
-    const refusal = this.#enter(
-      recordBytes(
-        records.CREATE_BYTES + nameBound(end - start) + Math.min(targetEnd - targetStart, SYMLINK_MAX),
-      ),
-    );
-    if (refusal !== 0) return refusal;
-    try {
-      const ino = inodes.peek(t);
-      const generation = (t.inode[ino * INODE_WORDS + I_GENERATION]! + 1) >>> 0;
-      let owner = gid;
-      let bits = mode;
-      if (inodes.isLive(t, parent) && (inodes.modeOf(t, parent) & S_ISGID) !== 0) {
-        owner = t.inode[parent * INODE_WORDS + I_GID]!;
-        if ((mode & S_IFMT) === S_IFDIR) bits |= S_ISGID;
-      }
-      const result = mutations.create(
-        t,
-        parent,
-        ino,
-        generation,
-        bits,
-        uid,
-        owner,
-        rdev,
-        u8,
-        start,
-        end,
-        target,
-        targetStart,
-        targetEnd,
-      );
-      if (result < 0) return this.#finish(result);
-      records.encodeCreate(
-        this.#journal,
-        t,
-        parent,
-        ino,
-        generation,
-        bits,
-        uid,
-        owner,
-        rdev,
-        u8,
-        start,
-        end,
-        target,
-        targetStart,
-        targetEnd,
-      );
-      this.#journal.commit();
-      return this.#finish(ino);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  link(ino: number, parent: number, u8: Uint8Array, start: number, end: number): number {
-    const t = this.tables;
-    const refusal = this.#enter(recordBytes(records.LINK_BYTES + nameBound(end - start)));
-    if (refusal !== 0) return refusal;
-    try {
-      const result = mutations.link(t, ino, parent, u8, start, end);
-      if (result < 0) return this.#finish(result);
-      records.encodeLink(this.#journal, t, ino, parent, u8, start, end);
-      this.#journal.commit();
-      return this.#finish(0);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  unlink(parent: number, u8: Uint8Array, start: number, end: number): number {
-    return this.#unlink(parent, u8, start, end, false);
-  }
-
-  rmdir(parent: number, u8: Uint8Array, start: number, end: number): number {
-    return this.#unlink(parent, u8, start, end, true);
-  }
-
-  #unlink(parent: number, u8: Uint8Array, start: number, end: number, directory: boolean): number {
-    const t = this.tables;
-    const refusal = this.#enter(recordBytes(records.UNLINK_BYTES + nameBound(end - start)));
-    if (refusal !== 0) return refusal;
-    try {
-      const ino = mutations.unlink(t, parent, u8, start, end, directory);
-      if (ino < 0) return this.#finish(ino);
-      records.encodeUnlink(this.#journal, t, parent, u8, start, end, directory);
-      this.#journal.commit();
-      this.#lostName(ino);
-      return this.#finish(0);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  /** renameat2(2) with RENAME_NOREPLACE or RENAME_EXCHANGE. */
-  rename(
-    parent: number,
-    u8: Uint8Array,
-    start: number,
-    end: number,
-    newParent: number,
-    newU8: Uint8Array,
-    newStart: number,
-    newEnd: number,
-    flags: number,
-  ): number {
-    const t = this.tables;
-    const names = nameBound(end - start) + nameBound(newEnd - newStart);
-    const refusal = this.#enter(recordBytes(records.RENAME_BYTES + names));
-    if (refusal !== 0) return refusal;
-    try {
-      const other = mutations.rename(t, parent, u8, start, end, newParent, newU8, newStart, newEnd, flags);
-      if (other < 0) return this.#finish(other);
-      records.encodeRename(
-        this.#journal,
-        t,
-        parent,
-        u8,
-        start,
-        end,
-        newParent,
-        newU8,
-        newStart,
-        newEnd,
-        flags,
-      );
-      this.#journal.commit();
-      this.#lostName(other);
-      return this.#finish(0);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  /** After a name was taken from `ino` (0 = from none): notes whether it was the last, frees the inode if nobody holds it. */
-  #lostName(ino: number): void {
-    const t = this.tables;
-    const at = ino * INODE_WORDS;
-    this.removedIno = 0;
-    this.removedGeneration = 0;
-    if (ino === 0 || t.inode[at + I_NLINK] !== 0) return;
-    this.removedIno = ino;
-    this.removedGeneration = t.inode[at + I_GENERATION]!;
-    // A read-modify-write on both sides (see forget), so that one of the two sees the other.
-    if (Atomics.add(t.inode, at + I_LOOKUPS, 0) === 0) this.#free(ino);
-  }
-
-  #free(ino: number): void {
-    const t = this.tables;
-    t.sequence.writeBegin();
-    inodes.give(t, ino);
-    t.sequence.writeEnd();
-  }
-
-  /** chmod, chown, utimensat in one; ctime is set unless `changes` does. The size is changed by {@link truncate}. */
-  setattr(ino: number, changes: AttrChanges): number {
-    const t = this.tables;
-    const refusal = this.#enter(recordBytes(records.SETATTR_BYTES));
-    if (refusal !== 0) return refusal;
-    try {
-      const result = mutations.setattr(t, ino, changes);
-      if (result < 0) return this.#finish(result);
-      records.encodeSetattr(this.#journal, t, ino, changes);
-      this.#journal.commit();
-      return this.#finish(0);
-    } finally {
-      this.#leave();
-    }
   }
 
   /**
@@ -371,17 +81,17 @@ export class Namespace extends NamespaceReader {
   truncate(ino: number, size: number, flags = 0): number {
     const t = this.tables;
     if (!(size >= 0)) return -EINVAL;
-    const refusal = this.#enter(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
     if (refusal !== 0) return refusal;
     try {
-      if (size > this.#inlineLimit && this.#isInline(ino, size)) return this.#finish(NEEDS_OBJECT);
+      if (size > this.#inlineLimit && this.#isInline(ino, size)) return this.transaction.end(NEEDS_OBJECT);
       const result = content.truncate(t, ino, size, flags);
-      if (result < 0) return this.#finish(result);
-      records.encodeSize(this.#journal, t, records.TRUNCATE, ino, size, flags, 0);
-      this.#journal.commit();
-      return this.#finish(0);
+      if (result < 0) return this.transaction.end(result);
+      records.encodeSize(this.transaction.journal, t, records.TRUNCATE, ino, size, flags, 0);
+      this.transaction.commit();
+      return this.transaction.end(0);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -397,16 +107,16 @@ export class Namespace extends NamespaceReader {
     const t = this.tables;
     if (length === 0) return 0;
     if (offset + length > this.#inlineLimit) return this.#whereTo(ino);
-    const refusal = this.#enter(recordBytes(records.SIZE_BYTES + length));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES + length));
     if (refusal !== 0) return refusal;
     try {
       const result = content.write(t, ino, offset, u8, start, length, flags);
-      if (result < 0) return this.#finish(result);
-      records.encodeWrite(this.#journal, t, ino, offset, u8, start, length, flags);
-      this.#journal.commit();
-      return this.#finish(result);
+      if (result < 0) return this.transaction.end(result);
+      records.encodeWrite(this.transaction.journal, t, ino, offset, u8, start, length, flags);
+      this.transaction.commit();
+      return this.transaction.end(result);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -426,32 +136,32 @@ export class Namespace extends NamespaceReader {
   /** The file's `size` bytes are in object `id` from now on. The caller has written them there. */
   attachObject(ino: number, id: number, size: number, flags = 0): number {
     const t = this.tables;
-    const refusal = this.#enter(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
     if (refusal !== 0) return refusal;
     try {
       const result = content.attach(t, ino, id, size, flags);
-      if (result < 0) return this.#finish(result);
-      records.encodeSize(this.#journal, t, records.ATTACH, ino, size, flags, id);
-      this.#journal.commit();
-      return this.#finish(0);
+      if (result < 0) return this.transaction.end(result);
+      records.encodeSize(this.transaction.journal, t, records.ATTACH, ino, size, flags, id);
+      this.transaction.commit();
+      return this.transaction.end(0);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
   /** Bytes before `endOffset` were written to the file's object: size, times, version. */
   wroteObject(ino: number, endOffset: number, flags = 0): number {
     const t = this.tables;
-    const refusal = this.#enter(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
     if (refusal !== 0) return refusal;
     try {
       const result = content.extend(t, ino, endOffset, flags);
-      if (result < 0) return this.#finish(result);
-      records.encodeSize(this.#journal, t, records.EXTEND, ino, endOffset, flags, 0);
-      this.#journal.commit();
-      return this.#finish(0);
+      if (result < 0) return this.transaction.end(result);
+      records.encodeSize(this.transaction.journal, t, records.EXTEND, ino, endOffset, flags, 0);
+      this.transaction.commit();
+      return this.transaction.end(0);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -469,13 +179,13 @@ export class Namespace extends NamespaceReader {
     const t = this.tables;
     if (valueEnd - valueStart > XATTR_SIZE_MAX) return -E2BIG;
     const bytes = nameBound(nameEnd - nameStart) + valueEnd - valueStart;
-    const refusal = this.#enter(recordBytes(records.SETXATTR_BYTES + bytes));
+    const refusal = this.transaction.begin(recordBytes(records.SETXATTR_BYTES + bytes));
     if (refusal !== 0) return refusal;
     try {
       const id = content.setxattr(t, ino, name, nameStart, nameEnd, value, valueStart, valueEnd, flags);
-      if (id < 0) return this.#finish(id);
+      if (id < 0) return this.transaction.end(id);
       records.encodeSetxattr(
-        this.#journal,
+        this.transaction.journal,
         t,
         ino,
         name,
@@ -486,26 +196,28 @@ export class Namespace extends NamespaceReader {
         valueEnd,
         flags,
       );
-      this.#journal.commit();
-      return this.#finish(id);
+      this.transaction.commit();
+      return this.transaction.end(id);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
   /** removexattr(2). Returns the id of the collection whose vector is gone, 0 = it was no vector. */
   removexattr(ino: number, name: Uint8Array, nameStart: number, nameEnd: number): number {
     const t = this.tables;
-    const refusal = this.#enter(recordBytes(records.REMOVEXATTR_BYTES + nameBound(nameEnd - nameStart)));
+    const refusal = this.transaction.begin(
+      recordBytes(records.REMOVEXATTR_BYTES + nameBound(nameEnd - nameStart)),
+    );
     if (refusal !== 0) return refusal;
     try {
       const id = content.removexattr(t, ino, name, nameStart, nameEnd);
-      if (id < 0) return this.#finish(id);
-      records.encodeRemovexattr(this.#journal, t, ino, name, nameStart, nameEnd);
-      this.#journal.commit();
-      return this.#finish(id);
+      if (id < 0) return this.transaction.end(id);
+      records.encodeRemovexattr(this.transaction.journal, t, ino, name, nameStart, nameEnd);
+      this.transaction.commit();
+      return this.transaction.end(id);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -526,16 +238,27 @@ export class Namespace extends NamespaceReader {
     const t = this.tables;
     const bytes = recordBytes(records.INDEXED_BYTES + end - start);
     if (bytes > TRANSACTION_MAX) return -E2BIG;
-    const refusal = this.#enter(bytes);
+    const refusal = this.transaction.begin(bytes);
     if (refusal !== 0) return refusal;
     try {
       const result = content.setIndexed(t, ino, generation, version, status, chunks);
-      if (result < 0) return this.#finish(result);
-      records.encodeIndexed(this.#journal, t, ino, generation, version, status, chunks, u8, start, end);
-      this.#journal.commit();
-      return this.#finish(0);
+      if (result < 0) return this.transaction.end(result);
+      records.encodeIndexed(
+        this.transaction.journal,
+        t,
+        ino,
+        generation,
+        version,
+        status,
+        chunks,
+        u8,
+        start,
+        end,
+      );
+      this.transaction.commit();
+      return this.transaction.end(0);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -543,16 +266,16 @@ export class Namespace extends NamespaceReader {
   createCollection(name: string, dimension: number): number {
     const t = this.tables;
     const u8 = encoder.encode(name);
-    const refusal = this.#enter(recordBytes(records.COLLECTION_BYTES + nameBound(u8.length)));
+    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(u8.length)));
     if (refusal !== 0) return refusal;
     try {
       const id = content.createCollection(t, dimension, u8, 0, u8.length);
-      if (id < 0) return this.#finish(id);
-      records.encodeCollection(this.#journal, t, dimension, u8, 0, u8.length);
-      this.#journal.commit();
-      return this.#finish(id);
+      if (id < 0) return this.transaction.end(id);
+      records.encodeCollection(this.transaction.journal, t, dimension, u8, 0, u8.length);
+      this.transaction.commit();
+      return this.transaction.end(id);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -572,17 +295,16 @@ export class Namespace extends NamespaceReader {
     const before = Atomics.sub(t.inode, at + I_LOOKUPS, n);
     assert(before >= n, 'the kernel forgets what it was given');
     if (before !== n || Atomics.load(t.inode, at + I_NLINK) !== 0) return 0;
-    t.lock();
+    this.transaction.beginUnlogged();
     try {
-      this.#finished = false;
       const isGone =
         t.inode[at + I_MODE] !== 0 &&
         t.inode[at + I_NLINK] === 0 &&
         Atomics.load(t.inode, at + I_LOOKUPS) === 0;
-      if (isGone) this.#free(ino);
-      return this.#finish(isGone ? 1 : 0);
+      if (isGone) this.free(ino);
+      return this.transaction.end(isGone ? 1 : 0);
     } finally {
-      this.#leave();
+      this.transaction.release();
     }
   }
 
@@ -618,7 +340,7 @@ export class Namespace extends NamespaceReader {
 
   /** Whether a call threw midway: no checkpoint may be made of these tables; the log is what counts. */
   get broken(): boolean {
-    return this.tables.header[H_BROKEN] !== 0;
+    return this.transaction.broken;
   }
 
   /** The regions' prefixes that a checkpoint copies, beside the slab. */

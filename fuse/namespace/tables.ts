@@ -96,6 +96,12 @@ export class Tables {
     this.mutex.unlock();
   }
 
+  /** What the mutation under way stamps; milliseconds since the epoch. */
+  setTime(now: number): void {
+    this.seconds = Math.floor(now / 1000);
+    this.nanoseconds = Math.floor((now - this.seconds * 1000) * 1e6);
+  }
+
   /** Starts the `attempt`th (from 0) try of a lock-free read. */
   beginRead(attempt: number): void {
     if (attempt < OPTIMISTIC_READS) this.#seen = this.sequence.readBegin();

@@ -1,0 +1,84 @@
+/**
+ * One transaction on the tables: the lock, room in the journal, the time, and at the end the lock again.
+ *
+ *     const refusal = transaction.begin(bytes);
+ *     if (refusal !== 0) return refusal;
+ *     try {
+ *       …the mutation; if it succeeded its record, and transaction.commit()…
+ *       return transaction.end(result);
+ *     } finally {
+ *       transaction.release();
+ *     }
+ *
+ * Without `end` before `release` something threw, which is a bug. The tables may then not be what the journal says, so
+ * everything that would change them answers EIO from then on, in all threads; reading goes on.
+ */
+import type { Clock } from '../../runtime/clock.ts';
+import { EIO } from '../../runtime/errno.ts';
+import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import { H_BROKEN, H_SEQUENCE } from './layout.ts';
+import type { Tables } from './tables.ts';
+
+export class Transaction {
+  readonly journal: JournalWriter;
+  readonly #tables: Tables;
+  readonly #clock: Clock;
+  #ended = true;
+
+  constructor(tables: Tables, journal: JournalWriter, clock: Clock) {
+    this.#tables = tables;
+    this.journal = journal;
+    this.#clock = clock;
+  }
+
+  /** Takes the lock with room for records of `bytes` and stamps the time; 0, or −errno and no lock. May wait for room. */
+  begin(bytes: number): number {
+    const t = this.#tables;
+    for (;;) {
+      t.lock();
+      const failure = this.broken ? EIO : this.journal.failure;
+      if (failure !== 0) {
+        t.unlock();
+        return -failure;
+      }
+      if (this.journal.hasRoom(bytes)) break;
+      t.unlock();
+      this.journal.waitForRoom(bytes);
+    }
+    t.setTime(this.#clock.now());
+    this.#ended = false;
+    return 0;
+  }
+
+  /** Takes the lock for a change that has no record. */
+  beginUnlogged(): void {
+    this.#tables.lock();
+    this.#ended = false;
+  }
+
+  /** Publishes the records. */
+  commit(): void {
+    this.journal.commit();
+  }
+
+  /** Passes `result` through. */
+  end(result: number): number {
+    this.#ended = true;
+    return result;
+  }
+
+  release(): void {
+    const t = this.#tables;
+    if (!this.#ended) {
+      t.header[H_BROKEN] = 1;
+      this.journal.abort();
+      if ((t.header[H_SEQUENCE]! & 1) !== 0) t.sequence.writeEnd();
+      this.#ended = true;
+    }
+    t.unlock();
+  }
+
+  get broken(): boolean {
+    return this.#tables.header[H_BROKEN] !== 0;
+  }
+}
