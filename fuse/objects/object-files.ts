@@ -15,12 +15,19 @@ import type { Disk } from '../../runtime/storage/disk.ts';
 const NONE = -1;
 const ZEROS = new Uint8Array(64 * 1024);
 
-/** `xx/ID` below the objects directory. */
-export function objectName(id: number): string {
-  return `${objectDirectory(id)}/${id.toString(16)}`;
+/** Where objects are, below the store. */
+export const OBJECT_DIRECTORY = 'objects';
+
+/** Path of an object's file, below the store. */
+export function objectPath(id: number): string {
+  return `${OBJECT_DIRECTORY}/${nameOf(id)}`;
 }
 
-function objectDirectory(id: number): string {
+function nameOf(id: number): string {
+  return `${directoryOf(id)}/${id.toString(16)}`;
+}
+
+function directoryOf(id: number): string {
   return (id & 0xff).toString(16).padStart(2, '0');
 }
 
@@ -128,10 +135,10 @@ export class ObjectFiles {
   }
 
   #openFile(id: number, mode: 'write' | 'create'): number {
-    const path = `${this.#root}/${objectName(id)}`;
+    const path = `${this.#root}/${nameOf(id)}`;
     const descriptor = this.#disk.open(path, mode);
     if (descriptor !== -ENOENT || mode === 'write') return descriptor;
-    this.#disk.mkdir(`${this.#root}/${objectDirectory(id)}`);
+    this.#disk.mkdir(`${this.#root}/${directoryOf(id)}`);
     return this.#disk.open(path, mode);
   }
 

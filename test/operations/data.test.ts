@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { objectName } from '../../fuse/objects/object-files.ts';
+import { objectPath } from '../../fuse/objects/object-files.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EOPNOTSUPP } from '../../runtime/errno.ts';
@@ -38,7 +38,7 @@ test('a file that outgrows the limit moves into an object with what it had', () 
   expect(id).toBeGreaterThan(0);
   const expected = Buffer.concat([first.subarray(0, 500), second]);
   expect(ok(h.read(file, 0, 2 * LIMIT)).equals(expected)).toBe(true);
-  expect(Buffer.from((h.disk as FaultyDisk).read(`objects/${objectName(id)}`)).equals(expected)).toBe(true);
+  expect(Buffer.from((h.disk as FaultyDisk).read(objectPath(id))).equals(expected)).toBe(true);
   expect(h.handed.dirty).toContain(id);
 });
 
@@ -209,7 +209,7 @@ test('a lost object file is EIO, not zeros', () => {
   h.write(file, 0, pattern(100 * KIB));
   const id = h.namespace.objectOf(file.lo);
   h.objects.close();
-  disk.unlink(`objects/${objectName(id)}`);
+  disk.unlink(objectPath(id));
   expect(h.read(file, 0, 10)).toBe(-EIO);
   expect(h.write(file, 0, 'x')).toBe(-EIO);
 });
