@@ -258,6 +258,8 @@ export function rename(
   if (flags === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
   const slot = findEntry(t, parent, hashName(parent, name, start, end), name, start, end);
   if (slot < 0) return slot;
+  const wrongName = checkName(newName, newStart, newEnd);
+  if (wrongName !== 0) return wrongName;
   const newHash = hashName(newParent, newName, newStart, newEnd);
   const target = findEntry(t, newParent, newHash, newName, newStart, newEnd);
   if (target < 0 && target !== -ENOENT) return target;

@@ -8,8 +8,8 @@ import { expectSame } from './compare.ts';
 import { IS, type Kind, Model, NEEDS, type Node, type Time } from './model.ts';
 import { bytesOf, INLINE_LIMIT, World } from './world.ts';
 
-const RUNS = Number(process.env['VEXFS_TEST_RUNS'] ?? 100);
-const SEED = Number(process.env['VEXFS_TEST_SEED'] ?? Date.now() % 2 ** 31);
+const RUNS = Number(process.env.VEXFS_TEST_RUNS ?? 100);
+const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
 console.log(`generated namespace operations: seed ${SEED} (VEXFS_TEST_SEED), ${RUNS} runs (VEXFS_TEST_RUNS)`);
 
 const name = fc.oneof(

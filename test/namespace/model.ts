@@ -206,6 +206,8 @@ export class Model {
     if (flags > 2) return -EINVAL;
     const node = this.#find(parent, name);
     if (typeof node === 'number') return node;
+    const wrongName = this.#checkName(newName);
+    if (wrongName !== 0) return wrongName;
     const other = this.#find(newParent, newName);
     if (typeof other === 'number' && other !== -ENOENT) return other;
     const isExchange = flags === 2;

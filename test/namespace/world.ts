@@ -63,6 +63,7 @@ export class World {
   readonly arena: Arena;
   readonly clock = new TestClock();
   readonly slab: SlabAllocator;
+  readonly journal: JournalWriter;
   readonly namespace: Namespace;
   readonly tables: Tables;
   readonly reader: JournalReader;
@@ -71,8 +72,8 @@ export class World {
   private constructor(arena: Arena, slab: SlabAllocator, size: Size) {
     this.arena = arena;
     this.slab = slab;
-    formatJournal(arena.region('journal'), 1);
-    this.namespace = new Namespace(arena, slab, new JournalWriter(arena.region('journal')), {
+    this.journal = new JournalWriter(arena.region('journal'), { ring: () => this.drain() });
+    this.namespace = new Namespace(arena, slab, this.journal, {
       inlineLimit: size.inlineLimit ?? INLINE_LIMIT,
       clock: this.clock,
     });
@@ -84,8 +85,15 @@ export class World {
     const arena = makeArena(size);
     SlabAllocator.format(arena.region('slab'));
     const slab = new SlabAllocator(arena.region('slab'));
+    formatJournal(arena.region('journal'), 1);
     Namespace.format(arena, slab, { uid: 0, gid: 0, mode: 0o755, now: 1_600_000_000_000 });
     return new World(arena, slab, size);
+  }
+
+  /** Another thread's view of the world in `buffer`. */
+  static attach(buffer: SharedArrayBuffer): World {
+    const arena = Arena.attach(buffer);
+    return new World(arena, new SlabAllocator(arena.region('slab')), {});
   }
 
   /** What a mount makes of a checkpoint of this world, in regions of another size. */
@@ -96,6 +104,7 @@ export class World {
     for (const { name, bytes } of parts) {
       arena.region(name).u8.set(this.arena.region(name).u8.subarray(0, bytes));
     }
+    formatJournal(arena.region('journal'), 1);
     const world = new World(arena, new SlabAllocator(arena.region('slab')), size);
     world.namespace.restored();
     return world;
