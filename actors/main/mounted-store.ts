@@ -6,6 +6,8 @@ import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
+import { wantedFlags } from '../../fuse/protocol/init.ts';
+import { handshake } from '../../fuse/session/handshake.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { FAILED, READY, STARTING, STOPPED } from '../../runtime/scheduling/actor-state.ts';
@@ -60,6 +62,8 @@ export class MountedStore {
   #settle: () => void = () => {};
   #socket: ControlSocket | undefined;
   #indexer: Remote<IndexerRemote> | undefined;
+  /** A semaphore: one token wakes one of the fuse actors that stand by. */
+  readonly #standBy = eventfd(true);
   #descriptor = -1;
   #isMounted = false;
   #ending: Promise<void> | undefined;
@@ -171,7 +175,12 @@ export class MountedStore {
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isMounted = true;
     this.#descriptor = mounted.fd;
-    setConnection(this.#arena, mounted.fd);
+    // Files change through this mount alone, so only their own writes make cached pages stale.
+    const { writeback } = this.#data.config.fuse;
+    const agreed = handshake(mounted.fd, wantedFlags({ writeback, dataCache: 'explicit' }));
+    if (typeof agreed === 'string') throw new UserError(agreed);
+    this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
+    setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
     await this.#startActors('fuse');
     await this.#usable();
     raiseReadAhead(this.#directory, READ_AHEAD_KIB);
@@ -268,7 +277,7 @@ export class MountedStore {
     await this.#socket?.close();
     this.#ended.abort();
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
-    for (const descriptor of this.#data.eventfds) closeSync(descriptor);
+    for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
     this.#store.release();
   }
 }

@@ -53,8 +53,8 @@ export class Content {
       const id = this.#namespace.objectOf(ino);
       if (id === 0) continue;
       const got = this.#objects.read(id, position, Math.min(length, size - position), u8, at);
-      // The object may have been dropped by a truncate, and its file deleted, since we asked for its number.
-      if (got >= 0 || this.#namespace.objectOf(ino) === id) return got;
+      // Unless a truncate dropped the object meanwhile: its file may be gone, or cut, already.
+      if (this.#namespace.objectOf(ino) === id) return got;
     }
   }
 
