@@ -73,12 +73,12 @@ class Load {
         resolve(reply);
       };
       const timer = setTimeout(
-        () => finish({ failed: `${request.operation} took over ${OPERATION_TIMEOUT_MS / 1000} s` }),
+        () => finish({ lost: `${request.operation} took over ${OPERATION_TIMEOUT_MS / 1000} s` }),
         OPERATION_TIMEOUT_MS,
       );
       this.#child.once('message', (reply) => finish(reply as LoadReply));
-      this.#child.once('exit', () => finish({ failed: 'the load generator died' }));
-      this.#child.once('error', (error) => finish({ failed: error.message }));
+      this.#child.once('exit', () => finish({ lost: 'the load generator died' }));
+      this.#child.once('error', (error) => finish({ lost: error.message }));
       this.#child.send(request);
     });
   }
@@ -150,11 +150,11 @@ async function runRound(plan: Plan, round: number, running: Map<string, RunningP
             rate,
             operations: operations!,
           });
-        } else if (reply.skipped !== undefined) {
-          outcome.skipped.set(`${operation.name} ${name}`, reply.skipped);
+        } else if (reply.lost === undefined) {
+          outcome.skipped.set(`${operation.name} ${name}`, reply.skipped ?? `failed: ${reply.failed}`);
         } else {
-          // what a failed load leaves behind is unknown: the peer is out, and the table says so
-          outcome.troubles.set(name, `${operation.name}, round ${round + 1}: ${reply.failed}`);
+          // a hung or dead peer is out, and the table says so
+          outcome.troubles.set(name, `${operation.name}, round ${round + 1}: ${reply.lost}`);
           running.get(name)!.abort();
           running.delete(name);
           await load.stop();

@@ -17,12 +17,16 @@ export interface LoadRequest {
   readonly shrink: number;
 }
 
-/** `rate` is operations a second or bytes a second; `skipped` says why there is none. */
+/** `rate` is operations a second or bytes a second; otherwise one of the others says why there is none. */
 export interface LoadReply {
   readonly rate?: number;
   readonly operations?: number;
+  /** It cannot be measured here. */
   readonly skipped?: string;
+  /** A call failed. */
   readonly failed?: string;
+  /** No answer: the load generator hangs or is dead. */
+  readonly lost?: string;
 }
 
 function runFor(

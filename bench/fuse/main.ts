@@ -82,4 +82,8 @@ const report = summarise(plan, await compare(plan));
 if (values.json !== undefined) fs.writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
 console.log(markdown(report));
 // a peer that fails under load is a finding; one that is not installed is not
-process.exit(Object.values(report.troubles).some((reason) => !reason.startsWith('missing')) ? 1 : 0);
+const failures = [
+  ...Object.values(report.troubles).filter((reason) => !reason.startsWith('missing')),
+  ...Object.values(report.skipped).filter((reason) => reason.startsWith('failed')),
+];
+process.exit(failures.length > 0 ? 1 : 0);

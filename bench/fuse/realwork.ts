@@ -10,13 +10,12 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { abortAllOnExit, mountedDevice, run } from './mounts.ts';
 import { bindfs } from './peers/bindfs.ts';
-import { fuseNative } from './peers/fuse-native.ts';
 import { host } from './peers/host.ts';
 import { PROJECT, type RunningPeer } from './peers/peer.ts';
 import { vexfs } from './peers/vexfs.ts';
 import { median } from './report.ts';
 
-const PEERS = [host, vexfs, bindfs, fuseNative];
+const PEERS = [host, vexfs, bindfs];
 const TASK_TIMEOUT_MS = 300_000;
 const PREPARE_TIMEOUT_MS = 120_000;
 
