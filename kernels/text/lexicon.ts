@@ -33,7 +33,7 @@ const LEXICAL_POWER = 0.8;
 const STOP_RARITY = 0.38;
 const STOP_WEIGHT = 0.01;
 /** What is not in the table is rare, but often a slip or noise. */
-const UNKNOWN_WEIGHT = 0.7;
+const UNKNOWN_WEIGHT = 0.8;
 const IDENTIFIER_WEIGHT = 0.8;
 const SINGLE_LETTER_WEIGHT = 0.15;
 

@@ -92,7 +92,7 @@ describe('collection', () => {
     const random = new Random(seed);
     const collection = await open('hnswlib-wasm');
     const model = new Map<string, { record: ChunkRecord; vector: Float32Array }>();
-    for (let step = 0; step < 9000; step++) {
+    for (let step = 0; step < 5000; step++) {
       const r = record(random.below(800), random.below(6), 1 + random.below(2), step);
       const dice = random.next();
       if (dice < 0.8) {
