@@ -28,17 +28,3 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
   return arena;
 }
 
-const WORDS = new URL('../../kernels/text/words.bin', import.meta.url);
-
-/** The static word vectors, in memory that all threads share. */
-export function loadWordTable(): SharedArrayBuffer {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(WORDS);
-  } catch {
-    throw new UserError(`the word vectors ${WORDS.pathname} are missing: run \`npm run build\` to make them`);
-  }
-  const shared = new SharedArrayBuffer(bytes.length);
-  new Uint8Array(shared).set(bytes);
-  return shared;
-}
