@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Config } from '../../runtime/config/schema.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox } from '../../runtime/messaging/mailbox.ts';
@@ -27,4 +26,3 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
   }
   return arena;
 }
-

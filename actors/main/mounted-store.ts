@@ -8,6 +8,7 @@ import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
+import { readWords } from '../../kernels/text/words-file.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { FAILED, READY, STARTING, STOPPED } from '../../runtime/scheduling/actor-state.ts';
@@ -24,7 +25,7 @@ import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
-import { loadWordTable, reserveMemory } from './memory.ts';
+import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { allowedCpus, planPlacement } from './placement.ts';
 import { MainRequests } from './requests.ts';
@@ -90,7 +91,7 @@ export class MountedStore {
       identity: store.identity,
       log: join(store.path, 'vexfs.log'),
       eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
-      words: loadWordTable(),
+      words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
       cpu: -1,
     };
