@@ -74,7 +74,7 @@ export class CollectionIndex {
 
   /**
    * Moves up to `budget` vectors from the tail into the graph; returns how many, 0 = nothing left to do.
-   * One insertion takes 0.1 to 1 ms.
+   * One insertion takes about 1 ms at 384 dimensions.
    */
   absorb(budget: number): number {
     const { graph, tail } = this;

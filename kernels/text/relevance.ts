@@ -21,8 +21,10 @@ const LIKE_WORTH = 0.6;
 const WEIGHT_MIN = 0.01;
 /** What the distance of the vectors still counts for beside the words. */
 const SIMILARITY_WORTH = 0.75;
+/** Words of a long query that are looked for: the weightiest. */
+const WANTED_MAX = 64;
 /** Distinct words of the texts whose likeness to the query is remembered. */
-const REMEMBERED_MAX = 20_000;
+const REMEMBERED_MAX = 8192;
 
 interface Wanted {
   readonly key: string;
@@ -59,7 +61,8 @@ export class Relevance {
     }
     const all = Array.from(byKey.values());
     const telling = all.filter(({ weight }) => weight >= WEIGHT_MIN);
-    this.wanted.push(...(telling.length > 0 ? telling : all));
+    const chosen = telling.length > 0 ? telling : all;
+    this.wanted.push(...chosen.sort((a, b) => b.weight - a.weight).slice(0, WANTED_MAX));
   }
 
   /** 0 (nothing in common) … 1. */
