@@ -5,10 +5,10 @@ import * as C from '../../fuse/namespace/changes.ts';
 import * as L from '../../fuse/namespace/layout.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { expectSame } from './compare.ts';
-import { IS, type Kind, Model, NEEDS, type Node, type Time } from './model.ts';
+import { type Effect, IS, type Kind, Model, NEEDS, type Node, type Time } from './model.ts';
 import { bytesOf, INLINE_LIMIT, World } from './world.ts';
 
-const RUNS = Number(process.env.VEXFS_TEST_RUNS ?? 100);
+const RUNS = Number(process.env.VEXFS_TEST_RUNS ?? 60);
 const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
 console.log(`generated namespace operations: seed ${SEED} (VEXFS_TEST_SEED), ${RUNS} runs (VEXFS_TEST_RUNS)`);
 
@@ -65,6 +65,12 @@ function valueBytes(value: readonly number[] | number): Buffer {
 }
 const flags = fc.constantFrom(0, 0, 0, 1, 2, 3);
 
+const effect = fc.record({ kill: fc.boolean(), keepTimes: fc.boolean() });
+
+function flagsOf({ kill, keepTimes }: Effect): number {
+  return (kill ? C.KILL_SUIDGID : 0) | (keepTimes ? C.KEEP_TIMES : 0);
+}
+
 const operation = fc.oneof(
   fc.record({
     op: fc.constant('create' as const),
@@ -113,14 +119,14 @@ const operation = fc.oneof(
     ctime: time,
     valid: fc.nat({ max: 127 }),
   }),
-  fc.record({ op: fc.constant('truncate' as const), node, length, kill: fc.boolean() }),
+  fc.record({ op: fc.constant('truncate' as const), node, length, effect }),
   fc.record({
     op: fc.constant('write' as const),
     node,
     offset: length,
     length,
     fill: fc.nat({ max: 255 }),
-    kill: fc.boolean(),
+    effect,
   }),
   fc.record({ op: fc.constant('attach' as const), node, length }),
   fc.record({ op: fc.constant('wrote' as const), node, length }),
@@ -178,14 +184,14 @@ class Run {
         this.#setattr(subject, o);
         break;
       case 'truncate':
-        expect(world.namespace.truncate(ino, o.length, o.kill ? C.KILL_SUIDGID : 0)).toBe(
-          model.truncate(subject, o.length, o.kill),
+        expect(world.namespace.truncate(ino, o.length, flagsOf(o.effect))).toBe(
+          model.truncate(subject, o.length, o.effect),
         );
         break;
       case 'write': {
         const data = new Uint8Array(o.length).fill(o.fill);
-        expect(world.write(ino, o.offset, data, o.kill ? C.KILL_SUIDGID : 0)).toBe(
-          model.write(subject, o.offset, data, o.kill),
+        expect(world.write(ino, o.offset, data, flagsOf(o.effect))).toBe(
+          model.write(subject, o.offset, data, o.effect),
         );
         break;
       }

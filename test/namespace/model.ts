@@ -25,6 +25,14 @@ export interface Time {
   readonly nanoseconds: number;
 }
 
+/** What a write does beside writing. */
+export interface Effect {
+  readonly kill: boolean;
+  readonly keepTimes: boolean;
+}
+
+const NO_EFFECT: Effect = { kill: false, keepTimes: false };
+
 export class Node {
   readonly kind: Kind;
   ino = 0;
@@ -265,11 +273,13 @@ export class Model {
     return 0;
   }
 
-  #changed(node: Node, kill: boolean): void {
-    node.mtime = this.now;
-    node.ctime = this.now;
+  #changed(node: Node, effect: Effect): void {
+    if (!effect.keepTimes) {
+      node.mtime = this.now;
+      node.ctime = this.now;
+    }
     node.version++;
-    if (kill) this.#killPrivileges(node);
+    if (effect.kill) this.#killPrivileges(node);
   }
 
   #checkFile(node: Node): number {
@@ -277,7 +287,7 @@ export class Model {
     return node.isDirectory ? -EISDIR : -EINVAL;
   }
 
-  truncate(node: Node, size: number, kill: boolean): number {
+  truncate(node: Node, size: number, effect: Effect): number {
     const refusal = this.#checkFile(node);
     if (refusal !== 0) return refusal;
     if (node.objectSize < 0 && size > this.inlineLimit && size > node.bytes.length) return NEEDS;
@@ -291,11 +301,11 @@ export class Model {
       node.bytes.copy(bytes);
       node.bytes = bytes;
     }
-    this.#changed(node, kill);
+    this.#changed(node, effect);
     return 0;
   }
 
-  write(node: Node, offset: number, data: Uint8Array, kill: boolean): number {
+  write(node: Node, offset: number, data: Uint8Array, effect: Effect): number {
     if (data.length === 0) return 0;
     const refusal = this.#checkFile(node);
     if (refusal !== 0) return refusal;
@@ -306,7 +316,7 @@ export class Model {
     node.bytes.copy(bytes);
     bytes.set(data, offset);
     node.bytes = bytes;
-    this.#changed(node, kill);
+    this.#changed(node, effect);
     return data.length;
   }
 
@@ -315,7 +325,7 @@ export class Model {
     if (refusal !== 0) return refusal;
     node.bytes = Buffer.alloc(0);
     node.objectSize = size;
-    this.#changed(node, false);
+    this.#changed(node, NO_EFFECT);
     return 0;
   }
 
@@ -324,7 +334,7 @@ export class Model {
     if (refusal !== 0) return refusal;
     if (node.objectSize < 0) return -EINVAL;
     node.objectSize = Math.max(node.objectSize, end);
-    this.#changed(node, false);
+    this.#changed(node, NO_EFFECT);
     return 0;
   }
 

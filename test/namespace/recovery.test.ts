@@ -193,7 +193,7 @@ describe('records that are damaged', () => {
         listDirectory(world.namespace, 1);
         expect(world.file(1, 'still works', 'x')).toBeGreaterThan(1);
       }),
-      { seed: SEED, numRuns: 3000 },
+      { seed: SEED, numRuns: 1500 },
     );
   }, 120_000);
 });
