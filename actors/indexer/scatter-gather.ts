@@ -1,5 +1,6 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
-import { HIT_BYTES, writeSearch } from '../messages.ts';
+import { HIT_BYTES, trySearch } from '../messages.ts';
+import { untilSent } from './lanes.ts';
 
 /** One entry of a shard, as it answered. `distance` is the metric's: 1 − cosine, squared l2, or 1 − dot. */
 export interface Hit {
@@ -29,8 +30,9 @@ export class ScatterGather {
     this.#shards = shards;
   }
 
-  get inFlight(): number {
-    return this.#open.size;
+  /** Resolves when every search has its answers: no shard has another one under way then. */
+  async idle(): Promise<void> {
+    while (this.#open.size > 0) await new Promise((resume) => setTimeout(resume, 1));
   }
 
   /** The `k` nearest entries of the collection over all shards, nearest first. */
@@ -41,7 +43,7 @@ export class ScatterGather {
       this.#open.set(id, { missing: this.#shards.length, hits: [], done });
     });
     for (const shard of this.#shards) {
-      while (!writeSearch(shard, id, collection, k, ef, vector)) await roomInLane();
+      await untilSent(() => trySearch(shard, id, collection, k, ef, vector));
     }
     const hits = await answer;
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
@@ -72,9 +74,4 @@ export class ScatterGather {
     this.#open.delete(u32[at]!);
     gathering.done(gathering.hits);
   }
-}
-
-/** A full lane drains within microseconds; an event loop may not block for it. */
-export function roomInLane(): Promise<void> {
-  return new Promise((resume) => setTimeout(resume, 1));
 }

@@ -71,7 +71,12 @@ async function serve(
   const mounted = new MountedStore(store, directory, options, config, request.onNotice);
   await mounted.start();
   request.onReady();
-  return { stop: (reason) => mounted.stop(reason === 'lazy'), finished: mounted.finished };
+  return {
+    async stop(reason) {
+      await mounted.stop(reason === 'lazy');
+    },
+    finished: mounted.finished.finally(() => store.release()),
+  };
 }
 
 function loadConfig({ store, config, set }: MountRequest): Config {

@@ -156,13 +156,19 @@ function readWhole(disk: Disk, path: string): Uint8Array<ArrayBuffer> | undefine
   return got === status.bytes ? u8 : undefined;
 }
 
-/** Deletes a shard's segments of other checkpoints than the two newest, and unfinished ones. */
-export function deleteOldSegments(disk: Disk, shard: number): void {
+/**
+ * Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Each shard deletes its share of them,
+ * whatever the number of shards was when they were written.
+ */
+export function deleteSegments(disk: Disk, shard: number, shards: number, keep: ReadonlySet<number>): void {
   const names = disk.list(DIRECTORY);
   if (typeof names === 'number') return;
-  const own = names.filter((name) => Number(NAME.exec(name)?.[2]) === shard);
-  const finished = own.filter((name) => !name.endsWith('.tmp'));
-  for (const name of own) if (!finished.slice(-2).includes(name)) disk.unlink(`${DIRECTORY}/${name}`);
+  for (const name of names) {
+    const match = NAME.exec(name);
+    if (!match || Number(match[2]) % shards !== shard) continue;
+    const isUnfinished = match[3] !== undefined;
+    if (isUnfinished || !keep.has(Number.parseInt(match[1]!, 16))) disk.unlink(`${DIRECTORY}/${name}`);
+  }
 }
 
 function align(bytes: number): number {

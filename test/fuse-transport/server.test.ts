@@ -45,10 +45,12 @@ const message = (opcode: number, unique: number, body: Uint8Array) => (request: 
 
 let failures: string[];
 let finished: [number, number][];
+let undeliveredReplies: number[];
 let hooks: ServerHooks;
 beforeEach(() => {
   failures = [];
   finished = [];
+  undeliveredReplies = [];
   hooks = {
     started: () => {},
     finished: (opcode, error) => finished.push([opcode, error]),
@@ -62,7 +64,8 @@ function serve(
   dispatch: (request: Request, reply: Reply) => number,
   options?: ConstructorParameters<typeof Server>[3],
 ) {
-  return new Server(channel, { dispatch }, hooks, options).serve();
+  const undelivered = (request: Request) => void undeliveredReplies.push(request.uniqueLo);
+  return new Server(channel, { dispatch, undelivered }, hooks, options).serve();
 }
 
 describe('Server', () => {
