@@ -177,7 +177,6 @@ export class MountedStore {
     const segments = this.#requests.segmentsLoaded();
     await this.#startActors('shard');
     await this.#startActors('io');
-    await this.#startActors('pool', 'stats');
     const hasSegments = await this.#orFailure(segments);
     const isReadOnly = this.#storeStatus.errno !== 0;
     const { replayedTransactions, tornBytes } = this.#storeStatus.read();
@@ -187,7 +186,7 @@ export class MountedStore {
       // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
       if (hasSegments && !isReadOnly) await this.#checkpoint();
     }
-    await this.#startActors('indexer');
+    await this.#startActors('pool', 'stats', 'indexer');
     if (hasSegments) return;
     this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
     if (!isReadOnly) await this.#orFailure(this.#indexer!.rebuild('/'));

@@ -39,7 +39,7 @@ interface WaitingSearch {
   readonly query: Float32Array;
 }
 
-class ShardActor implements DoorbellActor {
+export class ShardActor implements DoorbellActor {
   readonly #context: Context;
   readonly #shard: Shard;
   readonly #disk: Disk;
@@ -203,7 +203,7 @@ class ShardActor implements DoorbellActor {
     this.#segments.add(lsn);
     if (status === 0) deleteSegments(this.#disk, this.#index, this.#shards, this.#segments);
     else this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
-    writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, -status);
+    writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
   }
 }
 

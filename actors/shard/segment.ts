@@ -135,7 +135,8 @@ function visitRecords(u8: Uint8Array<ArrayBuffer>, visit: VisitBatch): boolean {
   const words = new Uint32Array(u8.buffer, 0, u8.length >> 2);
   for (let at = HEADER_BYTES; at + RECORD_HEADER_BYTES <= u8.length; ) {
     const length = words[at >> 2]!;
-    if (length === 0) return true;
+    // The end, or a damaged length in the midst.
+    if (length === 0) return at + RECORD_HEADER_BYTES === u8.length;
     const start = at + RECORD_HEADER_BYTES;
     if (length % 8 !== 0 || length < 8 || start + length > u8.length) return false;
     if (crc32c(u8, start, start + length) !== words[(at >> 2) + 1]) return false;
