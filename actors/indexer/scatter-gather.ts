@@ -42,9 +42,8 @@ export class ScatterGather {
     const answer = new Promise<Hit[]>((done) => {
       this.#open.set(id, { missing: this.#shards.length, hits: [], done });
     });
-    for (const shard of this.#shards) {
-      await untilSent(() => trySearch(shard, id, collection, k, ef, vector));
-    }
+    const send = (shard: Outbox) => untilSent(() => trySearch(shard, id, collection, k, ef, vector));
+    await Promise.all(this.#shards.map(send));
     const hits = await answer;
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
     return hits.length > k ? hits.slice(0, k) : hits;

@@ -191,13 +191,14 @@ test('closing answers what is open, waits for nobody long, and takes the file aw
   for (let id = 0; id < 100; id++) deaf.write(line(id, 'big'));
   const idle = await client();
   while (hanging.length === 0) await pause(5);
+  const idleClosed = once(idle.resume(), 'close');
   const closed = server.close();
   expect((await answers(patient, 1)).get(1)).toEqual({ id: 1, error: { message: 'the mount has ended' } });
   const started = performance.now();
   await closed;
   expect(performance.now() - started).toBeLessThan(2000);
   expect(hanging[0]!.signal.aborted).toBe(true);
-  await once(idle.resume(), 'close');
+  await idleClosed;
   expect(existsSync(path())).toBe(false);
   server = { close: async () => {} };
 });
