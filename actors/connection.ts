@@ -1,21 +1,45 @@
 /**
- * The descriptor of /dev/fuse, for the actors that answer requests another one has read.
+ * The connection to the kernel, for the threads that serve it and those that answer requests another one has read.
  *
- * Roles: main stores it once, after the mount and before the first fuse actor starts; any thread reads.
+ * Roles: main writes words 0 and 1 once, after the kernel's INIT and before the first fuse actor starts; any thread
+ * reads. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
  *
- * Invariants: word 0 of region 'connection' holds descriptor + 1, and 0 before the mount; it is stored once.
+ * Invariants:
+ * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes word 1.
+ * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags).
  */
+import { FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
+import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
 import type { Context } from './context.ts';
 import { CONNECTION } from './regions.ts';
 
-export function setConnection(arena: Arena, descriptor: number): void {
-  Atomics.store(arena.region(CONNECTION).i32, 0, descriptor + 1);
+const DESCRIPTOR = 0;
+const FLAGS = 1;
+export const WATCH = 16;
+
+export interface Connection {
+  readonly descriptor: number;
+  readonly flags: number;
+  /** The semaphore eventfd on which fuse actors stand by. */
+  readonly standBy: number;
+}
+
+export function setConnection(arena: Arena, { descriptor, flags, standBy }: Connection): void {
+  const { i32 } = arena.region(CONNECTION);
+  Watch.format(i32, WATCH, standBy);
+  Atomics.store(i32, FLAGS, flags);
+  Atomics.store(i32, DESCRIPTOR, descriptor + 1);
 }
 
 export function connectionOf(context: Context): number {
-  const stored = Atomics.load(context.arena.region(CONNECTION).i32, 0);
+  const stored = Atomics.load(context.arena.region(CONNECTION).i32, DESCRIPTOR);
   assert(stored !== 0, 'requests come only after the mount');
   return stored - 1;
+}
+
+/** Whether SETXATTR comes with its longer header (fuse_setxattr_in with setxattr_flags). */
+export function setxattrExtended(context: Context): boolean {
+  return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS) & FUSE_SETXATTR_EXT) !== 0;
 }

@@ -6,17 +6,18 @@ import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
 import { Server } from '../../fuse/session/server.ts';
+import { Watch } from '../../fuse/session/watch.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
 import { assert } from '../../runtime/assert.ts';
 import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { connectionOf } from '../connection.ts';
+import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { CONNECTION } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { FuseHandover } from './handover.ts';
-import { Handshake } from './handshake.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 /** Object files a thread keeps open. */
@@ -49,16 +50,18 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
 }
 
 export function run(context: Context): void {
-  const { mailbox, settings, topology } = context;
+  const { arena, mailbox, settings, topology } = context;
   const { fuse } = settings.config;
-  const eventfd = settings.eventfds[topology.actor(context.name).index]!;
+  const { index } = topology.actor(context.name);
+  const eventfd = settings.eventfds[index]!;
   const channel = new ClassicChannel(connectionOf(context), {
     spinMicroseconds: fuse.spin_us,
     doorbell: mailbox.doorbell,
     eventfd,
+    watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
   });
   const tree = openTree(context);
-  const dispatcher = new Handshake(buildOperations(context, tree), fuse.writeback, context.logger);
+  const operations = buildOperations(context, tree);
   const metrics = new RequestMetrics(context, channel);
   runOnSystemCall(context, {
     serve(drain, stopRequested) {
@@ -66,7 +69,9 @@ export function run(context: Context): void {
         drain();
         return !stopRequested();
       };
-      const end = new Server(channel, dispatcher, metrics, { onlyUid: settings.onlyUid }).serve();
+      const server = new Server(channel, operations, metrics, { onlyUid: settings.onlyUid });
+      server.request.setxattrExt = setxattrExtended(context);
+      const end = server.serve();
       context.logger.info({ end }, 'the connection ended');
     },
     onMessage: (kind) => context.logger.error({ kind }, 'a message that a fuse actor does not know'),

@@ -1,6 +1,7 @@
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
-import { snippetOf } from '../../kernels/text/snippet.ts';
+import { Relevance } from '../../kernels/text/relevance.ts';
+import { snippet } from '../../kernels/text/snippet.ts';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
@@ -8,9 +9,19 @@ import type { Credentials } from './credentials.ts';
 import type { FileContent } from './file-content.ts';
 import type { Hit, ScatterGather } from './scatter-gather.ts';
 
-interface Ranked {
-  readonly hit: Hit;
+/** Files that the vectors propose and whose words then decide the order. */
+const CANDIDATES = 50;
+/** Passages of one file that are looked at. */
+const PASSAGES = 3;
+/** Effort of an approximate search per hit that is asked for: what is not found first cannot be put in order later. */
+const EF_PER_HIT = 4;
+/** Most hits asked of a shard: what its answer's lane holds several of. */
+const HITS_MAX = 4096;
+
+/** A file that was found and may be shown, with its best hits, best first. */
+interface Candidate {
   readonly path: string;
+  readonly hits: Hit[];
 }
 
 /** Finds files by meaning. Every answer is filtered by what the asker may read. */
@@ -35,18 +46,17 @@ export class Search {
     this.#ef = ef;
   }
 
-  async byText(query: string, k: number, who: Credentials, under = '/'): Promise<SearchResult[]> {
-    const ranked = await this.#rank(TEXT_COLLECTION, this.#embedder.embed(query), k, who, under);
-    return Promise.all(ranked.map((one) => this.#describe(one, query)));
+  byText(query: string, k: number, who: Credentials, under = '/'): Promise<SearchResult[]> {
+    return this.#inOrder(query, k, who, under);
   }
 
-  /** Files like this one. The file itself is not among them. `ino` must be a file with text. */
+  /** Files like this one. The file itself is not among them; one without text is like none. */
   async byFile(ino: number, k: number, who: Credentials): Promise<SearchResult[]> {
     const text = await this.#content.text(ino);
-    if (text === undefined) return [];
-    const ranked = await this.#rank(TEXT_COLLECTION, this.#embedder.embed(text), k + 1, who, '/');
-    const others = ranked.filter(({ hit }) => hit.ino !== ino).slice(0, k);
-    return Promise.all(others.map((one) => this.#describe(one, text.slice(0, 2000))));
+    const own = this.#namespace.pathOf(ino);
+    if (text === undefined || own === undefined) return [];
+    const found = await this.#inOrder(text, k + 1, who, '/');
+    return found.filter(({ path }) => path !== own).slice(0, k);
   }
 
   async byVector(
@@ -55,50 +65,98 @@ export class Search {
     k: number,
     who: Credentials,
   ): Promise<SearchResult[]> {
-    const ranked = await this.#rank(collection, vector, k, who, '/');
-    return ranked.map(({ hit, path }) => ({ path, score: scoreOf(hit), line: 0, snippet: '' }));
+    const candidates = await this.#candidates(collection, vector, k, who, '/');
+    return candidates.map(({ path, hits }) => ({
+      path,
+      score: rounded(1 - hits[0]!.distance),
+      line: 0,
+      snippet: '',
+    }));
   }
 
-  /** The best hit of each of the `k` best files. Asks for more while filtering leaves too few. */
-  async #rank(
+  /** Vectors propose, words put in order (relevance.ts). */
+  async #inOrder(query: string, k: number, who: Credentials, under: string): Promise<SearchResult[]> {
+    const vector = this.#embedder.embed(query);
+    const candidates = await this.#candidates(TEXT_COLLECTION, vector, Math.max(k, CANDIDATES), who, under);
+    const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
+    // No await from here on: the lexicon behind the relevance belongs to one question at a time.
+    const relevance = new Relevance(this.#embedder.lexicon, query);
+    const results = candidates.map((candidate, i) => describe(candidate, passages[i]!, relevance));
+    results.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1));
+    return results.slice(0, k);
+  }
+
+  #passages({ hits }: Candidate): Promise<string[]> {
+    return Promise.all(
+      hits.map(({ ino, byteOffset, byteLength }) => this.#content.passage(ino, byteOffset, byteLength)),
+    );
+  }
+
+  /** The best `wanted` files. Asks for more while filtering leaves too few. */
+  async #candidates(
     collection: number,
     vector: Float32Array,
-    k: number,
+    wanted: number,
     who: Credentials,
     under: string,
-  ): Promise<Ranked[]> {
-    const wanted = Math.min(k, SEARCH_K_MAX);
-    for (let asked = wanted * 4 + 16; ; asked *= 4) {
-      const hits = await this.#shards.search(collection, vector, asked, Math.max(this.#ef, asked));
-      const ranked = this.#filter(hits, wanted, who, under);
-      if (ranked.length === wanted || hits.length < asked) return ranked;
+  ): Promise<Candidate[]> {
+    const most = Math.min(wanted, SEARCH_K_MAX);
+    for (let asked = Math.min(most * 4 + 16, HITS_MAX); ; asked = Math.min(asked * 4, HITS_MAX)) {
+      const hits = await this.#shards.search(
+        collection,
+        vector,
+        asked,
+        Math.max(this.#ef, asked * EF_PER_HIT),
+      );
+      const candidates = this.#readable(hits, most, who, under);
+      if (candidates.length === most || hits.length < asked || asked === HITS_MAX) return candidates;
     }
   }
 
-  #filter(hits: readonly Hit[], wanted: number, who: Credentials, under: string): Ranked[] {
-    const prefix = under.endsWith('/') ? under : `${under}/`;
-    const seen = new Set<number>();
-    const ranked: Ranked[] = [];
+  #readable(hits: readonly Hit[], most: number, who: Credentials, under: string): Candidate[] {
+    const byFile = new Map<number, Candidate | undefined>();
+    const candidates: Candidate[] = [];
     for (const hit of hits) {
-      if (ranked.length === wanted) break;
-      if (seen.has(hit.ino)) continue;
-      seen.add(hit.ino);
-      if (!this.#namespace.exists(hit.ino, hit.generation)) continue;
-      if (!this.#namespace.canRead(hit.ino, who.uid, who.gids)) continue;
-      const path = this.#namespace.pathOf(hit.ino);
-      if (path === undefined || !(path === under || path.startsWith(prefix))) continue;
-      ranked.push({ hit, path });
+      if (!byFile.has(hit.ino)) {
+        const path = candidates.length < most ? this.#visiblePath(hit, who, under) : undefined;
+        const candidate = path === undefined ? undefined : { path, hits: [] };
+        byFile.set(hit.ino, candidate);
+        if (candidate) candidates.push(candidate);
+      }
+      const candidate = byFile.get(hit.ino);
+      if (candidate && candidate.hits.length < PASSAGES) candidate.hits.push(hit);
     }
-    return ranked;
+    return candidates;
   }
 
-  async #describe({ hit, path }: Ranked, query: string): Promise<SearchResult> {
-    const passage = await this.#content.passage(hit.ino, hit.byteOffset, hit.byteLength);
-    const best = snippetOf(passage, query);
-    return { path, score: scoreOf(hit), line: hit.line + best.line, snippet: best.text };
+  /** Path of the file a hit belongs to, unless it is gone, elsewhere, or not for this asker's eyes. */
+  #visiblePath({ ino, generation }: Hit, who: Credentials, under: string): string | undefined {
+    if (!this.#namespace.exists(ino, generation)) return undefined;
+    if (!this.#namespace.canRead(ino, who.uid, who.gids)) return undefined;
+    const path = this.#namespace.pathOf(ino);
+    const prefix = under.endsWith('/') ? under : `${under}/`;
+    return path !== undefined && (path === under || path.startsWith(prefix)) ? path : undefined;
   }
 }
 
-function scoreOf(hit: Hit): number {
-  return Math.round((1 - hit.distance) * 10_000) / 10_000;
+function describe(
+  { path, hits }: Candidate,
+  passages: readonly string[],
+  relevance: Relevance,
+): SearchResult {
+  let best = 0;
+  let score = Number.NEGATIVE_INFINITY;
+  passages.forEach((passage, i) => {
+    const combined = relevance.combined(passage, 1 - hits[i]!.distance);
+    if (combined > score) {
+      best = i;
+      score = combined;
+    }
+  });
+  const shown = snippet(passages[best]!, relevance);
+  return { path, score: rounded(score), line: hits[best]!.line + shown.line, snippet: shown.text };
+}
+
+function rounded(score: number): number {
+  return Math.round(score * 10_000) / 10_000;
 }

@@ -43,11 +43,11 @@ export class FlushActor {
   }
 
   idle(): number {
-    const { intervalMs, journal, objects, toFirst } = this.#options;
+    const { intervalMs, journal, objects, status, toFirst } = this.#options;
     objects.deleteDropped(journal.durable());
     const wait = this.#asked ? 0 : this.#msUntilFlush();
     if (wait > 0) return wait;
-    if (this.#errno === 0) this.#errno = Math.abs(objects.flush());
+    this.#errno ||= status.errno || Math.abs(objects.flush());
     this.#lastFlush = this.#options.clock.monotonic();
     if (this.#asked) toFirst(OBJECTS_FLUSHED, this.#round, this.#errno);
     this.#asked = false;

@@ -6,7 +6,7 @@
  */
 import { OBJECT_DIRECTORY } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { EIO } from '../../runtime/errno.ts';
+import { EROFS } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import {
   formatJournal,
@@ -209,7 +209,7 @@ function cutObject(disk: Disk, path: string, size: number): number {
 export function startJournal(region: JournalRegion, recovered: Recovered, clock: Clock): void {
   formatJournal(region, recovered.lastLsn + 1);
   if (recovered.damage !== undefined) {
-    new JournalReader(region).fail(EIO);
+    new JournalReader(region).fail(EROFS);
     return;
   }
   const journal = new JournalWriter(region);

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Config } from '../../runtime/config/schema.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox } from '../../runtime/messaging/mailbox.ts';
@@ -26,19 +25,4 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
     Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);
   }
   return arena;
-}
-
-const WORDS = new URL('../../kernels/text/words.bin', import.meta.url);
-
-/** The static word vectors, in memory that all threads share. */
-export function loadWordTable(): SharedArrayBuffer {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(WORDS);
-  } catch {
-    throw new UserError(`the word vectors ${WORDS.pathname} are missing: run \`npm run build\` to make them`);
-  }
-  const shared = new SharedArrayBuffer(bytes.length);
-  new Uint8Array(shared).set(bytes);
-  return shared;
 }

@@ -6,6 +6,9 @@ import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
+import { wantedFlags } from '../../fuse/protocol/init.ts';
+import { handshake } from '../../fuse/session/handshake.ts';
+import { readWords } from '../../kernels/text/words-file.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { FAILED, READY, STARTING, STOPPED } from '../../runtime/scheduling/actor-state.ts';
@@ -22,7 +25,7 @@ import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
-import { loadWordTable, reserveMemory } from './memory.ts';
+import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { allowedCpus, planPlacement } from './placement.ts';
 import { MainRequests } from './requests.ts';
@@ -55,8 +58,13 @@ export class MountedStore {
   readonly #ended = new AbortController();
   #state: State = 'recovering';
   #finish: (exitCode: number) => void = () => {};
+  /** Everything that will be durable is. */
+  readonly #settled: Promise<void>;
+  #settle: () => void = () => {};
   #socket: ControlSocket | undefined;
   #indexer: Remote<IndexerRemote> | undefined;
+  /** A semaphore: one token wakes one of the fuse actors that stand by. */
+  readonly #standBy = eventfd(true);
   #descriptor = -1;
   #isMounted = false;
   #ending: Promise<void> | undefined;
@@ -83,7 +91,7 @@ export class MountedStore {
       identity: store.identity,
       log: join(store.path, 'vexfs.log'),
       eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
-      words: loadWordTable(),
+      words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
       cpu: -1,
     };
@@ -94,6 +102,9 @@ export class MountedStore {
     );
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
+    });
+    this.#settled = new Promise((resolve) => {
+      this.#settle = resolve;
     });
   }
 
@@ -125,7 +136,7 @@ export class MountedStore {
       const refused = unmount(this.#directory, { lazy });
       if (refused && this.#isMounted) throw new UserError(refused.message);
     }
-    await this.finished;
+    await this.#settled;
   }
 
   get #storeStatus(): StoreStatus {
@@ -165,7 +176,12 @@ export class MountedStore {
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isMounted = true;
     this.#descriptor = mounted.fd;
-    setConnection(this.#arena, mounted.fd);
+    // Files change through this mount alone, so only their own writes make cached pages stale.
+    const { writeback } = this.#data.config.fuse;
+    const agreed = handshake(mounted.fd, wantedFlags({ writeback, dataCache: 'explicit' }));
+    if (typeof agreed === 'string') throw new UserError(agreed);
+    this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
+    setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
     await this.#startActors('fuse');
     await this.#usable();
     raiseReadAhead(this.#directory, READ_AHEAD_KIB);
@@ -214,6 +230,9 @@ export class MountedStore {
     const failed = this.#storeStatus.errno || (await this.#checkpoint());
     await this.#threads.stop(this.#context, kinds('shard', 'io', 'pool', 'stats'));
     this.#state = failed === 0 ? 'unmounted' : 'failed';
+    this.#settle();
+    // Whoever asked for this over the control socket is answered before the socket closes.
+    await new Promise(setImmediate);
     await this.#release();
     this.#finish(failed === 0 ? 0 : 1);
   }
@@ -243,6 +262,7 @@ export class MountedStore {
     if (this.#threads.stateOf(io).get() !== FAILED) {
       await Promise.race([this.#requests.flush(), new Promise((late) => setTimeout(late, LAST_FLUSH_MS))]);
     }
+    this.#settle();
     await this.#abandon();
     this.#finish(1);
   }
@@ -258,7 +278,7 @@ export class MountedStore {
     await this.#socket?.close();
     this.#ended.abort();
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
-    for (const descriptor of this.#data.eventfds) closeSync(descriptor);
+    for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
     this.#store.release();
   }
 }

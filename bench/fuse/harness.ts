@@ -2,7 +2,7 @@
  * The measurement: in every round each operation is run by every peer in turn, so that whatever the machine does meanwhile
  * (these drift by a factor of three) falls on all of them. The order rotates by round and operation.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,11 +11,19 @@ import { mountedDevice } from './mounts.ts';
 import type { Operation } from './operations.ts';
 import type { Peer, RunningPeer } from './peers/peer.ts';
 
+/**
+ * Where client and server run. What a request costs is above all the waking of the other side: about 10 µs on the same CPU, 30
+ * to 1,000 µs on another one that has gone to sleep, above all in a virtual machine. Left free, the scheduler picks one or
+ * the other for seconds on end.
+ */
+export type Placement = 'free' | 'together' | 'apart';
+
 export interface Plan {
   readonly peers: readonly Peer[];
   readonly operations: readonly Operation[];
   readonly rounds: number;
   readonly quick: boolean;
+  readonly placement: Placement;
   /** A directory on the host filesystem, for a directory of the run's own. */
   readonly parent: string;
   readonly say: (text: string) => void;
@@ -43,14 +51,17 @@ export interface Outcome {
 /** Includes making the files in the first round, at the pace of the slowest peer. */
 const OPERATION_TIMEOUT_MS = 120_000;
 const END_TIMEOUT_MS = 5_000;
+const SERVER_CPU = 0;
+const CLIENT_CPU = 1;
 const LOAD = new URL('./load.js', import.meta.url);
 
 /** A load generator inside a peer's directory. */
 class Load {
   readonly #child: ChildProcess;
 
-  constructor(directory: string) {
+  constructor(directory: string, placement: Placement) {
     this.#child = fork(LOAD, { cwd: directory, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    if (placement !== 'free') pin(this.#child.pid!, placement === 'together' ? SERVER_CPU : CLIENT_CPU);
   }
 
   /** Never throws: what went wrong is in the reply. */
@@ -62,12 +73,12 @@ class Load {
         resolve(reply);
       };
       const timer = setTimeout(
-        () => finish({ failed: `${request.operation} took over ${OPERATION_TIMEOUT_MS / 1000} s` }),
+        () => finish({ lost: `${request.operation} took over ${OPERATION_TIMEOUT_MS / 1000} s` }),
         OPERATION_TIMEOUT_MS,
       );
       this.#child.once('message', (reply) => finish(reply as LoadReply));
-      this.#child.once('exit', () => finish({ failed: 'the load generator died' }));
-      this.#child.once('error', (error) => finish({ failed: error.message }));
+      this.#child.once('exit', () => finish({ lost: 'the load generator died' }));
+      this.#child.once('error', (error) => finish({ lost: error.message }));
       this.#child.send(request);
     });
   }
@@ -80,6 +91,12 @@ class Load {
       await delay(20);
     }
   }
+}
+
+/** All threads of a process to one CPU. */
+function pin(pid: number, cpu: number): void {
+  const { status } = spawnSync('taskset', ['-a', '-p', '-c', String(cpu), String(pid)], { stdio: 'ignore' });
+  if (status !== 0) throw new Error(`cannot pin process ${pid} to CPU ${cpu} (taskset, of util-linux)`);
 }
 
 function rotate<T>(items: readonly T[], by: number): T[] {
@@ -104,6 +121,7 @@ async function startPeers(
     try {
       const started = await peer.start(home);
       running.set(peer.name, started);
+      if (plan.placement !== 'free' && started.pid !== undefined) pin(started.pid, SERVER_CPU);
       outcome.ran.set(peer.name, started.description);
     } catch (error) {
       outcome.troubles.set(peer.name, `does not start: ${(error as Error).message}`);
@@ -113,7 +131,7 @@ async function startPeers(
 }
 
 async function runRound(plan: Plan, round: number, running: Map<string, RunningPeer>, outcome: Outcome) {
-  const loads = new Map([...running].map(([name, peer]) => [name, new Load(peer.directory)]));
+  const loads = new Map([...running].map(([name, peer]) => [name, new Load(peer.directory, plan.placement)]));
   try {
     for (const [index, operation] of plan.operations.entries()) {
       for (const [name, load] of rotate([...loads], round + index)) {
@@ -132,11 +150,11 @@ async function runRound(plan: Plan, round: number, running: Map<string, RunningP
             rate,
             operations: operations!,
           });
-        } else if (reply.skipped !== undefined) {
-          outcome.skipped.set(`${operation.name} ${name}`, reply.skipped);
+        } else if (reply.lost === undefined) {
+          outcome.skipped.set(`${operation.name} ${name}`, reply.skipped ?? `failed: ${reply.failed}`);
         } else {
-          // what a failed load leaves behind is unknown: the peer is out, and the table says so
-          outcome.troubles.set(name, `${operation.name}, round ${round + 1}: ${reply.failed}`);
+          // a hung or dead peer is out, and the table says so
+          outcome.troubles.set(name, `${operation.name}, round ${round + 1}: ${reply.lost}`);
           running.get(name)!.abort();
           running.delete(name);
           await load.stop();

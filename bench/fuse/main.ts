@@ -19,6 +19,7 @@ const USAGE = `npm run bench:fuse -- [options]
                  (host,vexfs,bindfs,fuse-native)
   --ops A,B      of ${OPERATIONS.map((operation) => operation.name).join(', ')} (all)
   --dir DIR      where to work, on the host filesystem to be compared with (${os.tmpdir()})
+  --placement P  free, together (client and server on one CPU) or apart (free)
   --json FILE    also write every sample and row there
   --quick        few, short operations: shows that everything runs, measures nothing`;
 
@@ -39,6 +40,7 @@ function parse() {
     peers: { type: 'string', default: 'host,vexfs,bindfs,fuse-native' },
     ops: { type: 'string', default: OPERATIONS.map((operation) => operation.name).join(',') },
     dir: { type: 'string', default: os.tmpdir() },
+    placement: { type: 'string', default: 'free' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -61,11 +63,17 @@ if (!Number.isInteger(rounds) || rounds < 1) {
   console.error(`--rounds wants a whole number from 1, not '${values.rounds}'`);
   process.exit(2);
 }
+const { placement } = values;
+if (placement !== 'free' && placement !== 'together' && placement !== 'apart') {
+  console.error(`--placement wants free, together or apart, not '${placement}'`);
+  process.exit(2);
+}
 const plan: Plan = {
   peers: pick(PEERS, values.peers),
   operations: pick(OPERATIONS, values.ops),
   rounds,
   quick: values.quick,
+  placement,
   parent: fs.realpathSync(values.dir),
   say: (text) => console.error(text),
 };
@@ -74,4 +82,8 @@ const report = summarise(plan, await compare(plan));
 if (values.json !== undefined) fs.writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
 console.log(markdown(report));
 // a peer that fails under load is a finding; one that is not installed is not
-process.exit(Object.values(report.troubles).some((reason) => !reason.startsWith('missing')) ? 1 : 0);
+const failures = [
+  ...Object.values(report.troubles).filter((reason) => !reason.startsWith('missing')),
+  ...Object.values(report.skipped).filter((reason) => reason.startsWith('failed')),
+];
+process.exit(failures.length > 0 ? 1 : 0);

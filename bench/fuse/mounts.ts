@@ -137,7 +137,7 @@ export class MountedServer {
   /** At once and without ceremony. */
   abort(): void {
     abort(this.directory);
-    if (!ended(this.#child)) this.#child.kill('SIGKILL');
+    if (!ended(this.#child)) process.kill(-this.pid, 'SIGKILL'); // its group, of which it is the leader
     running.delete(this);
   }
 }

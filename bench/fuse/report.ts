@@ -76,6 +76,7 @@ export function summarise(plan: Plan, outcome: Outcome): Report {
       loadAverage: os.loadavg()[0]!.toFixed(1),
       user: process.getuid?.() === 0 ? 'root' : 'ordinary',
       rounds: plan.rounds,
+      placement: plan.placement,
     },
     peers: Object.fromEntries(outcome.ran),
     troubles: Object.fromEntries(outcome.troubles),
@@ -116,7 +117,7 @@ export function markdown(report: Report): string {
   const judged = report.rows.filter((row) => row.met !== undefined);
   const { environment } = report;
   return [
-    `${environment.date}, Linux ${environment.kernel}, Node ${environment.node}, ${environment.cpus} CPUs (${environment.model}), ${environment.hostFilesystem}, as ${environment.user}, ${environment.rounds} rounds, load average ${environment.loadAverage} at the end. Operations per second unless a unit is given.`,
+    `${environment.date}, Linux ${environment.kernel}, Node ${environment.node}, ${environment.cpus} CPUs (${environment.model}), ${environment.hostFilesystem}, as ${environment.user}, ${environment.rounds} rounds, placement ${environment.placement}, load average ${environment.loadAverage} at the end. Operations per second unless a unit is given.`,
     '',
     ...table.map((cells) => `| ${cells.join(' | ')} |`),
     '',

@@ -9,6 +9,7 @@ import { chunkText } from '../../kernels/text/chunk.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
 import { loadWords } from '../../kernels/text/words.ts';
+import { readWords } from '../../kernels/text/words-file.ts';
 
 interface Entry {
   readonly id: number;
@@ -120,8 +121,7 @@ class Measures {
 }
 
 function main(folder: string): void {
-  const table = readFileSync(new URL('../../kernels/text/words.bin', import.meta.url));
-  const embedder = new Embedder(loadWords(Uint8Array.from(table).buffer));
+  const embedder = new Embedder(loadWords(readWords()));
   const entries = readEntries(join(folder, 'cran.all.1400'));
   const started = performance.now();
   const documents = embedDocuments(embedder, entries);
@@ -142,7 +142,9 @@ function main(folder: string): void {
     vectorOnly.add(ranking, relevant);
     const relevance = new Relevance(embedder.lexicon, query);
     const first = ranking.slice(0, CANDIDATES).map(({ document }) => document);
-    const order = rank(first, (document) => best(document, (chunk) => relevance.score(chunk.text)));
+    const order = rank(first, (document) =>
+      best(document, (chunk) => relevance.combined(chunk.text, dot(chunk.vector, vector))),
+    );
     reordered.add([...order, ...ranking.slice(CANDIDATES)], relevant);
   });
   vectorOnly.print();

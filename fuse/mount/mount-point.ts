@@ -1,13 +1,13 @@
 /** Whether a directory can be mounted on; and what to say when it cannot. */
 import { readdirSync, realpathSync, statSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { EBUSY, EIO, ENOENT, ENOTCONN, ENOTDIR, ENOTEMPTY, ETIMEDOUT } from '../../runtime/errno.ts';
 import { Failure } from './failure.ts';
 import { isFuse, isVexfs, mountAt, readMounts } from './mountinfo.ts';
 import { unmount } from './unmount.ts';
 
-/** How long a mounted filesystem may take to answer a stat before it counts as hung. */
+/** How long a mounted filesystem may take to answer before it counts as hung. */
 const PROBE_MS = 5000;
 
 export interface MountPoint {
@@ -101,13 +101,16 @@ function describe(path: string, error: unknown): Failure {
   return new Failure(errno ?? -EIO, `the mount point ${path} cannot be used: ${code ?? String(error)}`);
 }
 
-/** stat(2) in the thread pool, so that a hung mount costs a pool thread and not this one. */
+/**
+ * statfs(2), which the kernel never answers from a cache, in the thread pool, so that a hung mount costs a pool thread
+ * and not this one.
+ */
 async function probe(directory: string): Promise<'alive' | 'dead' | 'hung'> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<'hung'>((done) => {
     timer = setTimeout(done, PROBE_MS, 'hung');
   });
-  const answer = stat(directory).then(
+  const answer = statfs(directory).then(
     () => 'alive' as const,
     (error: NodeJS.ErrnoException) => (error.code === 'ENOTCONN' ? ('dead' as const) : ('alive' as const)),
   );

@@ -1,6 +1,6 @@
 /** Mounting without a native addon: mount(2) as root, fusermount3 (package fuse3) as an ordinary user. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { FUSE_MAX_WRITE } from '../../runtime/config/bounds.ts';
 import { EACCES, EIO, ENODEV, ENOENT, ENXIO, EPERM, ETIMEDOUT } from '../../runtime/errno.ts';
 import {
@@ -39,6 +39,12 @@ export function mount(
 /** Why FUSE cannot be used here at all, in one sentence; undefined = nothing is known to be missing. */
 export function fuseUnavailable(): string | undefined {
   if (process.geteuid!() !== 0) {
+    try {
+      // fusermount3 opens the device with the caller's own rights.
+      accessSync(DEVICE, constants.R_OK | constants.W_OK);
+    } catch (error) {
+      return describeDevice((error as NodeJS.ErrnoException).errno ?? -EIO).message;
+    }
     const helper = spawnSync('fusermount3', ['--version'], { stdio: 'ignore', timeout: HELPER_TIMEOUT_MS });
     return helper.status === 0 ? undefined : FUSERMOUNT_MISSING;
   }
@@ -67,10 +73,11 @@ function describeDevice(errno: number): Failure {
     return new Failure(errno, `the kernel has no FUSE: load its module with "modprobe fuse"`);
   }
   if (errno === -EACCES || errno === -EPERM) {
-    return new Failure(
-      errno,
-      `${DEVICE} may not be opened: start the container with --device ${DEVICE} --cap-add SYS_ADMIN`,
-    );
+    const remedy =
+      process.geteuid!() === 0
+        ? `start the container with --device ${DEVICE} --cap-add SYS_ADMIN`
+        : `as root run "chmod 666 ${DEVICE}", or mount as root`;
+    return new Failure(errno, `${DEVICE} may not be opened by this user: ${remedy}`);
   }
   return new Failure(errno, `opening ${DEVICE} failed with errno ${-errno}`);
 }

@@ -53,8 +53,8 @@ export class Content {
       const id = this.#namespace.objectOf(ino);
       if (id === 0) continue;
       const got = this.#objects.read(id, position, Math.min(length, size - position), u8, at);
-      // The object may have been dropped by a truncate, and its file deleted, since we asked for its number.
-      if (got >= 0 || this.#namespace.objectOf(ino) === id) return got;
+      // Unless a truncate dropped the object meanwhile: its file may be gone, or cut, already.
+      if (this.#namespace.objectOf(ino) === id) return got;
     }
   }
 
@@ -169,6 +169,8 @@ export class Content {
     if (done >= 0 && size > 0) done = this.#objects.write(id, 0, this.#inline, 0, size);
     if (done >= 0 && length > 0) done = this.#objects.write(id, position, u8, start, length);
     if (done >= 0) {
+      // Before the record that depends on it: a commit makes durable what it has heard of.
+      this.#events.objectDirty(id);
       const end = length > 0 ? position + length : grown;
       done = this.#namespace.attachObject(ino, id, Math.max(size, end), flags);
     }
@@ -177,7 +179,6 @@ export class Content {
       this.#events.objectDropped(id);
       return done;
     }
-    this.#events.objectDirty(id);
     return length;
   }
 

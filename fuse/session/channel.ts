@@ -5,15 +5,18 @@
  * request itself, so after each reply the channel busy-polls for a while before it parks in poll(2).
  *
  * Thread safety: one ClassicChannel per thread; any number of threads share the descriptor, and the kernel gives
- * each request to exactly one of them. The descriptor is non-blocking: reads that find nothing return at once.
+ * each request to exactly one of them; which of them waits on it is settled by a Watch. The descriptor is non-blocking: reads that find nothing return at once.
  */
 import { availableParallelism } from 'node:os';
 import { assert } from '../../runtime/assert.ts';
+import { KIB } from '../../runtime/config/bounds.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT } from '../../runtime/errno.ts';
 import type { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import { PollSet, read, write } from '../../runtime/system/libc.ts';
+import { FUSE_READ, FUSE_WRITE, READ_IN_SIZE } from '../protocol/abi.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
+import type { Watch } from './watch.ts';
 
 /** What `receive` returns instead of a length. */
 export const RANG = 0;
@@ -35,12 +38,18 @@ export interface ClassicChannelOptions {
   /** This thread's doorbell, and the eventfd it is to ring while the thread is parked. */
   readonly doorbell: Doorbell;
   readonly eventfd: number;
+  /** Needed where several threads share the descriptor. */
+  readonly watch?: Watch | undefined;
 }
 
 /** A parked thread looks around this often by itself. */
 const PARK_MS = 1000;
 /** Reads between two looks at the clock. */
 const READS_PER_CLOCK = 8;
+/** Requests between two looks whether more are waiting than this thread can take. */
+const REQUESTS_PER_LOOK = 16;
+/** A request that moves more than this many bytes may wait for a disk. */
+const LARGE_BYTES = 16 * KIB;
 /** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
 const SOON_MS = 0.3;
 
@@ -62,6 +71,10 @@ export class ClassicChannel implements Channel {
   readonly #fd: number;
   readonly #doorbell: Doorbell;
   readonly #pollSet: PollSet;
+  readonly #watch: Watch | undefined;
+  readonly #standBySet: PollSet;
+  readonly #lookSet: PollSet;
+  #untilLook = REQUESTS_PER_LOOK;
   readonly #maxSpinMs: number;
   /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
   #spinMs: number;
@@ -74,6 +87,9 @@ export class ClassicChannel implements Channel {
     this.#doorbell = options.doorbell;
     this.#doorbell.armDescriptor(options.eventfd);
     this.#pollSet = new PollSet(fd, options.eventfd);
+    this.#watch = options.watch;
+    this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
+    this.#lookSet = new PollSet(fd);
     // On one CPU the client cannot run while this thread polls for its request.
     this.#maxSpinMs = availableParallelism() > 1 ? options.spinMicroseconds / 1000 : 0;
     this.#spinMs = this.#maxSpinMs;
@@ -84,17 +100,33 @@ export class ClassicChannel implements Channel {
       const seen = this.#doorbell.seen();
       if (seen !== this.#heard) {
         this.#heard = seen;
+        this.blocking();
         return RANG;
       }
       let length = this.#read(request);
-      if (length === 0 && this.#spinMs > 0) length = this.#spin(request, seen);
-      if (length !== 0) return length;
-      this.#park(seen);
+      if (length === 0) {
+        if (this.#watch === undefined || this.#watch.enter()) {
+          length = this.#wait(request, seen);
+          this.#watch?.leave();
+        } else {
+          this.#standBy(seen);
+        }
+      }
+      if (length !== 0) {
+        if (this.#watch !== undefined && (length === UNMOUNTED || this.#needsHelp(request)))
+          this.#watch.call();
+        return length;
+      }
     }
   }
 
   send(reply: Reply): number {
     return sendTo(this.#fd, reply);
+  }
+
+  /** Lets another thread wait for requests: this one is going to do something that may take long. */
+  blocking(): void {
+    this.#watch?.call();
   }
 
   /** Length of a request, 0 for none, or UNMOUNTED. */
@@ -105,6 +137,29 @@ export class ClassicChannel implements Channel {
     if (length === -EAGAIN || length === -EINTR || length === -ENOENT) return 0;
     assert(length === -ENODEV, 'reading a mounted /dev/fuse fails only by its unmount');
     return UNMOUNTED;
+  }
+
+  #wait(request: Request, seen: number): number {
+    const length = this.#spinMs > 0 ? this.#spin(request, seen) : 0;
+    if (length === 0 && this.#doorbell.seen() === seen) this.#park(seen);
+    return length;
+  }
+
+  /** Whether requests may have to wait for this one: it moves much data, or others are queued already. */
+  #needsHelp(request: Request): boolean {
+    const opcode = request.u32[1];
+    if ((opcode === FUSE_READ || opcode === FUSE_WRITE) && request.word(READ_IN_SIZE) > LARGE_BYTES)
+      return true;
+    if (--this.#untilLook > 0) return false;
+    this.#untilLook = REQUESTS_PER_LOOK;
+    return this.#lookSet.wait(0) > 0;
+  }
+
+  #standBy(seen: number): void {
+    if (!this.#doorbell.park(seen)) return;
+    this.parked++;
+    this.#watch!.standBy(this.#standBySet, 0, PARK_MS);
+    this.#doorbell.unpark();
   }
 
   #spin(request: Request, seen: number): number {

@@ -3,8 +3,8 @@
  *
  * | hi           | node                                                                            |
  * | ------------ | ------------------------------------------------------------------------------- |
- * | 1            | the node in slot lo of the node table: a text file or a directory of results     |
- * | 2 + n        | the n-th link in the directory of results in slot lo                              |
+ * | 1            | node lo of the node table: a text file or a directory of results                 |
+ * | 2 + n        | the n-th link in the directory of results that is node lo                         |
  * | FIXED        | a directory that is always there: lo is VEXFS, SEARCH, SIMILAR or ACTORS          |
  * | MIRROR       | the directory of `.vexfs/similar` that stands for the real directory lo           |
  * | ACTOR        | the directory of `.vexfs/actors` for the actor with index lo                      |

@@ -2,14 +2,19 @@
  * The virtual tree's nodes that have content: text files frozen at their lookup and directories of search results,
  * in the region 'virtual'. Their bytes are blobs in the slab.
  *
+ * The kernel keeps what it looked up until it needs the memory, even names it may not trust for an instant. So nodes
+ * do not wait for its FORGET when they are needed: the oldest is evicted, and its id is never seen again.
+ *
  * Roles: any thread may allocate, count and read. Layout: one header of 64 bytes, then slots of 64 bytes, 1-based.
- * 1. STATE goes FREE → FILLING (by compare-and-exchange: the winner owns the slot) → TEXT or RESULTS → FREE.
- *    The store that leaves FILLING publishes all other columns; they do not change before FREE.
- * 2. LOOKUPS counts the kernel's references to the slot's node and to its links together. It is 1 when the slot
- *    is published (for the reply that is about to be sent) and only rises from a value above 0.
- * 3. Whoever takes LOOKUPS to 0 frees the blob and then stores FREE. A node id the kernel holds is therefore
- *    always live; readers on behalf of the kernel need no further protection.
- * 4. GENERATION rises with each use of a slot: (node id, generation) is unique while the filesystem is mounted.
+ * A node's id is its slot in the low SLOT_BITS and its generation, modulo what is left of 32 bits, above.
+ * 1. STATE goes FREE → FILLING (by compare-and-exchange: the winner owns the slot) → TEXT or RESULTS → FILLING → FREE.
+ *    The store that leaves FILLING publishes all other columns; they do not change before the next FILLING.
+ * 2. Who reads a node pins it: PINS + 1, then a look at STATE and id. Who frees it makes STATE FILLING, then looks at
+ *    PINS, and puts STATE back if somebody has pinned. One of the two sees the other; so a pinned node stays.
+ * 3. LOOKUPS counts the kernel's references to the node and to its links together. It is 1 when the node is
+ *    published (for the reply that is about to be sent) and only rises from a value above 0. At 0 the node is freed.
+ * 4. GENERATION rises with each use of a slot, so lookups that the kernel gives back late, after an eviction, name
+ *    an id that is gone and count for nothing.
  * 5. EPOCH (header) rises whenever a search might give another answer. Results are shared between lookups only
  *    within one epoch, so a search that starts after a change sees it.
  *
@@ -41,6 +46,8 @@ export const BLOB = 3;
 export const BLOB_BYTES = 4;
 export const UID = 5;
 export const GID = 6;
+/** Threads that read the node. */
+const PINS = 13;
 /** Of RESULTS: the epoch the search began in, what was asked, under which directory, how many links. */
 export const SLOT_EPOCH = 7;
 export const QUERY_HASH = 8;
@@ -51,8 +58,14 @@ export const LINKS = 12;
 /** Time of creation, a double of milliseconds since 1970 over two words. */
 const TIME = 14;
 
-/** The region for at most `maxNodes` nodes alive at once. */
+const SLOT_BITS = 13;
+const SLOT_MASK = 2 ** SLOT_BITS - 1;
+/** Only nodes this old are evicted, milliseconds: what was just looked up is about to be used. */
+const EVICTABLE_MS = 1000;
+
+/** The region for at most `maxNodes` nodes alive at once: 1 … 8,191. */
 export function planVirtual(maxNodes: number): RegionPlan {
+  assert(maxNodes >= 1 && maxNodes <= SLOT_MASK, 'a slot number fits its bits');
   return { name: REGION, bytes: (1 + maxNodes) * SLOT_WORDS * 4 };
 }
 
@@ -86,7 +99,8 @@ export class NodeTable {
 
   /** A FILLING slot with a blob of `bytes` and the next generation, or −ENFILE (no slot), −ENOSPC (no memory). */
   allocate(bytes: number, uid: number, gid: number, now: number): number {
-    const slot = this.#claim();
+    let slot = this.#claim();
+    if (slot === 0 && this.#evictOldest(now)) slot = this.#claim();
     if (slot === 0) return -ENFILE;
     const blob = this.#slab.allocate(Math.max(bytes, 1));
     if (blob === 0) {
@@ -102,13 +116,33 @@ export class NodeTable {
     return slot;
   }
 
-  /** Ends FILLING: the slot is visible, with one lookup for the reply that carries it. */
+  /** Ends FILLING: the node is visible, with one lookup for the reply that carries it. */
   publish(slot: number, state: typeof TEXT | typeof RESULTS): void {
     this.set(slot, LOOKUPS, 1);
     Atomics.store(this.#i32, slot * SLOT_WORDS + STATE, state);
   }
 
-  /** One more lookup of a slot seen live; false when it has just been freed. */
+  /** Low word of the node id of what is in a slot. */
+  idOf(slot: number): number {
+    return ((this.get(slot, GENERATION) << SLOT_BITS) | slot) >>> 0;
+  }
+
+  /** The slot of a node that is alive, which then stays so until {@link unpin}; 0 = there is no such node. */
+  pin(id: number): number {
+    const slot = id & SLOT_MASK;
+    if (slot < 1 || slot > this.#capacity) return 0;
+    const at = slot * SLOT_WORDS;
+    Atomics.add(this.#i32, at + PINS, 1);
+    if (Atomics.load(this.#i32, at + STATE) >= TEXT && this.idOf(slot) === id) return slot;
+    this.unpin(slot);
+    return 0;
+  }
+
+  unpin(slot: number): void {
+    Atomics.sub(this.#i32, slot * SLOT_WORDS + PINS, 1);
+  }
+
+  /** One more lookup of a pinned node; false when the kernel has just given back the last. */
   acquire(slot: number): boolean {
     const word = slot * SLOT_WORDS + LOOKUPS;
     for (let seen = Atomics.load(this.#i32, word); seen > 0; ) {
@@ -119,33 +153,30 @@ export class NodeTable {
     return false;
   }
 
-  /** The kernel gave back `count` lookups (fewer are taken when it claims more than it had). */
-  release(slot: number, count: number): void {
-    if (!this.isLive(slot)) return;
+  /** The kernel gave back `count` lookups (no more are taken than there are). */
+  release(id: number, count: number): void {
+    const slot = this.pin(id);
+    if (slot === 0) return;
     const word = slot * SLOT_WORDS + LOOKUPS;
+    let left = 1;
     for (let seen = Atomics.load(this.#i32, word); seen > 0; ) {
-      const left = Math.max(seen - count, 0);
+      left = Math.max(seen - count, 0);
       const was = Atomics.compareExchange(this.#i32, word, seen, left);
-      if (was === seen) {
-        if (left === 0) this.#free(slot);
-        return;
-      }
+      if (was === seen) break;
       seen = was;
     }
+    this.unpin(slot);
+    // Should somebody have it pinned, it is left to an eviction.
+    if (left === 0) this.#free(slot, id);
   }
 
-  isLive(slot: number): boolean {
-    if (slot < 1 || slot > this.#capacity) return false;
-    return Atomics.load(this.#i32, slot * SLOT_WORDS + STATE) >= TEXT;
-  }
-
-  /** A live slot of RESULTS that `matches`, with one more lookup, or 0. */
-  find(hash: number, matches: (slot: number) => boolean): number {
+  /** A node of RESULTS made since `oldest` that `matches`, with one more lookup: its slot, pinned, or 0. */
+  find(hash: number, oldest: number, matches: (slot: number) => boolean): number {
     for (let slot = 1; slot <= this.#capacity; slot++) {
-      if (this.#u32[slot * SLOT_WORDS + QUERY_HASH] !== hash || this.get(slot, STATE) !== RESULTS) continue;
-      if (!matches(slot) || !this.acquire(slot)) continue;
-      if (this.get(slot, STATE) === RESULTS && matches(slot)) return slot;
-      this.release(slot, 1);
+      if (this.#u32[slot * SLOT_WORDS + QUERY_HASH] !== hash || this.#time(slot) < oldest) continue;
+      if (this.pin(this.idOf(slot)) === 0) continue;
+      if (this.get(slot, STATE) === RESULTS && matches(slot) && this.acquire(slot)) return slot;
+      this.unpin(slot);
     }
     return 0;
   }
@@ -160,7 +191,7 @@ export class NodeTable {
 
   /** What all nodes have in common: the time they were made, no device, no blocks of a disk. */
   stamp(slot: number, out: Attr): void {
-    const milliseconds = this.#f64[(slot * SLOT_WORDS + TIME) >>> 1]!;
+    const milliseconds = this.#time(slot);
     const seconds = Math.floor(milliseconds / 1000);
     out.atime = out.mtime = out.ctime = seconds;
     out.atimeNs = out.mtimeNs = out.ctimeNs = Math.floor((milliseconds - seconds * 1000) * 1e6);
@@ -194,11 +225,35 @@ export class NodeTable {
     return 0;
   }
 
-  #free(slot: number): void {
+  #time(slot: number): number {
+    return this.#f64[(slot * SLOT_WORDS + TIME) >>> 1]!;
+  }
+
+  #evictOldest(now: number): boolean {
+    let oldest = 0;
+    let time = now - EVICTABLE_MS;
+    for (let slot = 1; slot <= this.#capacity; slot++) {
+      if (this.get(slot, STATE) < TEXT || this.#time(slot) > time) continue;
+      oldest = slot;
+      time = this.#time(slot);
+    }
+    return oldest !== 0 && this.#free(oldest, this.idOf(oldest));
+  }
+
+  /** Frees a node unless it is pinned, or no longer the one with this id. */
+  #free(slot: number, id: number): boolean {
+    const word = slot * SLOT_WORDS + STATE;
+    const state = Atomics.load(this.#i32, word);
+    if (state < TEXT || Atomics.compareExchange(this.#i32, word, state, FILLING) !== state) return false;
+    if (this.idOf(slot) !== id || Atomics.load(this.#i32, slot * SLOT_WORDS + PINS) !== 0) {
+      Atomics.store(this.#i32, word, state);
+      return false;
+    }
     assert(this.get(slot, BLOB) !== 0, 'a live node has a blob');
     this.#slab.free(this.get(slot, BLOB));
     this.set(slot, BLOB, 0);
     this.set(slot, QUERY_HASH, 0);
-    Atomics.store(this.#i32, slot * SLOT_WORDS + STATE, FREE);
+    Atomics.store(this.#i32, word, FREE);
+    return true;
   }
 }

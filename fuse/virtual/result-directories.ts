@@ -1,6 +1,6 @@
 /**
  * Directories of search results and the links in them: nodes of state RESULTS in the node table. A directory belongs
- * to who asked, mode 0500; its links are anybody's who gets that far, as symlinks are.
+ * to who asked, mode 0500; its links are anybody's who gets that far, as symlinks are. All slots given are pinned.
  */
 import { ENOENT, ESTALE } from '../../runtime/errno.ts';
 import { S_IFDIR, S_IFLNK } from '../protocol/abi.ts';
@@ -33,6 +33,12 @@ import {
   writeLinks,
 } from './result-links.ts';
 
+/**
+ * How long the same question finds the same directory, milliseconds: a program that lists a directory and then looks
+ * at each of its links by path asks as many times.
+ */
+const SHARED_MS = 2000;
+
 /** Who asked what, where: as it was handed over, with the epoch read before the search began. */
 export interface Question {
   readonly kind: number;
@@ -54,7 +60,7 @@ export class ResultDirectories {
     this.#nodes = nodes;
   }
 
-  /** Makes the directory, with one lookup. `depth`: directories between the mount's root and the links. */
+  /** Makes the directory, with one lookup: its slot, or −errno. `depth`: directories between root and links. */
   create(question: Question, results: readonly SearchResult[], depth: number, now: number): number {
     const links = encodeLinks(results, depth);
     const { bytes, count } = measureLinks(question.name.length, links);
@@ -71,7 +77,7 @@ export class ResultDirectories {
     return slot;
   }
 
-  /** A directory that still answers this question of this user, with one more lookup, or 0. */
+  /** A directory that still answers this question of this user, with one more lookup: its slot, pinned, or 0. */
   share(
     kind: number,
     parentLo: number,
@@ -81,11 +87,13 @@ export class ResultDirectories {
     end: number,
     uid: number,
     gid: number,
+    now: number,
   ): number {
     const nodes = this.#nodes;
     const epoch = nodes.epoch;
     return nodes.find(
       hashOf(u8, start, end),
+      now - SHARED_MS,
       (slot) =>
         nodes.get(slot, SLOT_EPOCH) === epoch &&
         nodes.get(slot, QUERY_KIND) === kind &&
@@ -97,7 +105,7 @@ export class ResultDirectories {
     );
   }
 
-  /** The link n of the name u8[start, end) with one more lookup on the directory, or −errno. */
+  /** The link n called u8[start, end), with one more lookup on the directory, or −errno. */
   lookup(slot: number, u8: Uint8Array, start: number, end: number): number {
     const n = findLink(this.#nodes.u8, this.#nodes.blobAt(slot), this.links(slot), u8, start, end);
     if (n < 0) return -ENOENT;
@@ -105,7 +113,7 @@ export class ResultDirectories {
   }
 
   isDirectory(slot: number): boolean {
-    return this.#nodes.isLive(slot) && this.#nodes.get(slot, STATE) === RESULTS;
+    return this.#nodes.get(slot, STATE) === RESULTS;
   }
 
   /** How many links a directory has. */
@@ -142,7 +150,7 @@ export class ResultDirectories {
   #stat(slot: number, hi: number, mode: number, size: number, out: Attr): void {
     const nodes = this.#nodes;
     nodes.stamp(slot, out);
-    out.ino = slot;
+    out.ino = nodes.idOf(slot);
     out.inoHi = hi;
     out.generation = nodes.get(slot, GENERATION);
     out.mode = mode;

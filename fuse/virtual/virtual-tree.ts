@@ -8,13 +8,12 @@
  *     .vexfs/stats  .vexfs/config  .vexfs/actors/NAME/{state,mailbox}
  *
  * Everything is read-only. A text is frozen when it is looked up, in a node of its own, so that its size is right.
- * While somebody holds a directory of results, the same question from the same user in the same epoch
- * (node-table.ts) finds the same directory; else each lookup of a question is a search.
+ * For a moment the same question from the same user in the same epoch (node-table.ts) finds the same directory of
+ * results; else each lookup of a question is a search.
  *
  * One instance per thread; what is shared is the node table. Results are ≥ 0 or −errno.
  */
 import type { Clock } from '../../runtime/clock.ts';
-import { SLAB_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, EISDIR, ENOENT, ENOTDIR, ESTALE } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { SlabAllocator } from '../../runtime/memory/slab.ts';
@@ -34,9 +33,10 @@ import {
   SLOT,
   VEXFS,
 } from './node-ids.ts';
-import { BLOB_BYTES, GENERATION, GID, NodeTable, STATE, TEXT, UID } from './node-table.ts';
+import { NodeTable } from './node-table.ts';
 import { type Question, ResultDirectories } from './result-directories.ts';
 import type { SearchResult } from './result-links.ts';
+import { TextFiles } from './text-files.ts';
 import type { VirtualText } from './texts.ts';
 
 /** Kinds of query, and what {@link VirtualTree.lookup} returns when the index has to be asked. */
@@ -57,6 +57,7 @@ export class VirtualTree {
   readonly #namespace: Namespace;
   readonly #nodes: NodeTable;
   readonly #results: ResultDirectories;
+  readonly #texts: TextFiles;
   readonly #text: VirtualText;
   readonly #clock: Clock;
   /** After lookup returned QUERY_SIMILAR: the file that was named. */
@@ -66,6 +67,7 @@ export class VirtualTree {
     this.#namespace = namespace;
     this.#nodes = new NodeTable(arena, slab);
     this.#results = new ResultDirectories(this.#nodes);
+    this.#texts = new TextFiles(this.#nodes);
     this.#text = text;
     this.#clock = clock;
   }
@@ -133,31 +135,34 @@ export class VirtualTree {
 
   stat(lo: number, hi: number, out: Attr): number {
     if (!isSlotted(hi)) return this.#statDirectory(lo, hi, out);
-    if (!this.#nodes.isLive(lo)) return -ESTALE;
-    const n = hi - FIRST_LINK;
-    if (!this.#results.isDirectory(lo)) return n < 0 ? this.#statText(lo, out) : -ESTALE;
-    if (n < 0) this.#results.statDirectory(lo, out);
-    else if (n < this.#results.links(lo)) this.#results.statLink(lo, n, out);
-    else return -ESTALE;
-    return 0;
+    const slot = this.#nodes.pin(lo);
+    if (slot === 0) return -ESTALE;
+    const done = this.#statSlot(slot, hi - FIRST_LINK, out);
+    this.#nodes.unpin(slot);
+    return done;
   }
 
   /** Copies a link's target to `u8[at]`; its bytes. */
   readlink(lo: number, hi: number, u8: Uint8Array, at: number): number {
     const n = hi - FIRST_LINK;
-    if (!isSlotted(hi) || n < 0 || !this.#results.isDirectory(lo)) return -EINVAL;
-    return n < this.#results.links(lo) ? this.#results.readlink(lo, n, u8, at) : -ESTALE;
+    if (!isSlotted(hi) || n < 0) return -EINVAL;
+    const slot = this.#nodes.pin(lo);
+    if (slot === 0) return -ESTALE;
+    const isLink = this.#results.isDirectory(slot) && n < this.#results.links(slot);
+    const done = isLink ? this.#results.readlink(slot, n, u8, at) : -ESTALE;
+    this.#nodes.unpin(slot);
+    return done;
   }
 
   /** Copies up to `length` bytes of a text from `position` to `u8[at]`. */
   read(lo: number, hi: number, position: number, length: number, u8: Uint8Array, at: number): number {
     if (hi !== SLOT) return isSlotted(hi) ? -EINVAL : -EISDIR;
-    if (!this.#nodes.isLive(lo)) return -ESTALE;
-    if (this.#nodes.get(lo, STATE) !== TEXT) return -EISDIR;
-    const bytes = Math.max(0, Math.min(length, this.#nodes.get(lo, BLOB_BYTES) - position));
-    const from = this.#nodes.blobAt(lo) + position;
-    u8.set(this.#nodes.u8.subarray(from, from + bytes), at);
-    return bytes;
+    const slot = this.#nodes.pin(lo);
+    if (slot === 0) return -ESTALE;
+    const isDirectory = this.#results.isDirectory(slot);
+    const done = isDirectory ? -EISDIR : this.#texts.read(slot, position, length, u8, at);
+    this.#nodes.unpin(slot);
+    return done;
   }
 
   /**
@@ -167,13 +172,13 @@ export class VirtualTree {
   readdir(lo: number, hi: number, cookieLo: number, cookieHi: number, entry: DirEntry): number {
     const directory = this.#mirrored(lo, hi);
     if (directory > 0) return this.#readMirror(directory, cookieLo, cookieHi, entry);
-    if (hi === SLOT && this.#results.isDirectory(lo)) {
-      const n = cookieLo - DOT.length;
-      if (n < 0) return fill(entry, DOT[cookieLo]!, S_IFDIR, cookieLo + 1);
-      if (n >= this.#results.links(lo)) return 0;
-      return fill(entry, this.#results.name(lo, n), S_IFLNK, cookieLo + 1);
-    }
-    return isSlotted(hi) ? -ENOTDIR : this.#readNames(lo, hi, cookieLo, entry);
+    if (!isSlotted(hi)) return this.#readNames(lo, hi, cookieLo, entry);
+    if (hi !== SLOT) return -ENOTDIR;
+    const slot = this.#nodes.pin(lo);
+    if (slot === 0) return -ESTALE;
+    const done = this.#readResults(slot, cookieLo, entry);
+    this.#nodes.unpin(slot);
+    return done;
   }
 
   /**
@@ -215,18 +220,20 @@ export class VirtualTree {
     gid: number,
     out: Attr,
   ): number {
-    const slot = this.#results.share(kind, lo, hi, u8, start, end, uid, gid);
+    const slot = this.#results.share(kind, lo, hi, u8, start, end, uid, gid, this.#clock.now());
     if (slot === 0) return kind;
     this.#results.statDirectory(slot, out);
+    this.#nodes.unpin(slot);
     return 0;
   }
 
-  #lookupLink(slot: number, u8: Uint8Array, start: number, end: number, out: Attr): number {
-    if (!this.#results.isDirectory(slot)) return -ENOTDIR;
-    const n = this.#results.lookup(slot, u8, start, end);
-    if (n < 0) return n;
-    this.#results.statLink(slot, n, out);
-    return 0;
+  #lookupLink(lo: number, u8: Uint8Array, start: number, end: number, out: Attr): number {
+    const slot = this.#nodes.pin(lo);
+    if (slot === 0) return -ESTALE;
+    const n = this.#results.isDirectory(slot) ? this.#results.lookup(slot, u8, start, end) : -ENOTDIR;
+    if (n >= 0) this.#results.statLink(slot, n, out);
+    this.#nodes.unpin(slot);
+    return Math.min(n, 0);
   }
 
   /** In `.vexfs`, `actors` and `actors/NAME`. */
@@ -255,28 +262,23 @@ export class VirtualTree {
     return ACTOR_TEXTS.includes(name) ? this.#freeze(`actors/${actors[lo]}/${name}`, uid, gid, out) : -ENOENT;
   }
 
-  /** Makes the text of this moment, cut to what one slab block holds, a node of its own. */
+  /** Makes the text of this moment a node of its own. */
   #freeze(path: string, uid: number, gid: number, out: Attr): number {
     const text = this.#text.text(path);
     if (text === undefined) return -ENOENT;
-    const bytes = Buffer.from(text).subarray(0, SLAB_MAX);
-    const slot = this.#nodes.allocate(bytes.length, uid, gid, this.#clock.now());
+    const slot = this.#texts.create(text, uid, gid, this.#clock.now());
     if (slot < 0) return slot;
-    this.#nodes.u8.set(bytes, this.#nodes.blobAt(slot));
-    this.#nodes.publish(slot, TEXT);
-    return this.#statText(slot, out);
+    this.#texts.stat(slot, out);
+    return 0;
   }
 
-  #statText(slot: number, out: Attr): number {
-    this.#nodes.stamp(slot, out);
-    out.ino = slot;
-    out.inoHi = SLOT;
-    out.generation = this.#nodes.get(slot, GENERATION);
-    out.mode = S_IFREG | 0o444;
-    out.nlink = 1;
-    out.size = this.#nodes.get(slot, BLOB_BYTES);
-    out.uid = this.#nodes.get(slot, UID);
-    out.gid = this.#nodes.get(slot, GID);
+  /** The node itself (n < 0) or its link n. */
+  #statSlot(slot: number, n: number, out: Attr): number {
+    const isDirectory = this.#results.isDirectory(slot);
+    if (n >= 0 && (!isDirectory || n >= this.#results.links(slot))) return -ESTALE;
+    if (!isDirectory) this.#texts.stat(slot, out);
+    else if (n < 0) this.#results.statDirectory(slot, out);
+    else this.#results.statLink(slot, n, out);
     return 0;
   }
 
@@ -294,6 +296,14 @@ export class VirtualTree {
     out.size = 0;
     out.blocks = 0;
     return 0;
+  }
+
+  #readResults(slot: number, cookie: number, entry: DirEntry): number {
+    if (!this.#results.isDirectory(slot)) return -ENOTDIR;
+    if (cookie < DOT.length) return fill(entry, DOT[cookie]!, S_IFDIR, cookie + 1);
+    const n = cookie - DOT.length;
+    if (n >= this.#results.links(slot)) return 0;
+    return fill(entry, this.#results.name(slot, n), S_IFLNK, cookie + 1);
   }
 
   #readMirror(directory: number, cookieLo: number, cookieHi: number, entry: DirEntry): number {

@@ -77,7 +77,8 @@ class ByteStream {
     }
     this.terminator = byte;
     if (byte === LOWER_E || byte === UPPER_E) exponent += this.number();
-    return (negative ? -mantissa : mantissa) * 10 ** exponent;
+    const value = exponent <= 0 ? mantissa / POWERS_OF_TEN[-exponent]! : mantissa * POWERS_OF_TEN[exponent]!;
+    return negative ? -value : value;
   }
   terminator = 0;
 
@@ -89,6 +90,8 @@ class ByteStream {
 const [QUOTE, BACKSLASH, MINUS, DOT, ZERO, LOWER_E, UPPER_E, COMMA, CLOSING] = [
   0x22, 0x5c, 0x2d, 0x2e, 0x30, 0x65, 0x45, 0x2c, 0x5d,
 ] as const;
+
+const POWERS_OF_TEN = Float64Array.from({ length: 64 }, (_, n) => 10 ** n);
 
 function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;

@@ -123,8 +123,17 @@ function decodeUtf16(
 function decodeSingleByte(bytes: Uint8Array, sample: Survey): DecodedText | undefined {
   if (sample.controls > sample.bytes * CONTROL_SHARE_SINGLE_BYTE) return undefined;
   if (sample.high > sample.bytes * HIGH_SHARE_SINGLE_BYTE) return undefined;
-  return { text: new TextDecoder('windows-1252').decode(bytes), encoding: 'windows-1252', start: 0 };
+  const latin1 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  const text = latin1.replace(C1_CONTROLS, (control) => WINDOWS_1252[control.charCodeAt(0) - 0x80]!);
+  return { text, encoding: 'windows-1252', start: 0 };
 }
+
+/**
+ * Windows-1252 is Latin-1 with printable characters in the place of the C1 controls 0x80 … 0x9f (five of which stay).
+ * Spelled out because TextDecoder('windows-1252') of some Node versions decodes plain Latin-1.
+ */
+const WINDOWS_1252 = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
+const C1_CONTROLS = /[\x80-\x9f]/g;
 
 function hasTooManyControls(text: string): boolean {
   const end = Math.min(text.length, SAMPLE_BYTES);

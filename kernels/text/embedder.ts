@@ -22,7 +22,7 @@ export const EMBEDDING_MODEL = 'vexfs-words-1';
 /** Places at which a stem is entered in the lexical part, each in a block of its own. */
 const PLACES = 8;
 /** Share of the semantic part in a similarity. */
-const SEMANTIC_SHARE = 0.5;
+const SEMANTIC_SHARE = 0.45;
 /** A word of the title counts like this many in the text. */
 const TITLE_COUNT = 2;
 
@@ -85,7 +85,7 @@ export class Embedder {
     const { rows, dimension, scales } = words;
     for (const term of this.terms) {
       if (term.word === UNKNOWN_WORD) continue;
-      const weight = term.count * term.semantic * scales[term.word]!;
+      const weight = Math.sqrt(term.count) * term.semantic * scales[term.word]!;
       const row = term.word * dimension;
       for (let i = 0; i < dimension; i++) sums[i]! += weight * rows[row + i]!;
     }

@@ -3,7 +3,7 @@
  * text costs one map look-up per token.
  */
 import { stem } from './stem.ts';
-import { IDENTIFIER, NUMBER, PAIR, SYMBOL } from './tokenize.ts';
+import { IDENTIFIER, NUMBER, PAIR, SYMBOL, WORD } from './tokenize.ts';
 import { hashes, hashWord, UNKNOWN_WORD, type WordTable } from './words.ts';
 
 /** A key under which the forms of a word match exactly. */
@@ -33,7 +33,7 @@ const LEXICAL_POWER = 0.8;
 const STOP_RARITY = 0.38;
 const STOP_WEIGHT = 0.01;
 /** What is not in the table is rare, but often a slip or noise. */
-const UNKNOWN_WEIGHT = 0.7;
+const UNKNOWN_WEIGHT = 0.8;
 const IDENTIFIER_WEIGHT = 0.8;
 const SINGLE_LETTER_WEIGHT = 0.15;
 
@@ -68,15 +68,16 @@ export class Lexicon {
   private makeTerm(token: string, kind: number): Term {
     const verbatim = kind === NUMBER || kind === PAIR || kind === SYMBOL || kind === IDENTIFIER;
     const key = verbatim ? token : stem(token);
-    const word = kind === NUMBER || kind === SYMBOL ? UNKNOWN_WORD : this.findWord(token, key);
-    const entry = { stem: this.stemOf(key), word, count: 0 };
-    if (token.length === 1 && kind !== PAIR && kind !== SYMBOL) {
-      return { ...entry, lexical: SINGLE_LETTER_WEIGHT, semantic: 0, word: UNKNOWN_WORD };
+    const meaningless = kind === NUMBER || kind === SYMBOL || token.length === 1;
+    const word = meaningless ? UNKNOWN_WORD : this.findWord(token, key);
+    const entry = this.stemOf(key);
+    if (word === UNKNOWN_WORD) {
+      return { stem: entry, word, lexical: unknownWeight(token, kind), semantic: 0, count: 0 };
     }
-    if (word === UNKNOWN_WORD) return { ...entry, lexical: unknownWeight(token, kind), semantic: 0 };
     const rarity = this.words.rarity[word]!;
     const stop = rarity < STOP_RARITY ? STOP_WEIGHT : 1;
-    return { ...entry, lexical: stop * rarity ** LEXICAL_POWER, semantic: stop * rarity ** SEMANTIC_POWER };
+    const lexical = stop * rarity ** LEXICAL_POWER;
+    return { stem: entry, word, lexical, semantic: stop * rarity ** SEMANTIC_POWER, count: 0 };
   }
 
   /** The word itself, or for a form that is not in the table the form it comes from. */
@@ -100,6 +101,7 @@ export class Lexicon {
 const STEM_SEED = 0x7f4a7c15;
 
 function unknownWeight(token: string, kind: number): number {
+  if (token.length === 1 && kind === WORD) return SINGLE_LETTER_WEIGHT;
   if (kind === NUMBER) return Math.min(UNKNOWN_WEIGHT, 0.2 + 0.1 * token.length);
   return kind === IDENTIFIER ? IDENTIFIER_WEIGHT : UNKNOWN_WEIGHT;
 }

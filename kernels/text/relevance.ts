@@ -11,16 +11,20 @@ import { Tokenizer } from './tokenize.ts';
 import { UNKNOWN_WORD } from './words.ts';
 
 /** BM25's saturation and length normalisation, and a usual length of a chunk in counted words. */
-const K1 = 1.2;
+const K1 = 1.5;
 const B = 0.75;
 const USUAL_LENGTH = 90;
 /** Cosine of two word vectors below which they mean different things, and what the same meaning is worth at most. */
 const LIKE_MIN = 0.3;
-const LIKE_WORTH = 0.7;
+const LIKE_WORTH = 0.6;
 /** Words below this weight are not looked for, unless the query has no others. */
 const WEIGHT_MIN = 0.01;
+/** What the distance of the vectors still counts for beside the words. */
+const SIMILARITY_WORTH = 0.75;
+/** Words of a long query that are looked for: the weightiest. */
+const WANTED_MAX = 64;
 /** Distinct words of the texts whose likeness to the query is remembered. */
-const REMEMBERED_MAX = 20_000;
+const REMEMBERED_MAX = 8192;
 
 interface Wanted {
   readonly key: string;
@@ -57,7 +61,8 @@ export class Relevance {
     }
     const all = Array.from(byKey.values());
     const telling = all.filter(({ weight }) => weight >= WEIGHT_MIN);
-    this.wanted.push(...(telling.length > 0 ? telling : all));
+    const chosen = telling.length > 0 ? telling : all;
+    this.wanted.push(...chosen.sort((a, b) => b.weight - a.weight).slice(0, WANTED_MAX));
   }
 
   /** 0 (nothing in common) … 1. */
@@ -74,6 +79,14 @@ export class Relevance {
     let score = 0;
     for (let q = 0; q < this.wanted.length; q++) score += this.wanted[q]!.weight * this.best[q]!;
     return score / this.weightSum;
+  }
+
+  /**
+   * Score to order candidates by, 0 … 1, from {@link score} and the cosine similarity of the vectors
+   * (−1 … 1): words alone go wrong where the text says it all with other words.
+   */
+  combined(text: string, similarity: number): number {
+    return (this.score(text) + SIMILARITY_WORTH * Math.max(0, similarity)) / (1 + SIMILARITY_WORTH);
   }
 
   /** Distinct terms of the text, with the occurrences of each stem in `sum`; returns the number of counted words. */

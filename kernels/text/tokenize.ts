@@ -93,8 +93,8 @@ export class Tokenizer {
       previous = kind;
     }
     if (at - start > TOKEN_MAX) this.emit(fold(this.text.slice(start, start + TOKEN_MAX), ascii), WORD);
-    else if (borders === 0) this.emit(fold(this.text.slice(start, at), ascii), WORD);
-    else this.emitIdentifier(start, at, ascii);
+    else if (borders > 0) this.emitIdentifier(start, at, ascii);
+    else if (previous !== UNDERSCORE) this.emit(fold(this.text.slice(start, at), ascii), WORD);
     return this.skipContraction(at);
   }
 
@@ -143,11 +143,13 @@ export class Tokenizer {
       const kind = this.classAt(at);
       if (kind !== UNSPACED && kind !== SURROGATE) break;
       const character = String.fromCodePoint(this.text.codePointAt(at)!);
-      at += character.length;
       if (kind === SURROGATE && !UPPER_PLANE_LETTER.test(character)) {
+        if (previous !== '') break;
+        // Half of a pair alone is a broken character, and no token.
         if (character.length === 2) this.emit(character, SYMBOL);
-        break;
+        return at + character.length;
       }
+      at += character.length;
       if (previous !== '') {
         this.emit(folded(previous + character), PAIR);
         paired = true;

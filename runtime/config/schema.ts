@@ -86,7 +86,7 @@ const vectors = section('The vector index.', {
     '"hnswlib-wasm" is approximate and fast, "exact" compares with every vector.',
   ),
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
-  ef_construction: count(200, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
+  ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
   ef: count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.'),
 });
 

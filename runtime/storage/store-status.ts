@@ -4,8 +4,12 @@
  * Roles: io-0 writes; any thread reads. Region 'store-status'.
  *
  * Layout: word 0 is the sequence of a SequenceLock, word 1 the errno; from byte 64 on, f64 numbers in the
- * order of FIELDS. The numbers of one {@link StoreStatus.read} belong together. The errno is an atomic word of
- * its own, so that looking at it before a change costs one load; it is set once and never cleared.
+ * order of FIELDS.
+ *
+ * Invariants:
+ * 1. The numbers of one {@link StoreStatus.read} belong together; the sequence lock publishes them.
+ * 2. The errno is an atomic word of its own, so that looking at it before a change costs one load; it is set once and
+ *    never cleared.
  */
 import { SequenceLock } from '../sync/sequence-lock.ts';
 

@@ -71,10 +71,11 @@ export class PollSet {
 
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
+const EFD_SEMAPHORE = 1;
 
-/** A non-blocking, close-on-exec eventfd with value 0. */
-export function eventfd(): number {
-  return result(eventfdCall(0, EFD_CLOEXEC | EFD_NONBLOCK));
+/** A non-blocking, close-on-exec eventfd with value 0. As a semaphore each read takes 1, else everything. */
+export function eventfd(isSemaphore = false): number {
+  return result(eventfdCall(0, EFD_CLOEXEC | EFD_NONBLOCK | (isSemaphore ? EFD_SEMAPHORE : 0)));
 }
 
 const F_GETFL = 3;

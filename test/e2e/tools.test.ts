@@ -120,7 +120,7 @@ describe.skipIf(mountUnavailable())(titled('everyday tools inside the mount'), (
 
   test.skipIf(!available('vim'))('vim saves through its swap file and rename', () => {
     writeFileSync(join(fs.dir, 'letter.txt'), 'one\ntwo\n');
-    fs.run('vim', ['-u', 'NONE', '-es', '-c', 's/one/three/', '-c', 'wq', 'letter.txt']);
+    fs.run('vim', ['-u', 'NONE', '-es', '-c', '1s/one/three/', '-c', 'wq', 'letter.txt']);
     expect(readFileSync(join(fs.dir, 'letter.txt'), 'utf8')).toBe('three\ntwo\n');
   });
 

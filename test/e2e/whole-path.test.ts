@@ -16,6 +16,8 @@ function realTextFiles(root: string, wanted: number): string[] {
       a.name < b.name ? -1 : 1,
     )) {
       if (found.length >= wanted) return;
+      // Caches of running programs change while we look.
+      if (entry.name.startsWith('.')) continue;
       const path = join(dir, entry.name);
       if (entry.isDirectory()) walk(path);
       else if (entry.isFile() && TEXT.test(entry.name) && statSync(path).size <= FILE_MAX) found.push(path);

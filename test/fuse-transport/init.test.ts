@@ -8,8 +8,11 @@ import { put, words } from './messages.ts';
 /** Low flags a kernel of that minor offers: all bits defined up to it. */
 const FLAGS_31 = 0x03fffffb;
 const FLAGS_36 = 0x73fffffb;
-/** What Linux 6.18 (7.45) sent, as read from /dev/fuse. */
-const FLAGS_45 = 0x73fffffb;
+/** The INIT request of Linux 6.18 (7.45), as read from /dev/fuse. */
+const RECORDED_45 =
+  '680000001a00000002000000000000000000000000000000000000000000000000000000000000000700000' +
+  '02d00000000000200fbffff73fd0500000000000000000000000000000000000000000000000000000000000' +
+  '000000000000000000000000000000000';
 const KILLPRIV_V2 = abi.FUSE_HANDLE_KILLPRIV_V2;
 
 const wanted = wantedFlags({ writeback: true, dataCache: 'explicit' });
@@ -41,7 +44,7 @@ describe('INIT', () => {
   });
 
   it('of 7.36 (Linux 5.17) agrees on the extended flags', () => {
-    const { agreed } = init(7, 36, FLAGS_36 | KILLPRIV_V2, 0x3);
+    const { agreed } = init(7, 36, FLAGS_36, 0x3);
     expect(agreed!.minor).toBe(36);
     expect(agreed!.flags & abi.FUSE_INIT_EXT).not.toBe(0);
     expect(agreed!.flags & abi.FUSE_SETXATTR_EXT).not.toBe(0);
@@ -49,7 +52,7 @@ describe('INIT', () => {
   });
 
   it('of 7.39 (Linux 6.6) does not take flags that nobody asked for', () => {
-    const { agreed, out } = init(7, 39, FLAGS_36 | KILLPRIV_V2, 0x1f);
+    const { agreed, out } = init(7, 39, FLAGS_36, 0x1f);
     expect(agreed!.minor).toBe(39);
     expect(agreed!.flags2).toBe(0);
     expect(out[8]).toBe(0);
@@ -63,8 +66,16 @@ describe('INIT', () => {
     }
   });
 
-  it('of 7.45 (Linux 6.18) agrees, and of a later minor is answered with 7.45', () => {
-    expect(init(7, 45, FLAGS_45 | KILLPRIV_V2, 0x7ff).agreed!.minor).toBe(45);
+  it('of 7.45 (Linux 6.18, recorded) agrees to everything wanted', () => {
+    const request = new Request();
+    const recorded = Buffer.from(RECORDED_45, 'hex');
+    request.u8.set(recorded);
+    expect(request.parse(recorded.length)).toBe(true);
+    const agreed = negotiate(request, new Reply(), wanted);
+    expect(agreed).toEqual({ minor: 45, ...wanted, maxWrite: 1 << 20, maxReadahead: 131072 });
+  });
+
+  it('of a later minor is answered with 7.45', () => {
     const later = init(7, 99, -1, -1);
     expect(later.agreed!.minor).toBe(45);
     expect(later.agreed!.flags >>> 0).toBe(wanted.flags >>> 0);

@@ -20,6 +20,7 @@ import { type Agreed, wantedFlags } from '../../fuse/protocol/init.ts';
 import { BODY, encodeEntryOut, FOREVER, Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
+import { Watch } from '../../fuse/session/watch.ts';
 import { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import { eventfd } from '../../runtime/system/libc.ts';
 import {
@@ -36,15 +37,21 @@ import {
 const run = promisify(execFile);
 const PATIENCE = { timeout: 10_000 };
 
-/** One mounted tiny filesystem and the worker that serves it. */
+/** A mounted tiny filesystem and the workers that serve it. */
 interface Mounted {
   directory: string;
   fd: number;
   agreed: Agreed;
-  shared: Int32Array;
-  worker: Worker;
-  ended: Promise<unknown[]>;
+  workers: { shared: Int32Array; worker: Worker; last: Promise<Last>; exited: Promise<unknown[]> }[];
 }
+/** What a worker says when it stops serving. */
+interface Last {
+  ended: string;
+  failures: string[];
+}
+
+/** A name that needs every kind of escaping. */
+const STORE = 'store, "with" \\ blanks\tand ünïcode';
 
 const missing = fuseUnavailable();
 const title = missing === undefined ? 'a mount' : `a mount (skipped: ${missing})`;
@@ -63,34 +70,39 @@ describe.skipIf(missing !== undefined)(title, { timeout: 30_000 }, () => {
   afterEach(async () => {
     for (const mounted of mounts.splice(0)) {
       if (mountAt(readMounts(), mounted.directory) !== undefined) unmount(mounted.directory, { lazy: true });
-      await mounted.ended;
+      for (const { exited } of mounted.workers) await exited;
       closeSync(mounted.fd);
     }
     rmSync(scratch, { recursive: true });
   });
 
-  async function start(
-    text: string[] = [],
-    store = join(scratch, 'store, "with" \\ blanks\tand ünïcode'),
-  ): Promise<Mounted> {
-    const { fd } = mount(directory, store, parseMountOptions(text) as MountOptions) as { fd: number };
+  async function start(text: string[] = [], workers = 1): Promise<Mounted> {
+    const options = parseMountOptions(text) as MountOptions;
+    const { fd } = mount(directory, join(scratch, STORE), options) as { fd: number };
     expect(fd).toBeGreaterThan(2);
     const agreed = handshake(fd, wantedFlags({ writeback: false, dataCache: 'explicit' })) as Agreed;
-    const shared = new Int32Array(new SharedArrayBuffer(SHARED_WORDS * 4));
-    const workerData: TinyData = { fd, shared, eventfd: eventfd(), spinMicroseconds: 50 };
-    const worker = new Worker(new URL('./tiny-filesystem.js', import.meta.url), { workerData });
-    const mounted = { directory, fd, agreed, shared, worker, ended: once(worker, 'exit') };
+    const watch = new Int32Array(new SharedArrayBuffer(Watch.WORDS * 4));
+    Watch.format(watch, 0, eventfd(true));
+    const mounted: Mounted = { directory, fd, agreed, workers: [] };
+    for (let id = 1; id <= workers; id++) {
+      const shared = new Int32Array(new SharedArrayBuffer(SHARED_WORDS * 4));
+      const workerData: TinyData = { fd, shared, eventfd: eventfd(), spinMicroseconds: 50, watch, id };
+      const worker = new Worker(new URL('./tiny-filesystem.js', import.meta.url), { workerData });
+      const last = new Promise<Last>((resolve) =>
+        worker.on('message', (m) => m.ended !== undefined && resolve(m)),
+      );
+      mounted.workers.push({ shared, worker, last, exited: once(worker, 'exit') });
+    }
     mounts.push(mounted);
+    // Only then may this process touch the mount: loading a module needs libuv's thread pool, which would be waiting
+    // for the very workers that are loading.
+    await Promise.all(mounted.workers.map(({ worker }) => once(worker, 'message')));
     return mounted;
   }
 
-  function lastMessage(worker: Worker): Promise<{ ended: string; failures: string[] }> {
-    return new Promise((resolve) => worker.on('message', (m) => 'ended' in m && resolve(m)));
-  }
-
   it('answers stat, lookup, readdir, read and statfs through the kernel, then ends as unmounted', async () => {
-    const { agreed, worker, ended, shared } = await start();
-    const last = lastMessage(worker);
+    const { agreed, workers } = await start();
+    const { last, exited, shared } = workers[0]!;
     expect(agreed.minor).toBeGreaterThanOrEqual(31);
     expect(await readFile(join(directory, 'hello'), 'utf8')).toBe(HELLO);
     const attributes = await stat(join(directory, 'hello'), { bigint: true });
@@ -103,13 +115,12 @@ describe.skipIf(missing !== undefined)(title, { timeout: 30_000 }, () => {
     expect(Atomics.load(shared, COUNTS + abi.FUSE_OPEN)).toBeLessThanOrEqual(1);
     expect(unmount(directory, { lazy: false })).toBeUndefined();
     expect((await last).ended).toBe('unmounted');
-    await ended;
+    await exited;
   });
 
   it('is listed under its store, whatever characters the path has, with its options', async () => {
-    const store = join(scratch, 'store, "with" \\ blanks\tand ünïcode');
     await start(['ro,noatime,noexec']);
-    const found = mountsOfStore(readMounts(), store);
+    const found = mountsOfStore(readMounts(), join(scratch, STORE));
     expect(found.map((m) => m.mountPoint)).toEqual([directory]);
     expect(isVexfs(found[0]!)).toBe(true);
     for (const option of ['ro', 'nosuid', 'nodev', 'noexec', 'noatime'])
@@ -117,8 +128,7 @@ describe.skipIf(missing !== undefined)(title, { timeout: 30_000 }, () => {
   });
 
   it('answers EIO when an operation throws, and serves on', async () => {
-    const { worker } = await start();
-    const last = lastMessage(worker);
+    const { last } = (await start()).workers[0]!;
     await expect(readFile(join(directory, 'boom'))).rejects.toThrow('EIO');
     expect(await readFile(join(directory, 'hello'), 'utf8')).toBe(HELLO);
     unmount(directory, { lazy: false });
@@ -126,8 +136,8 @@ describe.skipIf(missing !== undefined)(title, { timeout: 30_000 }, () => {
   });
 
   it('lets another thread answer a request', async () => {
-    const { worker, fd } = await start();
-    worker.on('message', (message: { uniqueLo: number; uniqueHi: number }) => {
+    const { workers, fd } = await start();
+    workers[0]!.worker.on('message', (message: { uniqueLo: number; uniqueHi: number }) => {
       if (!('uniqueLo' in message)) return;
       const reply = new Reply(undefined, 0, 4096);
       const attr = Object.assign(new Attr(), { ino: 5000, mode: 0o40700, nlink: 2 });
@@ -140,7 +150,7 @@ describe.skipIf(missing !== undefined)(title, { timeout: 30_000 }, () => {
   });
 
   it('hears its doorbell within moments while parked in poll, every time', async () => {
-    const { shared } = await start();
+    const { shared } = (await start()).workers[0]!;
     const doorbell = new Doorbell(shared, DOORBELL);
     await stat(directory);
     for (let i = 0; i < 50; i++) {
@@ -156,13 +166,38 @@ describe.skipIf(missing !== undefined)(title, { timeout: 30_000 }, () => {
   });
 
   it('stops serving when told to by the doorbell, and the mount stays', async () => {
-    const { shared, worker } = await start();
-    const last = lastMessage(worker);
+    const { shared, last } = (await start()).workers[0]!;
     await stat(directory);
     Atomics.store(shared, STOP, 1);
     new Doorbell(shared, DOORBELL).ring();
     expect((await last).ended).toBe('stopped');
     expect(mountAt(readMounts(), directory)).toBeDefined();
+  });
+
+  it('served by three threads answers many clients at once, and all three end as unmounted', async () => {
+    const { workers } = await start([], 3);
+    const paths = Array.from({ length: 2000 }, (_, i) =>
+      join(directory, i % 2 === 0 ? 'hello' : `nothing-${i}`),
+    );
+    const answers = await Promise.allSettled(paths.map((path) => stat(path)));
+    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1000);
+    expect(unmount(directory, { lazy: false })).toBeUndefined();
+    const since = performance.now();
+    for (const { last } of workers) expect((await last).ended).toBe('unmounted');
+    expect(performance.now() - since).toBeLessThan(900);
+  });
+
+  it('goes on being served when the thread that watches it stops', async () => {
+    const { workers } = await start([], 2);
+    await stat(directory);
+    const { shared, last } = workers[0]!;
+    Atomics.store(shared, STOP, 1);
+    new Doorbell(shared, DOORBELL).ring();
+    await last;
+    const since = performance.now();
+    for (let i = 0; i < 20; i++)
+      await expect(stat(join(directory, `nothing-${i}`))).rejects.toThrow('ENOENT');
+    expect(performance.now() - since).toBeLessThan(900);
   });
 
   it('in use is not unmounted, the error names who holds it, and lazily it goes', async () => {

@@ -28,6 +28,7 @@ import {
   Server,
   type ServerHooks,
 } from '../../fuse/session/server.ts';
+import { Watch } from '../../fuse/session/watch.ts';
 import { Doorbell } from '../../runtime/messaging/doorbell.ts';
 
 export const DOORBELL = 0;
@@ -43,6 +44,9 @@ export interface TinyData {
   shared: Int32Array;
   eventfd: number;
   spinMicroseconds: number;
+  /** Where several of these workers serve one mount: their Watch, and this one's number from 1. */
+  watch: Int32Array | undefined;
+  id: number;
 }
 
 const HELLO_NODE = 2;
@@ -139,11 +143,12 @@ class TinyFilesystem implements Dispatcher {
 }
 
 if (parentPort !== null) {
-  const { fd, shared, eventfd, spinMicroseconds } = workerData as TinyData;
+  const { fd, shared, eventfd, spinMicroseconds, watch, id } = workerData as TinyData;
   const channel = new ClassicChannel(fd, {
     spinMicroseconds,
     doorbell: new Doorbell(shared, DOORBELL),
     eventfd,
+    watch: watch === undefined ? undefined : new Watch(watch, 0, id),
   });
   const failures: string[] = [];
   const hooks: ServerHooks = {
@@ -156,6 +161,7 @@ if (parentPort !== null) {
     },
     failed: (_, error) => failures.push(String(error)),
   };
+  parentPort.postMessage('serving');
   const ended = new Server(channel, new TinyFilesystem(), hooks).serve();
   parentPort.postMessage({ ended, failures, polled: channel.polled, parked: channel.parked });
 }

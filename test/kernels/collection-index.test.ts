@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
-import { CollectionIndex, EXACT_ONLY_MAX, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { Random } from './random.ts';
 
 const DIMENSION = 8;
+const EXACT_ONLY_MAX = 2000;
 async function open(engine: 'exact' | 'hnswlib-wasm'): Promise<CollectionIndex> {
   const options = { dimension: DIMENSION, metric: 'cosine', m: 16, efConstruction: 100, seed: 1 } as const;
-  return new CollectionIndex(options, engine === 'exact' ? undefined : (await loadEngine(engine))(options));
+  return new CollectionIndex(options, engine === 'exact' ? undefined : (await loadEngine(engine))(options), EXACT_ONLY_MAX);
 }
 
 function record(ino: number, chunk = 0, generation = 1, version = 1): ChunkRecord {
@@ -92,7 +93,7 @@ describe('collection', () => {
     const random = new Random(seed);
     const collection = await open('hnswlib-wasm');
     const model = new Map<string, { record: ChunkRecord; vector: Float32Array }>();
-    for (let step = 0; step < 9000; step++) {
+    for (let step = 0; step < 5000; step++) {
       const r = record(random.below(800), random.below(6), 1 + random.below(2), step);
       const dice = random.next();
       if (dice < 0.8) {

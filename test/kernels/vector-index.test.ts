@@ -157,8 +157,8 @@ describe.each(ENGINE_NAMES)('engine %s', (engine) => {
       const oracle = new ExactIndex({ dimension: 12, metric });
       let agreement = 0;
       let searches = 0;
-      for (let step = 0; step < 6000; step++) {
-        const label = random.below(500);
+      for (let step = 0; step < 3000; step++) {
+        const label = random.below(300);
         if (random.next() < 0.6) {
           const v = random.vector(12);
           index.add(label, v);

@@ -146,7 +146,7 @@ test('the directory lives until it and its links are forgotten', () => {
   expect(h.slab.usedBytes).toBeLessThan(4096);
 });
 
-test('the same question of the same user finds the same directory, until a vector changes', () => {
+test('the same question of the same user finds the same directory, for two seconds or until a vector changes', () => {
   const h = new Harness();
   const search = within(h, 'search');
   const ask = (name: string, uid = 7) =>
@@ -162,6 +162,11 @@ test('the same question of the same user finds the same directory, until a vecto
   expect(h.handed.queries.length).toBe(4);
   h.forget(directory, 2);
   expect(h.virtual.liveNodes()).toBe(0);
+  ok(answer(h, FOUND));
+  h.now += 1900;
+  ok(h.lookup(search, 'q', { uid: 7, gid: 7 }));
+  h.now += 200;
+  expect(ask('q')).toBeUndefined();
 });
 
 test('similar mirrors directories by name until a file is named', () => {
@@ -234,15 +239,38 @@ test('a thousand results are listed page by page, and what is too long for a lin
   expect(h.readlink(ok(h.lookup(directory, '0999-f999')))).toBe('../../../dir/f999');
 });
 
-test('with all nodes in use a lookup is ENFILE, and works again after a forget', () => {
+test('with all nodes in use a lookup is ENFILE for a moment, then the oldest node makes room', () => {
   const h = new Harness({ virtualNodes: 2 });
   const first = within(h, 'stats');
-  within(h, 'stats');
+  h.now += 500;
+  const second = within(h, 'stats');
   expect(h.lookup(top(h), 'stats')).toBe(-ENFILE);
-  h.forget(first);
-  const again = within(h, 'stats');
-  expect(again.lo).toBe(first.lo);
-  expect(again.generation).toBe(first.generation + 1);
+  h.now += 600;
+  const third = within(h, 'stats');
+  expect(h.read(first, 0, 10)).toBe(-ESTALE);
+  expect(h.getattr(first)).toBe(-ESTALE);
+  for (const node of [second, third]) expect(ok(h.read(node, 0, 4)).toString()).toBe('text');
+  h.forget(first, 100);
+  expect(ok(h.getattr(third)).size).toBe(14);
+  expect(h.virtual.liveNodes()).toBe(2);
+  h.forget(third);
+  h.forget(second);
+  expect(h.virtual.liveNodes()).toBe(0);
+});
+
+test('ten thousand searches that the kernel never forgets need no more nodes than there are', () => {
+  const h = new Harness({ virtualNodes: 16 });
+  const search = within(h, 'search');
+  const seen = new Set<number>();
+  for (let i = 0; i < 10_000; i++) {
+    h.now += 100;
+    expect(h.call(abi.FUSE_LOOKUP, search, strings(`q${i}`)).error).toBeUndefined();
+    const directory = ok(answer(h, FOUND));
+    expect(h.names(directory).length).toBe(3);
+    seen.add(directory.lo);
+  }
+  expect(seen.size).toBe(10_000);
+  expect(h.virtual.liveNodes()).toBe(16);
 });
 
 test('an error of the index is the answer', () => {

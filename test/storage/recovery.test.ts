@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { listCheckpoints } from '../../actors/io/checkpoint.ts';
 import { listSegments } from '../../actors/io/log-recovery.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
-import { EIO, ENOSPC } from '../../runtime/errno.ts';
+import { EIO, ENOSPC, EROFS } from '../../runtime/errno.ts';
 import { type FaultyDisk, PowerCut } from './faulty-disk.ts';
 import { checkObjects, type ToyOptions, ToyStore } from './toy-store.ts';
 import { seeded } from './views.ts';
@@ -194,7 +194,7 @@ test('damage inside the log: what precedes it is there, nothing is written, cut 
   expect(after.state.operations).toBeGreaterThan(0);
   expect(after.state.operations).toBeLessThan(20);
   expect(after.recovered.checkpointWanted).toBe(false);
-  expect(after.writer.failure).toBe(EIO);
+  expect(after.writer.failure).toBe(EROFS);
   expect(disk.log.slice(before).filter((call) => !/^(mkdir|syncDirectory)/.test(call))).toEqual([]);
 });
 

@@ -32,6 +32,7 @@ function bindfsPeer(name: string, options: readonly string[], words: string): Pe
       return {
         directory,
         description: `${version}, ${words}, over a directory of the host filesystem`,
+        pid: server.pid,
         get alive() {
           return server.alive;
         },

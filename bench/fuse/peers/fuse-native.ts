@@ -53,6 +53,7 @@ function fuseNativePeer(name: string, variant: 'default' | 'tuned', words: strin
       return {
         directory,
         description: `${version} with ${library.words}, ${words}, a tree in memory`,
+        pid: server.pid,
         get alive() {
           return server.alive;
         },

@@ -26,6 +26,7 @@ export const host: Peer = {
   start: async (workspace) => ({
     directory: workspace,
     description: hostFilesystem(workspace),
+    pid: undefined,
     alive: true,
     stop: async () => undefined,
     abort: () => undefined,

@@ -12,6 +12,8 @@ export interface RunningPeer {
   readonly directory: string;
   /** Name, version and anything that a reader must know to judge the figures. */
   readonly description: string;
+  /** Of the server; undefined when there is none. */
+  readonly pid: number | undefined;
   /** False once the server has died or its mount is gone. */
   readonly alive: boolean;
   /** What went wrong, if anything did. */

@@ -21,6 +21,7 @@ export const vexfs: Peer = {
     return {
       directory,
       description: `${version}, a fresh store with its defaults, on the host filesystem`,
+      pid: server.pid,
       get alive() {
         return server.alive;
       },

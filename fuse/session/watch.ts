@@ -1,0 +1,76 @@
+/**
+ * Which of the threads that share one /dev/fuse waits on it (leader and followers). Every thread polling the
+ * descriptor is woken for every request, and all but one find nothing; so one watches, and the others stand by until
+ * they are called.
+ *
+ * Roles: any thread of the mount may enter, leave, stand by and call; all operations are lock-free.
+ * Words: 0 the watcher's id (0 = nobody); 1 how many stand by; 2 the eventfd (a semaphore) they poll.
+ *
+ * Invariants:
+ * 1. At most one thread watches. A thread that handles a request does not watch.
+ * 2. A thread adds itself to word 1, then looks whether anybody watches; a watcher leaves word 0, then looks whether
+ *    anybody stands by. Both are sequentially consistent, so a call is not lost between the two.
+ * 3. A call wakes at least one of those standing by. A thread that was woken for nothing stands by again; all
+ *    look at /dev/fuse at least once a second, so a watcher that died delays requests and loses none.
+ */
+import { POLLIN, type PollSet, read, write } from '../../runtime/system/libc.ts';
+
+const WATCHER = 0;
+const STANDING_BY = 1;
+const DESCRIPTOR = 2;
+const NOBODY = 0;
+const ONE = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
+
+export class Watch {
+  static readonly WORDS = 3;
+  readonly #i32: Int32Array;
+  readonly #at: number;
+  readonly #id: number;
+  readonly #eventfd: number;
+  readonly #token = new Uint8Array(8);
+
+  /** Once per mount, before the threads start: `eventfd` is one made with `eventfd(true)`. */
+  static format(i32: Int32Array, index: number, eventfd: number): void {
+    i32[index + WATCHER] = NOBODY;
+    i32[index + STANDING_BY] = 0;
+    i32[index + DESCRIPTOR] = eventfd;
+  }
+
+  /** @param id of this thread among those of the mount, ≥ 1; a restarted thread takes over its predecessor's. */
+  constructor(i32: Int32Array, index: number, id: number) {
+    this.#i32 = i32;
+    this.#at = index;
+    this.#id = id;
+    this.#eventfd = i32[index + DESCRIPTOR]!;
+    this.leave();
+  }
+
+  /** True: this thread watches now, until `leave`. */
+  enter(): boolean {
+    return Atomics.compareExchange(this.#i32, this.#at + WATCHER, NOBODY, this.#id) === NOBODY;
+  }
+
+  leave(): void {
+    Atomics.compareExchange(this.#i32, this.#at + WATCHER, this.#id, NOBODY);
+  }
+
+  /** What a thread polls while it stands by. */
+  get descriptor(): number {
+    return this.#eventfd;
+  }
+
+  /** Sleeps until a call, or until another descriptor of `pollSet` is ready; its i-th one is `descriptor`. */
+  standBy(pollSet: PollSet, i: number, timeoutMs: number): void {
+    Atomics.add(this.#i32, this.#at + STANDING_BY, 1);
+    if (Atomics.load(this.#i32, this.#at + WATCHER) !== NOBODY) {
+      pollSet.wait(timeoutMs);
+      if (pollSet.events(i) & POLLIN) read(this.#eventfd, this.#token);
+    }
+    Atomics.sub(this.#i32, this.#at + STANDING_BY, 1);
+  }
+
+  /** Wakes a thread that stands by, if one does: the caller is not going to watch for a while. */
+  call(): void {
+    if (Atomics.load(this.#i32, this.#at + STANDING_BY) > 0) write(this.#eventfd, ONE, ONE.length);
+  }
+}

@@ -1,0 +1,77 @@
+/** The benchmark must not rot: every operation runs once, small, and the table comes out. */
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { OPERATIONS } from '../../bench/fuse/operations.ts';
+import { vexfs } from '../../bench/fuse/peers/vexfs.ts';
+import { median, type Report } from '../../bench/fuse/report.ts';
+
+const MAIN = new URL('../../bench/fuse/main.js', import.meta.url).pathname;
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vexfs-bench-smoke-'));
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+function bench(...args: string[]) {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 110_000 });
+}
+
+function quick(peers: string): { status: number | null; stderr: string; stdout: string; report: Report } {
+  const json = path.join(folder, `${peers}.json`);
+  const { status, stderr, stdout } = bench(
+    '--quick',
+    '--rounds',
+    '1',
+    '--peers',
+    peers,
+    '--dir',
+    folder,
+    '--json',
+    json,
+  );
+  return { status, stderr, stdout, report: JSON.parse(fs.readFileSync(json, 'utf8')) };
+}
+
+function expectAllMeasured(report: Report, peer: string): void {
+  const unmeasured = OPERATIONS.map(({ name }) => name).filter(
+    (name) =>
+      !report.rows.some((row) => row.operation === name && row.medians[peer]! > 0) &&
+      !report.skipped[`${name} ${peer}`]?.startsWith('needs root'),
+  );
+  expect(unmeasured).toEqual([]);
+}
+
+describe('bench/fuse', () => {
+  test('a quick run on the host measures every operation and leaves nothing behind', {
+    timeout: 120_000,
+  }, () => {
+    const { status, stderr, stdout, report } = quick('host');
+    expect(status, stderr).toBe(0);
+    expectAllMeasured(report, 'host');
+    expect(stdout).toContain('| lookup-missing |');
+    expect(fs.readdirSync(folder).filter((name) => name.startsWith('vexfs-bench-'))).toEqual([]);
+  });
+
+  test('an unknown peer is a usage error that names the known ones', () => {
+    const { status, stderr } = bench('--peers', 'hots');
+    expect(status).toBe(2);
+    expect(stderr).toContain("'hots' is not one of host, vexfs");
+  });
+
+  test('the median of an even number of values is the mean of the middle two', () => {
+    expect(median([4, 1, 3, 2])).toBe(2.5);
+  });
+});
+
+const missing = await vexfs.missing();
+describe.skipIf(missing !== undefined)(
+  `bench/fuse on a VexFS mount${missing ? ` (skipped: ${missing})` : ''}`,
+  () => {
+    test('a quick run measures every operation and unmounts in order', { timeout: 120_000 }, () => {
+      const { status, stderr, stdout, report } = quick('host,vexfs');
+      expect(status, `${stderr}${stdout}`).toBe(0);
+      expect(report.troubles).toEqual({});
+      expectAllMeasured(report, 'vexfs');
+    });
+  },
+);
