@@ -43,7 +43,7 @@ const MOUNTS = [
   { name: 'with three fuse actors and writeback', config: '[workers]\nfuse = 3\n[fuse]\nwriteback = true\n' },
 ];
 
-describe.each(MOUNTS)('everyday tools, $name', ({ config }) =>
+describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
   describe.skipIf(mountUnavailable())(titled('inside the mount'), () => {
     let fs: Mounted;
     let outside: string;
@@ -143,5 +143,5 @@ describe.each(MOUNTS)('everyday tools, $name', ({ config }) =>
         'x0\n',
       );
     });
-  }),
-);
+  });
+});
