@@ -185,7 +185,7 @@ function fillPutChunks(
   return true;
 }
 
-/** REMOVE_FILE or REMOVE_VECTORS; false when the lane is full. */
+/** REMOVE_FILE or REMOVE_VECTORS; false when the lane is full. The next search takes it in. */
 export function tryRemove(
   shard: Outbox,
   kind: number,
@@ -213,7 +213,7 @@ function fillRemove(shard: Outbox, at: number, ino: number, generation: number, 
   shard.u32[word] = ino;
   shard.u32[word + 1] = generation;
   shard.u32[word + 2] = collection;
-  shard.send();
+  shard.post();
   return true;
 }
 

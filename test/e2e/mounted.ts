@@ -103,7 +103,7 @@ export class Mounted {
   }
 
   start(command: string, args: readonly string[]): ChildProcess {
-    return spawn(command, [...args], { cwd: this.dir, stdio: ['ignore', 'pipe', 'inherit'] });
+    return spawn(command, [...args], { cwd: this.dir, stdio: ['ignore', 'pipe', 'ignore'] });
   }
 
   /** Ends the file system process without any chance to tidy up, and takes the dead mount away. */
