@@ -25,8 +25,11 @@ export const EXCLUDED = 4;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const NOTHING = new Uint8Array(0);
-/** Cutting and embedding the largest file takes seconds; a task that takes this long hangs, and its thread is replaced. */
-const TASK_TIMEOUT_MS = 120_000;
+/**
+ * Cutting and embedding the largest file takes seconds, and minutes where nobody leaves it the time. A task that takes
+ * this long hangs, and its thread is replaced.
+ */
+const TASK_TIMEOUT_MS = 600_000;
 
 export interface IndexFileParts {
   readonly namespace: Namespace;

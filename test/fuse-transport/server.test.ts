@@ -19,6 +19,7 @@ class ScriptedChannel implements Channel {
   parked = 0;
   readonly replies: [number, number][] = [];
   refuse = 0;
+  refusal = -22;
   readonly #script: ((request: Request) => number)[];
 
   constructor(script: ((request: Request) => number)[]) {
@@ -30,7 +31,7 @@ class ScriptedChannel implements Channel {
   }
 
   send(reply: Reply): number {
-    if (this.refuse-- > 0) return -22;
+    if (this.refuse-- > 0) return this.refusal;
     this.replies.push([reply.u32[2]!, reply.i32[1]!]);
     return 0;
   }
@@ -130,6 +131,31 @@ describe('Server', () => {
     });
     expect(channel.replies).toEqual([[8, -5]]);
     expect(failures).toHaveLength(1);
+    expect(undeliveredReplies).toEqual([8]);
+  });
+
+  it('takes back a reply to a request that was interrupted, which counts as answered', () => {
+    const channel = new ScriptedChannel([lookup(8), lookup(10)]);
+    channel.refuse = 1;
+    channel.refusal = -2;
+    serve(channel, (_, reply) => {
+      reply.ok(0);
+      return REPLY_READY;
+    });
+    expect(undeliveredReplies).toEqual([8]);
+    expect(channel.replies).toEqual([[10, 0]]);
+    expect(failures).toEqual([]);
+  });
+
+  it('takes nothing back when the connection is over', () => {
+    const channel = new ScriptedChannel([lookup(8)]);
+    channel.refuse = 1;
+    channel.refusal = -19;
+    serve(channel, (_, reply) => {
+      reply.ok(0);
+      return REPLY_READY;
+    });
+    expect([undeliveredReplies, failures]).toEqual([[], []]);
   });
 
   it('stops when the doorbell hook says so', () => {
