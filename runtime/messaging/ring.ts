@@ -18,7 +18,9 @@
  * 4. release() hands back the room of all records consumed before it, by one Atomics.store of tail; until then their
  *    bytes stay as they are.
  * 5. A producer that waits for room sets `starving`, then looks at tail; the consumer stores tail, then looks at
- *    `starving`. Both are sequentially consistent, so the consumer wakes it or it sees the room.
+ *    `starving`. Both are sequentially consistent, so the consumer wakes it or it sees the room. The producer sleeps on
+ *    `starving` while it is 1, and not on tail, which says nothing of a consumer that clears the word a moment late:
+ *    of a wait that is over, and with it that of the next one.
  * 6. A full ring refuses (claim returns −1); it never drops or overwrites.
  */
 import { assert } from '../assert.ts';
@@ -113,8 +115,10 @@ export class RingProducer {
   /** After a refused claim: parks until the consumer releases something, or `timeoutMs`. Publish before, or it never will. */
   waitForRoom(timeoutMs: number): void {
     const i32 = this.#i32;
-    Atomics.store(i32, this.#words + STARVING, 1);
-    Atomics.wait(i32, this.#words + TAIL, this.#cachedTail, Math.min(timeoutMs, WAIT_SLICE_MS));
+    const starving = this.#words + STARVING;
+    Atomics.store(i32, starving, 1);
+    if (Atomics.load(i32, this.#words + TAIL) !== this.#cachedTail) return;
+    Atomics.wait(i32, starving, 1, Math.min(timeoutMs, WAIT_SLICE_MS));
   }
 
   #hasRoom(need: number): boolean {
@@ -192,10 +196,10 @@ export class RingConsumer {
     this.#released = this.#tail;
     i32[this.#words + RECEIVED] = this.#received;
     Atomics.store(i32, this.#words + TAIL, this.#tail);
-    if (Atomics.load(i32, this.#words + STARVING) !== 0) {
-      Atomics.store(i32, this.#words + STARVING, 0);
-      Atomics.notify(i32, this.#words + TAIL);
-    }
+    const starving = this.#words + STARVING;
+    if (Atomics.load(i32, starving) === 0) return;
+    Atomics.store(i32, starving, 0);
+    Atomics.notify(i32, starving);
   }
 }
 

@@ -6,6 +6,7 @@ import { UNIT } from '../../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../../runtime/memory/slab.ts';
 import { Doorbell } from '../../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox, planMailbox } from '../../../runtime/messaging/mailbox.ts';
+import { RingConsumer, RingProducer, ringBytes } from '../../../runtime/messaging/ring.ts';
 import { Barrier } from '../../../runtime/sync/barrier.ts';
 import { Condition } from '../../../runtime/sync/condition.ts';
 import { Mutex } from '../../../runtime/sync/mutex.ts';
@@ -155,6 +156,9 @@ function checkHalfSpans(memory: Region): void {
 
 const MESSAGES = 3;
 const mailboxMemory = planMailbox(1, 256);
+const RING_CAPACITY = 256;
+const RECORD_BYTES = 120;
+const RECORDS = 4;
 
 export const scenarios: Record<string, Scenario> = {
   'doorbell, one ringer': {
@@ -172,6 +176,36 @@ export const scenarios: Record<string, Scenario> = {
   'doorbell, hasty ringer': {
     bytes: 4096,
     threads: [doorbellOwner(1), hastyRinger],
+    setup: nothing,
+    check: nothing,
+  },
+  // Two records fit, so the producer waits several times, each time beside what the wait before has left.
+  'ring that is full again and again': {
+    bytes: ringBytes(RING_CAPACITY),
+    threads: [
+      (memory) => {
+        const ring = new RingProducer(memory, 0, RING_CAPACITY);
+        return () => {
+          for (let i = 0; i < RECORDS; i++) {
+            while (ring.claim(i, RECORD_BYTES) < 0) ring.waitForRoom(1000);
+            ring.publish();
+          }
+        };
+      },
+      (memory) => {
+        const ring = new RingConsumer(memory, 0, RING_CAPACITY);
+        return () => {
+          for (let received = 0; received < RECORDS; ) {
+            const head = Atomics.load(memory.i32, 0);
+            if (!ring.next()) Atomics.wait(memory.i32, 0, head, 1);
+            else {
+              expect(ring.kind === received++, 'records arrive in order');
+              ring.release();
+            }
+          }
+        };
+      },
+    ],
     setup: nothing,
     check: nothing,
   },
