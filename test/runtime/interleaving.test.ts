@@ -7,6 +7,7 @@ describe('interleavings of the atomic operations, exhaustively', () => {
   test.each([
     ['doorbell, one ringer', Number.POSITIVE_INFINITY],
     ['doorbell, two ringers', 2],
+    ['doorbell, two ringers that ring twice', 2],
     ['mailbox with a full lane, over the wrap of the indexes', 2],
     ['ring that is full again and again', 4],
     ['magazine list, one popped while two are popped and one comes back', 3],

@@ -62,12 +62,14 @@ const doorbellOwner =
   };
 
 const doorbellRinger =
-  (flag: number) =>
+  (...flags: number[]) =>
   ({ i32 }: Region): (() => void) => {
     const doorbell = new Doorbell(i32, 0, NO_SPIN);
     return () => {
-      Atomics.store(i32, FLAG + flag, 1);
-      doorbell.ring();
+      for (const flag of flags) {
+        Atomics.store(i32, FLAG + flag, 1);
+        doorbell.ring();
+      }
     };
   };
 
@@ -170,6 +172,12 @@ export const scenarios: Record<string, Scenario> = {
   'doorbell, two ringers': {
     bytes: 4096,
     threads: [doorbellOwner(2), doorbellRinger(0), doorbellRinger(1)],
+    setup: nothing,
+    check: nothing,
+  },
+  'doorbell, two ringers that ring twice': {
+    bytes: 4096,
+    threads: [doorbellOwner(4), doorbellRinger(0, 1), doorbellRinger(2, 3)],
     setup: nothing,
     check: nothing,
   },
