@@ -70,6 +70,7 @@ export class DirtyObjects {
       count++;
       this.#dirty.delete(id);
       this.#named.delete(id);
+      this.#empty(id);
       const result = this.#disk.unlink(objectPath(id));
       if (result === 0) this.deleted++;
       else if (result !== -ENOENT) failed ||= result;
@@ -85,6 +86,14 @@ export class DirtyObjects {
     const above = this.#disk.syncDirectory(OBJECT_DIRECTORY);
     if (above === 0) this.#directories.add(directory);
     return above;
+  }
+
+  /** A fuse actor may keep the file open for a while: its space is to be free at once. */
+  #empty(id: number): void {
+    const descriptor = this.#disk.open(objectPath(id), 'write');
+    if (descriptor < 0) return;
+    this.#disk.truncate(descriptor, 0);
+    this.#disk.close(descriptor);
   }
 
   #syncObject(id: number): number {

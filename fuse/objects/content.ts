@@ -169,6 +169,8 @@ export class Content {
     if (done >= 0 && size > 0) done = this.#objects.write(id, 0, this.#inline, 0, size);
     if (done >= 0 && length > 0) done = this.#objects.write(id, position, u8, start, length);
     if (done >= 0) {
+      // Before the record that depends on it: a commit makes durable what it has heard of.
+      this.#events.objectDirty(id);
       const end = length > 0 ? position + length : grown;
       done = this.#namespace.attachObject(ino, id, Math.max(size, end), flags);
     }
@@ -177,7 +179,6 @@ export class Content {
       this.#events.objectDropped(id);
       return done;
     }
-    this.#events.objectDirty(id);
     return length;
   }
 

@@ -1,10 +1,12 @@
-/** The read-only attributes user.vexfs.*, computed from what the index knows of a file. */
+/**
+ * The read-only attributes user.vexfs.*, computed from what the index knows of a file. They are reached by name and not
+ * listed, so that `cp -a` and `rsync -X` do not try to copy what cannot be set.
+ */
 import { IndexState } from '../namespace/namespace.ts';
 import { S_IFMT, S_IFREG } from '../protocol/abi.ts';
 import type { Context } from './context.ts';
 
 interface Computed {
-  /** With its NUL, as in a list. */
   readonly name: Uint8Array;
   readonly value: (context: Context, state: IndexState) => string | undefined;
 }
@@ -14,21 +16,18 @@ const isIndexed = (state: IndexState) => !isPending(state) && state.chunks > 0;
 
 const COMPUTED: readonly Computed[] = [
   {
-    name: Buffer.from('user.vexfs.indexed\0'),
+    name: Buffer.from('user.vexfs.indexed'),
     value: (_context, state) => (isPending(state) ? 'pending' : state.chunks > 0 ? 'yes' : 'no'),
   },
   {
-    name: Buffer.from('user.vexfs.chunks\0'),
+    name: Buffer.from('user.vexfs.chunks'),
     value: (_context, state) => (isIndexed(state) ? String(state.chunks) : undefined),
   },
   {
-    name: Buffer.from('user.vexfs.model\0'),
+    name: Buffer.from('user.vexfs.model'),
     value: (context, state) => (isIndexed(state) ? context.options.model : undefined),
   },
 ];
-
-const LIST = Buffer.concat(COMPUTED.map(({ name }) => name));
-const NO_LIST = new Uint8Array(0);
 const state = new IndexState();
 
 /** Fills `state`; false where there is nothing to index. */
@@ -47,13 +46,8 @@ export function computedValue(
   end: number,
 ): Uint8Array | undefined {
   const asked = Buffer.from(u8.subarray(start, end));
-  const computed = COMPUTED.find(({ name }) => asked.equals(name.subarray(0, -1)));
+  const computed = COMPUTED.find(({ name }) => asked.equals(name));
   if (computed === undefined || !readState(context, ino)) return undefined;
   const value = computed.value(context, state);
   return value === undefined ? undefined : Buffer.from(value);
-}
-
-/** The names that listxattr shows: all of them on an indexed file, none elsewhere. */
-export function computedNames(context: Context, ino: number): Uint8Array {
-  return readState(context, ino) && isIndexed(state) ? LIST : NO_LIST;
 }

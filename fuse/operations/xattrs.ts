@@ -17,7 +17,7 @@ import { GETXATTR_IN_SIZE, SETXATTR_IN_FLAGS } from '../protocol/abi.ts';
 import { BODY, encodeGetxattrOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
-import { computedNames, computedValue } from './computed-xattrs.ts';
+import { computedValue } from './computed-xattrs.ts';
 import { type Context, finish } from './context.ts';
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
@@ -95,7 +95,7 @@ export function getxattr(context: Context, request: Request, reply: Reply): numb
   if (kind === READ_ONLY) {
     const value = computedValue(context, nodeLo, u8, nameStart, nameEnd);
     if (value === undefined) return -ENODATA;
-    return finishSized(request, reply, put(value, reply, 0, room));
+    return finishSized(request, reply, put(value, reply, room));
   }
   const bytes = context.namespace.getxattr(nodeLo, u8, nameStart, nameEnd, reply.u8, BODY, room);
   return finishSized(request, reply, bytes);
@@ -106,8 +106,7 @@ export function listxattr(context: Context, request: Request, reply: Reply): num
   if (nodeHi !== REAL) return finishSized(request, reply, 0);
   const room = roomFor(request, reply);
   const bytes = context.namespace.listxattr(nodeLo, reply.u8, BODY, room);
-  if (bytes < 0) return bytes;
-  return finishSized(request, reply, put(computedNames(context, nodeLo), reply, bytes, room));
+  return finishSized(request, reply, bytes);
 }
 
 /** Bytes the caller has room for; 0 = it asks for the size. */
@@ -115,13 +114,12 @@ function roomFor(request: Request, reply: Reply): number {
   return Math.min(request.word(GETXATTR_IN_SIZE), reply.u8.length - BODY);
 }
 
-/** Puts `value` after `before` bytes of the body: the bytes then, or −ERANGE. Room 0 only counts. */
-function put(value: Uint8Array, reply: Reply, before: number, room: number): number {
-  const bytes = before + value.length;
-  if (room === 0) return bytes;
-  if (bytes > room) return -ERANGE;
-  reply.u8.set(value, BODY + before);
-  return bytes;
+/** Puts `value` into the body: its bytes, or −ERANGE. Room 0 only counts. */
+function put(value: Uint8Array, reply: Reply, room: number): number {
+  if (room === 0) return value.length;
+  if (value.length > room) return -ERANGE;
+  reply.u8.set(value, BODY);
+  return value.length;
 }
 
 /** The value itself, or its size if the caller asked for that. */

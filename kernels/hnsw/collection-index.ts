@@ -7,7 +7,7 @@ import { ExactIndex } from './exact.ts';
 import { type IndexOptions, SearchHits, type VectorIndex } from './vector-index.ts';
 
 /** Up to this many vectors there is no graph: an exact scan (about 1 ms per 1,000 at 384-d) never misses. */
-export const EXACT_ONLY_MAX = 10_000;
+const EXACT_ONLY_MAX = 10_000;
 
 export class CollectionIndex {
   readonly dimension: number;
@@ -16,12 +16,14 @@ export class CollectionIndex {
   private readonly graph: VectorIndex | undefined;
   private fromGraph = new SearchHits(16);
   private readonly scratch: Float32Array;
+  private readonly exactOnlyMax: number;
 
   /** Without a graph every search is exact. */
-  constructor(options: IndexOptions, graph: VectorIndex | undefined) {
+  constructor(options: IndexOptions, graph: VectorIndex | undefined, exactOnlyMax = EXACT_ONLY_MAX) {
     this.dimension = options.dimension;
     this.tail = new ExactIndex(options);
     this.graph = graph;
+    this.exactOnlyMax = exactOnlyMax;
     this.scratch = new Float32Array(options.dimension);
   }
 
@@ -78,7 +80,7 @@ export class CollectionIndex {
    */
   absorb(budget: number): number {
     const { graph, tail } = this;
-    if (graph === undefined || (graph.size === 0 && tail.size <= EXACT_ONLY_MAX)) return 0;
+    if (graph === undefined || (graph.size === 0 && tail.size <= this.exactOnlyMax)) return 0;
     const moves = Math.min(budget, tail.size);
     for (let i = 0; i < moves; i++) {
       const label = tail.lastLabel();

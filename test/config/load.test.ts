@@ -24,7 +24,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       journal_buffer: 32 * MIB,
     },
     fuse: { spin_us: 100, writeback: false, entry_timeout_s: 31_536_000, attr_timeout_s: 31_536_000 },
-    vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 200, ef: 64 },
+    vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 100, ef: 64 },
     index: {
       enabled: true,
       settle_ms: 300,

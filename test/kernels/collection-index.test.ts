@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
-import { CollectionIndex, EXACT_ONLY_MAX, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { Random } from './random.ts';
 
 const DIMENSION = 8;
+const EXACT_ONLY_MAX = 2000;
 async function open(engine: 'exact' | 'hnswlib-wasm'): Promise<CollectionIndex> {
   const options = { dimension: DIMENSION, metric: 'cosine', m: 16, efConstruction: 100, seed: 1 } as const;
-  return new CollectionIndex(options, engine === 'exact' ? undefined : (await loadEngine(engine))(options));
+  return new CollectionIndex(options, engine === 'exact' ? undefined : (await loadEngine(engine))(options), EXACT_ONLY_MAX);
 }
 
 function record(ino: number, chunk = 0, generation = 1, version = 1): ChunkRecord {
