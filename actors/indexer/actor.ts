@@ -105,6 +105,7 @@ export async function run(context: Context): Promise<void> {
     backlog,
     shards,
     drain,
+    settled: () => gather.settled(),
     metrics,
     chunks: () => textChunks(context),
   });

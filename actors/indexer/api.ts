@@ -14,6 +14,8 @@ export interface IndexerParts {
   readonly shards: readonly Outbox[];
   /** Takes in what waits in the mailbox, posted quietly or not. */
   readonly drain: () => void;
+  /** Resolves when the shards have taken in what was put before. */
+  readonly settled: () => Promise<void>;
   readonly metrics: MetricsBlock;
   /** Text chunks in all shards. */
   readonly chunks: () => number;
@@ -90,6 +92,8 @@ export class IndexerApi implements IndexerRemote {
     });
     await Promise.race([this.#parts.backlog.drained(), late]);
     clearTimeout(timer);
+    await this.#parts.settled();
+    this.publishMetrics();
     return this.status();
   }
 

@@ -112,10 +112,11 @@ class ShardActor implements DoorbellActor {
   }
 
   idle(): number {
-    for (const search of this.#waiting.splice(0)) this.#answer(search);
-    const moved = this.#shard.absorb(ABSORB_SLICE);
+    // Before the answers: who got one sees in the counters what it was found among.
     this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
     this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
+    for (const search of this.#waiting.splice(0)) this.#answer(search);
+    const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     return moved > 0 ? 0 : Number.POSITIVE_INFINITY;
   }
