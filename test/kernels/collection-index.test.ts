@@ -9,7 +9,11 @@ const DIMENSION = 8;
 const EXACT_ONLY_MAX = 2000;
 async function open(engine: 'exact' | 'hnswlib-wasm'): Promise<CollectionIndex> {
   const options = { dimension: DIMENSION, metric: 'cosine', m: 16, efConstruction: 100, seed: 1 } as const;
-  return new CollectionIndex(options, engine === 'exact' ? undefined : (await loadEngine(engine))(options), EXACT_ONLY_MAX);
+  return new CollectionIndex(
+    options,
+    engine === 'exact' ? undefined : (await loadEngine(engine))(options),
+    EXACT_ONLY_MAX,
+  );
 }
 
 function record(ino: number, chunk = 0, generation = 1, version = 1): ChunkRecord {
