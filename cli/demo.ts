@@ -15,12 +15,12 @@ import { serveInForeground } from './foreground.ts';
 import { progressLine } from './index.ts';
 import type { IndexProgress } from './protocol.ts';
 import { printHits } from './results.ts';
-import { clearProgress, plural, print, progress, say, style } from './terminal.ts';
+import { clearProgress, outliveReaders, plural, print, progress, say, style } from './terminal.ts';
 
 const STORE = resolve('store');
 const DIRECTORY = resolve('mnt');
 const SAMPLES = fileURLToPath(new URL('../../docs/samples', import.meta.url));
-const QUERIES = ['replacing a secret that has leaked', 'something warm to eat on a rainy evening'];
+const QUERIES = ['replacing a secret that has leaked', 'what to cook when it is cold outside'];
 const INDEX_TIMEOUT_S = 60;
 
 async function sampleFiles(): Promise<string[]> {
@@ -129,6 +129,7 @@ async function main(once: boolean): Promise<number> {
   return code;
 }
 
+outliveReaders();
 try {
   process.exitCode = await main(process.argv.includes('--once'));
 } catch (error) {

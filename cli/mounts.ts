@@ -44,6 +44,8 @@ export function chooseMount(
   const found = containing(wanted.near) ?? containing(current);
   if (found !== undefined) return found;
   if (ours.length === 1) return running(ours[0]!);
+  const below = ours.filter(({ mountPoint }) => current !== undefined && isBelow(current, mountPoint));
+  if (below.length === 1) return running(below[0]!);
   throw new UserError(`several VexFS are mounted (${all}); name the directory of one, or go into it`);
 }
 
