@@ -12,6 +12,7 @@ import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
 import { assert } from '../../runtime/assert.ts';
 import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { CONNECTION } from '../regions.ts';
@@ -54,10 +55,12 @@ export function run(context: Context): void {
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
   const eventfd = settings.eventfds[index]!;
+  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const channel = new ClassicChannel(connectionOf(context), {
     spinMicroseconds: fuse.spin_us,
     doorbell: mailbox.doorbell,
     eventfd,
+    awake,
     watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
   });
   const tree = openTree(context);
@@ -76,6 +79,9 @@ export function run(context: Context): void {
     },
     onMessage: (kind) => context.logger.error({ kind }, 'a message that a fuse actor does not know'),
     // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
-    stop: () => tree.slab.flush(),
+    stop() {
+      tree.slab.flush();
+      awake?.close();
+    },
   });
 }

@@ -12,6 +12,7 @@ import { assert } from '../../runtime/assert.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT } from '../../runtime/errno.ts';
 import type { Doorbell } from '../../runtime/messaging/doorbell.ts';
+import type { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { PollSet, read, write } from '../../runtime/system/libc.ts';
 import { FUSE_READ, FUSE_WRITE, READ_IN_SIZE } from '../protocol/abi.ts';
 import type { Reply } from '../protocol/reply.ts';
@@ -38,6 +39,8 @@ export interface ClassicChannelOptions {
   /** This thread's doorbell, and the eventfd it is to ring while the thread is parked. */
   readonly doorbell: Doorbell;
   readonly eventfd: number;
+  /** Held while requests keep coming: the client's CPU and this thread's then need no time to wake up. */
+  readonly awake?: CpuLatency | undefined;
   /** Needed where several threads share the descriptor. */
   readonly watch?: Watch | undefined;
 }
@@ -52,6 +55,8 @@ const REQUESTS_PER_LOOK = 16;
 const LARGE_BYTES = 16 * KIB;
 /** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
 const SOON_MS = 0.3;
+/** CPUs are kept awake this long after a request, in case there is another one. */
+const AWAKE_MS = 2;
 
 /**
  * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno; a request that was
@@ -75,6 +80,7 @@ export class ClassicChannel implements Channel {
   readonly #standBySet: PollSet;
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
+  readonly #awake: CpuLatency | undefined;
   readonly #maxSpinMs: number;
   /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
   #spinMs: number;
@@ -90,6 +96,7 @@ export class ClassicChannel implements Channel {
     this.#watch = options.watch;
     this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
     this.#lookSet = new PollSet(fd);
+    this.#awake = options.awake;
     // On one CPU the client cannot run while this thread polls for its request.
     this.#maxSpinMs = availableParallelism() > 1 ? options.spinMicroseconds / 1000 : 0;
     this.#spinMs = this.#maxSpinMs;
@@ -158,6 +165,7 @@ export class ClassicChannel implements Channel {
   #standBy(seen: number): void {
     if (!this.#doorbell.park(seen)) return;
     this.parked++;
+    this.#awake?.release();
     this.#watch!.standBy(this.#standBySet, 0, PARK_MS);
     this.#doorbell.unpark();
   }
@@ -171,6 +179,7 @@ export class ClassicChannel implements Channel {
         if (length !== 0) {
           this.polled++;
           this.#spinMs = this.#maxSpinMs;
+          this.#awake?.hold();
           return length;
         }
       }
@@ -183,9 +192,13 @@ export class ClassicChannel implements Channel {
     if (!this.#doorbell.park(seen)) return;
     this.parked++;
     const since = performance.now();
-    this.#pollSet.wait(PARK_MS);
+    const isAwake = this.#awake?.held ?? false;
+    const ready = this.#pollSet.wait(isAwake ? AWAKE_MS : PARK_MS);
     this.#doorbell.unpark();
+    if (isAwake && ready === 0) this.#awake?.release();
     const isSoon = this.#pollSet.events(0) !== 0 && performance.now() - since < SOON_MS;
-    if (isSoon && this.#spinMs === 0) this.#spinMs = this.#maxSpinMs;
+    if (!isSoon) return;
+    this.#awake?.hold();
+    if (this.#spinMs === 0) this.#spinMs = this.#maxSpinMs;
   }
 }

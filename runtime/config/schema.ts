@@ -44,7 +44,7 @@ function section<T extends z.ZodRawShape>(description: string, shape: T) {
 }
 
 const workers = section('Threads. More than the machine has cores rarely helps.', {
-  fuse: count(2, 1, WORKERS_MAX, 'Threads that answer filesystem requests.'),
+  fuse: count(1, 1, WORKERS_MAX, 'Threads that answer filesystem requests. More help from about 4 cores on.'),
   shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
   io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
   tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),
@@ -73,6 +73,10 @@ const fuse = section('The connection to the kernel.', {
     0,
     10_000,
     'Microseconds a thread looks for the next request before it sleeps. 0 saves CPU, more saves time.',
+  ),
+  keep_awake: flag(
+    true,
+    'As root: keep idle CPUs from halting while requests keep coming. Answers sooner, for more power in a burst.',
   ),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
   entry_timeout_s: count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.'),

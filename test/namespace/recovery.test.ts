@@ -33,6 +33,16 @@ describe('recovery', () => {
     expect(after.namespace.nextObjectId).toBe(2);
   });
 
+  it('forgets what the kernel held before', () => {
+    const world = World.fresh();
+    const ino = world.file(1, 'f');
+    world.namespace.addLookup(ino, 7);
+    const after = world.reloaded({});
+    after.namespace.afterRecovery();
+    after.unlink(1, 'f');
+    expect(after.namespace.stat(ino, new Attr())).toBeLessThan(0);
+  });
+
   it('follows a number that was used again', () => {
     const world = World.fresh();
     const first = world.file(1, 'first', 'old');
