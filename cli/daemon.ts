@@ -16,12 +16,15 @@ export interface MountRequest {
   onNotice(text: string): void;
 }
 
+/** "lazy" detaches a busy mount, which ends when its last user lets go; "now" ends it under its users. */
+export type StopReason = 'unmount' | 'lazy' | 'now';
+
 export interface MountHandle {
   /**
-   * Unmounts, makes everything durable and ends; `finished` then settles. Rejects with a UserError naming who
-   * holds the mount if it is busy, unless `reason` is "lazy": then it is detached at once.
+   * Unmounts, makes everything durable and ends; `finished` then settles. "unmount" rejects with a UserError naming
+   * who holds the mount if it is busy.
    */
-  stop(reason: string): Promise<void>;
+  stop(reason: StopReason): Promise<void>;
   /** The exit code. */
   readonly finished: Promise<number>;
 }

@@ -44,7 +44,7 @@ export function describeStatus(s: Status): string[] {
     ],
     [
       'memory',
-      `${roundSize(memory.slabUsed)} of ${roundSize(memory.slabBudget)}${share(memory.slabUsed, memory.slabBudget)}`,
+      `${roundSize(memory.slabHighWater)} of ${roundSize(memory.slabBudget)}${share(memory.slabHighWater, memory.slabBudget)}`,
     ],
     ['index', describeIndex(index)],
     ['requests', grouped(s.fuse.requests)],

@@ -130,12 +130,25 @@ export class MountedStore {
     }
   }
 
-  /** Unmounts; rejects with a UserError when somebody uses the mount, unless `lazy`. Resolves when all is durable. */
+  /**
+   * Unmounts; rejects with a UserError when somebody uses the mount, unless `lazy`: then it is detached, and goes on for
+   * those who use it. Resolves when everything is durable; of a mount that goes on, everything so far.
+   */
   async stop(lazy: boolean): Promise<void> {
-    if (this.#isMounted) {
-      const refused = unmount(this.#directory, { lazy });
-      if (refused && this.#isMounted) throw new UserError(refused.message);
+    const refused = this.#isMounted ? unmount(this.#directory, { lazy: false }) : undefined;
+    if (refused === undefined || !this.#isMounted) {
+      await this.#settled;
+      return;
     }
+    const failed = lazy ? unmount(this.#directory, { lazy: true }) : refused;
+    if (failed) throw new UserError(failed.message);
+    this.#isMounted = false;
+    await Promise.race([this.#settled, this.#requests.flush()]);
+  }
+
+  /** Ends under those who use the mount: they get errors from now on. Resolves when everything is durable. */
+  async endNow(): Promise<void> {
+    this.#ending ??= this.#endAtOnce();
     await this.#settled;
   }
 
@@ -251,12 +264,12 @@ export class MountedStore {
   #fail(actor: string, error: Error): void {
     if (this.#ending || this.#state === 'recovering' || this.#state === 'mounting') return;
     this.#notice(`actor ${actor} failed (${error.message}): the mount ends; see ${this.#data.log}`);
-    this.#ending = this.#endAfterFailure();
+    this.#ending = this.#endAtOnce();
   }
 
-  async #endAfterFailure(): Promise<void> {
+  async #endAtOnce(): Promise<void> {
     this.#state = 'failed';
-    unmount(this.#directory, { lazy: true });
+    if (this.#isMounted) unmount(this.#directory, { lazy: true });
     this.#isMounted = false;
     const io = this.#topology.actor('io-0');
     if (this.#threads.stateOf(io).get() !== FAILED) {
