@@ -15,7 +15,7 @@ import {
   socketpair,
 } from '../../runtime/system/libc.ts';
 import { Failure } from './failure.ts';
-import { escapeOption, type MountOptions } from './mount-options.ts';
+import type { MountOptions } from './mount-options.ts';
 import { mountAt, readMounts, SUBTYPE } from './mountinfo.ts';
 import { FUSERMOUNT_MISSING } from './unmount.ts';
 
@@ -98,8 +98,8 @@ function mountAsRoot(
     'default_permissions',
   ];
   if (isOpenToOthers(options, true)) data.push('allow_other');
-  const type = `fuse.${options.subtype ?? SUBTYPE}`;
-  const error = mountCall(options.fsname ?? store, directory, type, mountFlags(options), data.join(','));
+  const type = `fuse.${SUBTYPE}`;
+  const error = mountCall(store, directory, type, mountFlags(options), data.join(','));
   if (error === 0) return { fd };
   closeSync(fd);
   if (error === -EPERM || error === -EACCES) {
@@ -162,8 +162,8 @@ function helperOptions(store: string, options: MountOptions): string {
     options.readOnly ? 'ro' : 'rw',
     options.suid ? 'suid' : 'nosuid',
     options.dev ? 'dev' : 'nodev',
-    `fsname=${escapeOption(options.fsname ?? store)}`,
-    `subtype=${escapeOption(options.subtype ?? SUBTYPE)}`,
+    `fsname=${escapeOption(store)}`,
+    `subtype=${SUBTYPE}`,
     `max_read=${FUSE_MAX_WRITE}`,
     'default_permissions',
   ];
@@ -171,6 +171,11 @@ function helperOptions(store: string, options: MountOptions): string {
   if (options.noatime) list.push('noatime');
   if (isOpenToOthers(options, false)) list.push('allow_other');
   return list.join(',');
+}
+
+/** As fusermount3 reads a value: a backslash takes the character after it as it is. */
+function escapeOption(value: string): string {
+  return value.replace(/[\\,]/g, '\\$&');
 }
 
 function describeHelper(error: Error | undefined, stderr: string | null): Failure {
