@@ -58,7 +58,6 @@ export async function examine(): Promise<Finding[]> {
     await nativeCalls(),
     fuseDevice(),
     mountPermission(),
-    ioUring(),
     processors(),
     memory(),
     wordTable(),
@@ -156,20 +155,6 @@ function mountPermission(): Finding {
     return { check, state: 'failed', found: `${helper} is not setuid`, advice };
   }
   return { check, state: 'ok', found: `ordinary user, mounts with ${helper}` };
-}
-
-function ioUring(): Finding {
-  const check = 'FUSE over io_uring';
-  const parameter = '/sys/module/fuse/parameters/enable_uring';
-  if (!existsSync(parameter)) {
-    return {
-      check,
-      state: 'ok',
-      found: 'not in this kernel (6.14 or newer has it); the classic channel is used',
-    };
-  }
-  if (readFileSync(parameter, 'utf8').trim() === 'Y') return { check, state: 'ok', found: 'enabled' };
-  return { check, state: 'ok', found: `off; "echo Y > ${parameter}" as root enables it` };
 }
 
 function processors(): Finding {

@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { isVexfs, type Mount, mountContaining, readMounts } from '../fuse/mount/mountinfo.ts';
 import { UserError } from '../runtime/user-error.ts';
-import { ControlClient } from './client.ts';
+import { ControlClient, NotRunning } from './client.ts';
 
 export interface RunningMount {
   /** Absolute. */
@@ -105,7 +105,13 @@ export async function withMount<T>(
   mount: RunningMount,
   use: (client: ControlClient) => Promise<T>,
 ): Promise<T> {
-  const client = await ControlClient.connect(mount.store);
+  const client = await ControlClient.connect(mount.store).catch((error: unknown) => {
+    if (!(error instanceof NotRunning)) throw error;
+    const { store, directory } = mount;
+    throw new UserError(
+      `the process that served ${directory} has ended; "vexfs mount ${store} ${directory}" recovers the store and mounts it again`,
+    );
+  });
   try {
     return await use(client);
   } finally {

@@ -4,7 +4,7 @@ import { BODY, Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
 import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import { QUERY_SIMILAR, type VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { EACCES, EIO } from '../../runtime/errno.ts';
+import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
@@ -53,7 +53,10 @@ export class Answers {
   async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
     const { namespace, search } = this.#parts;
     const who = await credentialsOf(uid, gid, pid);
-    if (kind !== QUERY_SIMILAR) return search.byText(new TextDecoder().decode(text), RESULTS, who);
+    if (kind !== QUERY_SIMILAR) {
+      const question = new TextDecoder().decode(text);
+      return question.trim() === '' ? -EINVAL : search.byText(question, RESULTS, who);
+    }
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
     return search.byFile(ino, RESULTS, who);
   }

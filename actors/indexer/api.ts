@@ -58,7 +58,7 @@ export class IndexerApi implements IndexerRemote {
   }
 
   async vectorSearch(
-    collectionName: string,
+    name: string,
     vector: Float32Array,
     k: number,
     uid: number,
@@ -67,12 +67,11 @@ export class IndexerApi implements IndexerRemote {
     const { namespace, search } = this.#parts;
     const wrongK = checkK(k);
     if (wrongK) return wrongK;
-    const name = collectionName === '' ? 'default' : collectionName;
     const collection = namespace.collection(name);
-    if (!collection) return { refused: `there is no collection '${name}'` };
+    if (!collection) return { refused: `there is no collection "${name}"` };
     if (collection.dimension !== vector.length) {
       return {
-        refused: `collection '${name}' has ${collection.dimension} dimensions, the query has ${vector.length}`,
+        refused: `vectors of the collection "${name}" have ${collection.dimension} elements, the query has ${vector.length}`,
       };
     }
     return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
