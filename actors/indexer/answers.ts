@@ -34,8 +34,8 @@ export class Answers {
 
   async answer(query: QueryMessage): Promise<void> {
     const { virtual, logger } = this.#parts;
-    const { uniqueLo, uniqueHi, kind, uid, gid, parentLo, parentHi, text } = query;
-    const question = { kind, uid, gid, parentLo, parentHi, name: text, epoch: virtual.epoch };
+    const { uniqueLo, uniqueHi, kind, uid, gid, pid, parentLo, parentHi, text } = query;
+    const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
     const found = await this.#find(query).catch((error: unknown) => {
       logger.error({ err: error, uid, kind }, 'a search through the mount failed');
       return -EIO;

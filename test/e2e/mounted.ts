@@ -29,8 +29,7 @@ export function mountUnavailable(): string | undefined {
 }
 
 /** `title`, with the reason appended where the test cannot run. */
-export function titled(title: string): string {
-  const reason = mountUnavailable();
+export function titled(title: string, reason = mountUnavailable()): string {
   return reason ? `${title} (skipped: ${reason})` : title;
 }
 
@@ -58,6 +57,7 @@ export class Mounted {
   readonly root = mkdtempSync(join(tmpdir(), 'vexfs-e2e-'));
   readonly store = join(this.root, 'store');
   readonly dir = join(this.root, 'mnt');
+  readonly cli = CLI;
 
   constructor(config = '') {
     mkdirSync(this.dir);
