@@ -59,9 +59,7 @@ async function waitForIndex(client: ControlClient): Promise<void> {
   );
   clearProgress();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  print(
-    `  indexed    ${plural(status.indexed, 'file')}, ${plural(status.chunks, 'passage')} (waited ${seconds} s)`,
-  );
+  print(`  indexed    ${plural(status.chunks, 'passage')} of text (waited ${seconds} s)`);
 }
 
 async function show(client: ControlClient): Promise<void> {
