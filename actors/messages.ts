@@ -180,7 +180,7 @@ export function tryRemove(shard: Outbox, ino: number, generation: number, collec
   return true;
 }
 
-/** REMOVE_FILE and REMOVE_VECTORS; waits for room. */
+/** REMOVE_FILE and REMOVE_VECTORS; waits for room. The next search takes it in. */
 export function writeRemove(
   shard: Outbox,
   kind: number,
@@ -192,7 +192,7 @@ export function writeRemove(
   shard.u32[word] = ino;
   shard.u32[word + 1] = generation;
   shard.u32[word + 2] = collection;
-  shard.send();
+  shard.post();
 }
 
 /** The indexer looks by itself often enough; ringing it for every write would cost more than the write. */

@@ -1,4 +1,5 @@
 /** The Piscina task: bytes of a file → chunks and their vectors. A pure function apart from the shared word table. */
+import { constants, setPriority } from 'node:os';
 import { workerData } from 'piscina';
 import { chunkText } from '../../kernels/text/chunk.ts';
 import { decodeText } from '../../kernels/text/decode.ts';
@@ -16,6 +17,9 @@ export interface EmbedTask {
 
 /** Chunks in the order of the file; undefined when the bytes are not text. */
 export type EmbedResult = readonly TextChunk[] | undefined;
+
+// Embedding is never urgent: it takes the time that nobody else wants.
+setPriority(constants.priority.PRIORITY_LOW);
 
 const embedder = new Embedder(loadWords((workerData as { words: SharedArrayBuffer }).words));
 

@@ -15,7 +15,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
   const { config } = parseConfig({});
   expect(config).toEqual({
     placement: 'none',
-    workers: { fuse: 2, shards: 2, io: 1, tasks: 1 },
+    workers: { fuse: 1, shards: 2, io: 1, tasks: 1 },
     memory: { budget: GIB, max_files: 1_000_000 },
     store: {
       commit_interval_ms: 1000,
@@ -23,7 +23,13 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       log_segment: 64 * MIB,
       journal_buffer: 32 * MIB,
     },
-    fuse: { spin_us: 100, writeback: false, entry_timeout_s: 31_536_000, attr_timeout_s: 31_536_000 },
+    fuse: {
+      spin_us: 100,
+      keep_awake: true,
+      writeback: false,
+      entry_timeout_s: 31_536_000,
+      attr_timeout_s: 31_536_000,
+    },
     vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 100, ef: 64 },
     index: {
       enabled: true,
@@ -189,7 +195,7 @@ test('a missing --config file is an error, a missing file of the store is not', 
     const file = join(directory, 'vexfs.toml');
     expect(() => loadConfig({ file })).toThrow(UserError);
     expect(() => loadConfig({ file: directory })).toThrow(/cannot be read \(EISDIR\)/);
-    expect(loadConfig({ fallback: file }).config?.workers.fuse).toBe(2);
+    expect(loadConfig({ fallback: file }).config?.workers.fuse).toBe(1);
     writeFileSync(file, 'workers.fuse = 7');
     expect(requireConfig({ fallback: file }).workers.fuse).toBe(7);
     writeFileSync(file, 'workers.fuse = 70');
