@@ -10,7 +10,6 @@ import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { ControlClient } from './client.ts';
 import { loadDaemon } from './daemon.ts';
-import { fuseDevice } from './doctor.ts';
 import { serveInForeground } from './foreground.ts';
 import { progressLine } from './index.ts';
 import type { IndexProgress } from './protocol.ts';
@@ -93,9 +92,6 @@ async function demonstrate(): Promise<void> {
 }
 
 async function main(once: boolean): Promise<number> {
-  const device = fuseDevice();
-  if (device.state === 'failed')
-    throw new UserError(`cannot mount: /dev/fuse ${device.found}; ${device.advice}`);
   if (!existsSync(DIRECTORY)) await mkdir(DIRECTORY);
   let failure: unknown;
   const code = await serveInForeground(

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 import { type MountOptions, parseMountOptions } from '../../fuse/mount/mount-options.ts';
 import { checkMountPoint } from '../../fuse/mount/mount-point.ts';
 import { requireConfig } from '../../runtime/config/load.ts';
@@ -47,36 +48,40 @@ const CONFIG_NAME = 'vexfs.toml';
 /** Rejects with a UserError for expected failures; then nothing is left mounted, locked or running. */
 export async function runMount(request: MountRequest): Promise<MountHandle> {
   const options = required(parseMountOptions(request.options));
+  const missing = fuseUnavailable();
+  if (missing !== undefined) throw new UserError(missing);
   const { directory, notice } = required(await checkMountPoint(request.directory, options));
   if (notice !== undefined) request.onNotice(notice);
   const config = loadConfig(request);
   const store = await openRequested(request.store);
+  let mounted: MountedStore;
   try {
-    return await serve(request, store, directory, options, config);
+    mounted = prepare(request, store, directory, options, config);
   } catch (error) {
     store.release();
     throw error;
   }
-}
-
-async function serve(
-  request: MountRequest,
-  store: OpenStore,
-  directory: string,
-  options: MountOptions,
-  config: Config,
-): Promise<MountHandle> {
-  if (directory === store.path || directory.startsWith(`${store.path}/`)) {
-    throw new UserError(`the mount point ${directory} lies inside the store ${store.path}; choose another`);
-  }
-  const ownConfig = join(store.path, CONFIG_NAME);
-  if (store.created && !existsSync(ownConfig)) writeFileSync(ownConfig, printConfig(), { mode: 0o600 });
-  const mounted = new MountedStore(store, directory, options, config, request.onNotice);
+  // The store is released by what is made of it from here on.
   await mounted.start();
   request.onReady();
   const stop = (reason: StopReason) =>
     reason === 'now' ? mounted.endNow() : mounted.stop(reason === 'lazy');
   return { stop, finished: mounted.finished };
+}
+
+function prepare(
+  request: MountRequest,
+  store: OpenStore,
+  directory: string,
+  options: MountOptions,
+  config: Config,
+): MountedStore {
+  if (directory === store.path || directory.startsWith(`${store.path}/`)) {
+    throw new UserError(`the mount point ${directory} lies inside the store ${store.path}; choose another`);
+  }
+  const ownConfig = join(store.path, CONFIG_NAME);
+  if (store.created && !existsSync(ownConfig)) writeFileSync(ownConfig, printConfig(), { mode: 0o600 });
+  return new MountedStore(store, directory, options, config, request.onNotice);
 }
 
 function loadConfig({ store, config, set }: MountRequest): Config {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { FUSE_MAX_WRITE } from '../../runtime/config/bounds.ts';
 import { EACCES, EIO, ENODEV, ENOENT, ENXIO, EPERM, ETIMEDOUT } from '../../runtime/errno.ts';
+import { hasSysAdmin } from '../../runtime/system/capabilities.ts';
 import {
   MS_NOATIME,
   MS_NODEV,
@@ -20,6 +21,8 @@ import { mountAt, readMounts, SUBTYPE } from './mountinfo.ts';
 import { FUSERMOUNT_MISSING } from './unmount.ts';
 
 const DEVICE = '/dev/fuse';
+const NEEDS_SYS_ADMIN =
+  'start the container with --cap-add SYS_ADMIN (and, under AppArmor, --security-opt apparmor=unconfined)';
 const HELPER_TIMEOUT_MS = 20_000;
 
 /**
@@ -51,7 +54,7 @@ export function fuseUnavailable(): string | undefined {
   const fd = openDevice();
   if (fd instanceof Failure) return fd.message;
   closeSync(fd);
-  return undefined;
+  return hasSysAdmin() ? undefined : `mounting is not permitted here: ${NEEDS_SYS_ADMIN}`;
 }
 
 function openDevice(): number | Failure {
@@ -103,10 +106,7 @@ function mountAsRoot(
   if (error === 0) return { fd };
   closeSync(fd);
   if (error === -EPERM || error === -EACCES) {
-    return new Failure(
-      error,
-      `mounting on ${directory} is not permitted: start the container with --cap-add SYS_ADMIN (and, under AppArmor, --security-opt apparmor=unconfined)`,
-    );
+    return new Failure(error, `mounting on ${directory} is not permitted: ${NEEDS_SYS_ADMIN}`);
   }
   if (error === -ENODEV) return describeDevice(error);
   return new Failure(error, `mounting on ${directory} failed with errno ${-error}`);

@@ -1,35 +1,14 @@
 /** A store mounted for one test file through the real command line, and taken down whatever happens. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 
-const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
-
-/** Why no mount can be made here, or undefined. Goes into the titles of skipped tests. */
-export function mountUnavailable(): string | undefined {
-  if (!existsSync('/dev/fuse')) return '/dev/fuse is missing';
-  try {
-    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
-  } catch {
-    return '/dev/fuse cannot be opened by this user';
-  }
-  if (process.getuid?.() !== 0 && spawnSync('fusermount3', ['-V']).error)
-    return 'fusermount3 is not installed';
-  return undefined;
-}
+export const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
 
 /** `title`, with the reason appended where the test cannot run. */
-export function titled(title: string, reason = mountUnavailable()): string {
+export function titled(title: string, reason = fuseUnavailable()): string {
   return reason ? `${title} (skipped: ${reason})` : title;
 }
 
@@ -57,7 +36,6 @@ export class Mounted {
   readonly root = mkdtempSync(join(tmpdir(), 'vexfs-e2e-'));
   readonly store = join(this.root, 'store');
   readonly dir = join(this.root, 'mnt');
-  readonly cli = CLI;
 
   constructor(config = '') {
     mkdirSync(this.dir);

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { available, Mounted, mountUnavailable, titled } from './mounted.ts';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
+import { available, CLI, Mounted, titled } from './mounted.ts';
 
 const NOBODY = 65_534;
 const GROUP = 54_321;
@@ -12,7 +13,7 @@ const TEXT = 'The old tortoise is fed dandelions and cucumber every other day.\n
 function unavailable(): string | undefined {
   if (process.getuid?.() !== 0) return 'only root can become another user';
   if (!available('setpriv')) return 'setpriv is not installed';
-  return mountUnavailable();
+  return fuseUnavailable();
 }
 
 describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable()), () => {
@@ -93,7 +94,7 @@ describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable
     chmodSync(fs.store, 0o755);
     const { status, stderr } = spawnSync(
       'setpriv',
-      ['--reuid', `${NOBODY}`, '--clear-groups', process.execPath, fs.cli, 'search', QUERY, '-m', fs.dir],
+      ['--reuid', `${NOBODY}`, '--clear-groups', process.execPath, CLI, 'search', QUERY, '-m', fs.dir],
       { encoding: 'utf8', timeout: 20_000 },
     );
     expect(status, stderr).toBe(1);

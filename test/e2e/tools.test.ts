@@ -12,7 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { available, Mounted, mountUnavailable, titled } from './mounted.ts';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
+import { available, Mounted, titled } from './mounted.ts';
 
 const GIT = ['-c', 'user.name=VexFS', '-c', 'user.email=vexfs@example.org', '-c', 'init.defaultBranch=main'];
 
@@ -43,8 +44,8 @@ const MOUNTS = [
   { name: 'with three fuse actors and writeback', config: '[workers]\nfuse = 3\n[fuse]\nwriteback = true\n' },
 ];
 
-describe.each(MOUNTS)('everyday tools, $name', ({ config }) =>
-  describe.skipIf(mountUnavailable())(titled('inside the mount'), () => {
+describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
+  describe.skipIf(fuseUnavailable())(titled('inside the mount'), () => {
     let fs: Mounted;
     let outside: string;
 
@@ -143,5 +144,5 @@ describe.each(MOUNTS)('everyday tools, $name', ({ config }) =>
         'x0\n',
       );
     });
-  }),
-);
+  });
+});

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Mounted, mountUnavailable, titled, vexfs } from './mounted.ts';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
+import { Mounted, titled, vexfs } from './mounted.ts';
 
-describe.skipIf(mountUnavailable())(titled('unmounting'), () => {
+describe.skipIf(fuseUnavailable())(titled('unmounting'), () => {
   let fs: Mounted;
   beforeEach(() => {
     fs = new Mounted();
