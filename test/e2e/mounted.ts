@@ -7,8 +7,11 @@ import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 
 export const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
 
+/** Why no mount can be made here, or undefined. */
+export const NO_FUSE = fuseUnavailable();
+
 /** `title`, with the reason appended where the test cannot run. */
-export function titled(title: string, reason = fuseUnavailable()): string {
+export function titled(title: string, reason: string | undefined): string {
   return reason ? `${title} (skipped: ${reason})` : title;
 }
 

@@ -2,8 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fuseUnavailable } from '../../fuse/mount/mount.ts';
-import { available, CLI, Mounted, titled } from './mounted.ts';
+import { available, CLI, Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const NOBODY = 65_534;
 const GROUP = 54_321;
@@ -13,7 +12,7 @@ const TEXT = 'The old tortoise is fed dandelions and cucumber every other day.\n
 function unavailable(): string | undefined {
   if (process.getuid?.() !== 0) return 'only root can become another user';
   if (!available('setpriv')) return 'setpriv is not installed';
-  return fuseUnavailable();
+  return NO_FUSE;
 }
 
 describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable()), () => {

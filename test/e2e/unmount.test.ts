@@ -2,10 +2,9 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { fuseUnavailable } from '../../fuse/mount/mount.ts';
-import { Mounted, titled, vexfs } from './mounted.ts';
+import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
-describe.skipIf(fuseUnavailable())(titled('unmounting'), () => {
+describe.skipIf(NO_FUSE)(titled('unmounting', NO_FUSE), () => {
   let fs: Mounted;
   beforeEach(() => {
     fs = new Mounted();
