@@ -27,6 +27,7 @@ export function outliveReaders(): void {
 
 /** One line to stdout. */
 export function print(line = ''): void {
+  clearProgress();
   process.stdout.write(`${line}\n`);
 }
 
