@@ -85,7 +85,7 @@ export class Mounted {
 
   /** A program with the mount as working directory. */
   start(command: string, args: readonly string[]): ChildProcess {
-    return spawn(command, [...args], { cwd: this.dir, stdio: ['pipe', 'pipe', 'inherit'] });
+    return spawn(command, [...args], { cwd: this.dir, stdio: ['pipe', 'pipe', 'ignore'] });
   }
 
   /** Ends the file system process without any chance to tidy up, and takes the dead mount away. */
