@@ -88,7 +88,7 @@ export class Mounted {
     return spawn(command, [...args], { cwd: this.dir, stdio: ['pipe', 'pipe', 'ignore'] });
   }
 
-  /** Ends the file system process without any chance to tidy up, and takes the dead mount away. */
+  /** Ends the filesystem process without any chance to tidy up; its dead mount stays. */
   async kill(): Promise<void> {
     const { pid } = this;
     process.kill(pid, 'SIGKILL');
