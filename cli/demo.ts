@@ -10,17 +10,16 @@ import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { ControlClient } from './client.ts';
 import { loadDaemon } from './daemon.ts';
-import { fuseDevice } from './doctor.ts';
 import { serveInForeground } from './foreground.ts';
 import { progressLine } from './index.ts';
 import type { IndexProgress } from './protocol.ts';
 import { printHits } from './results.ts';
-import { clearProgress, plural, print, progress, say, style } from './terminal.ts';
+import { clearProgress, outliveReaders, plural, print, progress, say, style } from './terminal.ts';
 
 const STORE = resolve('store');
 const DIRECTORY = resolve('mnt');
 const SAMPLES = fileURLToPath(new URL('../../docs/samples', import.meta.url));
-const QUERIES = ['replacing a secret that has leaked', 'something warm to eat on a rainy evening'];
+const QUERIES = ['replacing a secret that has leaked', 'what to cook when it is cold outside'];
 const INDEX_TIMEOUT_S = 60;
 
 async function sampleFiles(): Promise<string[]> {
@@ -59,9 +58,7 @@ async function waitForIndex(client: ControlClient): Promise<void> {
   );
   clearProgress();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  print(
-    `  indexed    ${plural(status.indexed, 'file')}, ${plural(status.chunks, 'passage')} (waited ${seconds} s)`,
-  );
+  print(`  indexed    ${plural(status.chunks, 'passage')} of text (waited ${seconds} s)`);
 }
 
 async function show(client: ControlClient): Promise<void> {
@@ -95,9 +92,6 @@ async function demonstrate(): Promise<void> {
 }
 
 async function main(once: boolean): Promise<number> {
-  const device = fuseDevice();
-  if (device.state === 'failed')
-    throw new UserError(`cannot mount: /dev/fuse ${device.found}; ${device.advice}`);
   if (!existsSync(DIRECTORY)) await mkdir(DIRECTORY);
   let failure: unknown;
   const code = await serveInForeground(
@@ -129,6 +123,7 @@ async function main(once: boolean): Promise<number> {
   return code;
 }
 
+outliveReaders();
 try {
   process.exitCode = await main(process.argv.includes('--once'));
 } catch (error) {

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { version } from '../actors/version.ts';
 import { GIB } from '../runtime/config/bounds.ts';
 import { roundSize } from '../runtime/config/size.ts';
+import { hasSysAdmin } from '../runtime/system/capabilities.ts';
 import { print, printJson, style, table } from './terminal.ts';
 
 export interface Finding {
@@ -58,7 +59,6 @@ export async function examine(): Promise<Finding[]> {
     await nativeCalls(),
     fuseDevice(),
     mountPermission(),
-    ioUring(),
     processors(),
     memory(),
     wordTable(),
@@ -101,7 +101,7 @@ async function nativeCalls(): Promise<Finding> {
   }
 }
 
-export function fuseDevice(): Finding {
+function fuseDevice(): Finding {
   const check = '/dev/fuse';
   try {
     closeSync(openSync('/dev/fuse', constants.O_RDWR));
@@ -131,22 +131,15 @@ function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-const CAP_SYS_ADMIN = 21n;
-
-function maySysAdmin(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
-  return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
-}
-
 function mountPermission(): Finding {
   const check = 'permission';
   const root = process.geteuid?.() === 0;
-  if (root && maySysAdmin()) return { check, state: 'ok', found: 'root, may mount' };
-  const helper = findProgram('fusermount3');
-  if (root && helper === undefined) {
+  if (root && hasSysAdmin()) return { check, state: 'ok', found: 'root, may mount' };
+  if (root) {
     const advice = 'start the container with --cap-add SYS_ADMIN';
     return { check, state: 'failed', found: 'root without CAP_SYS_ADMIN', advice };
   }
+  const helper = findProgram('fusermount3');
   if (helper === undefined) {
     const advice = 'install it ("apt-get install fuse3"), or mount as root';
     return { check, state: 'failed', found: 'an ordinary user needs fusermount3', advice };
@@ -156,20 +149,6 @@ function mountPermission(): Finding {
     return { check, state: 'failed', found: `${helper} is not setuid`, advice };
   }
   return { check, state: 'ok', found: `ordinary user, mounts with ${helper}` };
-}
-
-function ioUring(): Finding {
-  const check = 'FUSE over io_uring';
-  const parameter = '/sys/module/fuse/parameters/enable_uring';
-  if (!existsSync(parameter)) {
-    return {
-      check,
-      state: 'ok',
-      found: 'not in this kernel (6.14 or newer has it); the classic channel is used',
-    };
-  }
-  if (readFileSync(parameter, 'utf8').trim() === 'Y') return { check, state: 'ok', found: 'enabled' };
-  return { check, state: 'ok', found: `off; "echo Y > ${parameter}" as root enables it` };
 }
 
 function processors(): Finding {

@@ -58,14 +58,17 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
     return await handle.finished;
   } catch (error) {
     // Whatever went wrong, the mount must not outlive the command.
-    await handle?.stop('lazy').catch(() => {});
+    await handle?.stop('now').catch(() => {});
     throw error;
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
   }
 }
 
-/** The first Ctrl-C unmounts, or says who is in the way; the second, or a signal nobody can repeat, detaches. */
+/**
+ * The first Ctrl-C unmounts, or says who is in the way; the second, or a signal nobody can repeat, detaches; the third
+ * does not wait for those who still use what was detached.
+ */
 async function obey(
   handle: MountHandle,
   directory: string,
@@ -73,19 +76,30 @@ async function obey(
   asked: number,
 ): Promise<void> {
   try {
-    if (asked === 1) {
-      say(`unmounting ${directory}`);
-      await handle.stop('unmount');
-      return;
+    if (asked === 1 && (await unmounts(handle, directory, signal))) return;
+    if (asked <= 2) {
+      await handle.stop('lazy');
+      say(`${directory} is detached, and ends when its users let go; press Ctrl-C again to end it now`);
+    } else {
+      say(`ending ${directory} under its users`);
+      await handle.stop('now');
     }
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    if (signal === 'SIGINT') {
-      say(`${error.message}; press Ctrl-C again to detach it from whoever uses it`);
-      return;
-    }
     say(error.message);
   }
-  say(`detaching ${directory}; programs that use it lose it`);
-  await handle.stop('lazy');
+}
+
+/** Whether that is all there is to do for now. */
+async function unmounts(handle: MountHandle, directory: string, signal: NodeJS.Signals): Promise<boolean> {
+  say(`unmounting ${directory}`);
+  try {
+    await handle.stop('unmount');
+    return true;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const repeatable = signal === 'SIGINT';
+    say(repeatable ? `${error.message} (here: press Ctrl-C again)` : error.message);
+    return repeatable;
+  }
 }

@@ -38,17 +38,17 @@ export function addIndex(program: Command): void {
     .action(rebuild);
 }
 
-function describe(status: IndexStatus): string {
-  const { indexed, chunks, pending, failed } = status;
-  const failures = failed > 0 ? `, ${grouped(failed)} could not be indexed` : '';
-  return `${plural(indexed, 'file')} indexed (${plural(chunks, 'passage')}), ${grouped(pending)} waiting${failures}`;
+/** The passages are those of the store, the files those of this mount's time. */
+export function describeIndex({ indexed, chunks, pending, failed }: IndexStatus): string {
+  const failures = failed > 0 ? `, ${grouped(failed)} could not be indexed (see vexfs.log)` : '';
+  return `${plural(chunks, 'passage')}; since the mount ${plural(indexed, 'file')} indexed, ${grouped(pending)} waiting${failures}`;
 }
 
 async function status(directory: string | undefined, options: { json?: true }): Promise<void> {
   const mount = findMount({ mount: directory });
   const answer = await withMount(mount, (client) => client.call('indexStatus', {}));
   if (options.json) printJson(answer);
-  else print(describe(answer));
+  else print(describeIndex(answer));
 }
 
 /** A line such as "indexing: 120 files left, 45 files/s", the rate over the whole wait. */
@@ -79,7 +79,7 @@ async function wait(directory: string | undefined, options: WaitOptions): Promis
       `${plural(answer.pending, 'file')} still to be indexed after ${options.timeout ?? 0} s; wait again, or see "vexfs index status"`,
     );
   }
-  if (!options.json) print(describe(answer));
+  if (!options.json) print(describeIndex(answer));
 }
 
 async function rebuild(path: string | undefined, options: { json?: true }): Promise<void> {

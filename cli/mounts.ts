@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { isVexfs, type Mount, mountContaining, readMounts } from '../fuse/mount/mountinfo.ts';
 import { UserError } from '../runtime/user-error.ts';
-import { ControlClient } from './client.ts';
+import { ControlClient, NotRunning } from './client.ts';
 
 export interface RunningMount {
   /** Absolute. */
@@ -44,6 +44,8 @@ export function chooseMount(
   const found = containing(wanted.near) ?? containing(current);
   if (found !== undefined) return found;
   if (ours.length === 1) return running(ours[0]!);
+  const below = ours.filter(({ mountPoint }) => current !== undefined && isBelow(current, mountPoint));
+  if (below.length === 1) return running(below[0]!);
   throw new UserError(`several VexFS are mounted (${all}); name the directory of one, or go into it`);
 }
 
@@ -103,7 +105,13 @@ export async function withMount<T>(
   mount: RunningMount,
   use: (client: ControlClient) => Promise<T>,
 ): Promise<T> {
-  const client = await ControlClient.connect(mount.store);
+  const client = await ControlClient.connect(mount.store).catch((error: unknown) => {
+    if (!(error instanceof NotRunning)) throw error;
+    const { store, directory } = mount;
+    throw new UserError(
+      `the process that served ${directory} has ended; "vexfs mount ${store} ${directory}" recovers the store and mounts it again`,
+    );
+  });
   try {
     return await use(client);
   } finally {

@@ -51,8 +51,12 @@ export interface Status {
     readonly inodesUsed: number;
     readonly inodesMax: number;
   };
-  /** Bytes. */
-  readonly memory: { readonly slabUsed: number; readonly slabBudget: number };
+  /** Bytes. `slabUsed` lags by up to 4,096 operations of each thread; `slabHighWater` is what was ever taken. */
+  readonly memory: {
+    readonly slabUsed: number;
+    readonly slabHighWater: number;
+    readonly slabBudget: number;
+  };
   /** The last change that is on disk, as its number in the log. */
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
   readonly index: IndexStatus;

@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { join } from 'node:path/posix';
 import type { SearchHit } from './protocol.ts';
-import { print, printJson, style } from './terminal.ts';
+import { columns, print, printJson, style, wrapped } from './terminal.ts';
 
 const BAR_CELLS = 8;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
@@ -60,7 +60,8 @@ export function printHits(hits: readonly Partial<SearchHit>[], shown: Shown): vo
     const place = style('cyan', shownPath(hostPath(shown.directory, path))) + (line > 0 ? `:${line}` : '');
     print(`${style('dim', rank)}  ${style('green', bar(score))} ${score.toFixed(3)}  ${place}`);
     const text = snippet.replace(/\s+/g, ' ').trim();
-    if (text !== '') print(`${' '.repeat(rankWidth)}  ${highlight(text, shown.query)}`);
+    for (const row of wrapped(text, columns() - rankWidth - 2))
+      print(`${' '.repeat(rankWidth)}  ${highlight(row, shown.query)}`);
   }
 }
 

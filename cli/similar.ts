@@ -1,8 +1,10 @@
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { SEARCH_K_MAX } from '../runtime/config/bounds.ts';
+import { UserError } from '../runtime/user-error.ts';
 import { wholeNumber } from './arguments.ts';
 import { findMount, pathInMount, withMount } from './mounts.ts';
-import { printHits, printHitsJson } from './results.ts';
+import { hostPath, printHits, printHitsJson } from './results.ts';
 
 const HELP = `
 Examples:
@@ -26,7 +28,14 @@ export function addSimilar(program: Command): void {
 async function similar(file: string, options: { k: number; json?: true }): Promise<void> {
   const mount = findMount({ near: file });
   const path = pathInMount(mount, file);
+  const stats = statSync(hostPath(mount.directory, path));
+  if (!stats.isFile()) throw new UserError(`${file} is not a regular file; only those are compared`);
   const hits = await withMount(mount, (client) => client.call('similar', { path, k: options.k }));
   if (options.json) printHitsJson(hits, mount.directory);
-  else printHits(hits, { directory: mount.directory, query: '', nothing: `nothing is like ${file}` });
+  else
+    printHits(hits, {
+      directory: mount.directory,
+      query: '',
+      nothing: `nothing is like ${file}, or it has no text`,
+    });
 }

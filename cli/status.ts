@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { roundSize } from '../runtime/config/size.ts';
+import { describeIndex } from './index.ts';
 import { findMount, withMount } from './mounts.ts';
 import type { Status } from './protocol.ts';
-import { duration, grouped, latency, plural, print, printJson, style, table } from './terminal.ts';
+import { duration, grouped, latency, print, printJson, style, table } from './terminal.ts';
 
 const HELP = `
 Examples:
@@ -39,16 +40,13 @@ export function describeStatus(s: Status): string[] {
     ['process', `${s.pid}, vexfs ${s.version}`],
     [
       'files',
-      `${grouped(namespace.files)}; ${grouped(namespace.inodesUsed)} of ${grouped(namespace.inodesMax)} inodes used${share(namespace.inodesUsed, namespace.inodesMax)}`,
+      `${grouped(namespace.inodesUsed)} of at most ${grouped(namespace.inodesMax)}${share(namespace.inodesUsed, namespace.inodesMax)}, directories included`,
     ],
     [
       'memory',
-      `${roundSize(memory.slabUsed)} of ${roundSize(memory.slabBudget)}${share(memory.slabUsed, memory.slabBudget)}`,
+      `${roundSize(memory.slabHighWater)} of ${roundSize(memory.slabBudget)}${share(memory.slabHighWater, memory.slabBudget)}`,
     ],
-    [
-      'index',
-      `${plural(index.indexed, 'file')} in ${plural(index.chunks, 'passage')}, ${grouped(index.pending)} waiting, ${grouped(index.failed)} failed`,
-    ],
+    ['index', describeIndex(index)],
     ['requests', grouped(s.fuse.requests)],
   ];
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);

@@ -13,9 +13,41 @@ export function style(format: Format, text: string): string {
   return coloured(process.stdout) ? styleText(format, text) : text;
 }
 
+/**
+ * A reader that has seen enough ("| head") and a terminal that was closed are no errors: what is written to them is
+ * dropped. A mount goes on, or is unmounted as the terminal's hang-up asks.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+    });
+  }
+}
+
 /** One line to stdout. */
 export function print(line = ''): void {
+  clearProgress();
   process.stdout.write(`${line}\n`);
+}
+
+/** Width of the terminal that stdout is; Infinity if it is none. */
+export function columns(): number {
+  // A terminal that does not know its width says 0.
+  return process.stdout.isTTY === true ? process.stdout.columns || 80 : Number.POSITIVE_INFINITY;
+}
+
+/** `text` in lines of at most `width` characters, broken at spaces where there are any; none when it is empty. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(' ', width);
+    const end = space > 0 ? space : Math.max(1, width);
+    lines.push(rest.slice(0, end));
+    rest = rest.slice(end).trimStart();
+  }
+  return rest === '' ? lines : [...lines, rest];
 }
 
 export function printJson(value: unknown): void {

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { locate } from '../fuse/mount/mount-point.ts';
 import { isVexfs, mountAt, readMounts } from '../fuse/mount/mountinfo.ts';
 import { unmount } from '../fuse/mount/unmount.ts';
+import { ENOENT } from '../runtime/errno.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { ControlClient, NotRunning } from './client.ts';
 import { print, progress } from './terminal.ts';
@@ -30,7 +31,8 @@ export function addUmount(program: Command): void {
 
 async function umount(argument: string, options: { lazy?: true }): Promise<void> {
   const directory = locate(argument);
-  if (typeof directory !== 'string') throw new UserError(`${argument} is not mounted: ${directory.message}`);
+  if (typeof directory !== 'string')
+    throw new UserError(directory.errno === -ENOENT ? `${argument} does not exist` : directory.message);
   const mount = mountAt(readMounts(), directory);
   if (mount === undefined) throw new UserError(`nothing is mounted at ${directory}`);
   if (!isVexfs(mount)) {

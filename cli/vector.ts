@@ -21,6 +21,7 @@ import { grouped, print } from './terminal.ts';
 import { readVector } from './vector-files.ts';
 
 const XATTR = 'user.vexfs.vector';
+const DEFAULT = 'default';
 
 interface InCollection {
   readonly collection?: string;
@@ -61,13 +62,13 @@ export function addVector(program: Command): void {
     .argument('<file>', 'a file in a mount')
     .option('--npy <file>', 'read the vector from a .npy file of float32 or float64; - is standard input')
     .option('--json <file>', 'read the vector from a file with a JSON list of numbers; - is standard input')
-    .option('-c, --collection <name>', 'the collection (default: the unnamed one)')
+    .option('-c, --collection <name>', 'the collection', DEFAULT)
     .action(set);
   vector
     .command('get')
     .description('Print the vector of FILE as a JSON list of numbers.')
     .argument('<file>', 'a file in a mount')
-    .option('-c, --collection <name>', 'the collection (default: the unnamed one)')
+    .option('-c, --collection <name>', 'the collection', DEFAULT)
     .action(get);
   vector
     .command('search')
@@ -75,18 +76,17 @@ export function addVector(program: Command): void {
     .argument('[query]', 'a .npy file, or a file with a JSON list of numbers; - is JSON on standard input')
     .option('-l, --like <file>', 'use the vector of this file')
     .option('-m, --mount <dir>', 'search this mount (default: the one containing the current directory)')
-    .option('-c, --collection <name>', 'the collection (default: the unnamed one)')
+    .option('-c, --collection <name>', 'the collection', DEFAULT)
     .option('-k <number>', `how many results, 1 to ${SEARCH_K_MAX}`, wholeNumber(1, SEARCH_K_MAX), 10)
     .option('--json', 'print JSON: [{"path", "score"}, …]')
     .action(search);
 }
 
 function attribute({ collection }: InCollection): string {
-  if (collection === undefined) return XATTR;
-  const bytes = Buffer.byteLength(collection);
-  if (bytes === 0 || bytes > COLLECTION_NAME_MAX || /[/\0]/.test(collection)) {
+  if (collection === undefined || collection === DEFAULT) return XATTR;
+  if (!/^[\w-][\w.-]*$/.test(collection) || collection.length > COLLECTION_NAME_MAX) {
     throw new UserError(
-      `the collection name "${collection}" is not usable; it has 1 to ${COLLECTION_NAME_MAX} bytes, none of them a slash`,
+      `"${collection}" cannot be the name of a collection: 1 to ${COLLECTION_NAME_MAX} of a-z, A-Z, 0-9, "_", "-" and, not in front, "."`,
     );
   }
   return `${XATTR}.${collection}`;
@@ -97,8 +97,8 @@ function usage(message: string): CommanderError {
   return new CommanderError(2, 'vexfs.usage', message);
 }
 
-function nameOf({ collection }: InCollection): string {
-  return collection === undefined ? 'the unnamed collection' : `the collection "${collection}"`;
+function nameOf({ collection = DEFAULT }: InCollection): string {
+  return `the collection "${collection}"`;
 }
 
 /** Why an xattr call on `file` failed. */
@@ -174,7 +174,7 @@ async function search(query: string | undefined, options: SearchOptions): Promis
   const mount = findMount({ mount: options.mount, near: options.like });
   const hits = await withMount(mount, (client) =>
     client.call('vectorSearch', {
-      collection: options.collection ?? '',
+      collection: options.collection ?? DEFAULT,
       vector: Array.from(vector),
       k: options.k,
     }),

@@ -122,7 +122,8 @@ export async function run(context: Context): Promise<void> {
   const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
-  const parts = { namespace, search, backlog, files, shards, enabled, metrics, chunks };
+  const settled = (): Promise<void> => gather.settled();
+  const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
   let timer: NodeJS.Timeout | undefined;
   const actor = new IndexerActor({
     backlog,

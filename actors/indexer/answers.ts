@@ -4,7 +4,7 @@ import { BODY, Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
 import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import { QUERY_SIMILAR, type VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { EACCES, EIO } from '../../runtime/errno.ts';
+import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
@@ -35,8 +35,8 @@ export class Answers {
   /** Never rejects: whatever goes wrong, the LOOKUP is answered. */
   async answer(query: QueryMessage): Promise<void> {
     const { virtual, logger } = this.#parts;
-    const { uniqueLo, uniqueHi, kind, uid, gid, parentLo, parentHi, text } = query;
-    const question = { kind, uid, gid, parentLo, parentHi, name: text, epoch: virtual.epoch };
+    const { uniqueLo, uniqueHi, kind, uid, gid, pid, parentLo, parentHi, text } = query;
+    const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
     // No await after the search: the reply buffer is shared by all answers.
     const reply = this.#reply;
     try {
@@ -58,7 +58,10 @@ export class Answers {
   async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
     const { namespace, search } = this.#parts;
     const who = await credentialsOf(uid, gid, pid);
-    if (kind !== QUERY_SIMILAR) return search.byText(new TextDecoder().decode(text), RESULTS, who);
+    if (kind !== QUERY_SIMILAR) {
+      const question = new TextDecoder().decode(text);
+      return question.trim() === '' ? -EINVAL : search.byText(question, RESULTS, who);
+    }
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
     return search.byFile(ino, RESULTS, who);
   }

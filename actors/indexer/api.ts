@@ -17,6 +17,8 @@ export interface IndexerParts {
   readonly shards: readonly Outbox[];
   /** Whether files are indexed at all. */
   readonly enabled: boolean;
+  /** Resolves when the shards have taken in what was put before. */
+  readonly settled: () => Promise<void>;
   readonly metrics: MetricsBlock;
   /** Text chunks in all shards. */
   readonly chunks: () => number;
@@ -62,7 +64,7 @@ export class IndexerApi implements IndexerRemote {
   }
 
   async vectorSearch(
-    collectionName: string,
+    name: string,
     vector: Float32Array,
     k: number,
     uid: number,
@@ -71,12 +73,11 @@ export class IndexerApi implements IndexerRemote {
     const { namespace, search } = this.#parts;
     const wrongK = checkK(k);
     if (wrongK) return wrongK;
-    const name = collectionName === '' ? 'default' : collectionName;
     const collection = namespace.collection(name);
-    if (!collection) return { refused: `there is no collection '${name}'` };
+    if (!collection) return { refused: `there is no collection "${name}"` };
     if (collection.dimension !== vector.length) {
       return {
-        refused: `collection '${name}' has ${collection.dimension} dimensions, the query has ${vector.length}`,
+        refused: `vectors of the collection "${name}" have ${collection.dimension} elements, the query has ${vector.length}`,
       };
     }
     return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
@@ -91,6 +92,8 @@ export class IndexerApi implements IndexerRemote {
   async wait(timeoutMs: number): Promise<IndexStatus> {
     this.#drain();
     await this.#parts.backlog.caughtUp(timeoutMs);
+    await this.#parts.settled();
+    this.publishMetrics();
     return this.status();
   }
 

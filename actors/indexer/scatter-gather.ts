@@ -1,6 +1,9 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { HIT_BYTES, trySearch } from '../messages.ts';
+import { TEXT_COLLECTION } from '../text-collection.ts';
 import { untilSent } from './lanes.ts';
+
+const NO_VECTOR = new Float32Array(0);
 
 /** One entry of a shard, as it answered. `distance` is the metric's: 1 − cosine, squared l2, or 1 − dot. */
 export interface Hit {
@@ -47,6 +50,11 @@ export class ScatterGather {
     const hits = await answer;
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
     return hits.length > k ? hits.slice(0, k) : hits;
+  }
+
+  /** Resolves when every shard has taken in what was put before: a question without a vector, which finds nothing. */
+  async settled(): Promise<void> {
+    await this.search(TEXT_COLLECTION, NO_VECTOR, 1, 1);
   }
 
   /** A shard's HITS message. */

@@ -81,7 +81,9 @@ export class Search {
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
-    const results = candidates.map((candidate, i) => describe(candidate, passages[i]!, relevance));
+    const results = candidates
+      .map((candidate, i) => describe(candidate, passages[i]!, relevance))
+      .filter(({ score }) => score > 0);
     results.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1));
     return results.slice(0, k);
   }

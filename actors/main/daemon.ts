@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 import { type MountOptions, parseMountOptions } from '../../fuse/mount/mount-options.ts';
 import { checkMountPoint } from '../../fuse/mount/mount-point.ts';
 import { requireConfig } from '../../runtime/config/load.ts';
@@ -10,7 +11,7 @@ import { printConfig } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import { MountedStore } from './mounted-store.ts';
+import { MountedStore, type StopReason } from './mounted-store.ts';
 
 export interface MountRequest {
   /** Absolute. Created if absent. */
@@ -31,10 +32,10 @@ export interface MountRequest {
 
 export interface MountHandle {
   /**
-   * Unmounts, makes everything durable and ends; `finished` then settles. Rejects with a UserError naming who
-   * holds the mount if it is busy, unless `reason` is "lazy": then it is detached at once.
+   * Unmounts, makes everything durable and ends; `finished` then settles. "unmount" rejects with a UserError naming
+   * who holds the mount if it is busy.
    */
-  stop(reason: string): Promise<void>;
+  stop(reason: StopReason): Promise<void>;
   /** The exit code. */
   readonly finished: Promise<number>;
 }
@@ -44,6 +45,8 @@ const CONFIG_NAME = 'vexfs.toml';
 /** Rejects with a UserError for expected failures; then nothing is left mounted, locked or running. */
 export async function runMount(request: MountRequest): Promise<MountHandle> {
   const options = required(parseMountOptions(request.options));
+  const missing = fuseUnavailable();
+  if (missing !== undefined) throw new UserError(missing);
   const { directory, notice } = required(await checkMountPoint(request.directory, options));
   if (notice !== undefined) request.onNotice(notice);
   const config = loadConfig(request);
@@ -73,7 +76,7 @@ async function serve(
   request.onReady();
   return {
     async stop(reason) {
-      await mounted.stop(reason === 'lazy');
+      await mounted.stop(reason);
     },
     finished: mounted.finished.finally(() => store.release()),
   };

@@ -120,10 +120,11 @@ export class ShardActor implements DoorbellActor {
   }
 
   idle(): number {
-    this.#answerWaiting();
-    const moved = this.#shard.absorb(ABSORB_SLICE);
+    // Before the answers: who got one sees in the counters what it was found among.
     this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
     this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
+    this.#answerWaiting();
+    const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     return moved > 0 ? 0 : Number.POSITIVE_INFINITY;
   }

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { FUSE_MAX_WRITE } from '../../runtime/config/bounds.ts';
 import { EACCES, EIO, ENODEV, ENOENT, ENXIO, EPERM, ETIMEDOUT } from '../../runtime/errno.ts';
+import { hasSysAdmin } from '../../runtime/system/capabilities.ts';
 import {
   MS_NOATIME,
   MS_NODEV,
@@ -15,11 +16,13 @@ import {
   socketpair,
 } from '../../runtime/system/libc.ts';
 import { Failure } from './failure.ts';
-import { escapeOption, type MountOptions } from './mount-options.ts';
+import type { MountOptions } from './mount-options.ts';
 import { mountAt, readMounts, SUBTYPE } from './mountinfo.ts';
 import { FUSERMOUNT_MISSING } from './unmount.ts';
 
 const DEVICE = '/dev/fuse';
+const NEEDS_SYS_ADMIN =
+  'start the container with --cap-add SYS_ADMIN (and, under AppArmor, --security-opt apparmor=unconfined)';
 const HELPER_TIMEOUT_MS = 20_000;
 
 /**
@@ -51,7 +54,7 @@ export function fuseUnavailable(): string | undefined {
   const fd = openDevice();
   if (fd instanceof Failure) return fd.message;
   closeSync(fd);
-  return undefined;
+  return hasSysAdmin() ? undefined : `mounting is not permitted here: ${NEEDS_SYS_ADMIN}`;
 }
 
 function openDevice(): number | Failure {
@@ -98,15 +101,12 @@ function mountAsRoot(
     'default_permissions',
   ];
   if (isOpenToOthers(options, true)) data.push('allow_other');
-  const type = `fuse.${options.subtype ?? SUBTYPE}`;
-  const error = mountCall(options.fsname ?? store, directory, type, mountFlags(options), data.join(','));
+  const type = `fuse.${SUBTYPE}`;
+  const error = mountCall(store, directory, type, mountFlags(options), data.join(','));
   if (error === 0) return { fd };
   closeSync(fd);
   if (error === -EPERM || error === -EACCES) {
-    return new Failure(
-      error,
-      `mounting on ${directory} is not permitted: start the container with --cap-add SYS_ADMIN (and, under AppArmor, --security-opt apparmor=unconfined)`,
-    );
+    return new Failure(error, `mounting on ${directory} is not permitted: ${NEEDS_SYS_ADMIN}`);
   }
   if (error === -ENODEV) return describeDevice(error);
   return new Failure(error, `mounting on ${directory} failed with errno ${-error}`);
@@ -162,8 +162,8 @@ function helperOptions(store: string, options: MountOptions): string {
     options.readOnly ? 'ro' : 'rw',
     options.suid ? 'suid' : 'nosuid',
     options.dev ? 'dev' : 'nodev',
-    `fsname=${escapeOption(options.fsname ?? store)}`,
-    `subtype=${escapeOption(options.subtype ?? SUBTYPE)}`,
+    `fsname=${escapeOption(store)}`,
+    `subtype=${SUBTYPE}`,
     `max_read=${FUSE_MAX_WRITE}`,
     'default_permissions',
   ];
@@ -171,6 +171,11 @@ function helperOptions(store: string, options: MountOptions): string {
   if (options.noatime) list.push('noatime');
   if (isOpenToOthers(options, false)) list.push('allow_other');
   return list.join(',');
+}
+
+/** As fusermount3 reads a value: a backslash takes the character after it as it is. */
+function escapeOption(value: string): string {
+  return value.replace(/[\\,]/g, '\\$&');
 }
 
 function describeHelper(error: Error | undefined, stderr: string | null): Failure {

@@ -10,7 +10,7 @@ export interface Mount {
   readonly mountPoint: string;
   readonly options: readonly string[];
   readonly type: string;
-  /** For a VexFS mount the absolute path of its store, unless the user chose another name. */
+  /** For a VexFS mount the absolute path of its store. */
   readonly source: string;
 }
 

@@ -72,6 +72,7 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
   if (context.changes.valid !== 0) {
     const failed = context.namespace.setattr(ino, context.changes);
     if (failed < 0) return failed;
+    if ((valid & (FATTR_MODE | FATTR_UID | FATTR_GID)) !== 0) context.virtual.searchableChanged();
   }
   if ((valid & (FATTR_SIZE | FATTR_UID | FATTR_GID)) !== 0) dropCapability(context, ino);
   return attributesOf(context, reply, ino);

@@ -42,9 +42,9 @@ export function lookup(context: Context, request: Request, reply: Reply): number
 }
 
 function lookupVirtual(context: Context, request: Request, reply: Reply): number {
-  const { nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid } = request;
+  const { nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid, pid } = request;
   const { virtual, attr } = context;
-  const found = virtual.lookup(nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid, attr);
+  const found = virtual.lookup(nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid, pid, attr);
   if (found < 0) return found;
   if (found === 0) return finish(reply, entryOfVirtual(context, reply, attr));
   context.handover.query(
@@ -52,7 +52,7 @@ function lookupVirtual(context: Context, request: Request, reply: Reply): number
     request.uniqueHi,
     uid,
     gid,
-    request.pid,
+    pid,
     found,
     nodeLo,
     nodeHi,
@@ -153,6 +153,8 @@ function move(context: Context, request: Request, reply: Reply, flags: number): 
   const { namespace } = context;
   const failed = namespace.rename(nodeLo, u8, nameStart, nameEnd, newLo, u8, name2Start, name2End, flags);
   if (failed < 0) return failed;
+  // What is found has another path now, perhaps in a directory that is closed to some.
+  context.virtual.searchableChanged();
   reportRemoved(context);
   return finish(reply, 0);
 }

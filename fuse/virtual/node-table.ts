@@ -48,10 +48,10 @@ export const UID = 5;
 export const GID = 6;
 /** Threads that read the node. */
 const PINS = 13;
-/** Of RESULTS: the epoch the search began in, what was asked, under which directory, how many links. */
+/** Of RESULTS: the epoch the search began in, what was asked, which process asked, under which directory, how many links. */
 export const SLOT_EPOCH = 7;
 export const QUERY_HASH = 8;
-export const QUERY_KIND = 9;
+export const PID = 9;
 export const PARENT_LO = 10;
 export const PARENT_HI = 11;
 export const LINKS = 12;

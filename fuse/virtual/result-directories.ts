@@ -13,8 +13,8 @@ import {
   type NodeTable,
   PARENT_HI,
   PARENT_LO,
+  PID,
   QUERY_HASH,
-  QUERY_KIND,
   RESULTS,
   SLOT_EPOCH,
   STATE,
@@ -35,15 +35,16 @@ import {
 
 /**
  * How long the same question finds the same directory, milliseconds: a program that lists a directory and then looks
- * at each of its links by path asks as many times.
+ * at each of its links by path asks as many times. Another process of the same user may have other groups, so it asks
+ * anew.
  */
 const SHARED_MS = 2000;
 
 /** Who asked what, where: as it was handed over, with the epoch read before the search began. */
 export interface Question {
-  readonly kind: number;
   readonly uid: number;
   readonly gid: number;
+  readonly pid: number;
   /** The virtual directory the name was looked up in. */
   readonly parentLo: number;
   readonly parentHi: number;
@@ -69,7 +70,7 @@ export class ResultDirectories {
     writeLinks(this.#nodes.u8, this.#nodes.blobAt(slot), question.name, links, count);
     this.#nodes.set(slot, SLOT_EPOCH, question.epoch);
     this.#nodes.set(slot, QUERY_HASH, hashOf(question.name, 0, question.name.length));
-    this.#nodes.set(slot, QUERY_KIND, question.kind);
+    this.#nodes.set(slot, PID, question.pid);
     this.#nodes.set(slot, PARENT_LO, question.parentLo);
     this.#nodes.set(slot, PARENT_HI, question.parentHi);
     this.#nodes.set(slot, LINKS, count);
@@ -77,9 +78,8 @@ export class ResultDirectories {
     return slot;
   }
 
-  /** A directory that still answers this question of this user, with one more lookup: its slot, pinned, or 0. */
+  /** A directory that still answers this question of this process, with one more lookup: its slot, pinned, or 0. */
   share(
-    kind: number,
     parentLo: number,
     parentHi: number,
     u8: Uint8Array,
@@ -87,6 +87,7 @@ export class ResultDirectories {
     end: number,
     uid: number,
     gid: number,
+    pid: number,
     now: number,
   ): number {
     const nodes = this.#nodes;
@@ -96,7 +97,7 @@ export class ResultDirectories {
       now - SHARED_MS,
       (slot) =>
         nodes.get(slot, SLOT_EPOCH) === epoch &&
-        nodes.get(slot, QUERY_KIND) === kind &&
+        nodes.get(slot, PID) === pid &&
         nodes.get(slot, UID) === uid &&
         nodes.get(slot, GID) === gid &&
         nodes.get(slot, PARENT_LO) === parentLo &&

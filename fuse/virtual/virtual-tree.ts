@@ -8,7 +8,7 @@
  *     .vexfs/stats  .vexfs/config  .vexfs/actors/NAME/{state,mailbox}
  *
  * Everything is read-only. A text is frozen when it is looked up, in a node of its own, so that its size is right.
- * For a moment the same question from the same user in the same epoch (node-table.ts) finds the same directory of
+ * For a moment the same question from the same process in the same epoch (node-table.ts) finds the same directory of
  * results; else each lookup of a question is a search.
  *
  * One instance per thread; what is shared is the node table. Results are ≥ 0 or −errno.
@@ -77,7 +77,7 @@ export class VirtualTree {
     return this.#nodes.epoch;
   }
 
-  /** A search begun from now on may answer differently: a vector was set or removed, a text indexed. */
+  /** A search begun from now on may answer differently: a vector, a text, a name or a permission is another. */
   searchableChanged(): void {
     this.#nodes.advanceEpoch();
   }
@@ -109,11 +109,12 @@ export class VirtualTree {
     end: number,
     uid: number,
     gid: number,
+    pid: number,
     out: Attr,
   ): number {
     if (hi === SLOT) return this.#lookupLink(lo, u8, start, end, out);
     if (hi === FIXED && lo === SEARCH) {
-      return this.#shareOr(QUERY_SEARCH, lo, hi, u8, start, end, uid, gid, out);
+      return this.#shareOr(QUERY_SEARCH, lo, hi, u8, start, end, uid, gid, pid, out);
     }
     const directory = this.#mirrored(lo, hi);
     if (directory === 0) return this.#lookupText(lo, hi, u8, start, end, uid, gid, out);
@@ -125,7 +126,7 @@ export class VirtualTree {
     if (type === S_IFDIR) return this.stat(ino, MIRROR, out);
     if (type !== S_IFREG) return -ENOENT;
     this.queryIno = ino;
-    return this.#shareOr(QUERY_SIMILAR, lo, hi, u8, start, end, uid, gid, out);
+    return this.#shareOr(QUERY_SIMILAR, lo, hi, u8, start, end, uid, gid, pid, out);
   }
 
   /** The kernel gave back `count` lookups. */
@@ -218,9 +219,10 @@ export class VirtualTree {
     end: number,
     uid: number,
     gid: number,
+    pid: number,
     out: Attr,
   ): number {
-    const slot = this.#results.share(kind, lo, hi, u8, start, end, uid, gid, this.#clock.now());
+    const slot = this.#results.share(lo, hi, u8, start, end, uid, gid, pid, this.#clock.now());
     if (slot === 0) return kind;
     this.#results.statDirectory(slot, out);
     this.#nodes.unpin(slot);

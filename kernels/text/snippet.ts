@@ -32,7 +32,21 @@ export function snippet(text: string, relevance: Relevance, maxLength = USUAL_LE
     from = lineEnd + 1;
     line++;
   }
-  return { text: shown(text, best.start, maxLength), line: best.line, start: best.start };
+  const { start, line: first } = widened(text, best, maxLength);
+  return { text: shown(text, start, maxLength), line: first, start };
+}
+
+/** A line at the end of a paragraph says little alone: the lines before it come too, as long as all of it fits. */
+function widened(text: string, best: { start: number; line: number }, maxLength: number): typeof best {
+  let { start, line } = best;
+  const end = start + endOfParagraph(text.slice(start, start + maxLength + 1));
+  while (start > 0 && text[start - 1] === '\n') {
+    const previous = start === 1 ? 0 : text.lastIndexOf('\n', start - 2) + 1;
+    if (isBlank(text, previous, start) || end - previous > maxLength) break;
+    start = previous;
+    line--;
+  }
+  return { start, line };
 }
 
 /** A line longer than `maxLength` is looked at in pieces, cut at spaces where there are any. */

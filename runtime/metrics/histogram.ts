@@ -101,14 +101,15 @@ export class HistogramSnapshot {
     return count === 0 ? 0 : this.sum / count;
   }
 
-  /** The time that a share `q` (0 … 1) of the records did not exceed, ns: the middle of its bucket. 0 when empty. */
+  /** The time that a share `q` (0 … 1) of the records did not exceed, ns: the middle of its bucket, but no more than the
+   * largest. 0 when empty. */
   quantile(q: number): number {
     assert(q >= 0 && q <= 1, 'a quantile is between 0 and 1');
     const rank = Math.max(1, Math.ceil(q * this.count));
     let seen = 0;
     for (let i = 0; i < BUCKETS; i++) {
       seen += this.counts[i]!;
-      if (seen >= rank) return (lowestOf(i) + lowestOf(i + 1) - 1) / 2;
+      if (seen >= rank) return Math.min((lowestOf(i) + lowestOf(i + 1) - 1) / 2, this.largest);
     }
     return 0;
   }

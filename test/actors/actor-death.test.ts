@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { mountUnavailable, titled } from '../e2e/mounted.ts';
+import { NO_FUSE, titled } from '../e2e/mounted.ts';
 import { Daemon, Place, SMALL } from './daemon.ts';
 
 let place: Place;
@@ -40,7 +40,7 @@ function content(n: number): string {
   return `content ${n}${'.'.repeat(n % 7 === 0 ? 40_000 : 10)}`;
 }
 
-describe.skipIf(mountUnavailable() !== undefined)(titled('an actor that dies while the mount serves'), () => {
+describe.skipIf(NO_FUSE)(titled('an actor that dies while the mount serves', NO_FUSE), () => {
   test.each(['shard-0', 'io-0', 'io-1', 'indexer', 'fuse-1', 'pool'])(
     '%s: a clear notice, exit code 1, nothing mounted, no call hangs, no fsynced file is lost',
     async (actor) => {
@@ -69,7 +69,7 @@ describe.skipIf(mountUnavailable() !== undefined)(titled('an actor that dies whi
   );
 });
 
-describe.skipIf(mountUnavailable() !== undefined)(titled('start and stop'), () => {
+describe.skipIf(NO_FUSE)(titled('start and stop', NO_FUSE), () => {
   test('recovery that fails in io-0 is told in words, and leaves no mount, no lock, no process', async () => {
     const first = await place.mount();
     for (let n = 0; n < 200; n++) await writeFile(join(place.directory, `f${n}`), 'x');
@@ -97,7 +97,7 @@ describe.skipIf(mountUnavailable() !== undefined)(titled('start and stop'), () =
     expect(await again.end()).toBe(0);
   });
 
-  test('a mount in use refuses to stop, is detached lazily, and taken away when asked once more', async () => {
+  test('a mount in use refuses to stop, is detached lazily, and taken away when told now', async () => {
     const daemon = await place.mount();
     const user = spawn('sleep', ['60'], { cwd: place.directory });
     await new Promise((resolve) => user.on('spawn', resolve));
@@ -105,7 +105,7 @@ describe.skipIf(mountUnavailable() !== undefined)(titled('start and stop'), () =
     expect(place.isMounted).toBe(true);
     expect(await daemon.stop('lazy')).toEqual({ stopped: true });
     expect(place.isMounted).toBe(false);
-    expect(await daemon.stop('lazy')).toEqual({ stopped: true });
+    expect(await daemon.stop('now')).toEqual({ stopped: true });
     expect(await daemon.end()).toBe(0);
     user.kill();
   });

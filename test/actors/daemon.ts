@@ -2,10 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { StopReason } from '../../actors/main/mounted-store.ts';
 import { mountAt, readMounts } from '../../fuse/mount/mountinfo.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
 
-export type Order = { readonly terminate: number } | { readonly stop: string };
+export type Order = { readonly terminate: number } | { readonly stop: StopReason };
 export interface Report {
   readonly ready?: true;
   readonly stopped?: true;
@@ -51,7 +52,7 @@ export class Daemon {
     return refused;
   }
 
-  async stop(how: 'unmount' | 'lazy' = 'unmount'): Promise<Report> {
+  async stop(how: StopReason = 'unmount'): Promise<Report> {
     const report = this.#report();
     this.#child.send({ stop: how } satisfies Order);
     return report;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ControlClient } from '../../cli/client.ts';
-import { mountUnavailable, titled } from '../e2e/mounted.ts';
+import { NO_FUSE, titled } from '../e2e/mounted.ts';
 import { type Daemon, Place, SMALL } from './daemon.ts';
 
 const FILES = 150;
@@ -55,7 +55,7 @@ async function unmount(daemon: Daemon): Promise<void> {
   expect(await daemon.end()).toBe(0);
 }
 
-describe.skipIf(mountUnavailable() !== undefined)(titled('the text index'), () => {
+describe.skipIf(NO_FUSE)(titled('the text index', NO_FUSE), () => {
   test('a rebuild that an unmount interrupts goes on at the next mount', async () => {
     const first = await place.mount();
     await fill();

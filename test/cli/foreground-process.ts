@@ -23,8 +23,9 @@ const runMount: RunMount = async ({ directory, onReady }) => {
     finished,
     stop: async (reason) => {
       note(`stop ${reason}`);
-      if (behaviour === 'busy' && reason !== 'lazy')
+      if ((behaviour === 'busy' || behaviour === 'held') && reason === 'unmount')
         throw new UserError(`${directory} is in use by 17 (vim)`);
+      if (behaviour === 'held' && reason === 'lazy') return;
       clearInterval(alive);
       finish(0);
     },

@@ -51,11 +51,23 @@ test('Ctrl-C on a busy mount names who holds it and goes on serving; the second 
   await run.wrote('ready');
   run.child.kill('SIGINT');
   await run.wrote('press Ctrl-C again');
-  expect(run.error).toContain('vexfs: /mnt is in use by 17 (vim); press Ctrl-C again');
+  expect(run.error).toContain('vexfs: /mnt is in use by 17 (vim) (here: press Ctrl-C again)');
   await new Promise((resolve) => setTimeout(resolve, 350));
   run.child.kill('SIGINT');
   expect(await run.ended()).toBe(0);
   expect(run.out).toBe('ready\nstop unmount\nstop lazy\n');
+});
+
+test('a third Ctrl-C ends a detached mount that somebody still uses', async () => {
+  run = new Run('held');
+  await run.wrote('ready');
+  for (const reaction of ['press Ctrl-C again', 'is detached', 'under its users']) {
+    run.child.kill('SIGINT');
+    await run.wrote(reaction);
+    await new Promise((resolve) => setTimeout(resolve, 350));
+  }
+  expect(await run.ended()).toBe(0);
+  expect(run.out).toBe('ready\nstop unmount\nstop lazy\nstop now\n');
 });
 
 test('a Ctrl-C that arrives twice at once counts as one', async () => {
@@ -93,7 +105,7 @@ test('a command that is done stops its mount by itself', async () => {
 test('a failure after mounting takes the mount away', async () => {
   run = new Run('fails');
   expect(await run.ended()).toBe(1);
-  expect(run.out).toBe('ready\nstop lazy\nthe show failed\n');
+  expect(run.out).toBe('ready\nstop now\nthe show failed\n');
 });
 
 test('a mount that is refused is an error', async () => {

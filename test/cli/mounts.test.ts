@@ -35,6 +35,13 @@ test('of several mounts the one that contains the path, else the current directo
   expect(chooseMount(both, { mount: join(root, 'one/sub/missing') }, '/').store).toBe('/stores/one');
 });
 
+test('of several mounts the only one below the current directory is taken', () => {
+  const elsewhere = line('/elsewhere', 'fuse.vexfs', '/stores/three');
+  const mounts = parseMountinfo([disk, one, elsewhere].join('\n'));
+  expect(chooseMount(mounts, {}, root).store).toBe('/stores/one');
+  expect(() => chooseMount(both, {}, root)).toThrow(/several/);
+});
+
 test('a path on another filesystem below a mount is not in the mount', () => {
   expect(() => chooseMount(both, { mount: join(root, 'one/disk') }, '/')).toThrow(/is not in a VexFS mount/);
 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { progressLine } from '../../cli/index.ts';
 import type { Status } from '../../cli/protocol.ts';
 import { describeStatus } from '../../cli/status.ts';
-import { duration, latency, plural, table } from '../../cli/terminal.ts';
+import { duration, latency, plural, table, wrapped } from '../../cli/terminal.ts';
 
 test('columns are as wide as their widest cell, colours not counted, numbers to the right', () => {
   expect(
@@ -36,6 +36,13 @@ test('durations, latencies and counts read as a person says them', () => {
   expect([plural(1, 'file'), plural(1234, 'file')]).toEqual(['1 file', '1,234 files']);
 });
 
+test('text is broken at spaces, and inside a word only where it is wider than a line', () => {
+  expect(wrapped('the quick brown fox', 10)).toEqual(['the quick', 'brown fox']);
+  expect(wrapped('abcdefghij kl', 4)).toEqual(['abcd', 'efgh', 'ij', 'kl']);
+  expect(wrapped('as it is', Number.POSITIVE_INFINITY)).toEqual(['as it is']);
+  expect(wrapped('', 10)).toEqual([]);
+});
+
 test('the progress line shows what is left and the rate since the first report', () => {
   const first = { pending: 100, indexed: 20 };
   expect(progressLine(first, first, 0)).toBe('indexing: 100 files left');
@@ -56,7 +63,7 @@ test('the status for people shows the mount, its threads, and requests by how of
       { name: 'fuse-0', state: 'busy' },
     ],
     namespace: { files: 1234, inodesUsed: 2000, inodesMax: 1_000_000 },
-    memory: { slabUsed: 512 * 1024 * 1024, slabBudget: 1024 ** 3 },
+    memory: { slabUsed: 1024, slabHighWater: 512 * 1024 * 1024, slabBudget: 1024 ** 3 },
     storage: { durableLsn: 98_765 },
     index: { pending: 3, indexed: 1000, failed: 0, chunks: 5000 },
     fuse: {
@@ -72,9 +79,9 @@ test('the status for people shows the mount, its threads, and requests by how of
     'mounted at  /mnt/notes, serving for 3 min 20 s',
     'store       /data/store',
     'process     42, vexfs 0.1.0',
-    'files       1,234; 2,000 of 1,000,000 inodes used (0.2 %)',
+    'files       2,000 of at most 1,000,000 (0.2 %), directories included',
     'memory      512 MiB of 1.00 GiB (50.0 %)',
-    'index       1,000 files in 5,000 passages, 3 waiting, 0 failed',
+    'index       5,000 passages; since the mount 1,000 files indexed, 3 waiting',
     'requests    12',
     'durable     to change 98,765',
     '',

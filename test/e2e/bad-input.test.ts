@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Mounted, mountUnavailable, titled, vexfs } from './mounted.ts';
+import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 /** One sentence on stderr, nothing like a stack trace, exit code 1. */
 function expectSentence(
@@ -15,7 +15,7 @@ function expectSentence(
   for (const mention of mentions) expect(outcome.stderr).toMatch(mention);
 }
 
-describe.skipIf(mountUnavailable())(titled('bad input'), () => {
+describe.skipIf(NO_FUSE)(titled('bad input', NO_FUSE), () => {
   let fs: Mounted;
   const setfattr = (name: string, value: string, file: string): number | null =>
     spawnSync('setfattr', ['-n', name, '-v', value, join(fs.dir, file)], { timeout: 10_000 }).status;

@@ -3,12 +3,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contentOf } from './crash-content.ts';
-import { Mounted, mountUnavailable, titled } from './mounted.ts';
+import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 3);
 const WRITER = new URL('./crash-writer.js', import.meta.url).pathname;
 
-describe.skipIf(mountUnavailable())(titled('kill -9 during a copy'), () => {
+describe.skipIf(NO_FUSE)(titled('kill -9 during a copy', NO_FUSE), () => {
   let fs: Mounted;
   beforeAll(() => {
     fs = new Mounted();

@@ -1,36 +1,17 @@
 /** A store mounted for one test file through the real command line, and taken down whatever happens. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 
-const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
+export const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
 
-/** Why no mount can be made here, or undefined. Goes into the titles of skipped tests. */
-export function mountUnavailable(): string | undefined {
-  if (!existsSync('/dev/fuse')) return '/dev/fuse is missing';
-  try {
-    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
-  } catch {
-    return '/dev/fuse cannot be opened by this user';
-  }
-  if (process.getuid?.() !== 0 && spawnSync('fusermount3', ['-V']).error)
-    return 'fusermount3 is not installed';
-  return undefined;
-}
+/** Why no mount can be made here, or undefined. */
+export const NO_FUSE = fuseUnavailable();
 
 /** `title`, with the reason appended where the test cannot run. */
-export function titled(title: string): string {
-  const reason = mountUnavailable();
+export function titled(title: string, reason: string | undefined): string {
   return reason ? `${title} (skipped: ${reason})` : title;
 }
 
@@ -102,21 +83,35 @@ export class Mounted {
     });
   }
 
+  /** A program with the mount as working directory. */
   start(command: string, args: readonly string[]): ChildProcess {
-    return spawn(command, [...args], { cwd: this.dir, stdio: ['ignore', 'pipe', 'ignore'] });
+    return spawn(command, [...args], { cwd: this.dir, stdio: ['pipe', 'pipe', 'ignore'] });
   }
 
-  /** Ends the file system process without any chance to tidy up, and takes the dead mount away. */
+  /** Ends the filesystem process without any chance to tidy up; its dead mount stays. */
   async kill(): Promise<void> {
     const { pid } = this;
     process.kill(pid, 'SIGKILL');
-    while (existsSync(`/proc/${pid}`)) await new Promise((resume) => setTimeout(resume, 20));
+    while (isRunning(pid)) await new Promise((resume) => setTimeout(resume, 20));
   }
 
-  /** Unmounts whatever is left and removes the folder. */
+  /** Unmounts whatever is left, waits for its process to end, and removes the folder. */
   dispose(): void {
     spawnSync('umount', ['-l', this.dir], { timeout: 10_000 });
-    if (readdirSync(this.root).includes('mnt'))
-      rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+    const lock = join(this.store, 'lock');
+    const pid = existsSync(lock) ? Number.parseInt(readFileSync(lock, 'utf8'), 10) : 0;
+    for (let tries = 0; tries < 500 && isRunning(pid); tries++) Atomics.wait(PAUSE, 0, 0, 20);
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+
+/** Whether a process lives; one that nobody has waited for yet does not. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
   }
 }

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { available, Mounted, mountUnavailable, titled } from './mounted.ts';
+import { available, Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const GIT = ['-c', 'user.name=VexFS', '-c', 'user.email=vexfs@example.org', '-c', 'init.defaultBranch=main'];
 
@@ -44,7 +44,7 @@ const MOUNTS = [
 ];
 
 describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
-  describe.skipIf(mountUnavailable())(titled('inside the mount'), () => {
+  describe.skipIf(NO_FUSE)(titled('inside the mount', NO_FUSE), () => {
     let fs: Mounted;
     let outside: string;
 

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Mounted, mountUnavailable, titled } from './mounted.ts';
+import { Mounted, NO_FUSE, titled } from './mounted.ts';
 import { PLANTED } from './planted.ts';
 
 const FILES = 1200;
@@ -27,7 +27,7 @@ function realTextFiles(root: string, wanted: number): string[] {
   return found;
 }
 
-describe.skipIf(mountUnavailable())(titled('mount, write, search, remount'), () => {
+describe.skipIf(NO_FUSE)(titled('mount, write, search, remount', NO_FUSE), () => {
   const modules = new URL('../../../node_modules', import.meta.url).pathname;
   const sources = realTextFiles(modules, FILES);
   let fs: Mounted;

@@ -102,6 +102,8 @@ class TinyFilesystem implements Dispatcher {
     const attr = this.#attr;
     attr.ino = node;
     attr.mode = node === 1 ? 0o40755 : 0o100644;
+    attr.uid = process.getuid!();
+    attr.gid = process.getgid!();
     attr.nlink = 1;
     attr.size = node === HELLO_NODE || node === BOOM_NODE ? HELLO.length : 0;
     attr.mtime = 1_700_000_000;

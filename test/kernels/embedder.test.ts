@@ -212,6 +212,16 @@ describe('snippet', () => {
     });
   });
 
+  test('begins earlier in the paragraph where the line that answers ends it', () => {
+    const text = 'Title\n\nThe pump was checked on Monday and the old\nradiator\nleaks.\n\nend';
+    expect(of(text, 'leaks')).toEqual({
+      text: 'The pump was checked on Monday and the old radiator leaks.',
+      line: 2,
+      start: 7,
+    });
+    expect(of(text, 'leaks', 20)).toEqual({ text: 'radiator leaks.', line: 3, start: 50 });
+  });
+
   test('goes on into the following lines of the paragraph, on one line', () => {
     expect(of('intro\n\nthe radiator\n\tleaks   badly\n\nend', 'radiator').text).toBe(
       'the radiator leaks badly',

@@ -13,11 +13,11 @@ const within = (h: Harness, ...path: string[]) =>
 
 /** Plays the indexer: answers the newest query. */
 function answer(h: Harness, results: readonly SearchResult[] | number): Entry | number {
-  const { unique, uid, gid, kind, parent, name } = h.handed.queries.at(-1)!;
+  const { unique, uid, gid, pid, parent, name } = h.handed.queries.at(-1)!;
   const question = {
-    kind,
     uid,
     gid,
+    pid,
     parentLo: parent.lo,
     parentHi: parent.hi,
     name: Buffer.from(name),
@@ -146,7 +146,7 @@ test('the directory lives until it and its links are forgotten', () => {
   expect(h.slab.usedBytes).toBeLessThan(4096);
 });
 
-test('the same question of the same user finds the same directory, for two seconds or until a vector changes', () => {
+test('the same question of the same process finds the same directory, for two seconds or until something changes', () => {
   const h = new Harness();
   const search = within(h, 'search');
   const ask = (name: string, uid = 7) =>
@@ -167,6 +167,23 @@ test('the same question of the same user finds the same directory, for two secon
   ok(h.lookup(search, 'q', { uid: 7, gid: 7 }));
   h.now += 200;
   expect(ask('q')).toBeUndefined();
+});
+
+test('another process, a rename and a change of permissions make the same question a new search', () => {
+  const h = new Harness();
+  const search = within(h, 'search');
+  const file = ok(h.create(ROOT, 'a'));
+  const isAskedAnew = (pid: number): boolean =>
+    h.call(abi.FUSE_LOOKUP, search, strings('q'), { uid: 7, gid: 7, pid }).error === undefined;
+  expect(isAskedAnew(1)).toBe(true);
+  ok(answer(h, FOUND));
+  expect([isAskedAnew(1), isAskedAnew(2)]).toEqual([false, true]);
+  ok(h.setattr(file, { valid: abi.FATTR_MODE, mode: abi.S_IFREG | 0o600 }));
+  expect(isAskedAnew(1)).toBe(true);
+  ok(answer(h, FOUND));
+  expect(isAskedAnew(1)).toBe(false);
+  h.rename(ROOT, 'a', ROOT, 'b');
+  expect(isAskedAnew(1)).toBe(true);
 });
 
 test('similar mirrors directories by name until a file is named', () => {

@@ -1,0 +1,75 @@
+import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { getXattr, setXattr } from '../../runtime/system/xattr.ts';
+import { Mounted, NO_FUSE, titled } from './mounted.ts';
+
+const ATTRIBUTE = 'user.vexfs.vector';
+const DIMENSION = 4;
+
+/** Directions that are well apart for n from 0 to 5. */
+function direction(n: number): Float32Array {
+  return Float32Array.from({ length: DIMENSION }, (_, i) => (i === n % 4 ? 1 : 0.1 * (n + 1)));
+}
+
+describe.skipIf(NO_FUSE)(titled('vectors of one’s own', NO_FUSE), () => {
+  let fs: Mounted;
+  beforeAll(() => {
+    fs = new Mounted();
+    fs.mount();
+  });
+  afterAll(() => fs?.dispose());
+
+  const put = (name: string, vector: Float32Array): void => {
+    const file = join(fs.dir, name);
+    writeFileSync(file, name);
+    expect(setXattr(file, ATTRIBUTE, new Uint8Array(vector.buffer))).toBe(0);
+  };
+  const sync = (name: string): void => {
+    const fd = openSync(join(fs.dir, name), 'r');
+    fsyncSync(fd);
+    closeSync(fd);
+  };
+  const nearest = (vector: Float32Array): string[] => {
+    const query = join(fs.root, 'query.json');
+    writeFileSync(query, JSON.stringify(Array.from(vector)));
+    const hits = JSON.parse(fs.ok(['vector', 'search', query, '-m', fs.dir, '--json'])) as { path: string }[];
+    return hits.map(({ path }) => basename(path));
+  };
+
+  test('one that was set is found by the next search, and by none after its file was removed', () => {
+    for (let n = 0; n < 3; n++) {
+      put(`v${n}`, direction(n));
+      expect(nearest(direction(n))[0]).toBe(`v${n}`);
+    }
+    rmSync(join(fs.dir, 'v1'));
+    expect(nearest(direction(1)).toSorted()).toEqual(['v0', 'v2']);
+  });
+
+  test('one that was replaced is found as what it is now', () => {
+    put('v0', direction(3));
+    expect(nearest(direction(3))[0]).toBe('v0');
+    put('v0', direction(0));
+    expect(nearest(direction(0))[0]).toBe('v0');
+  });
+
+  test('after fsync of its file it survives kill -9 of the process, with the content', async () => {
+    put('durable', direction(3));
+    sync('durable');
+    await fs.kill();
+    fs.mount();
+    const bytes = new Uint8Array(DIMENSION * 4);
+    expect(getXattr(join(fs.dir, 'durable'), ATTRIBUTE, bytes)).toBe(bytes.length);
+    expect(new Float32Array(bytes.buffer)).toEqual(direction(3));
+    expect(readFileSync(join(fs.dir, 'durable'), 'utf8')).toBe('durable');
+    expect(nearest(direction(3))[0]).toBe('durable');
+  });
+
+  test('it is found after an unmount and a mount', () => {
+    const before = nearest(direction(0));
+    expect(before.length).toBe(3);
+    fs.unmount();
+    fs.mount();
+    expect(nearest(direction(0))).toEqual(before);
+  });
+});
