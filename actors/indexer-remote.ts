@@ -47,5 +47,5 @@ export interface IndexerRemote {
   /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<IndexStatus>;
   /** Indexes a file, or everything below a directory, anew. */
-  rebuild(path: string): { queued: number } | Refusal;
+  rebuild(path: string): Promise<{ queued: number } | Refusal>;
 }

@@ -2,8 +2,10 @@
  * Every message between actors: its number, its layout, and the functions that write it. Offsets are bytes from the
  * start of the payload, which is 8-byte aligned; numbers are little-endian u32 unless said otherwise.
  *
- * A writer that finds its lane full waits for room (`claimOrWait`): messages are never dropped. That cannot end in a
- * circle, because shards and io never wait for a lane towards a fuse actor, and the indexer never waits at all.
+ * A writer that finds its lane full waits for room: messages are never dropped. That cannot end in a circle, because
+ * fuse actors wait for io, shards and the indexer; io and main wait for shards; shards wait for the indexer and main;
+ * and these two never block: the indexer tries again from its event loop (`try…`), and main sends no more messages
+ * than a lane holds.
  */
 import type { Outbox } from '../runtime/messaging/mailbox.ts';
 
@@ -99,7 +101,7 @@ export const SEARCH_HEADER_BYTES = 24;
 export const PUT_VECTOR_HEADER_BYTES = 16;
 
 /** False when the lane is full; the caller may not block. */
-export function writeSearch(
+export function trySearch(
   shard: Outbox,
   id: number,
   collection: number,
@@ -142,18 +144,19 @@ export function writePutVector(
   shard.post();
 }
 
-/** False when the lane is full. */
-export function tryPutChunks(shard: Outbox, ino: number, generation: number, batch: Uint8Array): boolean {
-  const at = shard.claim(PUT_CHUNKS, 8 + batch.length);
-  if (at < 0) return false;
-  shard.u32[at >> 2] = ino;
-  shard.u32[(at >> 2) + 1] = generation;
-  shard.u8.set(batch, at + 8);
-  shard.send();
-  return true;
+/** PUT_CHUNKS from the batch u8[start, end); false when the lane is full. */
+export function tryPutChunks(
+  shard: Outbox,
+  ino: number,
+  generation: number,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  return fillPutChunks(shard, shard.claim(PUT_CHUNKS, 8 + end - start), ino, generation, u8, start, end);
 }
 
-/** PUT_CHUNKS from a batch u8[start, end); waits for room. */
+/** The same; waits for room. */
 export function writePutChunks(
   shard: Outbox,
   ino: number,
@@ -162,25 +165,38 @@ export function writePutChunks(
   start: number,
   end: number,
 ): void {
-  const at = shard.claimOrWait(PUT_CHUNKS, 8 + end - start);
+  fillPutChunks(shard, shard.claimOrWait(PUT_CHUNKS, 8 + end - start), ino, generation, u8, start, end);
+}
+
+function fillPutChunks(
+  shard: Outbox,
+  at: number,
+  ino: number,
+  generation: number,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (at < 0) return false;
   shard.u32[at >> 2] = ino;
   shard.u32[(at >> 2) + 1] = generation;
   shard.u8.set(u8.subarray(start, end), at + 8);
   shard.send();
-}
-
-/** REMOVE_VECTORS; false when the lane is full. */
-export function tryRemove(shard: Outbox, ino: number, generation: number, collection: number): boolean {
-  const at = shard.claim(REMOVE_VECTORS, 12);
-  if (at < 0) return false;
-  shard.u32[at >> 2] = ino;
-  shard.u32[(at >> 2) + 1] = generation;
-  shard.u32[(at >> 2) + 2] = collection;
-  shard.send();
   return true;
 }
 
-/** REMOVE_FILE and REMOVE_VECTORS; waits for room. The next search takes it in. */
+/** REMOVE_FILE or REMOVE_VECTORS; false when the lane is full. The next search takes it in. */
+export function tryRemove(
+  shard: Outbox,
+  kind: number,
+  ino: number,
+  generation: number,
+  collection: number,
+): boolean {
+  return fillRemove(shard, shard.claim(kind, 12), ino, generation, collection);
+}
+
+/** The same; waits for room. */
 export function writeRemove(
   shard: Outbox,
   kind: number,
@@ -188,11 +204,24 @@ export function writeRemove(
   generation: number,
   collection: number,
 ): void {
-  const word = shard.claimOrWait(kind, 12) >> 2;
+  fillRemove(shard, shard.claimOrWait(kind, 12), ino, generation, collection);
+}
+
+function fillRemove(shard: Outbox, at: number, ino: number, generation: number, collection: number): boolean {
+  if (at < 0) return false;
+  const word = at >> 2;
   shard.u32[word] = ino;
   shard.u32[word + 1] = generation;
   shard.u32[word + 2] = collection;
   shard.post();
+  return true;
+}
+
+/** A message without payload; false when the lane is full. */
+export function trySignal(outbox: Outbox, kind: number): boolean {
+  if (outbox.claim(kind, 0) < 0) return false;
+  outbox.send();
+  return true;
 }
 
 /** The indexer looks by itself often enough; ringing it for every write would cost more than the write. */

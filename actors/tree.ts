@@ -1,6 +1,6 @@
 import { Namespace } from '../fuse/namespace/namespace.ts';
 import { SlabAllocator } from '../runtime/memory/slab.ts';
-import { Mailbox } from '../runtime/messaging/mailbox.ts';
+import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../runtime/storage/journal-ring.ts';
 import type { Context } from './context.ts';
 import { JOURNAL, SLAB } from './regions.ts';
@@ -15,10 +15,8 @@ export interface Tree {
 export function openTree(context: Context): Tree {
   const { arena, settings, clock } = context;
   const slab = new SlabAllocator(arena.region(SLAB));
-  const journal = new JournalWriter(
-    arena.region(JOURNAL),
-    new Mailbox(arena.region(mailboxRegion('io-0'))).doorbell,
-  );
+  const reader = doorbellOf(arena.region(mailboxRegion('io-0')));
+  const journal = new JournalWriter(arena.region(JOURNAL), reader);
   const inlineLimit = settings.config.store.inline_limit;
   return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock }) };
 }

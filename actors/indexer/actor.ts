@@ -12,7 +12,7 @@ import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { CONTENT_CHANGED, HITS, QUERY, readQuery } from '../messages.ts';
+import { CONTENT_CHANGED, HITS, QUERY, type QueryMessage, readQuery } from '../messages.ts';
 import { METRICS } from '../regions.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
@@ -29,40 +29,66 @@ import { Search } from './search.ts';
 const LOOK_MS = 100;
 const METRICS_MS = 250;
 
-class IndexerActor implements EventLoopActor {
-  readonly #backlog: Backlog;
-  readonly #gather: ScatterGather;
-  readonly #answers: Answers;
-  readonly #enabled: boolean;
+interface Parts {
+  readonly backlog: Backlog;
+  readonly gather: ScatterGather;
+  readonly answers: Answers;
+  /** Whether files are indexed at all. */
+  readonly enabled: boolean;
+  start(drain: () => void): void;
+  /** After the last answer: gives back what the thread holds. */
+  end(): Promise<void>;
+}
 
-  constructor(backlog: Backlog, gather: ScatterGather, answers: Answers, enabled: boolean) {
-    this.#backlog = backlog;
-    this.#gather = gather;
-    this.#answers = answers;
-    this.#enabled = enabled;
+class IndexerActor implements EventLoopActor {
+  readonly #parts: Parts;
+  /** Answers under way. */
+  readonly #answering = new Set<Promise<void>>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  start(drain: () => void): void {
+    this.#parts.start(drain);
   }
 
   onMessage(kind: number, u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
-    if (kind === HITS) this.#gather.gather(u32, offset);
+    const { backlog, gather, enabled } = this.#parts;
+    if (kind === HITS) gather.gather(u32, offset);
     else if (kind === CONTENT_CHANGED) {
-      if (this.#enabled) this.#backlog.changed(u32[offset >> 2]!);
-    } else if (kind === QUERY) void this.#answers.answer(readQuery(u8, u32, offset));
+      if (enabled) backlog.changed(u32[offset >> 2]!);
+    } else if (kind === QUERY) this.#answer(readQuery(u8, u32, offset));
     else assert(false, 'the indexer knows this kind of message');
   }
 
-  stop(): Promise<void> {
-    return this.#backlog.stop();
+  async stop(): Promise<void> {
+    const { backlog, gather, end } = this.#parts;
+    await backlog.stop();
+    await Promise.all(this.#answering);
+    // A shard with an answer that nobody takes would wait for ever.
+    await gather.idle();
+    await end();
+  }
+
+  #answer(query: QueryMessage): void {
+    const answer = this.#parts.answers.answer(query);
+    this.#answering.add(answer);
+    void answer.finally(() => this.#answering.delete(answer));
   }
 }
 
 function openTasks(context: Context): Piscina<EmbedTask, EmbedResult> {
   const { config, words } = context.settings;
-  return new Piscina({
+  const tasks = new Piscina<EmbedTask, EmbedResult>({
     filename: new URL('./embed-task.js', import.meta.url).href,
     minThreads: 1,
     maxThreads: config.workers.tasks,
     workerData: { words },
   });
+  // A thread that died between two tasks is replaced; one that died in a task fails that task as well.
+  tasks.on('error', (error) => context.logger.error({ err: error }, 'a task thread failed'));
+  return tasks;
 }
 
 /** Text chunks that the shards hold, as of their last turn. */
@@ -76,45 +102,47 @@ function textChunks(context: Context): number {
 
 export async function run(context: Context): Promise<void> {
   const { config, words, store } = context.settings;
+  const { enabled } = config.index;
   const { slab, namespace } = openTree(context);
   const virtual = new VirtualTree(context.arena, slab, namespace, virtualText(context), context.clock);
   const shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
   const gather = new ScatterGather(shards);
   const content = new FileContent(namespace, store);
   const tasks = openTasks(context);
-  const fileIndexer = new FileIndexer({ namespace, content, tasks, shards, virtual, config: config.index });
-  const parallel = config.workers.tasks * 2;
-  const backlog = new Backlog(
-    fileIndexer,
-    config.index.settle_ms,
-    parallel,
-    context.clock.monotonic,
-    context.logger,
-  );
+  const files = new FileIndexer({ namespace, content, tasks, shards, virtual, config: config.index });
+  const backlog = new Backlog({
+    index: (ino) => files.index(ino),
+    settleMs: config.index.settle_ms,
+    parallel: config.workers.tasks * 2,
+    now: context.clock.monotonic,
+    logger: context.logger,
+  });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
   const connection = (): number => connectionOf(context);
   const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
-  const actor = new IndexerActor(backlog, gather, answers, config.index.enabled);
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
-  const drain = (): void => {
-    while (context.mailbox.drain(actor, 64) > 0);
-  };
-  const api = new IndexerApi({
-    namespace,
-    search,
+  const chunks = (): number => textChunks(context);
+  const settled = (): Promise<void> => gather.settled();
+  const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
+  let timer: NodeJS.Timeout | undefined;
+  const actor = new IndexerActor({
     backlog,
-    shards,
-    drain,
-    settled: () => gather.settled(),
-    metrics,
-    chunks: () => textChunks(context),
+    gather,
+    answers,
+    enabled,
+    start(drain) {
+      const api = new IndexerApi(parts, drain);
+      expose(api, nodeEndpoint(parentPort!));
+      timer = setInterval(() => api.publishMetrics(), METRICS_MS);
+      if (enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));
+    },
+    async end() {
+      clearInterval(timer);
+      await tasks.destroy();
+      // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
+      slab.flush();
+    },
   });
-  expose(api, nodeEndpoint(parentPort!));
-  const timer = setInterval(() => api.publishMetrics(), METRICS_MS);
-  if (config.index.enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));
   await runOnEventLoop(context, actor, { maxSleepMs: LOOK_MS });
-  clearInterval(timer);
-  await tasks.destroy();
-  slab.flush();
   parentPort!.close();
 }

@@ -32,20 +32,25 @@ export class Answers {
     this.#parts = parts;
   }
 
+  /** Never rejects: whatever goes wrong, the LOOKUP is answered. */
   async answer(query: QueryMessage): Promise<void> {
     const { virtual, logger } = this.#parts;
     const { uniqueLo, uniqueHi, kind, uid, gid, pid, parentLo, parentHi, text } = query;
     const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
-    const found = await this.#find(query).catch((error: unknown) => {
-      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
-      return -EIO;
-    });
-    const results =
-      typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
-    // No await from here on: the reply buffer is shared by all answers.
+    // No await after the search: the reply buffer is shared by all answers.
     const reply = this.#reply;
-    answerQuery(virtual, reply, uniqueLo, uniqueHi, question, results);
-    if (sendTo(this.#parts.connection(), reply) !== 0 && reply.i32[1] === 0) {
+    try {
+      const found = await this.#find(query);
+      const results =
+        typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
+      answerQuery(virtual, reply, uniqueLo, uniqueHi, question, results);
+    } catch (error) {
+      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
+      answerQuery(virtual, reply, uniqueLo, uniqueHi, question, -EIO);
+    }
+    // Not taken: who asked was interrupted, or the connection is over. Nobody else would give the node back.
+    const isTaken = sendTo(this.#parts.connection(), reply) === 0;
+    if (!isTaken && reply.i32[1] === 0) {
       virtual.forget(reply.u32[BODY >> 2]!, reply.u32[(BODY >> 2) + 1]!, 1);
     }
   }

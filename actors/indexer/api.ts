@@ -3,17 +3,20 @@ import { QUERY_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { IndexerRemote, IndexStatus, Refusal, SearchResult } from '../indexer-remote.ts';
-import { CLEAR_TEXT } from '../messages.ts';
+import { CLEAR_TEXT, trySignal } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
+import type { FileIndexer } from './index-file.ts';
+import { untilSent } from './lanes.ts';
 import type { Search } from './search.ts';
 
 export interface IndexerParts {
   readonly namespace: Namespace;
   readonly search: Search;
   readonly backlog: Backlog;
+  readonly files: FileIndexer;
   readonly shards: readonly Outbox[];
-  /** Takes in what waits in the mailbox, posted quietly or not. */
-  readonly drain: () => void;
+  /** Whether files are indexed at all. */
+  readonly enabled: boolean;
   /** Resolves when the shards have taken in what was put before. */
   readonly settled: () => Promise<void>;
   readonly metrics: MetricsBlock;
@@ -24,9 +27,12 @@ export interface IndexerParts {
 /** What main may ask of the indexer, over Comlink. Paths are absolute within the filesystem. */
 export class IndexerApi implements IndexerRemote {
   readonly #parts: IndexerParts;
+  /** Takes in what waits in the mailbox, posted quietly or not. */
+  readonly #drain: () => void;
 
-  constructor(parts: IndexerParts) {
+  constructor(parts: IndexerParts, drain: () => void) {
     this.#parts = parts;
+    this.#drain = drain;
   }
 
   async search(
@@ -78,42 +84,40 @@ export class IndexerApi implements IndexerRemote {
   }
 
   status(): IndexStatus {
-    this.#parts.drain();
+    this.#drain();
     return { ...this.#parts.backlog.progress, chunks: this.#parts.chunks() };
   }
 
   /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
   async wait(timeoutMs: number): Promise<IndexStatus> {
-    this.#parts.drain();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
-    await Promise.race([this.#parts.backlog.drained(), late]);
-    clearTimeout(timer);
+    this.#drain();
+    await this.#parts.backlog.caughtUp(timeoutMs);
     await this.#parts.settled();
     this.publishMetrics();
     return this.status();
   }
 
-  /** Indexes a file, or everything below a directory, anew; returns how many files that is. */
-  rebuild(path: string): { queued: number } | Refusal {
-    const { namespace, backlog, shards } = this.#parts;
+  /**
+   * Indexes a file, or everything below a directory, anew; says how many files that is. The journal has it: what an
+   * unmount or a crash interrupts goes on at the next mount.
+   */
+  async rebuild(path: string): Promise<{ queued: number } | Refusal> {
+    const { namespace, backlog, files, shards, enabled } = this.#parts;
     const root = namespace.resolve(path);
     if (root < 0) return { refused: `there is no ${path} in this filesystem` };
-    if (path === '/') {
-      for (const shard of shards) {
-        shard.claimOrWait(CLEAR_TEXT, 0);
-        shard.send();
-      }
-    }
+    // Whatever else the shards hold, of files that are no more, goes as well.
+    if (path === '/') for (const shard of shards) await untilSent(() => trySignal(shard, CLEAR_TEXT));
     let queued = 0;
+    let failed = 0;
     namespace.scanFiles((ino) => {
       const found = path === '/' ? path : namespace.pathOf(ino);
       if (found === undefined || !(path === '/' || found === path || found.startsWith(`${path}/`))) return;
+      failed ||= files.forget(ino);
+      if (!enabled || failed !== 0) return;
       backlog.changed(ino);
       queued++;
     });
+    if (failed !== 0) return { refused: `the store takes no changes (errno ${-failed})` };
     return { queued };
   }
 
@@ -123,8 +127,8 @@ export class IndexerApi implements IndexerRemote {
   }
 
   async #timed<T>(search: () => Promise<T>): Promise<T> {
-    const { metrics, drain } = this.#parts;
-    drain();
+    const { metrics } = this.#parts;
+    this.#drain();
     const started = performance.now();
     const found = await search();
     metrics.histogram('search').record((performance.now() - started) * 1e6);

@@ -1,6 +1,8 @@
 import type { Logger } from '../../runtime/log.ts';
-import type { FileIndexer, Outcome } from './index-file.ts';
 import { WorkList } from './work-list.ts';
+
+/** What came of indexing a file. `changed meanwhile`: it has to be done again. */
+export type Outcome = 'indexed' | 'passed over' | 'gone' | 'changed meanwhile' | 'failed';
 
 export interface Progress {
   /** Files that wait or are being indexed. */
@@ -11,16 +13,30 @@ export interface Progress {
   readonly failed: number;
 }
 
+export interface BacklogOptions {
+  /** Brings the index of one file up to its present content. */
+  readonly index: (ino: number) => Promise<Outcome>;
+  readonly settleMs: number;
+  /** Files worked on at once. */
+  readonly parallel: number;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+interface Waiter {
+  readonly files: Set<number>;
+  readonly done: () => void;
+}
+
 /** Works the list of changed files off, a few at a time, whenever one is due. Lives on the indexer's event loop. */
 export class Backlog {
+  readonly #options: BacklogOptions;
   readonly #list: WorkList;
-  readonly #indexer: FileIndexer;
-  readonly #parallel: number;
-  readonly #logger: Logger;
-  readonly #now: () => number;
   readonly #inFlight = new Set<number>();
   /** Files that changed while they were being indexed. */
   readonly #again = new Set<number>();
+  readonly #waiters = new Set<Waiter>();
   readonly #counts: Record<Outcome, number> = {
     indexed: 0,
     'passed over': 0,
@@ -29,15 +45,11 @@ export class Backlog {
     failed: 0,
   };
   #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
-  #idle: (() => void)[] = [];
+  #stopped: (() => void) | undefined;
 
-  constructor(indexer: FileIndexer, settleMs: number, parallel: number, now: () => number, logger: Logger) {
-    this.#indexer = indexer;
-    this.#list = new WorkList(settleMs);
-    this.#parallel = parallel;
-    this.#now = now;
-    this.#logger = logger;
+  constructor(options: BacklogOptions) {
+    this.#options = options;
+    this.#list = new WorkList(options.settleMs);
   }
 
   get progress(): Progress {
@@ -51,50 +63,73 @@ export class Backlog {
 
   changed(ino: number): void {
     if (this.#inFlight.has(ino)) this.#again.add(ino);
-    else this.#list.changed(ino, this.#now());
+    else this.#list.changed(ino, this.#options.now());
     this.#pump();
   }
 
-  /** Resolves when nothing is pending; files that were being written to are not waited for to settle. */
-  drained(): Promise<void> {
-    this.#list.hurry();
-    this.#pump();
-    if (this.progress.pending === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
+  /**
+   * Resolves when every file that waits now has been dealt with, or after `timeoutMs`. Meanwhile no file is waited for
+   * to settle. Files that change from now on do not prolong it.
+   */
+  caughtUp(timeoutMs: number): Promise<void> {
+    const files = new Set([...this.#list.files(), ...this.#inFlight]);
+    if (files.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => waiter.done(), timeoutMs);
+      const waiter: Waiter = {
+        files,
+        done: () => {
+          clearTimeout(timer);
+          this.#waiters.delete(waiter);
+          resolve();
+        },
+      };
+      this.#waiters.add(waiter);
+      this.#pump();
+    });
   }
 
   /** Finishes what is under way and begins nothing more. */
   async stop(): Promise<void> {
-    this.#stopped = true;
     clearTimeout(this.#timer);
-    while (this.#inFlight.size > 0) await new Promise((resume) => setTimeout(resume, 5));
+    const ended = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+    });
+    if (this.#inFlight.size > 0) await ended;
   }
 
   #pump(): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
-    while (this.#inFlight.size < this.#parallel) {
-      const ino = this.#list.take(this.#now());
+    const { parallel, now } = this.#options;
+    while (this.#inFlight.size < parallel) {
+      const ino = this.#list.take(now(), this.#waiters.size > 0);
       if (ino < 0) break;
       void this.#work(ino);
     }
-    const wait = this.#list.nextDueIn(this.#now());
-    if (this.#inFlight.size < this.#parallel && Number.isFinite(wait)) {
+    const wait = this.#list.nextDueIn(now());
+    if (this.#inFlight.size < parallel && Number.isFinite(wait)) {
       this.#timer = setTimeout(() => this.#pump(), wait);
     }
-    if (this.progress.pending === 0) for (const done of this.#idle.splice(0)) done();
   }
 
   async #work(ino: number): Promise<void> {
+    const { index, logger, now } = this.#options;
     this.#inFlight.add(ino);
-    const outcome = await this.#indexer.index(ino).catch((error: unknown): Outcome => {
-      this.#logger.error({ err: error, ino }, 'a file could not be indexed');
+    const outcome = await index(ino).catch((error: unknown): Outcome => {
+      logger.error({ err: error, ino }, 'a file could not be indexed');
       return 'failed';
     });
     this.#counts[outcome]++;
     this.#inFlight.delete(ino);
-    if (this.#again.delete(ino) || outcome === 'changed meanwhile') this.#list.changed(ino, this.#now());
-    if (this.#idle.length > 0) this.#list.hurry();
+    if (this.#again.delete(ino) || outcome === 'changed meanwhile') this.#list.changed(ino, now());
+    else this.#dealtWith(ino);
+    if (this.#inFlight.size === 0) this.#stopped?.();
     this.#pump();
+  }
+
+  #dealtWith(ino: number): void {
+    for (const waiter of this.#waiters)
+      if (waiter.files.delete(ino) && waiter.files.size === 0) waiter.done();
   }
 }

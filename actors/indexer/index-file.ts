@@ -5,14 +5,16 @@ import { Attr } from '../../fuse/protocol/attr.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_DIMENSION } from '../../kernels/text/embedder.ts';
 import type { Config } from '../../runtime/config/schema.ts';
+import { ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { CHUNKS_PER_BATCH, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
-import { tryPutChunks, tryRemove } from '../messages.ts';
+import { REMOVE_VECTORS, tryPutChunks, tryRemove } from '../messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
+import type { Outcome } from './backlog.ts';
 import type { EmbedResult, EmbedTask } from './embed-task.ts';
 import type { FileContent } from './file-content.ts';
-import { roomInLane } from './scatter-gather.ts';
+import { untilSent } from './lanes.ts';
 
 /** Values of the inode's index status. */
 export const TEXT = 1;
@@ -23,8 +25,11 @@ export const EXCLUDED = 4;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const NOTHING = new Uint8Array(0);
-
-export type Outcome = 'indexed' | 'passed over' | 'gone' | 'changed meanwhile' | 'failed';
+/**
+ * Cutting and embedding the largest file takes seconds, and minutes where nobody leaves it the time. A task that takes
+ * this long hangs, and its thread is replaced.
+ */
+const TASK_TIMEOUT_MS = 600_000;
 
 export interface IndexFileParts {
   readonly namespace: Namespace;
@@ -55,16 +60,34 @@ export class FileIndexer {
     const read = await content.read(ino, 0, config.max_file_size);
     if (!read) return 'failed';
     const task = { ...read, title: basename(path), maxChunks: config.max_chunks };
-    const chunks = await tasks.run(task, { transferList: [read.bytes.buffer] });
+    const signal = AbortSignal.timeout(TASK_TIMEOUT_MS);
+    const chunks = await tasks.run(task, { transferList: [read.bytes.buffer], signal });
     if (this.#hasChanged(ino, state)) return 'changed meanwhile';
     if (chunks === undefined) return this.#passOver(ino, state, BINARY);
     return this.#write(ino, state, chunks);
   }
 
+  /** Makes the file one that has to be indexed, durably. 0 or −errno; a file that is gone needs nothing. */
+  forget(ino: number): number {
+    const { namespace } = this.#parts;
+    const state = new IndexState();
+    if (namespace.indexState(ino, state) < 0) return 0;
+    const { generation, version, indexedVersion } = state;
+    const earlier = (version - 1) >>> 0;
+    // Another value than before in any case: who is at work on the file sees that it has to begin anew.
+    const asOf = earlier === indexedVersion ? (version - 2) >>> 0 : earlier;
+    const written = namespace.setIndexed(ino, generation, asOf, 0, 0, NOTHING, 0, 0);
+    return written === -ESTALE ? 0 : written;
+  }
+
+  /** Whether the file's bytes changed, or what is known of its index: then somebody else is at work on it. */
   #hasChanged(ino: number, seen: IndexState): boolean {
     const now = new IndexState();
     if (this.#parts.namespace.indexState(ino, now) < 0) return true;
-    return now.generation !== seen.generation || now.version !== seen.version;
+    const { generation, version, indexedVersion } = now;
+    return (
+      generation !== seen.generation || version !== seen.version || indexedVersion !== seen.indexedVersion
+    );
   }
 
   #shard(ino: number): Outbox {
@@ -72,44 +95,43 @@ export class FileIndexer {
     return shards[shardOf(ino, shards.length)]!;
   }
 
+  #remove(ino: number, generation: number): Promise<void> {
+    return untilSent(() => tryRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, TEXT_COLLECTION));
+  }
+
   async #passOver(ino: number, state: IndexState, status: number): Promise<Outcome> {
     const { generation, version } = state;
     const written = this.#parts.namespace.setIndexed(ino, generation, version, 0, status, NOTHING, 0, 0);
-    if (written < 0) return 'gone';
-    while (!tryRemove(this.#shard(ino), ino, generation, TEXT_COLLECTION)) await roomInLane();
+    if (written < 0) return refused(written);
+    await this.#remove(ino, generation);
     return 'passed over';
   }
 
   /** Journals the vectors batch by batch; only the last one says that the file is indexed. */
   async #write(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
-    const { namespace } = this.#parts;
+    const { namespace, virtual } = this.#parts;
     const { generation, version } = state;
     if (chunks.length === 0) return this.#passOver(ino, state, TEXT);
     for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
+      if (this.#hasChanged(ino, state)) return 'changed meanwhile';
       const part = chunks.slice(first, first + CHUNKS_PER_BATCH);
-      const done = first + part.length === chunks.length;
+      const end = first + part.length;
       const batch = encodeChunkBatch(version, first, part, EMBEDDING_DIMENSION);
-      const asOf = done ? version : state.indexedVersion;
-      const written = namespace.setIndexed(
-        ino,
-        generation,
-        asOf,
-        first + part.length,
-        TEXT,
-        batch,
-        0,
-        batch.length,
-      );
-      if (written < 0) return 'gone';
-      while (!tryPutChunks(this.#shard(ino), ino, generation, batch)) await roomInLane();
+      const asOf = end === chunks.length ? version : state.indexedVersion;
+      const written = namespace.setIndexed(ino, generation, asOf, end, TEXT, batch, 0, batch.length);
+      if (written < 0) return refused(written);
+      await untilSent(() => tryPutChunks(this.#shard(ino), ino, generation, batch, 0, batch.length));
     }
-    this.#parts.virtual.searchableChanged();
+    virtual.searchableChanged();
     // Deleted while its vectors were on their way: the shard must not keep them.
-    if (!namespace.exists(ino, generation)) {
-      while (!tryRemove(this.#shard(ino), ino, generation, TEXT_COLLECTION)) await roomInLane();
-    }
+    if (!namespace.exists(ino, generation)) await this.#remove(ino, generation);
     return 'indexed';
   }
+}
+
+/** Why nothing could be journalled: the file is gone, or the store takes no changes. */
+function refused(written: number): Outcome {
+  return written === -ESTALE ? 'gone' : 'failed';
 }
 
 /** A rule with a slash is the beginning of a path from the root, one without is a name anywhere in it. */

@@ -1,6 +1,7 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
-import { HIT_BYTES, writeSearch } from '../messages.ts';
+import { HIT_BYTES, trySearch } from '../messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import { untilSent } from './lanes.ts';
 
 const NO_VECTOR = new Float32Array(0);
 
@@ -32,8 +33,9 @@ export class ScatterGather {
     this.#shards = shards;
   }
 
-  get inFlight(): number {
-    return this.#open.size;
+  /** Resolves when every search has its answers: no shard has another one under way then. */
+  async idle(): Promise<void> {
+    while (this.#open.size > 0) await new Promise((resume) => setTimeout(resume, 1));
   }
 
   /** The `k` nearest entries of the collection over all shards, nearest first. */
@@ -43,9 +45,8 @@ export class ScatterGather {
     const answer = new Promise<Hit[]>((done) => {
       this.#open.set(id, { missing: this.#shards.length, hits: [], done });
     });
-    for (const shard of this.#shards) {
-      while (!writeSearch(shard, id, collection, k, ef, vector)) await roomInLane();
-    }
+    const send = (shard: Outbox) => untilSent(() => trySearch(shard, id, collection, k, ef, vector));
+    await Promise.all(this.#shards.map(send));
     const hits = await answer;
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
     return hits.length > k ? hits.slice(0, k) : hits;
@@ -80,9 +81,4 @@ export class ScatterGather {
     this.#open.delete(u32[at]!);
     gathering.done(gathering.hits);
   }
-}
-
-/** A full lane drains within microseconds; an event loop may not block for it. */
-export function roomInLane(): Promise<void> {
-  return new Promise((resume) => setTimeout(resume, 1));
 }

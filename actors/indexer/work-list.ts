@@ -5,7 +5,6 @@
 export class WorkList {
   readonly #due = new Map<number, number>();
   readonly #settleMs: number;
-  #hurried = false;
 
   constructor(settleMs: number) {
     this.#settleMs = settleMs;
@@ -15,23 +14,21 @@ export class WorkList {
     return this.#due.size;
   }
 
+  files(): Iterable<number> {
+    return this.#due.keys();
+  }
+
   changed(ino: number, now: number): void {
     // Re-inserting keeps the map ordered by due time, as the settle time is the same for all.
     this.#due.delete(ino);
     this.#due.set(ino, now + this.#settleMs);
   }
 
-  /** Until the list is empty, nothing waits for its settle time: somebody is waiting for the whole. */
-  hurry(): void {
-    this.#hurried = this.#due.size > 0;
-  }
-
-  /** Takes the next due file, or −1. */
-  take(now: number): number {
+  /** Takes the file that is due first, or −1. `inHurry`: one that is not due yet will do. */
+  take(now: number, inHurry: boolean): number {
     for (const [ino, due] of this.#due) {
-      if (due > now && !this.#hurried) return -1;
+      if (due > now && !inHurry) return -1;
       this.#due.delete(ino);
-      if (this.#due.size === 0) this.#hurried = false;
       return ino;
     }
     return -1;
@@ -39,7 +36,7 @@ export class WorkList {
 
   /** Milliseconds until the next file is due; Infinity when none waits. */
   nextDueIn(now: number): number {
-    for (const due of this.#due.values()) return this.#hurried ? 0 : Math.max(0, due - now);
+    for (const due of this.#due.values()) return Math.max(0, due - now);
     return Number.POSITIVE_INFINITY;
   }
 }

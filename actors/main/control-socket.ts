@@ -1,108 +1,219 @@
 /**
  * The control socket: JSON lines over a unix socket inside the store, `{id, method, params}` answered by
- * `{id, result}`, `{id, progress}` or `{id, error: {message}}`. Only the owner of the store can open it.
+ * `{id, result}`, `{id, progress}` or `{id, error: {message}}`, in any order. Only the owner of the store can open it.
+ *
+ * A client costs a bounded amount of memory whatever it does: it is not read from while it has CALLS_MAX requests
+ * open or leaves OUTPUT_MAX bytes of answers unread, and progress it does not read in time is left out.
  */
-import { chmodSync, closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { MIB } from '../../runtime/config/bounds.ts';
+import { CONTROL_LINE_MAX, MIB } from '../../runtime/config/bounds.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
-export type Method = (params: Record<string, unknown>, progress: (value: unknown) => void) => unknown;
+export interface Call {
+  /** Sends an intermediate value. */
+  progress(value: unknown): void;
+  /** Aborted when the client is gone, or the socket closes: nobody wants the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+export type Method = (params: Record<string, unknown>, call: Call) => unknown;
 
 const SOCKET_NAME = 'control.sock';
-const LINE_MAX = MIB;
+const CLIENTS_MAX = 64;
+const CALLS_MAX = 16;
+const OUTPUT_MAX = 4 * MIB;
+/** How long a client that does not read may hold up the end. */
+const GOODBYE_MS = 200;
 
 export interface ControlSocket {
+  /** Answers what is open with an error, and ends. */
   close(): Promise<void>;
 }
 
 /** Listens at STORE/control.sock, replacing the file a killed process left (the store's lock is held already). */
 export async function listenOnControlSocket(
   store: string,
-  methods: Record<string, Method>,
+  methods: Readonly<Record<string, Method>>,
   logger: Logger,
 ): Promise<ControlSocket> {
-  rmSync(join(store, SOCKET_NAME), { force: true });
-  const clients = new Set<Socket>();
-  const server = createServer((client) => {
+  const path = join(store, SOCKET_NAME);
+  const clients = new Set<Client>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const client = new Client(socket, methods, logger);
     clients.add(client);
-    client.on('close', () => clients.delete(client));
-    client.on('error', (error) => logger.debug({ error: error.message }, 'a console went away'));
-    serveClient(client, methods, logger);
+    socket.on('close', () => clients.delete(client));
   });
+  server.maxConnections = CLIENTS_MAX;
+  rmSync(path, { force: true });
   // A socket's path is limited to 107 bytes; through the directory's descriptor it is always short enough.
   const directory = openSync(store, 'r');
+  try {
+    await listen(server, `/proc/self/fd/${directory}/${SOCKET_NAME}`);
+  } catch (error) {
+    closeSync(directory);
+    throw new UserError(`the control socket ${path} cannot be made: ${(error as Error).message}`);
+  }
+  server.on('error', (error) => logger.error({ err: error }, 'the control socket could not accept a client'));
+  return {
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      await Promise.all([...clients].map((client) => client.close()));
+      await closed;
+      closeSync(directory);
+      rmSync(path, { force: true });
+    },
+  };
+}
+
+/** The socket appears with the owner's permissions only: there is no moment at which others could open it. */
+async function listen(server: Server, path: string): Promise<void> {
   await new Promise<void>((listening, failed) => {
     server.once('error', failed);
-    server.listen(`/proc/self/fd/${directory}/${SOCKET_NAME}`, listening);
-  });
-  chmodSync(join(store, SOCKET_NAME), 0o600);
-  return { close: () => close(server, clients, directory, store) };
-}
-
-function close(server: Server, clients: Set<Socket>, directory: number, store: string): Promise<void> {
-  return new Promise((closed) => {
-    server.close(() => {
-      closeSync(directory);
-      rmSync(join(store, SOCKET_NAME), { force: true });
-      closed();
+    const mask = process.umask(0o177);
+    server.listen(path, () => {
+      server.off('error', failed);
+      listening();
     });
-    for (const client of clients) client.end();
-    setTimeout(() => {
-      for (const client of clients) client.destroy();
-    }, 200).unref();
+    process.umask(mask);
   });
 }
 
-function serveClient(client: Socket, methods: Record<string, Method>, logger: Logger): void {
-  let pending = '';
-  client.setEncoding('utf8');
-  client.on('data', (text: string) => {
-    pending += text;
-    let end = pending.indexOf('\n');
-    while (end >= 0) {
-      const line = pending.slice(0, end);
-      pending = pending.slice(end + 1);
-      if (line.trim() !== '') void answer(client, line, methods, logger);
-      end = pending.indexOf('\n');
-    }
-    if (pending.length > LINE_MAX) {
-      send(client, { id: null, error: { message: `a request line is longer than ${LINE_MAX} bytes` } });
-      client.destroy();
-    }
-  });
-}
+class Client {
+  readonly #socket: Socket;
+  readonly #methods: Readonly<Record<string, Method>>;
+  readonly #logger: Logger;
+  readonly #gone = new AbortController();
+  /** Whole lines that wait, and the pieces of the one that has not ended. */
+  readonly #lines: string[] = [];
+  #partial: string[] = [];
+  #partialLength = 0;
+  #open = 0;
+  #hasEnded = false;
 
-async function answer(
-  client: Socket,
-  line: string,
-  methods: Record<string, Method>,
-  logger: Logger,
-): Promise<void> {
-  let id: unknown = null;
-  try {
-    const request: unknown = JSON.parse(line);
-    if (typeof request !== 'object' || request === null) throw new UserError('a request is a JSON object');
-    const { method, params } = request as { method?: unknown; params?: unknown };
-    id = (request as { id?: unknown }).id ?? null;
-    const call = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined;
-    if (!call)
-      throw new UserError(
-        `there is no method '${String(method)}'; known are ${Object.keys(methods).join(', ')}`,
-      );
-    const result = await call((params ?? {}) as Record<string, unknown>, (progress) =>
-      send(client, { id, progress }),
-    );
-    send(client, { id, result: result ?? null });
-  } catch (error) {
-    const expected = error instanceof UserError || error instanceof SyntaxError;
-    if (!expected) logger.error({ error, line: line.slice(0, 200) }, 'a control request failed');
-    send(client, { id, error: { message: error instanceof Error ? error.message : String(error) } });
+  constructor(socket: Socket, methods: Readonly<Record<string, Method>>, logger: Logger) {
+    this.#socket = socket;
+    this.#methods = methods;
+    this.#logger = logger;
+    socket.setEncoding('utf8');
+    socket.on('data', (text: string) => this.#receive(text));
+    socket.on('drain', () => this.#advance());
+    socket.on('end', () => this.#end());
+    socket.on('error', (error) => logger.debug({ error: error.message }, 'a console went away'));
+    socket.on('close', () => this.#gone.abort(new UserError('the client is gone')));
   }
-}
 
-function send(client: Socket, message: unknown): void {
-  if (client.writable) client.write(`${JSON.stringify(message)}\n`);
+  /** Ends the connection after what is still to be said, if the client reads it soon. */
+  async close(): Promise<void> {
+    if (this.#socket.destroyed) return;
+    const closed = new Promise((resolve) => this.#socket.once('close', resolve));
+    this.#gone.abort(new UserError('the mount has ended'));
+    // The calls that were open answer now.
+    await new Promise(setImmediate);
+    this.#socket.resume();
+    this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  #receive(text: string): void {
+    const pieces = text.split('\n');
+    while (pieces.length > 1) {
+      this.#partial.push(pieces.shift()!);
+      this.#lines.push(this.#partial.join(''));
+      this.#partial = [];
+      this.#partialLength = 0;
+    }
+    this.#partial.push(pieces[0]!);
+    this.#partialLength += pieces[0]!.length;
+    if (this.#partialLength > CONTROL_LINE_MAX) this.#refuse();
+    else this.#advance();
+  }
+
+  /** The end of the stream ends a line too. */
+  #end(): void {
+    this.#hasEnded = true;
+    this.#lines.push(this.#partial.join(''));
+    this.#advance();
+  }
+
+  #refuse(): void {
+    this.#partial = [];
+    this.#socket.removeAllListeners('data').resume();
+    this.#send({
+      id: null,
+      error: { message: `a request line is longer than ${CONTROL_LINE_MAX} characters` },
+    });
+    this.#socket.end();
+    setTimeout(() => this.#socket.destroy(), GOODBYE_MS).unref();
+  }
+
+  /** Takes requests, and reads more, while there is room for their answers; a client that has ended is let go. */
+  #advance(): void {
+    while (this.#lines.length > 0 && this.#hasRoom()) this.#take(this.#lines.shift()!);
+    if (this.#lines.length > 0) this.#socket.pause();
+    else this.#socket.resume();
+    if (this.#hasEnded && this.#lines.length === 0 && this.#open === 0) this.#socket.end();
+  }
+
+  #hasRoom(): boolean {
+    return this.#open < CALLS_MAX && this.#socket.writableLength < OUTPUT_MAX;
+  }
+
+  #take(line: string): void {
+    if (line.trim() === '' || this.#gone.signal.aborted) return;
+    this.#open++;
+    void this.#answer(line).finally(() => {
+      this.#open--;
+      this.#advance();
+    });
+  }
+
+  async #answer(line: string): Promise<void> {
+    let id: unknown = null;
+    try {
+      const request: unknown = JSON.parse(line);
+      if (typeof request !== 'object' || request === null) throw new UserError('a request is a JSON object');
+      const { method, params } = request as { method?: unknown; params?: unknown };
+      id = (request as { id?: unknown }).id ?? null;
+      const result = await this.#call(id, method, params ?? {});
+      this.#send({ id, result: result ?? null });
+    } catch (error) {
+      const expected = error instanceof UserError || error instanceof SyntaxError;
+      if (!expected) this.#logger.error({ err: error, line: line.slice(0, 200) }, 'a control request failed');
+      this.#send({ id, error: { message: error instanceof Error ? error.message : String(error) } });
+    }
+  }
+
+  /** The method's result. Rejects, and leaves the method to itself, when the client or the mount is gone. */
+  async #call(id: unknown, method: unknown, params: unknown): Promise<unknown> {
+    const methods = this.#methods;
+    const run = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined;
+    if (!run) {
+      const known = Object.keys(methods).join(', ');
+      throw new UserError(`there is no method '${String(method)}'; known are ${known}`);
+    }
+    if (typeof params !== 'object') throw new UserError('the parameters are a JSON object');
+    const { signal } = this.#gone;
+    let leave: () => void = () => {};
+    const gone = new Promise<never>((_, reject) => {
+      leave = () => reject(signal.reason);
+      signal.addEventListener('abort', leave);
+    });
+    try {
+      const progress = (value: unknown): void => {
+        if (!this.#socket.writableNeedDrain) this.#send({ id, progress: value });
+      };
+      return await Promise.race([run(params as Record<string, unknown>, { progress, signal }), gone]);
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
+  #send(message: unknown): void {
+    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(message)}\n`);
+  }
 }

@@ -30,13 +30,14 @@ export interface MountRequest {
   onNotice(text: string): void;
 }
 
-/** "lazy" detaches a busy mount, which ends when its last user lets go; "now" ends it under its users. */
-export type StopReason = 'unmount' | 'lazy' | 'now';
+/** How a mount is to end. */
+export type StopReason = 'unmount' | 'lazy';
 
 export interface MountHandle {
   /**
    * Unmounts, makes everything durable and ends; `finished` then settles. "unmount" rejects with a UserError naming
-   * who holds the mount if it is busy.
+   * who holds the mount if it is busy; "lazy" detaches it, and it ends when they let go; "lazy" again takes it from
+   * them.
    */
   stop(reason: StopReason): Promise<void>;
   /** The exit code. */
@@ -54,34 +55,35 @@ export async function runMount(request: MountRequest): Promise<MountHandle> {
   if (notice !== undefined) request.onNotice(notice);
   const config = loadConfig(request);
   const store = await openRequested(request.store);
-  let mounted: MountedStore;
   try {
-    mounted = prepare(request, store, directory, options, config);
+    return await serve(request, store, directory, options, config);
   } catch (error) {
     store.release();
     throw error;
   }
-  // The store is released by what is made of it from here on.
-  await mounted.start();
-  request.onReady();
-  const stop = (reason: StopReason) =>
-    reason === 'now' ? mounted.endNow() : mounted.stop(reason === 'lazy');
-  return { stop, finished: mounted.finished };
 }
 
-function prepare(
+async function serve(
   request: MountRequest,
   store: OpenStore,
   directory: string,
   options: MountOptions,
   config: Config,
-): MountedStore {
+): Promise<MountHandle> {
   if (directory === store.path || directory.startsWith(`${store.path}/`)) {
     throw new UserError(`the mount point ${directory} lies inside the store ${store.path}; choose another`);
   }
   const ownConfig = join(store.path, CONFIG_NAME);
   if (store.created && !existsSync(ownConfig)) writeFileSync(ownConfig, printConfig(), { mode: 0o600 });
-  return new MountedStore(store, directory, options, config, request.onNotice);
+  const mounted = new MountedStore(store, directory, options, config, request.onNotice);
+  await mounted.start();
+  request.onReady();
+  return {
+    async stop(reason) {
+      await mounted.stop(reason === 'lazy');
+    },
+    finished: mounted.finished.finally(() => store.release()),
+  };
 }
 
 function loadConfig({ store, config, set }: MountRequest): Config {

@@ -6,7 +6,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import type { IndexerRemote, IndexStatus, Refusal } from '../indexer-remote.ts';
 import { takeSnapshot } from '../status.ts';
-import type { Method } from './control-socket.ts';
+import type { Call, Method } from './control-socket.ts';
 
 /** Longest wait of `index wait` when none is asked for, seconds. */
 const WAIT_SECONDS = 24 * 3600;
@@ -18,7 +18,8 @@ export interface MountFacts {
   readonly directory: string;
   readonly startedAt: number;
   state(): string;
-  stop(lazy: boolean): Promise<void>;
+  /** Resolves when the mount has ended, with what went wrong, if anything did. */
+  stop(lazy: boolean): Promise<string | undefined>;
 }
 
 const k = z.int().min(1).max(SEARCH_K_MAX);
@@ -69,27 +70,34 @@ export function controlMethods(
       );
     },
     indexStatus: () => indexer.status(),
-    indexWait: (params, progress) =>
-      waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, progress),
+    indexWait: (params, call) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, call),
     async indexRebuild(params) {
       return accepted(await indexer.rebuild(parse(rebuildParams, params).path));
     },
-    unmount: (params) => facts.stop(parse(unmountParams, params).lazy),
+    async unmount(params) {
+      const problem = await facts.stop(parse(unmountParams, params).lazy);
+      if (problem !== undefined) throw new UserError(problem);
+    },
   };
 }
 
 async function waitForIndex(
   indexer: Remote<IndexerRemote>,
   seconds: number,
-  progress: (value: unknown) => void,
+  { progress, signal }: Call,
 ): Promise<IndexStatus> {
-  const timer = setInterval(() => {
-    void Promise.resolve(indexer.status()).then(({ pending, indexed }) => progress({ pending, indexed }));
+  const timer = setInterval(async () => {
+    const { pending, indexed } = await indexer.status();
+    progress({ pending, indexed });
   }, PROGRESS_MS);
+  // The indexer may have been stopped meanwhile, and then never answers.
+  const end = (): void => clearInterval(timer);
+  signal.addEventListener('abort', end);
   try {
     return await indexer.wait(seconds * 1000);
   } finally {
-    clearInterval(timer);
+    signal.removeEventListener('abort', end);
+    end();
   }
 }
 

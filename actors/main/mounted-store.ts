@@ -10,8 +10,9 @@ import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
 import type { Config } from '../../runtime/config/schema.ts';
+import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
-import { FAILED, READY, STARTING, STOPPED } from '../../runtime/scheduling/actor-state.ts';
+import { FAILED, STARTING } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
@@ -22,7 +23,7 @@ import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
 import type { IndexerRemote } from '../indexer-remote.ts';
 import { STORE_STATUS } from '../regions.ts';
-import { type ActorKind, Topology } from '../topology.ts';
+import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { reserveMemory } from './memory.ts';
@@ -35,39 +36,49 @@ import { Threads } from './threads.ts';
 const READ_AHEAD_KIB = 1024;
 /** How long a mount may take from its first thread to its first answer. */
 const USABLE_TIMEOUT_MS = 30_000;
-/** After a failure, how long what is left may take to make acknowledged changes durable. */
+/** After a failure, how long what is left may take to make changes durable. */
 const LAST_FLUSH_MS = 10_000;
+/** A detached mount ends at once unless programs still use it: this long tells. */
+const DETACH_WAIT_MS = 2000;
 
 type State = 'recovering' | 'mounting' | 'serving' | 'read-only' | 'draining' | 'unmounted' | 'failed';
 
-/** A store from the start of its first thread to the end of its last. Lives in the main actor. */
+/**
+ * A store from the start of its first thread to the end of its last. Lives in the main actor.
+ *
+ * The way up is `start`: recover, mount, listen. The way down is `#live`, from the end of the connection on: drain,
+ * checkpoint, stop. Every wait on either way also ends when an actor fails (Threads.failure), and then, as when any
+ * step fails, everything is taken down at once (`#abandon`): the log has what was acknowledged.
+ */
 export class MountedStore {
+  /** The exit code, once nothing is mounted or running any more. */
   readonly finished: Promise<number>;
+  #finish: (exitCode: number) => void = () => {};
+  /** Everything that will be durable is: undefined, or what went wrong. */
+  readonly #settled: Promise<string | undefined>;
+  #settle: (problem?: string) => void = () => {};
   readonly #store: OpenStore;
   readonly #directory: string;
   readonly #options: MountOptions;
+  readonly #notice: (text: string) => void;
   readonly #topology: Topology;
   readonly #arena: Arena;
-  readonly #context: Context;
-  readonly #threads: Threads;
-  readonly #requests: MainRequests;
   readonly #placement: ReadonlyMap<string, number>;
   readonly #data: ThreadData;
-  readonly #notice: (text: string) => void;
+  readonly #context: Context;
+  readonly #requests: MainRequests;
+  readonly #threads: Threads;
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
-  #state: State = 'recovering';
-  #finish: (exitCode: number) => void = () => {};
-  /** Everything that will be durable is. */
-  readonly #settled: Promise<void>;
-  #settle: () => void = () => {};
-  #socket: ControlSocket | undefined;
-  #indexer: Remote<IndexerRemote> | undefined;
   /** A semaphore: one token wakes one of the fuse actors that stand by. */
   readonly #standBy = eventfd(true);
+  #state: State = 'recovering';
+  #indexer: Remote<IndexerRemote> | undefined;
+  #socket: ControlSocket | undefined;
+  /** Of the connection to the kernel. */
   #descriptor = -1;
-  #isMounted = false;
-  #ending: Promise<void> | undefined;
+  /** The mount is, as far as this process did, still in the tree of directories. */
+  #isAttached = false;
 
   constructor(
     store: OpenStore,
@@ -97,9 +108,7 @@ export class MountedStore {
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
-    this.#threads = new Threads(this.#arena, this.#context.logger, (actor, error) =>
-      this.#fail(actor, error),
-    );
+    this.#threads = new Threads(this.#arena, this.#context.logger);
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -110,72 +119,81 @@ export class MountedStore {
 
   /** Recovers, mounts, serves. Rejects with a UserError, and leaves nothing behind. */
   async start(): Promise<void> {
-    const { state } = this.#context;
-    state.thread = threadId();
-    state.set(STARTING);
-    void runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal });
-    state.set(READY);
+    this.#runMain();
     try {
       await this.#recover();
       this.#state = 'mounting';
       await this.#mount();
       this.#socket = await this.#listen();
-      this.#state = this.#storeStatus.errno === 0 ? 'serving' : 'read-only';
-      if (this.#state === 'read-only')
-        this.#notice('the store is damaged: it can only be read (see vexfs.log)');
-      void this.#watchConnection();
     } catch (error) {
       await this.#abandon();
       throw error;
     }
+    const isDamaged = this.#storeStatus.errno !== 0;
+    if (isDamaged) this.#notice('the store is damaged: it can only be read (see vexfs.log)');
+    this.#state = isDamaged ? 'read-only' : 'serving';
+    void this.#live(isDamaged);
   }
 
   /**
-   * Unmounts; rejects with a UserError when somebody uses the mount, unless `lazy`: then it is detached, and goes on for
-   * those who use it. Resolves when everything is durable; of a mount that goes on, everything so far.
+   * Unmounts, and resolves when everything is durable, or with what kept it from becoming so; rejects with a UserError
+   * when somebody uses the mount. Lazy: detaches it without waiting for those who use it; once more, takes it from them.
    */
-  async stop(lazy: boolean): Promise<void> {
-    const refused = this.#isMounted ? unmount(this.#directory, { lazy: false }) : undefined;
-    if (refused === undefined || !this.#isMounted) {
-      await this.#settled;
-      return;
+  async stop(lazy: boolean): Promise<string | undefined> {
+    if (this.#isAttached) {
+      const refused = unmount(this.#directory, { lazy });
+      // EINVAL: somebody else has unmounted it.
+      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
+      this.#isAttached = false;
+    } else if (lazy) {
+      void this.#threads.stop(this.#context, this.#topology.ofKind('fuse')).catch(() => {});
     }
-    const failed = lazy ? unmount(this.#directory, { lazy: true }) : refused;
-    if (failed) throw new UserError(failed.message);
-    this.#isMounted = false;
-    await Promise.race([this.#settled, this.#requests.flush()]);
-  }
-
-  /** Ends under those who use the mount: they get errors from now on. Resolves when everything is durable. */
-  async endNow(): Promise<void> {
-    this.#ending ??= this.#endAtOnce();
-    await this.#settled;
+    return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
 
   get #storeStatus(): StoreStatus {
     return new StoreStatus(this.#arena.region(STORE_STATUS));
   }
 
+  /** `promise`, or the failure of an actor: whatever is asked of one that is gone is never answered. */
+  async #orFailure<T>(promise: T): Promise<Awaited<T>> {
+    return await Promise.race([promise, this.#threads.failure]);
+  }
+
+  #actors(...kinds: ActorKind[]): ActorPlan[] {
+    return kinds.flatMap((kind) => this.#topology.ofKind(kind));
+  }
+
+  #runMain(): void {
+    const { state } = this.#context;
+    state.thread = threadId();
+    state.set(STARTING);
+    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal }).catch((error: Error) =>
+      this.#threads.failed(this.#topology.actor('main'), error),
+    );
+  }
+
   async #recover(): Promise<void> {
     const segments = this.#requests.segmentsLoaded();
     await this.#startActors('shard');
     await this.#startActors('io');
-    await this.#startActors('pool', 'stats', 'indexer');
+    const hasSegments = await this.#orFailure(segments);
+    const isReadOnly = this.#storeStatus.errno !== 0;
     const { replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
       this.#notice(`recovered ${replayedTransactions} transactions from the log${torn}`);
+      // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
+      if (hasSegments && !isReadOnly) await this.#checkpoint();
     }
-    if (!(await segments)) {
-      this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
-      await this.#indexer!.rebuild('/');
-    }
-    // What was replayed need not be replayed again.
-    if (replayedTransactions > 1 && this.#storeStatus.errno === 0) await this.#checkpoint();
+    await this.#startActors('pool', 'stats', 'indexer');
+    if (hasSegments) return;
+    this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
+    if (!isReadOnly) await this.#orFailure(this.#indexer!.rebuild('/'));
   }
 
   async #startActors(...kinds: ActorKind[]): Promise<void> {
-    const actors = kinds.flatMap((kind) => this.#topology.ofKind(kind));
+    const actors = this.#actors(...kinds);
     for (const actor of actors) {
       const cpu = this.#placement.get(actor.name) ?? -1;
       const worker = this.#threads.start(actor, { ...this.#data, name: actor.name, cpu });
@@ -187,7 +205,7 @@ export class MountedStore {
   async #mount(): Promise<void> {
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
-    this.#isMounted = true;
+    this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
     const { writeback } = this.#data.config.fuse;
@@ -196,22 +214,11 @@ export class MountedStore {
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
     await this.#startActors('fuse');
-    await this.#usable();
+    // stat(2) runs in the thread pool, so a mount that hangs can be given up.
+    const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
+    if ((await this.#orFailure(usable)) === undefined)
+      throw new UserError(`${this.#directory} was mounted but does not answer`);
     raiseReadAhead(this.#directory, READ_AHEAD_KIB);
-  }
-
-  /** The first answer through the kernel. stat(2) runs in the thread pool, so a mount that hangs can be given up. */
-  async #usable(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const text = `${this.#directory} was mounted but does not answer`;
-      timer = setTimeout(() => reject(new UserError(text)), USABLE_TIMEOUT_MS);
-    });
-    try {
-      await Promise.race([stat(this.#directory), late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #listen(): Promise<ControlSocket> {
@@ -227,71 +234,83 @@ export class MountedStore {
     return listenOnControlSocket(this.#store.path, methods, this.#context.logger);
   }
 
-  /** Whoever unmounts, this process or another: the fuse actors' connection ends, and then everything else does. */
-  async #watchConnection(): Promise<void> {
-    for (const actor of this.#topology.ofKind('fuse')) {
-      await this.#threads.stateOf(actor).reached(STOPPED, Number.MAX_SAFE_INTEGER);
+  /** From serving to the end. Whoever unmounts, this process or another: the connection ends, then everything does. */
+  async #live(isDamaged: boolean): Promise<void> {
+    let problem: string | undefined;
+    try {
+      for (const actor of this.#actors('fuse')) await this.#threads.stopped(actor);
+      this.#isAttached = false;
+      problem = await this.#drain(isDamaged);
+    } catch (error) {
+      problem = `${(error as Error).message}: the mount ends; see ${this.#data.log}`;
+      this.#context.logger.fatal({ err: error }, 'the mount ends');
+      await this.#saveWhatCanBeSaved();
     }
-    this.#isMounted = false;
-    this.#ending ??= this.#drain();
-  }
-
-  async #drain(): Promise<void> {
-    this.#state = 'draining';
-    const kinds = (...names: ActorKind[]) => names.flatMap((kind) => this.#topology.ofKind(kind));
-    await this.#threads.stop(this.#context, kinds('fuse', 'indexer'));
-    const failed = this.#storeStatus.errno || (await this.#checkpoint());
-    await this.#threads.stop(this.#context, kinds('shard', 'io', 'pool', 'stats'));
-    this.#state = failed === 0 ? 'unmounted' : 'failed';
-    this.#settle();
+    this.#state = problem === undefined ? 'unmounted' : 'failed';
+    if (problem !== undefined) this.#notice(problem);
+    this.#settle(problem);
     // Whoever asked for this over the control socket is answered before the socket closes.
     await new Promise(setImmediate);
-    await this.#release();
-    this.#finish(failed === 0 ? 0 : 1);
+    await this.#abandon();
+    this.#finish(problem === undefined ? 0 : 1);
   }
 
-  /** Makes everything durable, then the vector segments, then the checkpoint they belong to. 0 or an errno. */
+  /** Nobody asks for anything any more: what is under way is finished and written. Undefined, or what went wrong. */
+  async #drain(isDamaged: boolean): Promise<string | undefined> {
+    this.#state = 'draining';
+    await this.#threads.stop(this.#context, this.#actors('indexer'));
+    const errno = isDamaged ? 0 : this.#storeStatus.errno || (await this.#checkpoint());
+    await this.#threads.stop(this.#context, this.#actors('shard', 'io', 'pool', 'stats'));
+    if (errno === 0) return undefined;
+    return `the store could not be written (errno ${errno}): changes that no fsync confirmed may be lost; see ${this.#data.log}`;
+  }
+
+  /**
+   * Makes everything durable, then the vector segments, then the checkpoint they belong to. A crash in between leaves
+   * the older checkpoint with its own segments. 0 or an errno. Only while nobody changes the tables.
+   */
   async #checkpoint(): Promise<number> {
-    const flushed = await this.#requests.flush();
+    const flushed = await this.#orFailure(this.#requests.flush());
     if (flushed !== 0) return flushed;
-    await this.#requests.saveSegments(this.#storeStatus.read().durableLsn);
-    const failed = await this.#requests.checkpoint();
+    await this.#orFailure(this.#requests.saveSegments(this.#storeStatus.read().durableLsn));
+    const failed = await this.#orFailure(this.#requests.checkpoint());
     if (failed !== 0) this.#context.logger.error({ errno: failed }, 'the checkpoint could not be written');
     return failed;
   }
 
-  /** An actor died. What was acknowledged is made durable if io still can; the log has the rest. */
-  #fail(actor: string, error: Error): void {
-    if (this.#ending || this.#state === 'recovering' || this.#state === 'mounting') return;
-    this.#notice(`actor ${actor} failed (${error.message}): the mount ends; see ${this.#data.log}`);
-    this.#ending = this.#endAtOnce();
-  }
-
-  async #endAtOnce(): Promise<void> {
+  /** An actor died. Nothing more is acknowledged; what was done reaches the log if the io actors still can. */
+  async #saveWhatCanBeSaved(): Promise<void> {
     this.#state = 'failed';
-    if (this.#isMounted) unmount(this.#directory, { lazy: true });
-    this.#isMounted = false;
-    const io = this.#topology.actor('io-0');
-    if (this.#threads.stateOf(io).get() !== FAILED) {
-      await Promise.race([this.#requests.flush(), new Promise((late) => setTimeout(late, LAST_FLUSH_MS))]);
-    }
-    this.#settle();
-    await this.#abandon();
-    this.#finish(1);
+    await this.#threads.terminate(this.#actors('fuse', 'indexer'));
+    const canFlush = this.#actors('io').every((actor) => this.#threads.stateOf(actor).get() < FAILED);
+    if (canFlush) await withinMs(LAST_FLUSH_MS, this.#requests.flush());
   }
 
+  /**
+   * Ends whatever is left, at any point of the way up or down. The threads first, as none may write to a descriptor
+   * whose number is somebody else's by then; then the connection, so that nothing waits for an answer, the unmount
+   * included.
+   */
   async #abandon(): Promise<void> {
-    if (this.#isMounted) unmount(this.#directory, { lazy: true });
-    this.#isMounted = false;
-    await this.#threads.terminateAll();
-    await this.#release();
-  }
-
-  async #release(): Promise<void> {
+    await this.#threads.terminate(this.#topology.actors);
+    if (this.#descriptor >= 0) closeSync(this.#descriptor);
+    if (this.#isAttached) unmount(this.#directory, { lazy: true });
+    this.#isAttached = false;
     await this.#socket?.close();
     this.#ended.abort();
-    if (this.#descriptor >= 0) closeSync(this.#descriptor);
     for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
-    this.#store.release();
+  }
+}
+
+/** What `promise` resolves to, or undefined after `ms` milliseconds. */
+async function withinMs<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

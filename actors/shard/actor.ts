@@ -25,7 +25,7 @@ import {
 import { METRICS } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
-import { deleteOldSegments, readSegments, SegmentWriter } from './segment.ts';
+import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
@@ -39,7 +39,7 @@ interface WaitingSearch {
   readonly query: Float32Array;
 }
 
-class ShardActor implements DoorbellActor {
+export class ShardActor implements DoorbellActor {
   readonly #context: Context;
   readonly #shard: Shard;
   readonly #disk: Disk;
@@ -47,6 +47,13 @@ class ShardActor implements DoorbellActor {
   readonly #shards: number;
   readonly #indexer: Outbox;
   readonly #waiting: WaitingSearch[] = [];
+  /** LSN of the segment that is to be written; −1 = none. */
+  #saveAsOf = -1;
+  /**
+   * LSNs whose segments are kept: of the checkpoint that was loaded, and of those written since. A crash may leave
+   * others, whose checkpoint was never written.
+   */
+  readonly #segments = new Set<number>();
   readonly #metrics: MetricsBlock;
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'searches', number>;
 
@@ -104,7 +111,8 @@ class ShardActor implements DoorbellActor {
         this.#load(f64[offset >> 3]!);
         break;
       case SAVE_SEGMENT:
-        this.#save(f64[offset >> 3]!);
+        // As a search: what other lanes hold belongs into the segment.
+        this.#saveAsOf = f64[offset >> 3]!;
         break;
       default:
         this.#context.logger.error({ kind }, 'a message that a shard does not know');
@@ -115,14 +123,22 @@ class ShardActor implements DoorbellActor {
     // Before the answers: who got one sees in the counters what it was found among.
     this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
     this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
-    for (const search of this.#waiting.splice(0)) this.#answer(search);
+    this.#answerWaiting();
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     return moved > 0 ? 0 : Number.POSITIVE_INFINITY;
   }
 
   stop(): void {
+    this.#answerWaiting();
+  }
+
+  /** The mailbox is empty: what was sent before a search, or before a segment was asked for, has been taken in. */
+  #answerWaiting(): void {
     for (const search of this.#waiting.splice(0)) this.#answer(search);
+    if (this.#saveAsOf < 0) return;
+    this.#save(this.#saveAsOf);
+    this.#saveAsOf = -1;
   }
 
   #putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
@@ -170,6 +186,7 @@ class ShardActor implements DoorbellActor {
   }
 
   #load(lsn: number): void {
+    this.#segments.add(lsn);
     // LSN 0: a new store, of which nothing has been written yet.
     const complete =
       lsn === 0 ||
@@ -184,9 +201,10 @@ class ShardActor implements DoorbellActor {
     const writer = new SegmentWriter(this.#disk, lsn, this.#index, this.#shards);
     this.#shard.eachTextBatch((ino, generation, batch) => writer.add(ino, generation, batch));
     const status = writer.finish();
-    if (status === 0) deleteOldSegments(this.#disk, this.#index);
+    this.#segments.add(lsn);
+    if (status === 0) deleteSegments(this.#disk, this.#index, this.#shards, this.#segments);
     else this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
-    writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, -status);
+    writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
   }
 }
 

@@ -135,7 +135,8 @@ function visitRecords(u8: Uint8Array<ArrayBuffer>, visit: VisitBatch): boolean {
   const words = new Uint32Array(u8.buffer, 0, u8.length >> 2);
   for (let at = HEADER_BYTES; at + RECORD_HEADER_BYTES <= u8.length; ) {
     const length = words[at >> 2]!;
-    if (length === 0) return true;
+    // The end, or a damaged length in the midst.
+    if (length === 0) return at + RECORD_HEADER_BYTES === u8.length;
     const start = at + RECORD_HEADER_BYTES;
     if (length % 8 !== 0 || length < 8 || start + length > u8.length) return false;
     if (crc32c(u8, start, start + length) !== words[(at >> 2) + 1]) return false;
@@ -156,13 +157,19 @@ function readWhole(disk: Disk, path: string): Uint8Array<ArrayBuffer> | undefine
   return got === status.bytes ? u8 : undefined;
 }
 
-/** Deletes a shard's segments of other checkpoints than the two newest, and unfinished ones. */
-export function deleteOldSegments(disk: Disk, shard: number): void {
+/**
+ * Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Each shard deletes its share of them,
+ * whatever the number of shards was when they were written.
+ */
+export function deleteSegments(disk: Disk, shard: number, shards: number, keep: ReadonlySet<number>): void {
   const names = disk.list(DIRECTORY);
   if (typeof names === 'number') return;
-  const own = names.filter((name) => Number(NAME.exec(name)?.[2]) === shard);
-  const finished = own.filter((name) => !name.endsWith('.tmp'));
-  for (const name of own) if (!finished.slice(-2).includes(name)) disk.unlink(`${DIRECTORY}/${name}`);
+  for (const name of names) {
+    const match = NAME.exec(name);
+    if (!match || Number(match[2]) % shards !== shard) continue;
+    const isUnfinished = match[3] !== undefined;
+    if (isUnfinished || !keep.has(Number.parseInt(match[1]!, 16))) disk.unlink(`${DIRECTORY}/${name}`);
+  }
 }
 
 function align(bytes: number): number {

@@ -190,6 +190,7 @@ export class Content {
       if (size > old) {
         const cut = this.#objects.truncate(id, old);
         if (cut < 0) return cut;
+        this.#events.objectDirty(id);
       }
     }
     const done = this.#namespace.truncate(ino, size, flags);

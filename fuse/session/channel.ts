@@ -26,7 +26,7 @@ export const UNMOUNTED = -1;
 export interface Channel {
   /** Waits for a request: its length in bytes, or RANG: the doorbell was rung since the last RANG, or UNMOUNTED. */
   receive(request: Request): number;
-  /** Sends a finished reply: 0 or a negative errno. */
+  /** Sends a finished reply: 0 or a negative errno; −ENOENT, as {@link sendTo}. */
   send(reply: Reply): number;
   /** Requests caught by busy-polling, and sleeps in poll(2). */
   readonly polled: number;
@@ -59,13 +59,13 @@ const SOON_MS = 0.3;
 const AWAKE_MS = 2;
 
 /**
- * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno; a request that was
- * interrupted meanwhile (ENOENT) counts as answered.
+ * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno. −ENOENT: the request was
+ * interrupted meanwhile; it needs no answer, but what the reply counted (lookups) has to be taken back.
  */
 export function sendTo(fd: number, reply: Reply): number {
   for (;;) {
     const sent = write(fd, reply.u8, reply.length);
-    if (sent >= 0 || sent === -ENOENT) return 0;
+    if (sent >= 0) return 0;
     if (sent !== -EINTR) return sent;
   }
 }

@@ -2,7 +2,7 @@
  * The request loop of one thread: receive, parse, dispatch, reply. Whatever an operation does, the caller gets an
  * answer and the loop goes on: a throw is a bug, answered with EIO and reported with the request.
  */
-import { EACCES, EIO, ENODEV, ENOSYS } from '../../runtime/errno.ts';
+import { EACCES, EIO, ENODEV, ENOENT, ENOSYS } from '../../runtime/errno.ts';
 import { FUSE_BATCH_FORGET, FUSE_FORGET, isKnownOpcode, opcodeName } from '../protocol/abi.ts';
 import { Reply } from '../protocol/reply.ts';
 import { Request } from '../protocol/request.ts';
@@ -18,6 +18,8 @@ export const LATER = 2;
 export interface Dispatcher {
   /** Runs one well-formed request. REPLY_READY with the reply ended, NO_REPLY, LATER, or a negative errno to reply. */
   dispatch(request: Request, reply: Reply): number;
+  /** The kernel did not take the finished reply: nobody will give back the lookups that it carries. */
+  undelivered(request: Request, reply: Reply): void;
 }
 
 /** One object per thread, called for every request: keep its methods cheap and never throw from them. */
@@ -129,9 +131,19 @@ export class Server {
   #send(): void {
     const sent = this.#channel.send(this.reply);
     if (sent === 0 || sent === -ENODEV) return;
+    this.#takeBack();
+    if (sent === -ENOENT) return;
     // The kernel refused the message, so the caller still waits.
     this.#hooks.failed(this.request, new Error(`the kernel refused the reply: errno ${-sent}`));
     this.reply.error(-EIO);
     this.#channel.send(this.reply);
+  }
+
+  #takeBack(): void {
+    try {
+      this.#dispatcher.undelivered(this.request, this.reply);
+    } catch (error) {
+      this.#hooks.failed(this.request, error);
+    }
   }
 }

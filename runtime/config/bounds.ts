@@ -52,6 +52,9 @@ export const QUERY_MAX = 8 * KIB;
 /** Most results one search returns. */
 export const SEARCH_K_MAX = 1000;
 
+/** Longest request on the control socket, characters: several of the largest vectors as JSON. */
+export const CONTROL_LINE_MAX = 1 * MIB;
+
 /** Journal payload of one transaction, bytes: the largest is a 64 KiB inline write or xattr with its headers. */
 export const TRANSACTION_MAX = 512 * KIB;
 

@@ -159,6 +159,12 @@ export class Outbox {
   }
 }
 
+/** Any thread: the doorbell of the mailbox in `region`, to ring. */
+export function doorbellOf(region: Region): Doorbell {
+  checkFormat(region);
+  return new Doorbell(region.i32, DOORBELL);
+}
+
 /** Any thread: every lane of the mailbox in `region`. */
 export function peekMailbox(region: Region): LaneState[] {
   checkFormat(region);

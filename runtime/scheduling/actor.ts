@@ -37,6 +37,9 @@ export interface DoorbellActor extends MessageHandler {
 
 /** An actor on its thread's event loop, for those that live from libraries with promises, timers and sockets. */
 export interface EventLoopActor extends MessageHandler {
+  /** Called once, before the first message. `drain` hands over what waits in the mailbox now, quietly posted or not. */
+  start?(drain: () => void): void;
+  /** Called once, after STOP. Messages go on coming until it has settled. */
   stop(): void | Promise<void>;
 }
 

@@ -71,27 +71,49 @@ export async function runOnEventLoop(
   const { mailbox, state } = context;
   const { doorbell } = mailbox;
   const filter = new ControlFilter(actor);
-  stop?.addEventListener('abort', () => {
+  const end = (): void => {
     filter.stopRequested = true;
     doorbell.ring();
+  };
+  stop?.addEventListener('abort', end);
+  actor.start?.(() => {
+    while (mailbox.drain(filter, BATCH) > 0);
   });
   state.set(READY);
-  while (!filter.stopRequested) {
+  await turnUntil(() => filter.stopRequested, context, filter, maxSleepMs);
+  state.set(DRAINING);
+  let isStopped = false;
+  const stopping = Promise.resolve(actor.stop()).finally(() => {
+    isStopped = true;
+    doorbell.ring();
+  });
+  await Promise.all([stopping, turnUntil(() => isStopped, context, filter, maxSleepMs)]);
+  stop?.removeEventListener('abort', end);
+  state.set(STOPPED);
+}
+
+/** Turns of an event loop's actor. The last one begins after `done` has become true, and finds every message until then. */
+async function turnUntil(
+  done: () => boolean,
+  { mailbox, state }: ActorContext<unknown>,
+  handler: MessageHandler,
+  maxSleepMs: number,
+): Promise<void> {
+  const { doorbell } = mailbox;
+  for (;;) {
     const seen = doorbell.seen();
+    const isLast = done();
     state.beat();
-    if (mailbox.drain(filter, BATCH) > 0) {
+    if (mailbox.drain(handler, BATCH) > 0) {
       // A steady stream of messages must not starve timers and ports.
       await new Promise(setImmediate);
       continue;
     }
+    if (isLast) return;
     state.parked = true;
     await doorbell.waitAsync(seen, maxSleepMs);
     state.parked = false;
   }
-  state.set(DRAINING);
-  while (mailbox.drain(filter, BATCH) > 0);
-  await actor.stop();
-  state.set(STOPPED);
 }
 
 /** For an actor that parks in a system call of its own; it drains its mailbox whenever that call returns. */

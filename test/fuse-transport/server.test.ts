@@ -19,6 +19,7 @@ class ScriptedChannel implements Channel {
   parked = 0;
   readonly replies: [number, number][] = [];
   refuse = 0;
+  refusal = -22;
   readonly #script: ((request: Request) => number)[];
 
   constructor(script: ((request: Request) => number)[]) {
@@ -30,7 +31,7 @@ class ScriptedChannel implements Channel {
   }
 
   send(reply: Reply): number {
-    if (this.refuse-- > 0) return -22;
+    if (this.refuse-- > 0) return this.refusal;
     this.replies.push([reply.u32[2]!, reply.i32[1]!]);
     return 0;
   }
@@ -45,10 +46,12 @@ const message = (opcode: number, unique: number, body: Uint8Array) => (request: 
 
 let failures: string[];
 let finished: [number, number][];
+let undeliveredReplies: number[];
 let hooks: ServerHooks;
 beforeEach(() => {
   failures = [];
   finished = [];
+  undeliveredReplies = [];
   hooks = {
     started: () => {},
     finished: (opcode, error) => finished.push([opcode, error]),
@@ -62,7 +65,8 @@ function serve(
   dispatch: (request: Request, reply: Reply) => number,
   options?: ConstructorParameters<typeof Server>[3],
 ) {
-  return new Server(channel, { dispatch }, hooks, options).serve();
+  const undelivered = (request: Request) => void undeliveredReplies.push(request.uniqueLo);
+  return new Server(channel, { dispatch, undelivered }, hooks, options).serve();
 }
 
 describe('Server', () => {
@@ -127,6 +131,31 @@ describe('Server', () => {
     });
     expect(channel.replies).toEqual([[8, -5]]);
     expect(failures).toHaveLength(1);
+    expect(undeliveredReplies).toEqual([8]);
+  });
+
+  it('takes back a reply to a request that was interrupted, which counts as answered', () => {
+    const channel = new ScriptedChannel([lookup(8), lookup(10)]);
+    channel.refuse = 1;
+    channel.refusal = -2;
+    serve(channel, (_, reply) => {
+      reply.ok(0);
+      return REPLY_READY;
+    });
+    expect(undeliveredReplies).toEqual([8]);
+    expect(channel.replies).toEqual([[10, 0]]);
+    expect(failures).toEqual([]);
+  });
+
+  it('takes nothing back when the connection is over', () => {
+    const channel = new ScriptedChannel([lookup(8)]);
+    channel.refuse = 1;
+    channel.refusal = -19;
+    serve(channel, (_, reply) => {
+      reply.ok(0);
+      return REPLY_READY;
+    });
+    expect([undeliveredReplies, failures]).toEqual([[], []]);
   });
 
   it('stops when the doorbell hook says so', () => {

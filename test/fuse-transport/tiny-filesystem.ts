@@ -69,6 +69,8 @@ class TinyFilesystem implements Dispatcher {
     this.#nodes.push(node);
   }
 
+  undelivered(): void {}
+
   dispatch(request: Request, reply: Reply): number {
     switch (request.opcode) {
       case abi.FUSE_LOOKUP:

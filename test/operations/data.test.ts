@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
+import { Attr } from '../../fuse/protocol/attr.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EOPNOTSUPP } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
@@ -225,4 +226,24 @@ test('forgetting a node that is not there is ignored', () => {
   expect(h.call(abi.FUSE_FORGET, { lo: 77, hi: 0 }, words(1, 0)).error).toBeUndefined();
   expect(h.call(abi.FUSE_FORGET, { lo: 0xffff_fff0, hi: 3 }, words(1, 0)).error).toBeUndefined();
   expect(h.failures).toEqual([]);
+});
+
+test('an object is called dirty before the journal records what depends on its bytes, so that no commit misses it', () => {
+  const h = new Harness();
+  const file = ok(h.create(ROOT, 'a'));
+  const attr = new Attr();
+  const seen: [id: number, size: number][] = [];
+  vi.spyOn(h.handed, 'objectDirty').mockImplementation(() => {
+    h.namespace.stat(file.lo, attr);
+    seen.push([h.namespace.objectOf(file.lo), attr.size]);
+  });
+  h.write(file, 0, pattern(1000));
+  h.write(file, 1000, pattern(2 * LIMIT));
+  expect(seen).toEqual([[0, 1000]]);
+  const id = h.namespace.objectOf(file.lo);
+  h.write(file, 4 * LIMIT, 'after a gap');
+  expect(seen[1]).toEqual([id, 1000 + 2 * LIMIT]);
+  const size = 4 * LIMIT + 11;
+  expect(h.truncate(file, 8 * LIMIT)).toBe(0);
+  expect(seen[2]).toEqual([id, size]);
 });

@@ -1,0 +1,150 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Backlog, type Outcome } from '../../actors/indexer/backlog.ts';
+import { WorkList } from '../../actors/indexer/work-list.ts';
+import { openLog } from '../../runtime/log.ts';
+
+describe('WorkList', () => {
+  it('gives a file out once nobody has written to it for the settle time', () => {
+    const list = new WorkList(100);
+    list.changed(1, 0);
+    list.changed(2, 50);
+    expect(list.take(99, false)).toBe(-1);
+    expect(list.nextDueIn(99)).toBe(1);
+    list.changed(1, 99);
+    expect(list.take(150, false)).toBe(2);
+    expect(list.take(198, false)).toBe(-1);
+    expect(list.take(199, false)).toBe(1);
+    expect(list.nextDueIn(199)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('gives out what is not due to who is in a hurry, oldest first', () => {
+    const list = new WorkList(100);
+    for (const ino of [3, 1, 2]) list.changed(ino, 0);
+    expect([list.take(0, true), list.take(0, true), list.take(0, true), list.take(0, true)]).toEqual([
+      3, 1, 2, -1,
+    ]);
+  });
+});
+
+describe('Backlog', () => {
+  /** Files being indexed, and how to end each. */
+  let running: Map<number, (outcome: Outcome | Error) => void>;
+  let backlog: Backlog;
+  const logger = openLog('test', 'silent', 2);
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    running = new Map();
+    backlog = new Backlog({
+      index: (ino) =>
+        new Promise((resolve, reject) => {
+          expect(running.has(ino)).toBe(false);
+          running.set(ino, (outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome)));
+        }),
+      settleMs: 100,
+      parallel: 2,
+      now: () => Date.now(),
+      logger,
+    });
+  });
+  afterEach(() => vi.useRealTimers());
+
+  async function end(ino: number, outcome: Outcome | Error = 'indexed'): Promise<void> {
+    const finish = running.get(ino)!;
+    running.delete(ino);
+    finish(outcome);
+    await vi.advanceTimersByTimeAsync(0);
+  }
+
+  /** Whether a promise has resolved yet. */
+  async function isDone(promise: Promise<unknown>): Promise<boolean> {
+    return Promise.race([promise.then(() => true), Promise.resolve().then(() => Promise.resolve(false))]);
+  }
+
+  it('begins a file when it has settled, at most two at once', async () => {
+    for (const ino of [1, 2, 3]) backlog.changed(ino);
+    await vi.advanceTimersByTimeAsync(99);
+    expect([...running.keys()]).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect([...running.keys()]).toEqual([1, 2]);
+    await end(1);
+    expect([...running.keys()]).toEqual([2, 3]);
+    expect(backlog.progress).toMatchObject({ pending: 2, indexed: 1 });
+  });
+
+  it('does a file again that changes while it is being indexed', async () => {
+    backlog.changed(1);
+    await vi.advanceTimersByTimeAsync(100);
+    backlog.changed(1);
+    backlog.changed(1);
+    await end(1);
+    expect(backlog.progress.pending).toBe(1);
+    await vi.advanceTimersByTimeAsync(100);
+    await end(1);
+    expect(backlog.progress).toMatchObject({ pending: 0, indexed: 2 });
+  });
+
+  it('counts a file that throws as failed and goes on', async () => {
+    backlog.changed(1);
+    backlog.changed(2);
+    await vi.advanceTimersByTimeAsync(100);
+    await end(1, new Error('boom'));
+    await end(2, 'passed over');
+    expect(backlog.progress).toEqual({ pending: 0, indexed: 0, passedOver: 1, failed: 1 });
+  });
+
+  it('is caught up at once when nothing waits', async () => {
+    await backlog.caughtUp(1000);
+  });
+
+  it('is in a hurry while somebody waits, and no longer', async () => {
+    backlog.changed(1);
+    const waiting = backlog.caughtUp(10_000);
+    expect([...running.keys()]).toEqual([1]);
+    await end(1);
+    await waiting;
+    backlog.changed(2);
+    expect([...running.keys()]).toEqual([]);
+  });
+
+  it('waits for a file that is to be done again, but not for files that change later', async () => {
+    backlog.changed(1);
+    await vi.advanceTimersByTimeAsync(100);
+    backlog.changed(1);
+    const waiting = backlog.caughtUp(10_000);
+    backlog.changed(2);
+    backlog.changed(3);
+    await end(1);
+    expect(await isDone(waiting)).toBe(false);
+    await end(2);
+    await end(3);
+    await end(1, 'changed meanwhile');
+    expect(await isDone(waiting)).toBe(false);
+    await end(1);
+    await waiting;
+  });
+
+  it('gives up waiting after the time-out, and is in no hurry then', async () => {
+    backlog.changed(1);
+    const waiting = backlog.caughtUp(500);
+    await vi.advanceTimersByTimeAsync(500);
+    await waiting;
+    backlog.changed(2);
+    expect(running.has(2)).toBe(false);
+  });
+
+  it('stops when what is under way has ended, and begins nothing more', async () => {
+    backlog.changed(1);
+    backlog.changed(2);
+    await vi.advanceTimersByTimeAsync(100);
+    backlog.changed(3);
+    const stopped = backlog.stop();
+    await end(1);
+    expect(await isDone(stopped)).toBe(false);
+    await end(2);
+    await stopped;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(running.size).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

@@ -1,0 +1,109 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { StopReason } from '../../actors/main/daemon.ts';
+import { mountAt, readMounts } from '../../fuse/mount/mountinfo.ts';
+import { unmount } from '../../fuse/mount/unmount.ts';
+
+export type Order = { readonly terminate: number } | { readonly stop: StopReason };
+export interface Report {
+  readonly ready?: true;
+  readonly stopped?: true;
+  readonly refused?: string;
+  readonly notice?: string;
+}
+
+/** Actors with threads, in the order in which they are started, of a configuration with these counts. */
+export const SMALL = ['workers.shards=1', 'workers.fuse=2', 'workers.io=2', 'workers.tasks=1'];
+export const STARTED = ['shard-0', 'io-0', 'io-1', 'pool', 'stats', 'indexer', 'fuse-0', 'fuse-1'];
+
+/** Nothing here takes this long, unless it hangs. */
+const PATIENCE_MS = 30_000;
+
+export class Daemon {
+  readonly notices: string[] = [];
+  readonly exited: Promise<number | null>;
+  readonly #child: ChildProcess;
+  readonly #waiting: ((report: Report) => void)[] = [];
+
+  private constructor(store: string, directory: string, set: readonly string[]) {
+    const program = new URL('./daemon-process.js', import.meta.url).pathname;
+    this.#child = fork(program, [store, directory, ...set], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.exited = new Promise((resolve) => this.#child.on('exit', resolve));
+    this.#child.on('message', (report: Report) => {
+      if (report.notice !== undefined) this.notices.push(report.notice);
+      else this.#waiting.shift()?.(report);
+    });
+  }
+
+  /** Resolves once the mount serves, or has been refused: then with the sentence that says why. */
+  static async start(
+    store: string,
+    directory: string,
+    set: readonly string[] = SMALL,
+  ): Promise<Daemon | string> {
+    const daemon = new Daemon(store, directory, set);
+    const { refused } = await daemon.#report();
+    if (refused === undefined) return daemon;
+    await daemon.end();
+    return refused;
+  }
+
+  async stop(how: StopReason = 'unmount'): Promise<Report> {
+    const report = this.#report();
+    this.#child.send({ stop: how } satisfies Order);
+    return report;
+  }
+
+  terminate(actor: string): void {
+    this.#child.send({ terminate: STARTED.indexOf(actor) } satisfies Order);
+  }
+
+  kill(): Promise<number | null> {
+    this.#child.kill('SIGKILL');
+    return this.exited;
+  }
+
+  /** The exit code; null for a process that had to be killed because it did not end by itself. */
+  async end(): Promise<number | null> {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS);
+    const code = await this.exited;
+    clearTimeout(timer);
+    return code;
+  }
+
+  async #report(): Promise<Report> {
+    const report = new Promise<Report>((resolve) => this.#waiting.push(resolve));
+    return Promise.race([report, this.exited.then((code) => ({ refused: `ended with code ${code}` }))]);
+  }
+}
+
+/** A folder with a place for a store and a mount point, gone at the end whatever happened. */
+export class Place {
+  readonly root = mkdtempSync(join(tmpdir(), 'vexfs-actors-'));
+  readonly store = join(this.root, 'store');
+  readonly directory = join(this.root, 'mnt');
+
+  constructor() {
+    mkdirSync(this.directory);
+  }
+
+  get isMounted(): boolean {
+    return mountAt(readMounts(), this.directory) !== undefined;
+  }
+
+  /** A daemon that must come up. */
+  async mount(set?: readonly string[]): Promise<Daemon> {
+    const daemon = await Daemon.start(this.store, this.directory, set);
+    if (typeof daemon === 'string') throw new Error(daemon);
+    return daemon;
+  }
+
+  dispose(): void {
+    if (this.isMounted) unmount(this.directory, { lazy: true });
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
