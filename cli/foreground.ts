@@ -58,7 +58,7 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
     return await handle.finished;
   } catch (error) {
     // Whatever went wrong, the mount must not outlive the command.
-    await handle?.stop('now').catch(() => {});
+    for (let times = 0; times < 2; times++) await handle?.stop('lazy').catch(() => {});
     throw error;
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
@@ -82,7 +82,7 @@ async function obey(
       say(`${directory} is detached, and ends when its users let go; press Ctrl-C again to end it now`);
     } else {
       say(`ending ${directory} under its users`);
-      await handle.stop('now');
+      await handle.stop('lazy');
     }
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

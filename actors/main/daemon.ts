@@ -11,7 +11,7 @@ import { printConfig } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import { MountedStore, type StopReason } from './mounted-store.ts';
+import { MountedStore } from './mounted-store.ts';
 
 export interface MountRequest {
   /** Absolute. Created if absent. */
@@ -30,10 +30,14 @@ export interface MountRequest {
   onNotice(text: string): void;
 }
 
+/** How a mount is to end. */
+export type StopReason = 'unmount' | 'lazy';
+
 export interface MountHandle {
   /**
    * Unmounts, makes everything durable and ends; `finished` then settles. "unmount" rejects with a UserError naming
-   * who holds the mount if it is busy.
+   * who holds the mount if it is busy; "lazy" detaches it, and it ends when they let go; "lazy" again takes it from
+   * them.
    */
   stop(reason: StopReason): Promise<void>;
   /** The exit code. */
@@ -76,7 +80,7 @@ async function serve(
   request.onReady();
   return {
     async stop(reason) {
-      await mounted.stop(reason);
+      await mounted.stop(reason === 'lazy');
     },
     finished: mounted.finished.finally(() => store.release()),
   };

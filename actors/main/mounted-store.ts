@@ -38,9 +38,8 @@ const READ_AHEAD_KIB = 1024;
 const USABLE_TIMEOUT_MS = 30_000;
 /** After a failure, how long what is left may take to make changes durable. */
 const LAST_FLUSH_MS = 10_000;
-
-/** "lazy" detaches a busy mount, which ends when its last user lets go; "now" ends it under its users. */
-export type StopReason = 'unmount' | 'lazy' | 'now';
+/** A detached mount ends at once unless programs still use it: this long tells. */
+const DETACH_WAIT_MS = 2000;
 
 type State = 'recovering' | 'mounting' | 'serving' | 'read-only' | 'draining' | 'unmounted' | 'failed';
 
@@ -137,32 +136,19 @@ export class MountedStore {
   }
 
   /**
-   * Unmounts, and resolves when everything is durable, or with what kept it from becoming so; "unmount" rejects with a
-   * UserError when somebody uses the mount. "lazy" then detaches it, and it goes on for those who use it: everything so
-   * far is durable. "now" takes it from them.
+   * Unmounts, and resolves when everything is durable, or with what kept it from becoming so; rejects with a UserError
+   * when somebody uses the mount. Lazy: detaches it without waiting for those who use it; once more, takes it from them.
    */
-  async stop(reason: StopReason): Promise<string | undefined> {
-    if (reason === 'now') {
-      this.#detach(true);
-      void this.#threads.stop(this.#context, this.#actors('fuse')).catch(() => {});
-      return this.#settled;
+  async stop(lazy: boolean): Promise<string | undefined> {
+    if (this.#isAttached) {
+      const refused = unmount(this.#directory, { lazy });
+      // EINVAL: somebody else has unmounted it.
+      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
+      this.#isAttached = false;
+    } else if (lazy) {
+      void this.#threads.stop(this.#context, this.#topology.ofKind('fuse')).catch(() => {});
     }
-    if (!this.#isAttached) return this.#settled;
-    const refused = this.#detach(false);
-    if (refused === undefined) return this.#settled;
-    const failure = reason === 'lazy' ? this.#detach(true) : refused;
-    if (failure !== undefined) throw new UserError(failure.message);
-    return Promise.race([this.#settled, this.#requests.flush().then(() => undefined)]);
-  }
-
-  /** Takes the mount out of the tree of directories. Undefined, or why it is still there. */
-  #detach(lazy: boolean): Failure | undefined {
-    if (!this.#isAttached) return undefined;
-    const refused = unmount(this.#directory, { lazy });
-    // EINVAL: somebody else has unmounted it.
-    if (refused !== undefined && refused.errno !== -EINVAL) return refused;
-    this.#isAttached = false;
-    return undefined;
+    return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
 
   get #storeStatus(): StoreStatus {
@@ -242,7 +228,7 @@ export class MountedStore {
       directory: this.#directory,
       startedAt: this.#startedAt,
       state: () => (this.#state === 'serving' && this.#storeStatus.errno !== 0 ? 'read-only' : this.#state),
-      stop: (lazy: boolean) => this.stop(lazy ? 'lazy' : 'unmount'),
+      stop: (lazy: boolean) => this.stop(lazy),
     };
     const methods = controlMethods(this.#context, facts, this.#indexer!);
     return listenOnControlSocket(this.#store.path, methods, this.#context.logger);

