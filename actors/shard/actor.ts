@@ -1,3 +1,4 @@
+import { constants, setPriority } from 'node:os';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
@@ -220,7 +221,11 @@ function copySearch(u8: Uint8Array, u32: Uint32Array, offset: number): WaitingSe
   };
 }
 
+/** Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). */
+const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
+
 export async function run(context: Context): Promise<void> {
+  setPriority(PRIORITY);
   const { vectors } = context.settings.config;
   const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
   runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph)));
