@@ -26,8 +26,9 @@ export function titled(title: string, reason: string | undefined): string {
   return reason ? `${title} (skipped: ${reason})` : title;
 }
 
-export function available(command: string): boolean {
-  return !spawnSync(command, ['--version']).error;
+/** Why a test that needs this program cannot run, or undefined. */
+export function missing(command: string): string | undefined {
+  return spawnSync(command, ['--version']).error ? `${command} is not installed` : undefined;
 }
 
 export interface Outcome {

@@ -12,14 +12,21 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { available, Mounted, NO_FUSE, titled } from './mounted.ts';
+import { Mounted, missing, NO_FUSE, titled } from './mounted.ts';
 
 const GIT = ['-c', 'user.name=VexFS', '-c', 'user.email=vexfs@example.org', '-c', 'init.defaultBranch=main'];
 
-/** A repository with history, merges of sizes, an executable and a link. */
+const NO_GIT = missing('git');
+const NO_SQLITE = missing('sqlite3');
+const NO_RSYNC = missing('rsync');
+const NO_GCC = missing('gcc');
+const NO_VIM = missing('vim');
+
+/** A repository (without git, only its files) with history, merges of sizes, an executable and a link. */
 function makeRepository(dir: string): void {
-  const git = (...args: string[]): void =>
-    void execFileSync('git', [...GIT, ...args], { cwd: dir, stdio: 'pipe' });
+  const git = (...args: string[]): void => {
+    if (!NO_GIT) execFileSync('git', [...GIT, ...args], { cwd: dir, stdio: 'pipe' });
+  };
   mkdirSync(join(dir, 'src/deep/er'), { recursive: true });
   git('init', '-q');
   for (let revision = 0; revision < 5; revision++) {
@@ -60,7 +67,7 @@ describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
       rmSync(outside, { recursive: true, force: true });
     });
 
-    test('a git clone is clean for fsck and status, also after gc', () => {
+    test.skipIf(NO_GIT)(titled('a git clone is clean for fsck and status, also after gc', NO_GIT), () => {
       fs.run('git', ['clone', '-q', '--no-hardlinks', join(outside, 'repository'), 'clone']);
       const cwd = join(fs.dir, 'clone');
       expect(fs.run('git', ['fsck', '--full', '--strict'], { cwd })).toBe('');
@@ -72,7 +79,7 @@ describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
     });
 
     for (const mode of ['DELETE', 'WAL']) {
-      test.skipIf(!available('sqlite3'))(`sqlite3 in ${mode} mode keeps 10,000 inserts whole`, () => {
+      test.skipIf(NO_SQLITE)(titled(`sqlite3 in ${mode} mode keeps 10,000 inserts whole`, NO_SQLITE), () => {
         const file = `${mode}.db`;
         const inserts = Array.from({ length: 100 }, (_, batch) =>
           [
@@ -109,13 +116,13 @@ describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
       expect(fs.run('diff', ['-r', '--no-dereference', join(outside, 'repository'), 'repository'])).toBe('');
     });
 
-    test.skipIf(!available('rsync'))('rsync finds nothing left to do after its first run', () => {
+    test.skipIf(NO_RSYNC)(titled('rsync finds nothing left to do after its first run', NO_RSYNC), () => {
       const source = `${join(outside, 'repository')}/`;
       fs.run('rsync', ['-a', source, 'synced/']);
       expect(fs.run('rsync', ['-ai', '--checksum', source, 'synced/'])).toBe('');
     });
 
-    test.skipIf(!available('gcc'))('gcc compiles, links and the program runs', () => {
+    test.skipIf(NO_GCC)(titled('gcc compiles, links and the program runs', NO_GCC), () => {
       writeFileSync(
         join(fs.dir, 'hello.c'),
         '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n',
@@ -124,7 +131,7 @@ describe.each(MOUNTS)('everyday tools, $name', ({ config }) => {
       expect(fs.run('./hello', [])).toBe('hello\n');
     });
 
-    test.skipIf(!available('vim'))('vim saves through its swap file and rename', () => {
+    test.skipIf(NO_VIM)(titled('vim saves through its swap file and rename', NO_VIM), () => {
       writeFileSync(join(fs.dir, 'letter.txt'), 'one\ntwo\n');
       fs.run('vim', ['-u', 'NONE', '-es', '-c', '1s/one/three/', '-c', 'wq', 'letter.txt']);
       expect(readFileSync(join(fs.dir, 'letter.txt'), 'utf8')).toBe('three\ntwo\n');

@@ -42,7 +42,7 @@ describe('mountinfo', () => {
     expect(mountsOfStore(mounts, '/srv/my store').map((m) => m.device)).toEqual(['0:30']);
   });
 
-  it('of this system has a root', () => {
-    expect(mountContaining(readMounts(), '/')!.mountPoint).toBe('/');
+  it('of this system has a /proc', () => {
+    expect(mountContaining(readMounts(), '/proc/self')!.mountPoint).toBe('/proc');
   });
 });
