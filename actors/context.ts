@@ -26,6 +26,8 @@ export interface ThreadData {
   readonly words: SharedArrayBuffer;
   /** With -o allow_root: requests of others than this user and root are refused. */
   readonly onlyUid: number | undefined;
+  /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
+  readonly incarnation: number;
   /** CPU to run on, or −1 to leave it to the scheduler. */
   readonly cpu: number;
 }

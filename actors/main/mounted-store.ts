@@ -104,6 +104,7 @@ export class MountedStore {
       eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
       words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
+      incarnation: 1,
       cpu: -1,
     };
     this.#context = attachContext(this.#data);

@@ -2,13 +2,16 @@
  * The shared table of actor states: one row of a cache line per actor.
  *
  * Roles: the actor's own thread writes its row (single writer), except that the supervisor writes FAILED for a thread
- * that can no longer do so. Any thread reads.
+ * that can no longer do so, and the words INCARNATION, GATE, TAP and DRILL, by which the actor is told something. Any
+ * thread reads.
  *
  * Invariants
- * 1. A state only moves forward: ABSENT → STARTING → READY → DRAINING → STOPPED, or to FAILED from any of them.
+ * 1. Within one incarnation a state only moves forward: ABSENT → STARTING → READY → DRAINING → STOPPED, or to FAILED
+ *    from any of them. A restart raises the incarnation, after the old thread has ended and before the new one starts.
  * 2. Storing READY publishes everything the actor set up in shared memory before it.
  * 3. Every store of a state is followed by a notify, so a waiter needs no polling.
- * 4. The heartbeat only grows; it counts turns of the run loop, so a parked actor's stands still.
+ * 4. The heartbeat only grows; it counts turns of the run loop. No loop sleeps longer than a second, so a heartbeat
+ *    that stands still for longer than that, and than the patience asked for, is one of a thread that hangs.
  */
 import type { Region } from '../memory/arena.ts';
 
@@ -19,6 +22,18 @@ export const DRAINING = 3;
 export const STOPPED = 4;
 export const FAILED = 5;
 
+/** Values of {@link ActorState.gate} beside a count. */
+export const GATE_OPEN = 0;
+export const GATE_CLOSED = -1;
+
+export const NO_DRILL = 0;
+/** Throw an error. */
+export const DRILL_CRASH = 1;
+/** Loop for ever. */
+export const DRILL_HANG = 2;
+/** Use up the memory of the thread's heap. */
+export const DRILL_MEMORY = 3;
+
 const NAMES = ['absent', 'starting', 'ready', 'draining', 'stopped', 'failed'] as const;
 export type StateName = (typeof NAMES)[number];
 
@@ -27,6 +42,11 @@ const STATE = 0;
 const HEARTBEAT = 1;
 const PARKED = 2;
 const THREAD = 3;
+const INCARNATION = 4;
+const PATIENCE = 5;
+const GATE = 6;
+const TAP = 7;
+const DRILL = 8;
 
 /** Bytes of the table for `actors` rows. */
 export function actorStateBytes(actors: number): number {
@@ -90,5 +110,52 @@ export class ActorState {
 
   get thread(): number {
     return Atomics.load(this.#words, this.#row + THREAD);
+  }
+
+  /** How often the actor was started: 1 for its first thread. */
+  get incarnation(): number {
+    return Atomics.load(this.#words, this.#row + INCARNATION);
+  }
+
+  set incarnation(count: number) {
+    Atomics.store(this.#words, this.#row + INCARNATION, count);
+  }
+
+  /** Set by the actor around a long step in which it cannot beat: how many milliseconds it may take. 0 = the usual. */
+  get patience(): number {
+    return Atomics.load(this.#words, this.#row + PATIENCE);
+  }
+
+  set patience(ms: number) {
+    Atomics.store(this.#words, this.#row + PATIENCE, ms);
+  }
+
+  /** GATE_OPEN, GATE_CLOSED, or how many more messages the actor may take before it closes. Ring its doorbell after. */
+  get gate(): number {
+    return Atomics.load(this.#words, this.#row + GATE);
+  }
+
+  set gate(value: number) {
+    Atomics.store(this.#words, this.#row + GATE, value);
+  }
+
+  /** Whether somebody watches the messages that the actor takes. */
+  get tapped(): boolean {
+    return Atomics.load(this.#words, this.#row + TAP) !== 0;
+  }
+
+  set tapped(value: boolean) {
+    Atomics.store(this.#words, this.#row + TAP, value ? 1 : 0);
+  }
+
+  /** A fault the actor is to have at its next turn, for drills: one of the DRILL_ values. Read once: it is cleared. */
+  takeDrill(): number {
+    return Atomics.load(this.#words, this.#row + DRILL) === NO_DRILL
+      ? NO_DRILL
+      : Atomics.exchange(this.#words, this.#row + DRILL, NO_DRILL);
+  }
+
+  orderDrill(drill: number): void {
+    Atomics.store(this.#words, this.#row + DRILL, drill);
   }
 }

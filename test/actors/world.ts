@@ -34,6 +34,7 @@ export class World {
       eventfds: [],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      incarnation: 1,
       cpu: -1,
     };
   }
