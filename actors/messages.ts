@@ -28,6 +28,8 @@ export const CHECKPOINT = 36;
 export const FLUSH_OBJECTS = 37;
 /** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
+/** main → io-0: make the tables anew from checkpoint and log; nobody else uses them until IO_DONE. [0] ticket */
+export const REBUILD = 39;
 
 /** fuse → io: the owner of an object's durability. */
 export function ioOf(objectId: number, ioWorkers: number): string {
