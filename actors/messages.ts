@@ -103,6 +103,27 @@ export const SEGMENT_SAVED = 129;
 /** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
 export const IO_DONE = 130;
 
+/** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
+export const FORGET_NAME = 140;
+/** fuse → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
+export const FORGET_INODE = 141;
+
+export function writeForgetName(
+  main: Outbox,
+  parentLo: number,
+  parentHi: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = main.claimOrWait(FORGET_NAME, 12 + length);
+  main.u32[at >> 2] = parentLo;
+  main.u32[(at >> 2) + 1] = parentHi;
+  main.u32[(at >> 2) + 2] = length;
+  for (let i = 0; i < length; i++) main.u8[at + 12 + i] = bytes[start + i]!;
+  main.send();
+}
+
 /** Bytes of the largest message to a shard apart from a chunk batch. */
 export const SEARCH_HEADER_BYTES = 24;
 export const PUT_VECTOR_HEADER_BYTES = 16;
