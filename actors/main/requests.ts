@@ -4,6 +4,8 @@ import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
   FLUSH,
+  FORGET_INODE,
+  FORGET_NAME,
   IO_DONE,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
@@ -11,6 +13,7 @@ import {
   writeNumber,
   writeWords,
 } from '../messages.ts';
+import { KernelCache } from './kernel-cache.ts';
 
 interface Gathering {
   missing: number;
@@ -24,19 +27,23 @@ export class MainRequests implements EventLoopActor {
   readonly #tickets = new Map<number, (errno: number) => void>();
   readonly #shards: number;
   readonly #gatherings = new Map<number, Gathering>();
+  /** What the kernel is told to forget. */
+  readonly kernelCache: KernelCache;
   #nextTicket = 1;
 
   constructor(context: Context) {
     this.#context = context;
+    this.kernelCache = new KernelCache(context);
     this.#shards = context.topology.ofKind('shard').length;
   }
 
-  onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, f64: Float64Array, offset: number): void {
+  onMessage(kind: number, u8: Uint8Array, u32: Uint32Array, f64: Float64Array, offset: number): void {
     if (kind === IO_DONE) {
       const ticket = u32[offset >> 2]!;
       this.#tickets.get(ticket)?.(u32[(offset >> 2) + 1]!);
       this.#tickets.delete(ticket);
     } else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) this.#gather(kind, f64[offset >> 3]!);
+    else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else assert(false, 'main knows this kind of message');
   }
 
