@@ -12,7 +12,7 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 // ---------------------------------------------------------------- to io
 
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
- * [0] unique, low · [4] unique, high · [8] object id, 0 = none */
+ * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
 /** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
@@ -36,11 +36,18 @@ export function ioOf(objectId: number, ioWorkers: number): string {
   return `io-${objectId % ioWorkers}`;
 }
 
-export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, objectId: number): void {
-  const word = io.claimOrWait(SYNC, 12) >> 2;
+export function writeSync(
+  io: Outbox,
+  uniqueLo: number,
+  uniqueHi: number,
+  objectId: number,
+  slot: number,
+): void {
+  const word = io.claimOrWait(SYNC, 16) >> 2;
   io.u32[word] = uniqueLo;
   io.u32[word + 1] = uniqueHi;
   io.u32[word + 2] = objectId;
+  io.u32[word + 3] = slot;
   io.send();
 }
 
@@ -97,6 +104,27 @@ export const SEGMENT_LOADED = 128;
 export const SEGMENT_SAVED = 129;
 /** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
 export const IO_DONE = 130;
+
+/** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
+export const FORGET_NAME = 140;
+/** fuse → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
+export const FORGET_INODE = 141;
+
+export function writeForgetName(
+  main: Outbox,
+  parentLo: number,
+  parentHi: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = main.claimOrWait(FORGET_NAME, 12 + length);
+  main.u32[at >> 2] = parentLo;
+  main.u32[(at >> 2) + 1] = parentHi;
+  main.u32[(at >> 2) + 2] = length;
+  for (let i = 0; i < length; i++) main.u8[at + 12 + i] = bytes[start + i]!;
+  main.send();
+}
 
 /** Bytes of the largest message to a shard apart from a chunk batch. */
 export const SEARCH_HEADER_BYTES = 24;
@@ -242,6 +270,8 @@ export function writeNumber(outbox: Outbox, kind: number, value: number): void {
 export interface QueryMessage {
   uniqueLo: number;
   uniqueHi: number;
+  /** Where it waits (pending.ts). */
+  slot: number;
   uid: number;
   gid: number;
   pid: number;
@@ -253,9 +283,9 @@ export interface QueryMessage {
   text: Uint8Array;
 }
 
-const QUERY_HEADER_BYTES = 40;
+const QUERY_HEADER_BYTES = 44;
 
-/** QUERY: ten u32 in the order of {@link QueryMessage}, the text's length in the tenth, then its bytes. */
+/** QUERY: eleven u32, the slot in the tenth and the text's length in the eleventh, then its bytes. */
 export function writeQuery(
   indexer: Outbox,
   uniqueLo: number,
@@ -267,6 +297,7 @@ export function writeQuery(
   parentLo: number,
   parentHi: number,
   ino: number,
+  slot: number,
   bytes: Uint8Array,
   start: number,
   length: number,
@@ -283,7 +314,8 @@ export function writeQuery(
   u32[word + 6] = parentLo;
   u32[word + 7] = parentHi;
   u32[word + 8] = ino;
-  u32[word + 9] = length;
+  u32[word + 9] = slot;
+  u32[word + 10] = length;
   for (let i = 0; i < length; i++) u8[at + QUERY_HEADER_BYTES + i] = bytes[start + i]!;
   indexer.send();
 }
@@ -302,6 +334,7 @@ export function readQuery(u8: Uint8Array, u32: Uint32Array, offset: number): Que
     parentLo: u32[word + 6]!,
     parentHi: u32[word + 7]!,
     ino: u32[word + 8]!,
-    text: u8.slice(from, from + u32[word + 9]!),
+    slot: u32[word + 9]!,
+    text: u8.slice(from, from + u32[word + 10]!),
   };
 }

@@ -1,6 +1,7 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
@@ -11,6 +12,7 @@ import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { metricsPlan } from './metrics.ts';
+import { planPending } from './pending.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 
 export const ACTOR_STATES = 'actors';
@@ -19,6 +21,7 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+export const FLIGHTS = 'flights';
 
 const VIRTUAL_NODES = 4096;
 
@@ -41,5 +44,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),
+    planPending(),
+    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
   ];
 }

@@ -42,6 +42,8 @@ const USABLE_TIMEOUT_MS = 30_000;
 const LAST_FLUSH_MS = 10_000;
 /** A detached mount ends at once unless programs still use it: this long tells. */
 const DETACH_WAIT_MS = 2000;
+/** How long the kernel may take to forget what it is being told to forget; its locks end with the connection. */
+const LAST_NOTICE_MS = 1000;
 
 /**
  * A store from the start of its first thread to the end of its last. Lives in the main actor.
@@ -307,6 +309,7 @@ export class MountedStore {
    */
   async #abandon(): Promise<void> {
     await this.#supervisor.terminate(this.#topology.actors);
+    await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     if (this.#isAttached) unmount(this.#directory, { lazy: true });
     this.#isAttached = false;

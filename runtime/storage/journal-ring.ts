@@ -19,6 +19,7 @@
  * durable any more.
  */
 import { assert } from '../assert.ts';
+import { stillWaiting } from '../sync/waiting.ts';
 import {
   COMMIT,
   CRC_AT,
@@ -137,6 +138,7 @@ export class JournalWriter {
       this.#reader?.ring();
       Atomics.wait(this.#i32, RELEASED, released, SLICE_MS);
       Atomics.sub(this.#i32, WAITERS, 1);
+      stillWaiting();
     }
   }
 
