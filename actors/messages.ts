@@ -12,7 +12,7 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 // ---------------------------------------------------------------- to io
 
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
- * [0] unique, low · [4] unique, high · [8] object id, 0 = none */
+ * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
 /** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
@@ -34,11 +34,18 @@ export function ioOf(objectId: number, ioWorkers: number): string {
   return `io-${objectId % ioWorkers}`;
 }
 
-export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, objectId: number): void {
-  const word = io.claimOrWait(SYNC, 12) >> 2;
+export function writeSync(
+  io: Outbox,
+  uniqueLo: number,
+  uniqueHi: number,
+  objectId: number,
+  slot: number,
+): void {
+  const word = io.claimOrWait(SYNC, 16) >> 2;
   io.u32[word] = uniqueLo;
   io.u32[word + 1] = uniqueHi;
   io.u32[word + 2] = objectId;
+  io.u32[word + 3] = slot;
   io.send();
 }
 
@@ -240,6 +247,8 @@ export function writeNumber(outbox: Outbox, kind: number, value: number): void {
 export interface QueryMessage {
   uniqueLo: number;
   uniqueHi: number;
+  /** Where it waits (pending.ts). */
+  slot: number;
   uid: number;
   gid: number;
   pid: number;
@@ -251,9 +260,9 @@ export interface QueryMessage {
   text: Uint8Array;
 }
 
-const QUERY_HEADER_BYTES = 40;
+const QUERY_HEADER_BYTES = 44;
 
-/** QUERY: ten u32 in the order of {@link QueryMessage}, the text's length in the tenth, then its bytes. */
+/** QUERY: eleven u32, the slot in the tenth and the text's length in the eleventh, then its bytes. */
 export function writeQuery(
   indexer: Outbox,
   uniqueLo: number,
@@ -265,6 +274,7 @@ export function writeQuery(
   parentLo: number,
   parentHi: number,
   ino: number,
+  slot: number,
   bytes: Uint8Array,
   start: number,
   length: number,
@@ -281,7 +291,8 @@ export function writeQuery(
   u32[word + 6] = parentLo;
   u32[word + 7] = parentHi;
   u32[word + 8] = ino;
-  u32[word + 9] = length;
+  u32[word + 9] = slot;
+  u32[word + 10] = length;
   for (let i = 0; i < length; i++) u8[at + QUERY_HEADER_BYTES + i] = bytes[start + i]!;
   indexer.send();
 }
@@ -300,6 +311,7 @@ export function readQuery(u8: Uint8Array, u32: Uint32Array, offset: number): Que
     parentLo: u32[word + 6]!,
     parentHi: u32[word + 7]!,
     ino: u32[word + 8]!,
-    text: u8.slice(from, from + u32[word + 9]!),
+    slot: u32[word + 9]!,
+    text: u8.slice(from, from + u32[word + 10]!),
   };
 }

@@ -11,6 +11,7 @@ import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { metricsPlan } from './metrics.ts';
+import { planPending } from './pending.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 
 export const ACTOR_STATES = 'actors';
@@ -41,5 +42,6 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),
+    planPending(),
   ];
 }

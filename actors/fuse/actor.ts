@@ -15,6 +15,7 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { openPending } from '../pending.ts';
 import { CONNECTION } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
@@ -29,7 +30,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
   const { config, store } = settings;
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
   const disk = new HostDisk(store);
-  const handover = new FuseHandover(context, virtual);
+  const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, OPEN_OBJECTS);
   const content = new Content(namespace, objects, new DataLocks(arena), handover);
   const { entry_timeout_s, attr_timeout_s } = config.fuse;

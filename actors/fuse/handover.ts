@@ -1,4 +1,5 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
+import { FUSE_LOOKUP } from '../../fuse/protocol/abi.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Context } from '../context.ts';
@@ -8,13 +9,16 @@ import {
   OBJECT_DROPPED,
   postContentChanged,
   postObject,
+  QUERY,
   REMOVE_FILE,
   REMOVE_VECTORS,
+  SYNC,
   writePutVector,
   writeQuery,
   writeRemove,
   writeSync,
 } from '../messages.ts';
+import type { Pending } from '../pending.ts';
 import { shardOf } from '../topology.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
@@ -25,8 +29,9 @@ export class FuseHandover implements Handover {
   readonly #first: Outbox;
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
+  readonly #pending: Pending;
 
-  constructor(context: Context, virtual: VirtualTree) {
+  constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
     this.#indexer = context.outbox('indexer');
     this.#shards = topology.ofKind('shard').map(({ name }) => context.outbox(name));
@@ -35,10 +40,13 @@ export class FuseHandover implements Handover {
     this.#first = context.outbox('io-0');
     this.#virtual = virtual;
     this.#indexes = settings.config.index.enabled;
+    this.#pending = pending;
   }
 
-  sync(uniqueLo: number, uniqueHi: number, objectId: number): void {
-    writeSync(this.#first, uniqueLo, uniqueHi, objectId);
+  sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
+    const slot = this.#pending.enter(SYNC, uniqueLo, uniqueHi, opcode);
+    if (slot >= 0) writeSync(this.#first, uniqueLo, uniqueHi, objectId, slot);
+    return slot >= 0;
   }
 
   objectDirty(objectId: number): void {
@@ -88,7 +96,9 @@ export class FuseHandover implements Handover {
     u8: Uint8Array,
     start: number,
     length: number,
-  ): void {
+  ): boolean {
+    const slot = this.#pending.enter(QUERY, uniqueLo, uniqueHi, FUSE_LOOKUP);
+    if (slot < 0) return false;
     writeQuery(
       this.#indexer,
       uniqueLo,
@@ -100,10 +110,12 @@ export class FuseHandover implements Handover {
       parentLo,
       parentHi,
       ino,
+      slot,
       u8,
       start,
       length,
     );
+    return true;
   }
 
   #shard(ino: number): Outbox {

@@ -13,6 +13,7 @@ import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { CONTENT_CHANGED, HITS, QUERY, type QueryMessage, readQuery } from '../messages.ts';
+import { openPending } from '../pending.ts';
 import { METRICS } from '../regions.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
@@ -119,7 +120,8 @@ export async function run(context: Context): Promise<void> {
   });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
   const connection = (): number => connectionOf(context);
-  const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
+  const pending = openPending(context);
+  const answers = new Answers({ namespace, virtual, search, logger: context.logger, pending, connection });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();

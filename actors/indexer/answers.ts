@@ -8,6 +8,7 @@ import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
+import type { Pending } from '../pending.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Search } from './search.ts';
 
@@ -19,6 +20,7 @@ export interface AnswerParts {
   readonly virtual: VirtualTree;
   readonly search: Search;
   readonly logger: Logger;
+  readonly pending: Pending;
   /** Descriptor of /dev/fuse, once mounted. */
   readonly connection: () => number;
 }
@@ -34,22 +36,27 @@ export class Answers {
 
   /** Never rejects: whatever goes wrong, the LOOKUP is answered. */
   async answer(query: QueryMessage): Promise<void> {
-    const { virtual, logger } = this.#parts;
-    const { uniqueLo, uniqueHi, kind, uid, gid, pid, parentLo, parentHi, text } = query;
+    const { virtual, logger, pending } = this.#parts;
+    const { uniqueLo, uniqueHi, slot, kind, uid, gid, pid, parentLo, parentHi, text } = query;
     const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
     // No await after the search: the reply buffer is shared by all answers.
     const reply = this.#reply;
+    const found = await this.#find(query).catch((error) => {
+      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
+      return -EIO;
+    });
+    if (!pending.take(slot, uniqueLo, uniqueHi)) return;
     try {
-      const found = await this.#find(query);
       const results =
         typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
       answerQuery(virtual, reply, uniqueLo, uniqueHi, question, results);
     } catch (error) {
-      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
+      logger.error({ err: error, uid, kind }, 'a search through the mount was not answered');
       answerQuery(virtual, reply, uniqueLo, uniqueHi, question, -EIO);
     }
     // Not taken: who asked was interrupted, or the connection is over. Nobody else would give the node back.
     const isTaken = sendTo(this.#parts.connection(), reply) === 0;
+    pending.answered(slot);
     if (!isTaken && reply.i32[1] === 0) {
       virtual.forget(reply.u32[BODY >> 2]!, reply.u32[(BODY >> 2) + 1]!, 1);
     }

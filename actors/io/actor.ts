@@ -10,6 +10,7 @@ import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { writeWords } from '../messages.ts';
+import { openPending } from '../pending.ts';
 import { JOURNAL, STORE_STATUS } from '../regions.ts';
 import { CommitActor } from './commit-actor.ts';
 import { FlushActor } from './flush-actor.ts';
@@ -70,6 +71,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
   const writeCheckpoint = (lsn: number): number => checkpoint(disk, settings.identity, tree, lsn, clock);
   const others = topology.ofKind('io').filter(({ name }) => name !== FIRST);
   const reply = new Reply(new ArrayBuffer(64), 0, 64);
+  const pending = openPending(context);
   const log = new LogWriter(disk, {
     uuid: settings.identity.bytes,
     segmentBytes: store.log_segment,
@@ -85,11 +87,13 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     others: others.length,
     intervalMs: store.commit_interval_ms,
     ports: {
-      reply(uniqueLo, uniqueHi, errno) {
+      reply(uniqueLo, uniqueHi, errno, slot) {
+        if (!pending.take(slot, uniqueLo, uniqueHi)) return;
         reply.beginUnique(uniqueLo, uniqueHi);
         if (errno === 0) reply.ok(0);
         else reply.error(-errno);
         sendTo(connectionOf(context), reply);
+        pending.answered(slot);
       },
       toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
       toOthers(kind, first) {

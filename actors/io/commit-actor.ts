@@ -27,8 +27,8 @@ import type { DirtyObjects } from './objects.ts';
 import { SyncQueue } from './sync-queue.ts';
 
 export interface CommitPorts {
-  /** Answers a FUSE request: 0 or an errno. */
-  reply(uniqueLo: number, uniqueHi: number, errno: number): void;
+  /** Answers the FUSE request in this slot of the pending ones: 0 or an errno. */
+  reply(uniqueLo: number, uniqueHi: number, errno: number, slot: number): void;
   /** A message of two words to main, or (FLUSH_OBJECTS) to every other io actor. */
   toMain(kind: number, first: number, second: number): void;
   toOthers(kind: number, first: number): void;
@@ -76,7 +76,7 @@ export class CommitActor {
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
     const { journal, objects } = this.#options;
     const word = offset >> 2;
-    if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published());
+    if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published(), u32[word + 3]!);
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
     else if (kind === FLUSH || kind === CHECKPOINT) {
@@ -183,7 +183,7 @@ export class CommitActor {
     const durable = journal.durable();
     const answered = this.#answered;
     while (this.#syncs.length > 0 && (errno !== 0 || reached(durable, this.#syncs.position))) {
-      ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno);
+      ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno, this.#syncs.slot);
       this.#syncs.shift();
       this.#answered++;
     }

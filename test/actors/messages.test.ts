@@ -10,11 +10,11 @@ beforeEach(() => {
 
 test('SYNC and the messages of one or two words arrive as they were written', () => {
   const io = world.actor('fuse-0').outbox('io-0');
-  messages.writeSync(io, 1, 0xffff_ffff, 3);
+  messages.writeSync(io, 1, 0xffff_ffff, 3, 9);
   messages.postObject(io, messages.OBJECT_DIRTY, 77);
   messages.writeWords(io, messages.FLUSH, 5);
   const [sync, dirty, flush] = take(world.actor('io-0'));
-  expect([sync!.kind, ...sync!.u32.subarray(0, 3)]).toEqual([messages.SYNC, 1, 0xffff_ffff, 3]);
+  expect([sync!.kind, ...sync!.u32.subarray(0, 4)]).toEqual([messages.SYNC, 1, 0xffff_ffff, 3, 9]);
   expect([dirty!.kind, dirty!.u32[0]]).toEqual([messages.OBJECT_DIRTY, 77]);
   expect([flush!.kind, ...flush!.u32]).toEqual([messages.FLUSH, 5, 0]);
   expect(sync!.from).toBe('fuse-0');
@@ -27,7 +27,7 @@ test('an object belongs to one io actor', () => {
 test('a QUERY is read back whole, its text included', () => {
   const text = new TextEncoder().encode('…rotate the keys?');
   const indexer = world.actor('fuse-0').outbox('indexer');
-  messages.writeQuery(indexer, 1, 2, 3, 4, 5, 6, 7, 8, 9, text, 3, text.length - 4);
+  messages.writeQuery(indexer, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, text, 3, text.length - 4);
   const [query] = take(world.actor('indexer'));
   expect(messages.readQuery(query!.u8, query!.u32, 0)).toEqual({
     uniqueLo: 1,
@@ -39,6 +39,7 @@ test('a QUERY is read back whole, its text included', () => {
     parentLo: 7,
     parentHi: 8,
     ino: 9,
+    slot: 10,
     text: text.subarray(3, text.length - 1),
   });
 });

@@ -107,8 +107,12 @@ export class Handed implements Handover {
   }[] = [];
   onDropped: (object: number) => void = () => {};
 
-  sync(uniqueLo: number, _uniqueHi: number, object: number): void {
-    this.synced.push({ unique: uniqueLo, object });
+  /** Whether there is room for one more request that waits for its answer. */
+  hasRoom = true;
+
+  sync(_opcode: number, uniqueLo: number, _uniqueHi: number, object: number): boolean {
+    if (this.hasRoom) this.synced.push({ unique: uniqueLo, object });
+    return this.hasRoom;
   }
   objectDirty(object: number): void {
     this.dirty.push(object);
@@ -150,10 +154,11 @@ export class Handed implements Handover {
     u8: Uint8Array,
     start: number,
     length: number,
-  ): void {
+  ): boolean {
     const name = Buffer.from(u8.slice(start, start + length)).toString();
     const parent = { lo: parentLo, hi: parentHi };
-    this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
+    if (this.hasRoom) this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
+    return this.hasRoom;
   }
 }
 
