@@ -5,6 +5,7 @@ import {
   CHECKPOINT,
   FLUSH,
   IO_DONE,
+  REBUILD,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
@@ -50,6 +51,14 @@ export class MainRequests implements EventLoopActor {
   /** Writes a checkpoint; nobody may change the tree meanwhile. 0 or an errno. */
   checkpoint(): Promise<number> {
     return this.#ask(CHECKPOINT);
+  }
+
+  /**
+   * Makes the namespace and the slab anew from checkpoint and log; nobody may use them meanwhile: no fuse actor, no
+   * indexer, no pool actor runs. 0 or an errno: then the store cannot go on.
+   */
+  rebuild(): Promise<number> {
+    return this.#ask(REBUILD);
   }
 
   /** Whether every shard had a complete segment for the checkpoint that was loaded. To be called before io-0 starts. */

@@ -283,6 +283,11 @@ export class JournalReader {
     Atomics.notify(this.#i32, RELEASED);
   }
 
+  /** LSN of the first record that was not released; with none published, of the next one to be written. */
+  nextLsnToRead(): number {
+    return this.skipThrough(0) || this.f64[NEXT_LSN_F64]!;
+  }
+
   /**
    * Steps over the published records with an LSN up to `lsn`, which a predecessor of this reader has written to the
    * log, and releases them. Returns the LSN of the first record that is left, 0 = there is none.
