@@ -18,14 +18,7 @@
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
-import {
-  H_BEGAN_LSN,
-  H_BEGAN_POSITION,
-  H_BEGAN_SEQUENCE,
-  H_BROKEN,
-  H_MUTEX,
-  H_SEQUENCE,
-} from './layout.ts';
+import { H_BEGAN_LSN, H_BEGAN_POSITION, H_BEGAN_SEQUENCE, H_BROKEN, H_MUTEX, H_SEQUENCE } from './layout.ts';
 
 /** 'clean': nobody waits for the dead thread any more. 'tables': they must be made anew. */
 export type Wreck = 'clean' | 'tables';
