@@ -24,12 +24,14 @@ export const OBJECT_DROPPED = 34;
 export const FLUSH = 35;
 /** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
 export const CHECKPOINT = 36;
-/** io-0 → other io: make your dirty objects durable. [0] round */
+/** io-0 → other io: make your dirty objects durable. [0] question */
 export const FLUSH_OBJECTS = 37;
-/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
+/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
-/** main → io-0: make the tables anew from checkpoint and log; nobody else uses them until IO_DONE. [0] ticket */
-export const REBUILD = 39;
+/** main → io-0: as FLUSH, then make the namespace and the slab anew from checkpoint and log, because a thread ended in
+ * the middle of a change. All actors that use them (fuse, indexer, pool) have ended, and start again after IO_DONE.
+ * [0] ticket */
+export const REBUILD = 45;
 
 /** fuse → io: the owner of an object's durability. */
 export function ioOf(objectId: number, ioWorkers: number): string {
@@ -102,7 +104,8 @@ export const QUERY = 98;
 export const SEGMENT_LOADED = 128;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
-/** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
+/** io-0 → main: what the ticket stands for is done. Tickets are answered in rising order; one that is asked again is
+ * answered again and done once. [0] ticket · [4] 0 or errno */
 export const IO_DONE = 130;
 
 /** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */

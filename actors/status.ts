@@ -1,4 +1,5 @@
 /** The state of the whole, read from shared memory: any thread can tell, nobody has to be asked. */
+import { namespaceUse } from '../fuse/namespace/namespace.ts';
 import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
 import { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf, peekMailbox } from '../runtime/messaging/mailbox.ts';
@@ -10,7 +11,6 @@ import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
 import { ACTOR_STATES, METRICS, SLAB, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
-import { openTree } from './tree.ts';
 
 export interface OpcodeStatus {
   readonly count: number;
@@ -113,7 +113,8 @@ export function takeSnapshot(context: Context): Snapshot {
   const indexer = counters.indexer ?? {};
   const status = new StoreStatus(arena.region(STORE_STATUS));
   const slab = new SlabAllocator(arena.region(SLAB)).stats();
-  const use = openTree(context).namespace.statfs();
+  // Main takes this snapshot as well, and must not wait for a thread that died in the middle of a change.
+  const use = namespaceUse(arena);
   const used = use.files - use.freeFiles;
   return {
     actors: topology.actors.map((actor) => actorStatus(context, actor)),

@@ -84,6 +84,14 @@ export class MainRequests implements EventLoopActor {
     return this.#askIo(REBUILD);
   }
 
+  /**
+   * Makes the namespace and the slab anew from checkpoint and log; nobody may use them meanwhile: no fuse actor, no
+   * indexer, no pool actor runs. 0 or an errno: then the store cannot go on.
+   */
+  rebuild(): Promise<number> {
+    return this.#ask(REBUILD);
+  }
+
   /** Whether every shard had a complete segment for the checkpoint that was loaded. To be called before io-0 starts. */
   async segmentsLoaded(): Promise<boolean> {
     const answers = await this.#fromShards(SEGMENT_LOADED);
