@@ -17,6 +17,7 @@ import { FlushActor } from './flush-actor.ts';
 import { LogWriter } from './log.ts';
 import { DirtyObjects } from './objects.ts';
 import { checkpoint, type Recovered, recover, startJournal } from './recovery.ts';
+import { ShardReplays, withShardReplays } from './shard-replay.ts';
 import { TreeState } from './tree-state.ts';
 
 const FIRST = 'io-0';
@@ -78,7 +79,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     nextSequence: recovered.nextSequence,
     lastLsn: recovered.lastLsn,
   });
-  return new CommitActor({
+  const actor = new CommitActor({
     journal,
     log,
     objects: new DirtyObjects(disk),
@@ -103,6 +104,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
       failed: (errno, doing) => logger.fatal({ errno, doing }, 'the store failed: it can only be read now'),
     },
   });
+  return withShardReplays(actor, new ShardReplays(context, () => tree.namespace));
 }
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {

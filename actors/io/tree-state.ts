@@ -17,6 +17,7 @@ import {
 import { JOURNAL, SLAB } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
+import { FIRST_STAMP } from '../vector-order.ts';
 import type { Recoverable } from './recovery.ts';
 
 const ROOT_MODE = 0o755;
@@ -90,7 +91,7 @@ export class TreeState implements Recoverable {
   /** Hands every user's vector to its shard: they live in the tables, so they need no segment. */
   sendVectors(): void {
     this.namespace.vectors((collection, ino, generation, u8, start, end) =>
-      writePutVector(this.#shard(ino), ino, generation, collection, u8, start, end),
+      writePutVector(this.#shard(ino), ino, generation, collection, FIRST_STAMP, u8, start, end),
     );
   }
 
