@@ -21,6 +21,7 @@ import { DirtyObjects } from './objects.ts';
 import { rebuild } from './rebuild.ts';
 import { checkpoint, type Recovered, recover, startJournal } from './recovery.ts';
 import { type Resumed, resumeLog } from './resume.ts';
+import { ShardReplays, withShardReplays } from './shard-replay.ts';
 import { TreeState } from './tree-state.ts';
 
 const FIRST = 'io-0';
@@ -169,7 +170,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     ports: commitPorts(context, parts, others),
   });
   if (isSuccessor) parts.pending.each(SYNC, (slot, lo, hi) => actor.takeUp(lo, hi, slot));
-  return actor;
+  return withShardReplays(actor, new ShardReplays(context, () => parts.tree.namespace));
 }
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {

@@ -8,11 +8,12 @@ import type { Context, ThreadData } from '../context.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
 import { isAsleep } from '../status.ts';
 import { mailboxRegion } from '../topology.ts';
-import { openTree } from '../tree.ts';
 import type { IndexerLink } from './indexer-link.ts';
+import { expirePending } from './late-requests.ts';
 import type { MainRequests } from './requests.ts';
 import type { SupervisorPorts } from './supervisor.ts';
 import { WorkerThread } from './threads.ts';
+import { inspectLocks, tablesAreBroken } from './wreck.ts';
 
 export interface ActorPortsParts {
   readonly arena: Arena;
@@ -28,6 +29,7 @@ export interface ActorPortsParts {
 /** What the supervisor does to the actors of a mount, and asks of them. */
 export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
   const { arena, data, context, requests, indexer, chart, placement } = parts;
+  const { request_deadline_s } = data.config.supervision;
   const status = new StoreStatus(arena.region(STORE_STATUS));
   const doorbell = (name: string) => doorbellOf(arena.region(mailboxRegion(name)));
   return {
@@ -37,15 +39,19 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
       return thread;
     },
     stateOf: ({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot),
-    clear({ name }) {
-      requests.repeat(name);
-      return 'clean';
+    clear({ name }, thread) {
+      const wreck = inspectLocks(context, thread);
+      if (name === 'io-0') requests.repeat();
+      return wreck;
     },
-    resume: async () => {},
+    async resume({ kind, index }) {
+      if (kind === 'shard') await requests.replayShard(index);
+    },
     looked() {
       if (status.errno !== 0) chart.send({ type: 'damaged' });
+      expirePending(context, context.clock.monotonic(), request_deadline_s * 1000);
     },
-    tablesBroken: () => openTree(context).namespace.broken,
+    tablesBroken: () => tablesAreBroken(context),
     async rebuild() {
       chart.send({ type: 'rebuild' });
       const errno = await requests.rebuild();

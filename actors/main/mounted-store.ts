@@ -211,7 +211,7 @@ export class MountedStore {
       // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
       if (hasSegments && !isReadOnly) await this.#checkpoint();
     }
-    await this.#supervisor.start(this.#actors('pool', 'stats', 'indexer'));
+    await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
     if (hasSegments) return;
     this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
     if (!isReadOnly) await this.#orFailure(this.#indexer.rebuild('/'));

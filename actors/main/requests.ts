@@ -1,49 +1,64 @@
 import { assert } from '../../runtime/assert.ts';
-import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
   FLUSH,
+  FORGET_INODE,
+  FORGET_NAME,
   IO_DONE,
   REBUILD,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
+  SHARD_REPLAYED,
   writeNumber,
   writeWords,
 } from '../messages.ts';
 import { mailboxRegion } from '../topology.ts';
+import { KernelCache } from './kernel-cache.ts';
+import { ShardReplays } from './shard-replays.ts';
 
-/** A question to an actor that has not been answered. */
+const FIRST = 'io-0';
+
+/** A question to io-0 that has not been answered. */
 interface Question {
-  readonly target: string;
-  readonly write: (outbox: Outbox) => void;
-  /** Messages that had been sent to the target when the question was the latest, modulo 2^32. */
-  sent: number;
+  readonly kind: number;
+  /** Messages that had been sent to io-0 with it, modulo 2^32. */
+  readonly sent: number;
+  readonly answered: (errno: number) => void;
 }
 
 interface Gathering {
-  /** By the name of the shard. */
-  readonly asked: Map<string, Question | undefined>;
-  readonly values: Map<string, number>;
+  /** Lanes of the shards that have not answered. */
+  readonly missing: Set<number>;
+  readonly values: number[];
   readonly done: (values: number[]) => void;
 }
 
-/** What main asks other actors by message, as promises. Who dies with a question is asked again as its successor. */
+/** What main asks other actors by message, as promises. What dies with a thread is asked again of its successor. */
 export class MainRequests implements EventLoopActor {
   readonly #context: Context;
-  readonly #questions = new Set<Question>();
-  readonly #tickets = new Map<number, (errno: number) => void>();
-  readonly #shards: readonly string[];
+  /** By their tickets, oldest first. Tickets rise in the order of the messages. */
+  readonly #questions = new Map<number, Question>();
+  /** Lanes of the shards, by number. */
+  readonly #shards: readonly number[];
+  readonly #replays: ShardReplays;
+  /** LSN of the segments that are being saved. */
+  #savedAsOf = 0;
   readonly #gatherings = new Map<number, Gathering>();
+  /** What the kernel is told to forget. */
+  readonly kernelCache: KernelCache;
   #drain: () => void = () => {};
   #nextTicket = 1;
 
   constructor(context: Context) {
     this.#context = context;
-    this.#shards = context.topology.ofKind('shard').map(({ name }) => name);
+    this.kernelCache = new KernelCache(context);
+    const { senders } = context.topology.actor('main');
+    this.#shards = context.topology.ofKind('shard').map(({ name }) => senders.indexOf(name));
+    this.#replays = new ShardReplays(context, () => this.flush());
   }
 
   start(drain: () => void): void {
@@ -52,36 +67,31 @@ export class MainRequests implements EventLoopActor {
 
   onMessage(
     kind: number,
-    _u8: Uint8Array,
+    u8: Uint8Array,
     u32: Uint32Array,
     f64: Float64Array,
     offset: number,
     _length: number,
     lane: number,
   ): void {
-    if (kind === IO_DONE) {
-      const ticket = u32[offset >> 2]!;
-      this.#tickets.get(ticket)?.(u32[(offset >> 2) + 1]!);
-    } else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) {
-      this.#gather(kind, this.#context.topology.actor('main').senders[lane]!, f64[offset >> 3]!);
-    } else assert(false, 'main knows this kind of message');
+    const word = offset >> 2;
+    if (kind === IO_DONE) this.#answered(u32[word]!, u32[word + 1]!);
+    else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) this.#gather(kind, lane, f64[offset >> 3]!);
+    else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
+    else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
+    else assert(false, 'main knows this kind of message');
   }
 
   stop(): void {}
 
   /** Makes everything durable; 0 or an errno. */
   flush(): Promise<number> {
-    return this.#askIo(FLUSH);
+    return this.#ask(FLUSH);
   }
 
   /** Writes a checkpoint; nobody may change the tree meanwhile. 0 or an errno. */
   checkpoint(): Promise<number> {
-    return this.#askIo(CHECKPOINT);
-  }
-
-  /** Makes the tables anew from checkpoint and log, while no actor that builds on them runs. 0 or an errno. */
-  rebuild(): Promise<number> {
-    return this.#askIo(REBUILD);
+    return this.#ask(CHECKPOINT);
   }
 
   /**
@@ -100,71 +110,77 @@ export class MainRequests implements EventLoopActor {
 
   /** 0, or the errno of a shard that could not write its segment: its files will be indexed again. */
   async saveSegments(lsn: number): Promise<number> {
-    const answers = this.#fromShards(SEGMENT_SAVED, (shard) =>
-      this.#ask(shard, (outbox) => writeNumber(outbox, SAVE_SEGMENT, lsn)),
-    );
+    const answers = this.#fromShards(SEGMENT_SAVED);
+    this.#savedAsOf = lsn;
+    for (const index of this.#shards.keys()) this.#saveSegment(index);
     return (await answers).find((errno) => errno !== 0) ?? 0;
   }
 
   /**
-   * The actor's thread has ended and no other runs yet. What it took out of its mailbox and did not answer is asked
-   * again; what it did not take is still there.
+   * Brings the successor of a shard, once it is READY, to what its predecessor held; searches wait for it. True when it
+   * is there; false when it has died as well: its own successor is to be asked for. May take as long as a mount.
    */
-  repeat(target: string): void {
+  async replayShard(index: number): Promise<boolean> {
+    const isThrough = await this.#replays.replay(index);
+    const isAwaited = this.#gatherings.get(SEGMENT_SAVED)?.missing.has(this.#shards[index]!);
+    if (isThrough && isAwaited) this.#saveSegment(index);
+    return isThrough;
+  }
+
+  /**
+   * The thread of io-0 has ended and no other runs yet. What it took out of its mailbox and did not answer is asked again,
+   * as new questions; what it did not take is still there, and is not to be done twice.
+   */
+  repeat(): void {
     // What it has answered may still wait here.
     this.#drain();
-    const { received } = this.#lane(target);
-    for (const question of [...this.#questions]) {
-      if (question.target !== target || ((received - question.sent) | 0) < 0) continue;
-      this.#questions.delete(question);
-      question.write(this.#context.outbox(target));
-      question.sent = this.#lane(target).sent;
-      this.#questions.add(question);
+    const { received } = this.#lane();
+    for (const [ticket, { kind, sent, answered }] of [...this.#questions]) {
+      if (((received - sent) | 0) < 0) continue;
+      this.#questions.delete(ticket);
+      this.#send(kind, answered);
     }
   }
 
-  #ask(target: string, write: (outbox: Outbox) => void): Question {
-    write(this.#context.outbox(target));
-    const question: Question = { target, write, sent: this.#lane(target).sent };
-    this.#questions.add(question);
-    return question;
+  #saveSegment(index: number): void {
+    writeNumber(this.#context.outbox(`shard-${index}`), SAVE_SEGMENT, this.#savedAsOf);
   }
 
-  #lane(target: string): { readonly sent: number; readonly received: number } {
-    const { arena, topology } = this.#context;
-    const lane = topology.actor(target).senders.indexOf('main');
-    return peekMailbox(arena.region(mailboxRegion(target)))[lane]!;
+  #ask(kind: number): Promise<number> {
+    return new Promise((answered) => this.#send(kind, answered));
   }
 
-  #askIo(kind: number, argument = 0): Promise<number> {
+  #send(kind: number, answered: (errno: number) => void): void {
     const ticket = this.#nextTicket++;
-    return new Promise((answered) => {
-      const question = this.#ask('io-0', (outbox) => writeWords(outbox, kind, ticket, argument));
-      this.#tickets.set(ticket, (errno) => {
-        this.#tickets.delete(ticket);
-        this.#questions.delete(question);
-        answered(errno);
-      });
-    });
+    writeWords(this.#context.outbox(FIRST), kind, ticket);
+    this.#questions.set(ticket, { kind, sent: this.#lane().sent, answered });
   }
 
-  /** An answer of this kind from every shard; `ask` for those that do not answer by themselves. */
-  #fromShards(kind: number, ask?: (shard: string) => Question): Promise<number[]> {
-    const asked = new Map(this.#shards.map((shard) => [shard, ask?.(shard)]));
+  #answered(ticket: number, errno: number): void {
+    this.#questions.get(ticket)?.answered(errno);
+    this.#questions.delete(ticket);
+  }
+
+  /** From here to io-0. */
+  #lane(): { readonly sent: number; readonly received: number } {
+    const { arena, topology } = this.#context;
+    const lane = topology.actor(FIRST).senders.indexOf('main');
+    return peekMailbox(arena.region(mailboxRegion(FIRST)))[lane]!;
+  }
+
+  #fromShards(kind: number): Promise<number[]> {
     return new Promise((done) => {
-      this.#gatherings.set(kind, { asked, values: new Map(), done });
+      this.#gatherings.set(kind, { missing: new Set(this.#shards), values: [], done });
     });
   }
 
-  /** A shard that was asked again may answer twice, and one that was started again loads a segment unasked. */
-  #gather(kind: number, shard: string, value: number): void {
+  #gather(kind: number, lane: number, value: number): void {
     const gathering = this.#gatherings.get(kind);
-    if (!gathering) return;
-    gathering.values.set(shard, value);
-    const question = gathering.asked.get(shard);
-    if (question) this.#questions.delete(question);
-    if (gathering.values.size < this.#shards.length) return;
+    // A second answer: of a shard that was asked again after a restart, and had been asked in time.
+    if (!gathering?.missing.delete(lane)) return;
+    gathering.values.push(value);
+    if (gathering.missing.size > 0) return;
     this.#gatherings.delete(kind);
-    gathering.done([...gathering.values.values()]);
+    gathering.done(gathering.values);
   }
 }

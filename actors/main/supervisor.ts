@@ -38,9 +38,9 @@ const SLEEP_LOOK_MS = 5;
 const START_ORDER: readonly (Exclude<ActorKind, 'main'> | 'tables')[] = [
   'shard',
   'io',
-  'pool',
   'stats',
   'tables',
+  'pool',
   'indexer',
   'fuse',
 ];

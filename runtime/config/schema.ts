@@ -99,6 +99,7 @@ const index = section('Which files are found by their text.', {
   settle_ms: count(300, 0, 600_000, 'A changed file is indexed after this long without another write, ms.'),
   max_file_size: size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.'),
   max_chunks: count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.'),
+  task_timeout_s: count(60, 1, 86_400, 'A file that takes longer to cut and embed is left out, seconds.'),
   exclude: z
     .array(z.string().min(1))
     .default(['.git', 'node_modules/.cache'])

@@ -124,12 +124,16 @@ export class ActorState {
     return Atomics.load(this.#words, this.#row + INCARNATION);
   }
 
+  set incarnation(count: number) {
+    Atomics.store(this.#words, this.#row + INCARNATION, count);
+  }
+
   /** Supervisor, before it starts a thread, while none runs: nothing of the last one's row is left but its heartbeat. */
   renew(incarnation: number): void {
     for (const word of [PARKED, THREAD, PATIENCE, GATE, DRILL, FATE]) {
       Atomics.store(this.#words, this.#row + word, 0);
     }
-    Atomics.store(this.#words, this.#row + INCARNATION, incarnation);
+    this.incarnation = incarnation;
     this.set(ABSENT);
   }
 
