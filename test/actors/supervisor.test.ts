@@ -1,6 +1,7 @@
 /** The supervisor over threads that are made up: who is ended, started and asked, and in which order. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Supervisor, type SupervisorPorts, type Wreck } from '../../actors/main/supervisor.ts';
+import type { Wreck } from '../../actors/main/revival.ts';
+import { Supervisor, type SupervisorPorts } from '../../actors/main/supervisor.ts';
 import type { ActorThread } from '../../actors/main/threads.ts';
 import { type ActorPlan, Topology } from '../../actors/topology.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -137,7 +138,8 @@ class World {
       tablesBroken: () => this.broken,
       rebuild: async () => {
         for (const { name, kind } of ALL) {
-          if (kind === 'fuse' || kind === 'indexer' || kind === 'pool') expect(this.thread(name).isAlive, name).toBe(false);
+          if (kind === 'fuse' || kind === 'indexer' || kind === 'pool')
+            expect(this.thread(name).isAlive, name).toBe(false);
         }
         this.log.push('rebuild');
         this.broken = false;
