@@ -3,6 +3,8 @@
  * start (M. Musuvathi and S. Qadeer, "Iterative Context Bounding", PLDI 2007). With `preemptions`, through every one
  * that takes the turn from a thread that could go on at most so often. Sequentially consistent: reorderings by
  * the CPU are not explored.
+ *
+ * A scenario's mortal thread also stops for ever at each of its steps, once per schedule; plain stores are steps too then.
  */
 import { Worker } from 'node:worker_threads';
 import {
@@ -10,6 +12,7 @@ import {
   add,
   awaitChange,
   BLOCKED,
+  DIES,
   ERROR_BYTES,
   ERROR_LENGTH,
   FAILED,
@@ -22,6 +25,7 @@ import {
   PAUSED,
   RUNNING,
   STATE,
+  STORING,
   store,
   TURN,
   VALUE,
@@ -36,6 +40,8 @@ interface Choice {
 }
 
 const LONGEST_SCHEDULE = 2000;
+/** The choice that thread 0 dies; + n for thread n. */
+const DEATH = 100;
 
 export async function explore(name: string, preemptions = Number.POSITIVE_INFINITY): Promise<number> {
   const scenario = scenarios[name]!;
@@ -77,7 +83,7 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
 
   function runnable(thread: number): boolean {
     if (state(thread) === YIELDED) return memory.i32[word(thread, ADDRESS) / 4] !== word(thread, VALUE);
-    return state(thread) === PAUSED;
+    return state(thread) === PAUSED || state(thread) === STORING;
   }
 
   /** One schedule: `path` first, then whoever can go on; appends the choices it meets. */
@@ -88,22 +94,32 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     for (let thread = 0; thread < threads; thread++) give(thread);
     let current = -1;
     let left = preemptions;
+    let alive = true;
     for (let step = 0; ; step++) {
       const able = [...Array(threads).keys()].filter(runnable);
       if (able.length === 0) break;
       const goesOn = able.includes(current);
-      const options = goesOn ? [current, ...able.filter((t) => t !== current && left > 0)] : able;
+      const mayYield = goesOn && left > 0 && state(current) !== STORING;
+      const options = goesOn ? [current, ...able.filter((t) => mayYield && t !== current)] : able;
+      if (goesOn && current === scenario.mortal && alive) options.push(current + DEATH);
       if (step === path.length) path.push({ options, taken: 0 });
       const next = path[step]!.options[path[step]!.taken]!;
+      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
+      if (next >= DEATH) {
+        alive = false;
+        store(control, current * LINE + DIES, 1);
+        give(current);
+        current = -1;
+        continue;
+      }
       if (goesOn && next !== current) left--;
       current = next;
-      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
       give(current);
     }
     for (let thread = 0; thread < threads; thread++) {
       if (state(thread) !== IDLE) throw new Error(`deadlock: thread ${thread} waits and nobody will wake it`);
     }
-    scenario.check(memory);
+    scenario.check(memory, alive);
   }
 
   const path: Choice[] = [];
