@@ -177,8 +177,7 @@ export class SlabCaches {
   readonly #u8: Uint8Array;
   readonly #header: Int32Array;
   readonly #u32: Uint32Array;
-  /** Made when asked for, in order of the slots but for the one of this thread. */
-  readonly #rows: SlabRow[] = [];
+  #rows: readonly SlabRow[] | undefined;
 
   constructor(region: Region) {
     this.#u8 = region.u8;
@@ -190,34 +189,39 @@ export class SlabCaches {
   row(slot: number): SlabRow {
     assert(slot >= 0 && slot < this.slots, 'every actor has a row');
     const { buffer, byteOffset } = this.#u8;
-    this.#rows[slot] ??= new SlabRow(buffer, byteOffset, HEADER_WORDS + slot * ROW_WORDS, slot + 1);
-    return this.#rows[slot]!;
+    return new SlabRow(buffer, byteOffset, HEADER_WORDS + slot * ROW_WORDS, slot + 1);
   }
 
   rows(): readonly SlabRow[] {
-    for (let slot = this.#rows.length; slot < this.slots; slot++) this.row(slot);
+    this.#rows ??= Array.from({ length: this.slots }, (_, slot) => this.row(slot));
     return this.#rows;
   }
 
   /**
    * From now until {@link resume} nobody works in the slab but the caller: the threads that allocate have ended, and the
-   * pool actor is waited for, at most `timeoutMs`. Whether all are out.
+   * pool actor is waited for, at most `timeoutMs`. Whether it is out: if not, end it and ask again. What the rows know of
+   * the old slab is forgotten.
    */
   suspend(timeoutMs: number): boolean {
-    if ((Atomics.load(this.#header, EPOCH) & 1) === 0) Atomics.add(this.#header, EPOCH, 1);
-    for (let left = timeoutMs; left > 0; left--) {
-      if (!this.#isEntered()) return true;
-      Atomics.wait(this.#header, EPOCH, Atomics.load(this.#header, EPOCH), 1);
-    }
-    return !this.#isEntered();
+    if ((this.epoch & 1) === 0) Atomics.add(this.#header, EPOCH, 1);
+    const seen = this.epoch;
+    for (let left = timeoutMs; left > 0 && this.#isEntered(); left--)
+      Atomics.wait(this.#header, EPOCH, seen, 1);
+    if (this.#isEntered()) return false;
+    this.forget();
+    return true;
   }
 
-  /** There is another slab: what the rows know of the old one is forgotten. */
+  /** The other slab is there, and what refers to it. */
   resume(): void {
+    if ((this.epoch & 1) !== 0) Atomics.add(this.#header, EPOCH, 1);
+  }
+
+  /** Nobody works in the slab, and no block is in any cache. */
+  forget(): void {
     this.#u32.fill(0, HEADER_WORDS, HEADER_WORDS + this.slots * ROW_WORDS);
     Atomics.store(this.#header, MINUTE, 0);
     Atomics.store(this.#header, IN_VAIN, 0);
-    if ((Atomics.load(this.#header, EPOCH) & 1) !== 0) Atomics.add(this.#header, EPOCH, 1);
   }
 
   /** Even: the slab can be used; another number, another slab. */

@@ -98,7 +98,8 @@ export class SlabKeeper {
       const bytes = CLASS_MAGAZINE[c]! * CLASS_BYTES[c]!;
       const most = Math.min(wanted, READY_MAGAZINES, Math.max(1, Math.floor(READY_BYTES / bytes)));
       // Not from a span of its own: whether one is worth it the next request decides.
-      for (let n = 0; n < most && core.listTop(c) === 0 && core.frontier(c) !== 0; n++) {
+      const isDry = core.listTop(c) === 0;
+      for (let n = 0; n < most && isDry && core.frontier(c) !== 0; n++) {
         if (!core.carve(c)) break;
         core.give(c, core.cached(c));
         this.readied++;
@@ -148,25 +149,21 @@ export class SlabKeeper {
 
   /** Gives the memory of whole free spans back to the system, but for SPANS_READY of them. Bytes given back. */
   trim(): number {
-    const { core } = this.#slab;
-    const free = Math.floor(this.#slab.stats().freeSpanBytes / SPAN_BYTES);
-    const trimmed: SlabHandle[] = [];
+    const { core, u8 } = this.#slab;
+    let left = this.spareSpans() - SPANS_READY;
+    if (left <= 0) return 0;
     let bytes = 0;
-    for (let n = free - SPANS_READY; n > 0 && core.fillFromList(SPAN_CLASS); n--) {
+    const trimmed: SlabHandle[] = [];
+    const ready: SlabHandle[] = [];
+    while (core.fillFromList(SPAN_CLASS)) {
       const handle = core.top(SPAN_CLASS);
       const isTrimmed = tagOf(this.#tags[handle]!) === TRIMMED;
       this.#collect(SPAN_CLASS);
-      trimmed.push(handle);
-      if (!isTrimmed)
-        bytes += Math.max(0, this.#release(this.#slab.u8, handle * 64 + OWN_BYTES, handle * 64 + SPAN_BYTES));
+      (isTrimmed || left > 0 ? trimmed : ready).push(handle);
+      if (isTrimmed || left-- <= 0) continue;
+      bytes += Math.max(0, this.#release(u8, handle * 64 + OWN_BYTES, handle * 64 + SPAN_BYTES));
     }
     // What has its memory still is to be taken first.
-    const ready: SlabHandle[] = [];
-    while (trimmed.length > 0 && core.fillFromList(SPAN_CLASS)) {
-      const handle = core.top(SPAN_CLASS);
-      (tagOf(this.#tags[handle]!) === TRIMMED ? trimmed : ready).push(handle);
-      this.#collect(SPAN_CLASS);
-    }
     for (const handle of trimmed) this.#giveSpan(handle, TRIMMED);
     for (const handle of ready) this.#giveSpan(handle, 0);
     this.trimmedBytes += bytes;

@@ -43,6 +43,7 @@ export function rebuildSlab(slab: SlabAllocator, eachHandle: EachHandle): Rebuil
   }
   const frontiers = tails(slab, inUse, marks);
   const end = (inUse.at(-1) ?? 0) + 1;
+  slab.caches?.forget();
   core.reset(end, frontiers, used);
   // The lists are taken from their tops: the fullest spans last, so that they are filled up first.
   inUse.sort((a, b) => marks.counts[a]! - marks.counts[b]!);
