@@ -1,9 +1,10 @@
 import { Namespace } from '../fuse/namespace/namespace.ts';
-import { SlabAllocator } from '../runtime/memory/slab.ts';
+import type { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../runtime/storage/journal-ring.ts';
 import type { Context } from './context.ts';
-import { JOURNAL, SLAB } from './regions.ts';
+import { JOURNAL } from './regions.ts';
+import { openSlab } from './slab.ts';
 import { mailboxRegion } from './topology.ts';
 
 /** This thread's view of the shared tree. */
@@ -14,7 +15,7 @@ export interface Tree {
 
 export function openTree(context: Context): Tree {
   const { arena, settings, clock } = context;
-  const slab = new SlabAllocator(arena.region(SLAB));
+  const slab = openSlab(context);
   const reader = doorbellOf(arena.region(mailboxRegion('io-0')));
   const journal = new JournalWriter(arena.region(JOURNAL), reader);
   const inlineLimit = settings.config.store.inline_limit;

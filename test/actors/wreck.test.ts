@@ -47,7 +47,8 @@ class Store {
     this.disk = disk;
     for (const name of ['log', 'checkpoint', 'objects']) disk.mkdir(name);
     disk.syncDirectory('.');
-    this.io = this.world.actor('io-0');
+    const io = this.world.actor('io-0');
+    this.io = { ...io, settings: { ...io.settings, identity } };
     this.tree = new TreeState(this.io);
     const recovered = recover(disk, identity, this.tree, systemClock);
     if (typeof recovered === 'string') throw new Error(recovered);
@@ -69,12 +70,10 @@ class Store {
   }
 
   rebuild(disk: Disk = this.disk): Rebuilt {
-    const { arena, clock } = this.io;
-    const { inline_limit: inlineLimit } = this.world.config.store;
     const lastLsn = this.log.durableLsn;
-    const rebuilt = rebuild({ arena, disk, identity, clock, inlineLimit, lastLsn });
+    const rebuilt = rebuild(this.io, disk, lastLsn);
     if (typeof rebuilt === 'string') throw new Error(rebuilt);
-    continueJournal(arena.region(JOURNAL), lastLsn + 1);
+    continueJournal(this.io.arena.region(JOURNAL), lastLsn + 1);
     this.tree.rebuilt(rebuilt);
     return rebuilt;
   }
