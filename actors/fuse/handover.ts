@@ -23,6 +23,7 @@ import {
 } from '../messages.ts';
 import type { Pending } from '../pending.ts';
 import { shardOf } from '../topology.ts';
+import { VectorOrder } from '../vector-order.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
@@ -34,6 +35,7 @@ export class FuseHandover implements Handover {
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
   readonly #pending: Pending;
+  readonly #order: VectorOrder;
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
@@ -46,6 +48,7 @@ export class FuseHandover implements Handover {
     this.#virtual = virtual;
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
+    this.#order = new VectorOrder(context.arena);
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
@@ -79,12 +82,13 @@ export class FuseHandover implements Handover {
     start: number,
     length: number,
   ): void {
-    writePutVector(this.#shard(ino), ino, generation, collection, u8, start, start + length);
+    const stamp = this.#order.next();
+    writePutVector(this.#shard(ino), ino, generation, collection, stamp, u8, start, start + length);
     this.#virtual.searchableChanged();
   }
 
   vectorRemoved(collection: number, ino: number, generation: number): void {
-    writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, collection);
+    writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, collection, this.#order.next());
     this.#virtual.searchableChanged();
   }
 

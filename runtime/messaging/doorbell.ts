@@ -70,6 +70,11 @@ export class Doorbell {
     else writeSync(Atomics.load(i32, this.#at + DESCRIPTOR), ONE);
   }
 
+  /** Any thread: whether the owner waits; a snapshot. */
+  get isAsleep(): boolean {
+    return Atomics.load(this.#i32, this.#at + STATE) !== AWAKE;
+  }
+
   /** Owner: the sequence to wait from. Take it before looking for work. */
   seen(): number {
     return Atomics.load(this.#i32, this.#at);

@@ -11,7 +11,7 @@ let gather: ScatterGather;
 beforeEach(() => {
   world = new World({ shards: 3, fuse: 1 });
   indexer = world.actor('indexer');
-  gather = new ScatterGather(world.topology.ofKind('shard').map(({ name }) => indexer.outbox(name)));
+  gather = new ScatterGather(indexer, 60_000);
 });
 
 /** A shard answers the searches it got; each hit is [ino, distance]. */
@@ -35,7 +35,7 @@ function answer(shard: string, hits: readonly [number, number][]): void {
 }
 
 function receive(): void {
-  for (const { u32 } of take(indexer)) gather.gather(u32, 0);
+  for (const { from, u32 } of take(indexer)) gather.gather(Number(from.slice(6)), u32, 0);
 }
 
 test('the nearest of all shards come back in order, once the last shard has answered', async () => {
@@ -88,5 +88,5 @@ test('a search that finds a lane full waits without blocking, and is answered', 
 });
 
 test('an answer to nobody is passed over', () => {
-  gather.gather(Uint32Array.from([99, 0]), 0);
+  gather.gather(0, Uint32Array.from([99, 0]), 0);
 });
