@@ -1,6 +1,8 @@
 /** Threads of shards and of the indexer that are ended at random while files come and go. */
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
+import { filesAtOnce, INDEX_TRANSIT, Transit } from '../../actors/indexer/transit.ts';
 import {
   postContentChanged,
   QUERY,
@@ -14,6 +16,7 @@ import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';
 import { IndexState, type Namespace, ROOT } from '../../fuse/namespace/namespace.ts';
 import { FUSE_LOOKUP, S_IFREG } from '../../fuse/protocol/abi.ts';
+import { EMBEDDING_DIMENSION } from '../../kernels/text/embedder.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { Random } from '../kernels/random.ts';
 import { ThreadsWorld } from './threads-world.ts';
@@ -105,7 +108,7 @@ class Files {
     writePutVector(
       this.#outboxes[thread]!.outbox(`shard-${shardOf(file.ino, SHARDS)}`),
       file.ino,
-      generationOf(file.ino),
+      stateOf(file.ino).generation,
       collection,
       this.#order.next(),
       bytes,
@@ -126,10 +129,10 @@ class Files {
   }
 }
 
-function generationOf(ino: number): number {
+function stateOf(ino: number): IndexState {
   const state = new IndexState();
   namespaces[0]!.indexState(ino, state);
-  return state.generation;
+  return state;
 }
 
 async function restartAndReplay(name: string): Promise<void> {
@@ -192,6 +195,26 @@ test(
   },
   SECONDS * 1000 + 180_000,
 );
+
+test('what the indexer journalled and did not live to send is found', async () => {
+  const name = encoder.encode('f');
+  const ino = namespaces[0]!.create(ROOT, name, 0, name.length, S_IFREG | 0o644, 0, 0, 0);
+  const text = encoder.encode('The zebra and the zebra, and a zebra once more.\n');
+  namespaces[0]!.writeInline(ino, 0, text, 0, text.length);
+  // As the indexer does it, up to the moment at which it ends.
+  const { generation, version } = stateOf(ino);
+  const transit = new Transit(world.main.arena.region(INDEX_TRANSIT), filesAtOnce(1));
+  transit.enter(ino, generation);
+  const vector = new Float32Array(EMBEDDING_DIMENSION).fill(0.1);
+  const chunk = { byteOffset: 0, byteLength: text.length, line: 1, vector };
+  const batch = encodeChunkBatch(version, 0, [chunk], EMBEDDING_DIMENSION);
+  expect(namespaces[0]!.setIndexed(ino, generation, version, 1, 1, batch, 0, batch.length)).toBe(0);
+  expect(await world.indexer!.search('zebra', 10, 0, [0], '/')).toEqual([]);
+  await world.restart('indexer');
+  await world.indexer!.wait(60_000);
+  expect(await world.indexer!.search('zebra', 10, 0, [0], '/')).toMatchObject([{ path: '/f' }]);
+  transit.each(() => expect.unreachable('nothing is in transit any more'));
+});
 
 test('a question that the indexer took in and did not live to answer gets EIO from its successor', async () => {
   const fuse = world.actor('fuse-0');
