@@ -24,10 +24,14 @@ export const OBJECT_DROPPED = 34;
 export const FLUSH = 35;
 /** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
 export const CHECKPOINT = 36;
-/** io-0 → other io: make your dirty objects durable. [0] round */
+/** io-0 → other io: make your dirty objects durable. [0] question */
 export const FLUSH_OBJECTS = 37;
-/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
+/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
+/** main → io-0: as FLUSH, then make the namespace and the slab anew from checkpoint and log, because a thread ended in
+ * the middle of a change. All actors that use them (fuse, indexer, pool) have ended, and start again after IO_DONE.
+ * [0] ticket */
+export const REBUILD = 45;
 /** main → io-0, after a FLUSH: bring the successor of a shard up to date; the shard says when it is (SHARD_REPLAYED).
  * [0] number of the shard · [4] its incarnation */
 export const REPLAY_SHARD = 48;
@@ -117,10 +121,32 @@ export const TEXT_MISSING = 112;
 export const SEGMENT_LOADED = 128;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
-/** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
+/** io-0 → main: what the ticket stands for is done. Tickets are answered in rising order; one that is asked again is
+ * answered again and done once. [0] ticket · [4] 0 or errno */
 export const IO_DONE = 130;
 /** shard → main: a successor has taken everything in and answers. [0] number of the shard · [4] its incarnation */
 export const SHARD_REPLAYED = 144;
+
+/** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
+export const FORGET_NAME = 140;
+/** fuse → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
+export const FORGET_INODE = 141;
+
+export function writeForgetName(
+  main: Outbox,
+  parentLo: number,
+  parentHi: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = main.claimOrWait(FORGET_NAME, 12 + length);
+  main.u32[at >> 2] = parentLo;
+  main.u32[(at >> 2) + 1] = parentHi;
+  main.u32[(at >> 2) + 2] = length;
+  for (let i = 0; i < length; i++) main.u8[at + 12 + i] = bytes[start + i]!;
+  main.send();
+}
 
 /** Bytes of the largest message to a shard apart from a chunk batch. */
 export const SEARCH_HEADER_BYTES = 24;

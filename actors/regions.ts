@@ -1,6 +1,7 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { CACHE_LINE, KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
@@ -21,6 +22,7 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+export const FLIGHTS = 'flights';
 export const VECTOR_ORDER = 'vector-order';
 
 const VIRTUAL_NODES = 4096;
@@ -45,6 +47,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),
     planPending(),
+    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),
   ];

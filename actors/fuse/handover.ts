@@ -4,6 +4,7 @@ import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Context } from '../context.ts';
 import {
+  FORGET_INODE,
   ioOf,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
@@ -13,10 +14,12 @@ import {
   REMOVE_FILE,
   REMOVE_VECTORS,
   SYNC,
+  writeForgetName,
   writePutVector,
   writeQuery,
   writeRemove,
   writeSync,
+  writeWords,
 } from '../messages.ts';
 import type { Pending } from '../pending.ts';
 import { shardOf } from '../topology.ts';
@@ -28,6 +31,7 @@ export class FuseHandover implements Handover {
   readonly #shards: readonly Outbox[];
   readonly #io: readonly Outbox[];
   readonly #first: Outbox;
+  readonly #main: Outbox;
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
   readonly #pending: Pending;
@@ -40,6 +44,7 @@ export class FuseHandover implements Handover {
     const workers = topology.ofKind('io').length;
     this.#io = Array.from({ length: workers }, (_, id) => context.outbox(ioOf(id, workers)));
     this.#first = context.outbox('io-0');
+    this.#main = context.outbox('main');
     this.#virtual = virtual;
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
@@ -120,6 +125,19 @@ export class FuseHandover implements Handover {
       length,
     );
     return true;
+  }
+
+  withdraw(uniqueLo: number, uniqueHi: number): void {
+    const slot = this.#pending.find(uniqueLo, uniqueHi);
+    if (slot >= 0 && this.#pending.take(slot, uniqueLo, uniqueHi)) this.#pending.answered(slot);
+  }
+
+  forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void {
+    writeForgetName(this.#main, parentLo, parentHi, u8, start, length);
+  }
+
+  forgetInode(lo: number, hi: number): void {
+    writeWords(this.#main, FORGET_INODE, lo, hi);
   }
 
   #shard(ino: number): Outbox {

@@ -161,11 +161,44 @@ function visitRecord(
   }
 }
 
+/** The end of the log, without replaying it. */
+export interface LogEnd {
+  readonly lastLsn: number;
+  readonly nextSequence: number;
+  readonly tornBytes: number;
+  readonly tail: { readonly file: string; readonly bytes: number };
+}
+
+/** Reads the last segment only. Undefined when there is none; −errno; or the damage that keeps the end from being found. */
+export function findLogEnd(disk: Disk, uuid: Uint8Array): LogEnd | Damage | number | undefined {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return sequences;
+  const sequence = sequences.at(-1);
+  if (sequence === undefined) return undefined;
+  const header = readSegmentHeader(disk, sequence, uuid);
+  if ('reason' in header) return header;
+  const file = segmentPath(sequence);
+  const bytes = readWhole(disk, file);
+  if (typeof bytes === 'number') return bytes;
+  const scanner = new SegmentScanner(bytes, header);
+  let lastLsn = header.firstLsn - 1;
+  let committed = scanner.position;
+  while (scanner.next()) {
+    if (!scanner.committed) continue;
+    lastLsn = scanner.lsn;
+    committed = scanner.position;
+  }
+  const end = scanner.end();
+  if (end.kind === 'corrupt') return { file, offset: end.offset, reason: end.reason };
+  const tail = { file, bytes: committed };
+  return { lastLsn, nextSequence: sequence + 1, tornBytes: bytes.length - committed, tail };
+}
+
 /**
  * Cuts a torn tail off and makes what was replayed durable: a process that was killed may have left records
  * in the page cache only. Afterwards a new segment may follow. 0 or −errno.
  */
-export function endLog(disk: Disk, outcome: LogOutcome): number {
+export function endLog(disk: Disk, outcome: Pick<LogOutcome, 'tail' | 'tornBytes'>): number {
   if (outcome.tail === undefined) return 0;
   const descriptor = disk.open(outcome.tail.file, 'write');
   if (descriptor < 0) return descriptor;

@@ -350,7 +350,10 @@ export class ShardsWorld {
       ports: {
         reply: () => {},
         toMain,
-        toOthers: () => {},
+        toOther: () => {},
+        incarnationOf: () => 1,
+        patience: () => {},
+        rebuild: () => 0,
         checkpoint: (lsn) => checkpoint(disk, settings.identity, this.#tree, lsn, systemClock),
         failed: (errno, doing) => {
           throw new Error(`${doing}: ${errno}`);
