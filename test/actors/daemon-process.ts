@@ -32,8 +32,9 @@ try {
     if ('terminate' in order) tryTo(() => supervisor.end(order.terminate));
     else if ('drill' in order) tryTo(() => supervisor.drill(order.drill, order.fault));
     else if ('describe' in order) report({ actors: supervisor.describe() });
-    else if ('restart' in order) {
-      supervisor.restart(order.restart).then(
+    else if ('restart' in order || 'rebuild' in order) {
+      const done = 'restart' in order ? supervisor.restart(order.restart) : supervisor.rebuild();
+      done.then(
         () => report({ restarted: true }),
         (error: Error) => report({ refused: error.message }),
       );
