@@ -159,7 +159,7 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
         console.log(kind, JSON.stringify({ ...last, problems: last?.problems.length }));
         expect(last!.problems, `after ${harmed.join(', ')}`).toEqual([]);
         expect(last!.longestMs, `${kind}: ${last!.longest}`).toBeLessThan(LONGEST_MS);
-        expect(last!.calls).toBeGreaterThan(10 * SECONDS);
+        expect(last!.calls).toBeGreaterThan(SECONDS);
       }
 
       await daemon.kill();
