@@ -37,7 +37,7 @@ export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
 export { type Survived, Survivors } from './survivors.ts';
-export { inspectNamespace, isBroken, type Wreck } from './wreck.ts';
+export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
@@ -340,11 +340,6 @@ export class Namespace extends NamespaceTree {
   /** Ends recovery: frees what nobody names (objects by {@link takeDropped}), makes the free lists. Repeatable. */
   afterRecovery(observer: records.ReplayObserver = NO_OBSERVER): void {
     images.afterRecovery(this.tables, observer);
-  }
-
-  /** See Transaction.onCommit: who wants to know that a change of this thread may have happened. */
-  set onCommit(told: (() => void) | undefined) {
-    this.transaction.onCommit = told;
   }
 
   // Made anew beside a kernel that goes on (survivors.ts): one thread, while no other has the tree.

@@ -137,7 +137,8 @@ class World {
       tablesBroken: () => this.broken,
       rebuild: async () => {
         for (const { name, kind } of ALL) {
-          if (kind === 'fuse' || kind === 'indexer' || kind === 'pool') expect(this.thread(name).isAlive, name).toBe(false);
+          if (kind === 'fuse' || kind === 'indexer' || kind === 'pool')
+            expect(this.thread(name).isAlive, name).toBe(false);
         }
         this.log.push('rebuild');
         this.broken = false;
