@@ -197,7 +197,7 @@ export class Supervisor implements SupervisorPort {
   }
 
   end(name: string): void {
-    this.#running(name).thread?.kill();
+    this.#kill(this.#running(name));
   }
 
   drill(name: string, fault: Fault): void {
@@ -339,12 +339,18 @@ export class Supervisor implements SupervisorPort {
     await this.#endThread(child);
   }
 
+  /** A thread that sleeps in a system call ends when that returns. */
+  #kill({ thread, plan }: Supervised): void {
+    thread?.kill();
+    this.#ports.wake(plan);
+  }
+
   /** False: it hangs in the kernel. */
   async #endThread(child: Supervised): Promise<boolean> {
     child.isThreadOver = true;
     const { thread } = child;
     if (!thread) return true;
-    thread.kill();
+    this.#kill(child);
     return (await withinMs(END_TIMEOUT_MS, thread.ended)) !== undefined;
   }
 
