@@ -36,7 +36,8 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
   const doorbell = (name: string) => doorbellOf(arena.region(mailboxRegion(name)));
   return {
     startThread({ name, kind }, incarnation) {
-      const thread = new WorkerThread({ ...data, name, cpu: placement.get(name) ?? -1, incarnation });
+      const started = { ...data, name, cpu: placement.get(name) ?? -1, incarnation };
+      const thread = new WorkerThread(started, () => doorbell(name).ring());
       if (kind === 'indexer') indexer.connect(thread.worker);
       return thread;
     },

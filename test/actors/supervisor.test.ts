@@ -1,6 +1,7 @@
 /** The supervisor over threads that are made up: who is ended, started and asked, and in which order. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Supervisor, type SupervisorPorts, type Wreck } from '../../actors/main/supervisor.ts';
+import type { Wreck } from '../../actors/main/revival.ts';
+import { Supervisor, type SupervisorPorts } from '../../actors/main/supervisor.ts';
 import type { ActorThread } from '../../actors/main/threads.ts';
 import { type ActorPlan, Topology } from '../../actors/topology.ts';
 import { systemClock } from '../../runtime/clock.ts';
