@@ -29,6 +29,9 @@ export interface AnswerParts {
 export class Answers {
   readonly #parts: AnswerParts;
   readonly #reply = new Reply();
+  /** Questions that came since the start of a successor. */
+  readonly #seen = new Set<number>();
+  #isStarting = true;
 
   constructor(parts: AnswerParts) {
     this.#parts = parts;
@@ -38,6 +41,7 @@ export class Answers {
   async answer(query: QueryMessage): Promise<void> {
     const { virtual, logger, pending } = this.#parts;
     const { uniqueLo, uniqueHi, slot, kind, uid, gid, pid, parentLo, parentHi, text } = query;
+    if (this.#isStarting) this.#seen.add(keyOf(uniqueLo, uniqueHi));
     const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
     // No await after the search: the reply buffer is shared by all answers.
     const reply = this.#reply;
@@ -62,6 +66,26 @@ export class Answers {
     }
   }
 
+  /**
+   * A successor, some time after its start: of the questions that waited when it started, those that no lane brought had
+   * been taken in by its predecessor. They are answered with EIO.
+   */
+  orphaned(slot: number, uniqueLo: number, uniqueHi: number): void {
+    const { pending, connection } = this.#parts;
+    if (this.#seen.has(keyOf(uniqueLo, uniqueHi)) || !pending.take(slot, uniqueLo, uniqueHi)) return;
+    const reply = this.#reply;
+    reply.beginUnique(uniqueLo, uniqueHi);
+    reply.error(-EIO);
+    sendTo(connection(), reply);
+    pending.answered(slot);
+  }
+
+  /** From now on it need not be remembered which questions came. */
+  startedUp(): void {
+    this.#isStarting = false;
+    this.#seen.clear();
+  }
+
   async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
     const { namespace, search } = this.#parts;
     const who = await credentialsOf(uid, gid, pid);
@@ -72,4 +96,9 @@ export class Answers {
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
     return search.byFile(ino, RESULTS, who);
   }
+}
+
+/** The kernel's ids count up from 1 and stay far below 2^53. */
+function keyOf(uniqueLo: number, uniqueHi: number): number {
+  return uniqueHi * 2 ** 32 + uniqueLo;
 }

@@ -21,6 +21,7 @@ import { DirtyObjects } from './objects.ts';
 import { rebuild } from './rebuild.ts';
 import { checkpoint, type Recovered, recover, startJournal } from './recovery.ts';
 import { type Resumed, resumeLog } from './resume.ts';
+import { ShardReplays, withShardReplays } from './shard-replay.ts';
 import { TreeState } from './tree-state.ts';
 
 const FIRST = 'io-0';
@@ -32,6 +33,7 @@ interface Parts {
   readonly status: StoreStatus;
   readonly pending: Pending;
   readonly objects: DirtyObjects;
+  readonly replays: ShardReplays;
 }
 
 /** Brings the tree into shared memory. Throws the sentence that says why it cannot be done. */
@@ -129,7 +131,11 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
       state.patience = ms;
     },
     checkpoint: (lsn) => writeCheckpoint(context, parts, lsn),
-    rebuild: (lsn) => rebuildTables(context, parts, lsn),
+    rebuild(lsn) {
+      const failed = rebuildTables(context, parts, lsn);
+      parts.replays.startOver();
+      return failed;
+    },
     failed: (errno, doing) => logger.fatal({ errno, doing }, 'the store failed: it can only be read now'),
   };
 }
@@ -139,13 +145,13 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
   const { store } = settings.config;
   const isSuccessor = settings.incarnation > 1;
   const status = new StoreStatus(arena.region(STORE_STATUS));
-  const parts: Parts = {
-    disk,
-    tree: new TreeState(context),
-    status,
-    pending: openPending(context),
-    objects: new DirtyObjects(disk, isSuccessor),
-  };
+  const tree = new TreeState(context);
+  const replays = new ShardReplays(context, () => {
+    tree.attach();
+    return tree.namespace;
+  });
+  const objects = new DirtyObjects(disk, isSuccessor);
+  const parts: Parts = { disk, tree, status, pending: openPending(context), objects, replays };
   const recovered = isSuccessor ? undefined : recoverTree(context, parts);
   const journal = new JournalReader(arena.region(JOURNAL));
   if (recovered) serveReadOnly(context, recovered, status, journal);
@@ -167,7 +173,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     ports: commitPorts(context, parts, others),
   });
   if (isSuccessor) parts.pending.each(SYNC, (slot, lo, hi) => actor.takeUp(lo, hi, slot));
-  return actor;
+  return withShardReplays(actor, replays);
 }
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {

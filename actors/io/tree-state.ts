@@ -20,6 +20,7 @@ import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
 import { openTree } from '../tree.ts';
+import { FIRST_STAMP, VectorOrder } from '../vector-order.ts';
 import type { Rebuilt } from './rebuild.ts';
 import type { Recoverable } from './recovery.ts';
 
@@ -119,18 +120,20 @@ export class TreeState implements Recoverable {
   /** Hands every user's vector to its shard: they live in the tables, so they need no segment. */
   sendVectors(): void {
     this.namespace.vectors((collection, ino, generation, u8, start, end) =>
-      writePutVector(this.#shard(ino), ino, generation, collection, u8, start, end),
+      writePutVector(this.#shard(ino), ino, generation, collection, FIRST_STAMP, u8, start, end),
     );
   }
 
+  /** With a new stamp: what the shards were told meanwhile may not be in the tables any more. */
   #sendVectorsOf(ino: number, generation: number): void {
     const found = new Set<number>();
+    const stamp = new VectorOrder(this.#context.arena).next();
     this.namespace.vectorsOf(ino, (collection, _ino, _generation, u8, start, end) => {
       found.add(collection);
-      writePutVector(this.#shard(ino), ino, generation, collection, u8, start, end);
+      writePutVector(this.#shard(ino), ino, generation, collection, stamp, u8, start, end);
     });
     for (const { id } of this.namespace.collections()) {
-      if (!found.has(id)) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, id);
+      if (!found.has(id)) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, id, stamp);
     }
   }
 

@@ -30,6 +30,7 @@ import { NamespaceTree, nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
+export { FileSnapshot } from './file-snapshot.ts';
 export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
 export { planNamespace, ROOT } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';

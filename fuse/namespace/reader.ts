@@ -20,6 +20,7 @@ import { IS_OBJECT } from './content.ts';
 import { readBlock } from './data.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
 import { entryAfter, isDirectory, parentOf } from './directories.ts';
+import type { FileSnapshot } from './file-snapshot.ts';
 import { fillAttr, isLive, isRegular } from './inodes.ts';
 import {
   D_INODE,
@@ -313,6 +314,16 @@ export class NamespaceReader {
       }
       if (t.endRead()) return live ? 0 : -ESTALE;
     }
+  }
+
+  /** One more than the highest inode number that was ever used. */
+  get inodesEnd(): number {
+    return this.tables.header[H_INODES_END]!;
+  }
+
+  /** As {@link FileSnapshot.take}: never waits. */
+  snapshot(ino: number, out: FileSnapshot): number {
+    return out.take(this.tables, ino);
   }
 
   /** Visits every file whose bytes changed since the index has seen it; a snapshot, file by file. */

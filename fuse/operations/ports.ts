@@ -49,4 +49,10 @@ export interface Handover {
     start: number,
     length: number,
   ): boolean;
+  /** Whoever was to answer this request need not: it is going to be run again. */
+  withdraw(uniqueLo: number, uniqueHi: number): void;
+  /** The kernel is to forget the name u8[start, start + length) in this directory, and what it knows of the directory. */
+  forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void;
+  /** The kernel is to forget the attributes and the data of this node. */
+  forgetInode(lo: number, hi: number): void;
 }

@@ -23,6 +23,7 @@
  * durable any more.
  */
 import { assert } from '../assert.ts';
+import { stillWaiting } from '../sync/waiting.ts';
 import {
   COMMIT,
   CRC_AT,
@@ -159,6 +160,7 @@ export class JournalWriter {
       Atomics.store(this.#i32, WANTED, 1);
       this.#reader?.ring();
       Atomics.wait(this.#i32, RELEASED, released, SLICE_MS);
+      stillWaiting();
     }
   }
 

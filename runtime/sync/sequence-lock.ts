@@ -74,6 +74,12 @@ export class SequenceLock {
     return seen;
   }
 
+  /** As readBegin for who may not wait: −1 while a write is under way, however long, and be its writer dead. */
+  tryReadBegin(): number {
+    const seen = Atomics.load(this.#i32, this.#at);
+    return (seen & 1) === 0 ? seen : -1;
+  }
+
   /** True when a write began since readBegin returned `seen`: what was read may be torn, read again. */
   readRetry(seen: number): boolean {
     return (

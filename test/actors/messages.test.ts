@@ -50,7 +50,7 @@ test('vectors, chunks, removals and numbers arrive as they were written, waiting
   const bytes = new Uint8Array(vector.buffer);
   const io = world.actor('io-0').outbox('shard-0');
   const indexer = world.actor('indexer').outbox('shard-0');
-  messages.writePutVector(io, 1, 2, 3, bytes, 0, 12);
+  messages.writePutVector(io, 1, 2, 3, 4, bytes, 0, 12);
   messages.writePutChunks(io, 4, 5, batch, 0, batch.length);
   messages.writeRemove(io, messages.REMOVE_FILE, 6, 7, 0);
   messages.writeNumber(io, messages.LOAD_SEGMENT, 2 ** 40);
@@ -61,8 +61,8 @@ test('vectors, chunks, removals and numbers arrive as they were written, waiting
   const got = take(world.actor('shard-0'));
   const from = (name: string) => got.filter((message) => message.from === name);
   const [put, chunks, remove, number] = from('io-0');
-  expect([put!.kind, ...put!.u32.subarray(0, 4)]).toEqual([messages.PUT_VECTOR, 1, 2, 3, 3]);
-  expect(put!.u8.subarray(16)).toEqual(bytes);
+  expect([put!.kind, ...put!.u32.subarray(0, 5)]).toEqual([messages.PUT_VECTOR, 1, 2, 3, 3, 4]);
+  expect(put!.u8.subarray(messages.PUT_VECTOR_HEADER_BYTES)).toEqual(bytes);
   expect(chunks!.u8.subarray(8)).toEqual(batch);
   expect([remove!.kind, ...remove!.u32.subarray(0, 2)]).toEqual([messages.REMOVE_FILE, 6, 7]);
   expect([number!.kind, number!.f64[0]]).toEqual([messages.LOAD_SEGMENT, 2 ** 40]);

@@ -57,6 +57,13 @@ export class FaultyDisk implements Disk {
     return next;
   }
 
+  /** The same disk as it is now, for a process of its own. */
+  copy(): FaultyDisk {
+    const next = new FaultyDisk();
+    next.#root = copyOf(this.#root) as Directory;
+    return next;
+  }
+
   /** Only the process dies: nothing is lost, nothing becomes durable, no call fails any more. */
   kill(): void {
     this.#descriptors = [undefined, undefined, undefined];
@@ -325,4 +332,18 @@ function survivingFile(file: File, random: (bound: number) => number): File {
   }
   next.durable = next.data.slice();
   return next;
+}
+
+/** Without the history of unsynced changes: the copy is not for power cuts. */
+function copyOf(node: File | Directory): File | Directory {
+  if (node instanceof File) {
+    const file = new File();
+    file.data = node.data.slice();
+    file.durable = node.durable.slice();
+    return file;
+  }
+  const directory = new Directory();
+  for (const [name, child] of node.entries) directory.entries.set(name, copyOf(child));
+  directory.durable = new Map(directory.entries);
+  return directory;
 }
