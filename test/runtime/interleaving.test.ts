@@ -19,6 +19,13 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['condition, a notify between unlock and park', 2],
     ['barrier, two rounds', 2],
     ['once, two threads', Number.POSITIVE_INFINITY],
+    ['deque, an owner and a thief', Number.POSITIVE_INFINITY],
+    ['deque, an owner and two thieves', 3],
+    ['deque that is full, over the wrap of the counts', 4],
+    ['task board, a helper', 3],
+    ['task board, a helper that cannot help', 3],
+    ['task board, a helper that dies', 3],
+    ['task board, a helper that sleeps', 3],
   ])(
     '%s (at most %f preemptions): nothing is lost, torn or stuck',
     async (name, preemptions) => {
@@ -34,6 +41,14 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     'a ringer that looks before it bumps loses a wake-up, and the explorer finds the schedule',
     async () => {
       await expect(explore('doorbell, hasty ringer')).rejects.toThrow('deadlock');
+    },
+    LONG,
+  );
+
+  test(
+    'a deque whose owner takes the last task without an exchange gives it out twice, and the explorer finds the schedule',
+    async () => {
+      await expect(explore('deque, a careless owner')).rejects.toThrow('taken 2 times');
     },
     LONG,
   );
