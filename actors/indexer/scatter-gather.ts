@@ -1,5 +1,5 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
-import { HIT_BYTES, trySearch } from '../messages.ts';
+import { askedShardOf, HIT_BYTES, hitsOf, trySearch } from '../messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { untilSent } from './lanes.ts';
 
@@ -18,7 +18,8 @@ export interface Hit {
 }
 
 interface Gathering {
-  missing: number;
+  /** Shards that have not answered. */
+  readonly missing: Set<number>;
   readonly hits: Hit[];
   readonly done: (hits: Hit[]) => void;
 }
@@ -43,7 +44,7 @@ export class ScatterGather {
     const id = this.#nextId;
     this.#nextId = (this.#nextId + 1) >>> 0 || 1;
     const answer = new Promise<Hit[]>((done) => {
-      this.#open.set(id, { missing: this.#shards.length, hits: [], done });
+      this.#open.set(id, { missing: new Set(this.#shards.keys()), hits: [], done });
     });
     const send = (shard: Outbox) => untilSent(() => trySearch(shard, id, collection, k, ef, vector));
     await Promise.all(this.#shards.map(send));
@@ -57,13 +58,13 @@ export class ScatterGather {
     await this.search(TEXT_COLLECTION, NO_VECTOR, 1, 1);
   }
 
-  /** A shard's HITS message. */
+  /** A HITS message. The first answer for a shard counts: if one of two died over it, there may be another. */
   gather(u32: Uint32Array, offset: number): void {
     const at = offset >> 2;
     const gathering = this.#open.get(u32[at]!);
-    if (!gathering) return;
+    if (!gathering?.missing.delete(askedShardOf(u32[at + 1]!))) return;
     const f32 = new Float32Array(u32.buffer, u32.byteOffset, u32.length);
-    const count = u32[at + 1]!;
+    const count = hitsOf(u32[at + 1]!);
     for (let i = 0; i < count; i++) {
       const hit = at + 2 + (i * HIT_BYTES) / 4;
       gathering.hits.push({
@@ -77,7 +78,7 @@ export class ScatterGather {
         distance: f32[hit + 7]!,
       });
     }
-    if (--gathering.missing > 0) return;
+    if (gathering.missing.size > 0) return;
     this.#open.delete(u32[at]!);
     gathering.done(gathering.hits);
   }

@@ -1,6 +1,6 @@
 import { constants, setPriority } from 'node:os';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
-import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
@@ -8,8 +8,6 @@ import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
 import {
   CLEAR_TEXT,
-  HIT_BYTES,
-  HITS,
   LOAD_SEGMENT,
   PUT_CHUNKS,
   PUT_VECTOR,
@@ -18,27 +16,21 @@ import {
   REMOVE_VECTORS,
   SAVE_SEGMENT,
   SEARCH,
-  SEARCH_HEADER_BYTES,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
   writeNumber,
 } from '../messages.ts';
-import { METRICS } from '../regions.ts';
+import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
+import { Searches } from './searches.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
-
-interface WaitingSearch {
-  readonly id: number;
-  readonly collection: number;
-  readonly k: number;
-  readonly ef: number;
-  readonly query: Float32Array;
-}
+/** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
+const SEARCHES_PER_SLICE = 8;
 
 export class ShardActor implements DoorbellActor {
   readonly #context: Context;
@@ -46,8 +38,9 @@ export class ShardActor implements DoorbellActor {
   readonly #disk: Disk;
   readonly #index: number;
   readonly #shards: number;
-  readonly #indexer: Outbox;
-  readonly #waiting: WaitingSearch[] = [];
+  readonly #searches: Searches;
+  /** Since building last had its turn. */
+  #searched = 0;
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   /**
@@ -56,7 +49,7 @@ export class ShardActor implements DoorbellActor {
    */
   readonly #segments = new Set<number>();
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'searches', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
   constructor(context: Context, shard: Shard) {
     this.#context = context;
@@ -64,16 +57,15 @@ export class ShardActor implements DoorbellActor {
     this.#disk = new HostDisk(context.settings.store);
     this.#index = context.topology.actor(context.name).index;
     this.#shards = context.settings.config.workers.shards;
-    this.#indexer = context.outbox('indexer');
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
+    this.#searches = new Searches(context, shard, metrics);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
-      searches: metrics.counter('searches'),
     };
   }
 
@@ -105,14 +97,13 @@ export class ShardActor implements DoorbellActor {
         this.#shard.clear(TEXT_COLLECTION);
         break;
       case SEARCH:
-        // Not answered at once: what other lanes hold was put before the search and must be found by it.
-        this.#waiting.push(copySearch(u8, u32, offset));
+        this.#searches.take(u8, u32, offset);
         break;
       case LOAD_SEGMENT:
         this.#load(f64[offset >> 3]!);
         break;
       case SAVE_SEGMENT:
-        // As a search: what other lanes hold belongs into the segment.
+        // Not at once: what other lanes hold belongs into the segment.
         this.#saveAsOf = f64[offset >> 3]!;
         break;
       default:
@@ -120,23 +111,33 @@ export class ShardActor implements DoorbellActor {
     }
   }
 
+  /** Messages keep coming: a search waits for those before it, not for all. */
+  afterBatch(): void {
+    this.#searches.release();
+    this.#searches.serve();
+  }
+
   idle(): number {
     // Before the answers: who got one sees in the counters what it was found among.
     this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
     this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
-    this.#answerWaiting();
+    this.#searches.release();
+    this.#saveIfAsked();
+    if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
+    const isBusy = this.#searched === SEARCHES_PER_SLICE;
+    this.#searched = 0;
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    return moved > 0 ? 0 : Number.POSITIVE_INFINITY;
+    return moved > 0 || isBusy ? 0 : this.#searches.sleepMs;
   }
 
   stop(): void {
-    this.#answerWaiting();
+    this.#searches.finish();
+    this.#saveIfAsked();
   }
 
-  /** The mailbox is empty: what was sent before a search, or before a segment was asked for, has been taken in. */
-  #answerWaiting(): void {
-    for (const search of this.#waiting.splice(0)) this.#answer(search);
+  /** The mailbox is empty: what was sent before a segment was asked for has been taken in. */
+  #saveIfAsked(): void {
     if (this.#saveAsOf < 0) return;
     this.#save(this.#saveAsOf);
     this.#saveAsOf = -1;
@@ -162,30 +163,6 @@ export class ShardActor implements DoorbellActor {
     }
   }
 
-  #answer({ id, collection, k, ef, query }: WaitingSearch): void {
-    const started = performance.now();
-    const found: number[] = [];
-    const distances: number[] = [];
-    this.#shard.search(collection, query, k, ef, (record, distance) => {
-      const { ino, generation, chunk, byteOffset, byteLength, line, version } = record;
-      found.push(ino, generation, chunk, byteOffset, byteLength, line, version);
-      distances.push(distance);
-    });
-    const at = this.#indexer.claimOrWait(HITS, 8 + distances.length * HIT_BYTES);
-    const { u32, u8 } = this.#indexer;
-    const f32 = new Float32Array(u8.buffer, u8.byteOffset, u32.length);
-    u32[at >> 2] = id;
-    u32[(at >> 2) + 1] = distances.length;
-    distances.forEach((distance, i) => {
-      const hit = (at + 8 + i * HIT_BYTES) >> 2;
-      for (let column = 0; column < 7; column++) u32[hit + column] = found[i * 7 + column]!;
-      f32[hit + 7] = distance;
-    });
-    this.#indexer.send();
-    this.#metrics.add(this.#counter.searches, 1);
-    this.#metrics.histogram('search').record((performance.now() - started) * 1e6);
-  }
-
   #load(lsn: number): void {
     this.#segments.add(lsn);
     // LSN 0: a new store, of which nothing has been written yet.
@@ -209,18 +186,6 @@ export class ShardActor implements DoorbellActor {
   }
 }
 
-function copySearch(u8: Uint8Array, u32: Uint32Array, offset: number): WaitingSearch {
-  const word = offset >> 2;
-  const bytes = u8.byteOffset + offset + SEARCH_HEADER_BYTES;
-  return {
-    id: u32[word]!,
-    collection: u32[word + 1]!,
-    k: u32[word + 2]!,
-    ef: u32[word + 3]!,
-    query: new Float32Array(u8.buffer, bytes, u32[word + 4]!).slice(),
-  };
-}
-
 /** Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). */
 const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 
@@ -228,5 +193,6 @@ export async function run(context: Context): Promise<void> {
   setPriority(PRIORITY);
   const { vectors } = context.settings.config;
   const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph)));
+  const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
+  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory)));
 }

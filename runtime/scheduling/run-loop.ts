@@ -45,7 +45,10 @@ export function runOnDoorbell(context: ActorContext<unknown>, actor: DoorbellAct
   while (!filter.stopRequested) {
     const seen = doorbell.seen();
     state.beat();
-    if (mailbox.drain(filter, BATCH) > 0) continue;
+    if (mailbox.drain(filter, BATCH) > 0) {
+      actor.afterBatch?.();
+      continue;
+    }
     const sleep = actor.idle();
     if (sleep <= 0) continue;
     state.parked = true;

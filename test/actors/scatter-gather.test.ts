@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Context } from '../../actors/context.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
-import { HIT_BYTES, HITS, SEARCH } from '../../actors/messages.ts';
+import { HIT_BYTES, HITS, hitsWord, SEARCH } from '../../actors/messages.ts';
 import { take, World } from './world.ts';
 
 const QUERY = Float32Array.from([1, 0]);
@@ -16,22 +16,25 @@ beforeEach(() => {
 
 /** A shard answers the searches it got; each hit is [ino, distance]. */
 function answer(shard: string, hits: readonly [number, number][]): void {
-  const context = world.actor(shard);
-  const outbox = context.outbox('indexer');
-  for (const { kind, u32 } of take(context)) {
+  for (const { kind, u32 } of take(world.actor(shard))) {
     expect(kind).toBe(SEARCH);
-    const at = outbox.claimOrWait(HITS, 8 + hits.length * HIT_BYTES);
-    outbox.u32[at >> 2] = u32[0]!;
-    outbox.u32[(at >> 2) + 1] = hits.length;
-    const f32 = new Float32Array(outbox.u8.buffer, outbox.u8.byteOffset, outbox.u32.length);
-    hits.forEach(([ino, distance], i) => {
-      const hit = (at + 8 + i * HIT_BYTES) >> 2;
-      outbox.u32.fill(0, hit, hit + 7);
-      outbox.u32[hit] = ino;
-      f32[hit + 7] = distance;
-    });
-    outbox.send();
+    send(shard, u32[0]!, hits, shard);
   }
+}
+
+function send(shard: string, id: number, hits: readonly [number, number][], asked: string): void {
+  const outbox = world.actor(shard).outbox('indexer');
+  const at = outbox.claimOrWait(HITS, 8 + hits.length * HIT_BYTES);
+  outbox.u32[at >> 2] = id;
+  outbox.u32[(at >> 2) + 1] = hitsWord(hits.length, world.topology.actor(asked).index);
+  const f32 = new Float32Array(outbox.u8.buffer, outbox.u8.byteOffset, outbox.u32.length);
+  hits.forEach(([ino, distance], i) => {
+    const hit = (at + 8 + i * HIT_BYTES) >> 2;
+    outbox.u32.fill(0, hit, hit + 7);
+    outbox.u32[hit] = ino;
+    f32[hit + 7] = distance;
+  });
+  outbox.send();
 }
 
 function receive(): void {
@@ -55,6 +58,17 @@ test('the nearest of all shards come back in order, once the last shard has answ
     [3, 0.2],
     [4, 0.3],
   ]);
+  receive();
+  expect((await found).map(({ ino }) => ino)).toEqual([1, 3, 4]);
+});
+
+test('one shard may answer in the place of another, and a second answer for it is passed over', async () => {
+  const found = gather.search(0, QUERY, 3, 10);
+  for (const shard of ['shard-1', 'shard-2']) take(world.actor(shard));
+  send('shard-0', 1, [[1, 0.1]], 'shard-1');
+  send('shard-2', 1, [[2, 0.2]], 'shard-1');
+  send('shard-0', 1, [[3, 0.3]], 'shard-0');
+  send('shard-0', 1, [[4, 0.4]], 'shard-2');
   receive();
   expect((await found).map(({ ino }) => ino)).toEqual([1, 3, 4]);
 });
