@@ -193,9 +193,15 @@ const board = (...threads: Scenario['threads']): Scenario => {
 };
 
 export const stealing: Record<string, Scenario> = {
-  'deque, an owner and a thief': {
+  'deque, one task, an owner and a thief': {
     bytes: MEMORY,
-    threads: [ownerOf(1, 2), thief(1)],
+    threads: [ownerOf(1), thief(1)],
+    setup() {},
+    check: eachOnce(1),
+  },
+  'deque, two tasks, an owner and a thief': {
+    bytes: MEMORY,
+    threads: [ownerOf(1, 2), thief(2)],
     setup() {},
     check: eachOnce(2),
   },
