@@ -156,8 +156,9 @@ const sleepsAndHelps = (memory: Region): (() => void) => {
   const doorbell = new Doorbell(memory.i32, BELLS + Doorbell.WORDS, 0);
   const { u32 } = memory;
   return () => {
-    while (Atomics.load(u32, NOT_NEEDED) === 0 && u32[DONE + 1]! + u32[DONE + 2]! < 2) {
+    for (;;) {
       const seen = doorbell.seen();
+      if (Atomics.load(u32, NOT_NEEDED) === 1 || u32[DONE + 1]! + u32[DONE + 2]! === 2) return;
       if (board.next()) finish(memory, board);
       else doorbell.wait(seen, 1000);
     }
