@@ -4,6 +4,7 @@ import { formatBoard, peekBoard, planBoard } from '../../runtime/scheduling/boar
 import { Deque, dequeBytes, NOTHING } from '../../runtime/scheduling/deque.ts';
 import { helpersWanted, victimsOf, WAKE_MS } from '../../runtime/scheduling/steal-policy.ts';
 import { TaskBoard } from '../../runtime/scheduling/task-board.ts';
+import { newSeed, randomFrom, startWorker } from './stress.ts';
 
 const SEARCH = 7;
 const WORKERS = 3;
@@ -274,5 +275,35 @@ describe('deque', () => {
     successor.adopt();
     successor.push(2);
     expect([successor.depth, successor.steal()]).toEqual([1, 2]);
+  });
+
+  test('an owner and two thieves at full speed: each of many tasks is had once', async () => {
+    const tasks = 100_000;
+    const capacity = 16;
+    const arena = Arena.create([
+      { name: 'tasks', bytes: dequeBytes(capacity) },
+      { name: 'taken', bytes: (tasks + 1) * 4 },
+    ]);
+    const seed = newSeed();
+    const random = randomFrom(seed);
+    const taken = arena.region('taken').u32;
+    const thieves = [0, 1].map(() => startWorker({ role: 'steal', buffer: arena.buffer, count: capacity }));
+    const owner = new Deque(arena.region('tasks').u32, 0, capacity);
+    const popOne = (): boolean => {
+      const task = owner.pop();
+      if (task !== NOTHING) Atomics.add(taken, task, 1);
+      return task !== NOTHING;
+    };
+    for (let task = 1; task <= tasks; task++) {
+      while (!owner.push(task)) popOne();
+      if (random() < 0.4) popOne();
+      // The others have to start, and want some to steal.
+      if (task % 1000 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    while (popOne());
+    Atomics.store(taken, 0, 1);
+    await Promise.all(thieves);
+    const wrong = taken.subarray(0, tasks + 1).findIndex((times, task) => task > 0 && times !== 1);
+    expect(wrong, `seed ${seed}: task ${wrong} was had ${taken[wrong]} times`).toBe(-1);
   });
 });
