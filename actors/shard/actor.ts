@@ -113,15 +113,12 @@ export class ShardActor implements DoorbellActor {
 
   /** Messages keep coming: a search waits for those before it, not for all. */
   afterBatch(): void {
-    this.#searches.release();
+    this.#releaseSearches();
     this.#searches.serve();
   }
 
   idle(): number {
-    // Before the answers: who got one sees in the counters what it was found among.
-    this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
-    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
-    this.#searches.release();
+    this.#releaseSearches();
     this.#saveIfAsked();
     if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
@@ -134,6 +131,13 @@ export class ShardActor implements DoorbellActor {
   stop(): void {
     this.#searches.finish();
     this.#saveIfAsked();
+  }
+
+  #releaseSearches(): void {
+    // Before the answers: who got one sees in the counters what it was found among.
+    this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
+    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
+    this.#searches.release();
   }
 
   /** The mailbox is empty: what was sent before a segment was asked for has been taken in. */

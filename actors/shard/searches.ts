@@ -51,6 +51,8 @@ export class Searches {
   readonly #stolen: number;
   /** For what was sent before them to be taken in. */
   readonly #waiting: WaitingSearch[] = [];
+  /** For a place on the board. */
+  readonly #ready: Search[] = [];
   /** For this thread's time, and nobody else's. */
   readonly #own: Search[] = [];
   #isOwnNext = false;
@@ -91,18 +93,15 @@ export class Searches {
   release(): void {
     const { mailbox } = this.#context;
     let released = 0;
-    for (; released < this.#waiting.length && mailbox.passed(this.#waiting[released]!.mark); released++) {
-      const search = this.#waiting[released]!;
-      if (!this.#post(search)) this.#own.push(search);
-    }
-    if (released === 0) return;
-    this.#waiting.splice(0, released);
-    this.#board.wake();
+    while (released < this.#waiting.length && mailbox.passed(this.#waiting[released]!.mark)) released++;
+    if (released > 0) this.#ready.push(...this.#waiting.splice(0, released));
+    this.#postReady();
   }
 
   /** Does one search; of others only when there is none of its own. False when there is nothing to do. */
   serve(): boolean {
     this.#sendUnsent();
+    this.#postReady();
     this.#isOwnNext = !this.#isOwnNext;
     if (this.#isOwnNext && this.#own.length > 0) this.#answer(this.#own.shift()!);
     else if (this.#board.next(this.#own.length === 0)) this.#runTask();
@@ -115,7 +114,7 @@ export class Searches {
   finish(): void {
     this.release();
     while (this.#board.next(false)) this.#runTask();
-    for (const search of this.#own.splice(0)) this.#answer(search);
+    for (const search of [...this.#own.splice(0), ...this.#ready.splice(0)]) this.#answer(search);
     this.#sendUnsent();
   }
 
@@ -124,8 +123,22 @@ export class Searches {
     return this.#unsent.length > 0 ? FULL_LANE_MS : this.#board.sleepMs;
   }
 
+  /** As many as the board has room for. Those that nobody else can do go their own way. */
+  #postReady(): void {
+    let posted = 0;
+    let taken = 0;
+    for (; taken < this.#ready.length; taken++) {
+      const search = this.#ready[taken]!;
+      if (!this.#board.stealing || !this.#shard.share(search.collection)) this.#own.push(search);
+      else if (this.#post(search)) posted++;
+      else break;
+    }
+    if (taken > 0) this.#ready.splice(0, taken);
+    if (posted > 0) this.#board.wake();
+  }
+
+  /** False when the board is full. */
   #post({ id, collection, k, ef, query }: Search): boolean {
-    if (!this.#board.stealing || !this.#shard.share(collection)) return false;
     const at = this.#board.claim(SEARCH, SEARCH_HEADER_BYTES + query.byteLength);
     if (at < 0) return false;
     const { u8, u32 } = this.#board;
