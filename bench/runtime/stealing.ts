@@ -111,13 +111,15 @@ class Shards implements MessageHandler {
     const { mailbox } = this.#indexer;
     this.#times.length = 0;
     const begin = performance.now();
-    for (let seen = mailbox.doorbell.seen(); performance.now() - begin < ms; seen = mailbox.doorbell.seen()) {
+    while (performance.now() - begin < ms || this.#times.length === 0) {
+      const seen = mailbox.doorbell.seen();
       while (this.#missing.size < UNDER_WAY) this.#ask();
       if (mailbox.drain(this, 32) === 0) await mailbox.doorbell.waitAsync(seen, 10);
     }
     const perSecond = (this.#times.length / (performance.now() - begin)) * 1000;
     const times = [...this.#times];
-    for (let seen = mailbox.doorbell.seen(); this.#missing.size > 0; seen = mailbox.doorbell.seen()) {
+    while (this.#missing.size > 0) {
+      const seen = mailbox.doorbell.seen();
       if (mailbox.drain(this, 32) === 0) await mailbox.doorbell.waitAsync(seen, 10);
     }
     return { perSecond, times };
