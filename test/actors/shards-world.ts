@@ -215,11 +215,10 @@ export class ShardsWorld {
   turnOthers(): void {
     while (this.main.mailbox.drain(this.requests, 32) > 0);
     const { context } = this.indexer;
-    const { senders } = context.topology.actor('indexer');
     context.mailbox.drain(
       {
-        onMessage: (kind, _u8, u32, _f64, offset, _length, lane) => {
-          if (kind === messages.HITS) this.gather.gather(Number(senders[lane]!.slice(6)), u32, offset);
+        onMessage: (kind, _u8, u32, _f64, offset) => {
+          if (kind === messages.HITS) this.gather.gather(u32, offset);
           else if (kind === messages.TEXT_MISSING) {
             const first = (offset + messages.LIST_HEADER_BYTES) >> 2;
             this.missing.push(...u32.subarray(first, first + u32[offset >> 2]!));

@@ -148,7 +148,9 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       if (path.length > 0) path.at(-1)!.taken++;
     } while (path.length > 0);
   } catch (error) {
-    const schedule = path.map(({ options, taken }) => (options[taken] === DEATH ? '†' : options[taken])).join('');
+    const schedule = path
+      .map(({ options, taken }) => (options[taken] === DEATH ? '†' : options[taken]))
+      .join('');
     throw new Error(`${name}, schedule ${schedule}: ${(error as Error).message}`, { cause: error });
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
