@@ -111,6 +111,23 @@ describe('vectors in shared memory', () => {
     expect(others(shared, query, 1)).toEqual(own(successor, query, 1));
   });
 
+  test('a successor that is yet to get back what was there is asked itself, until it shares a collection', () => {
+    const region = reserve();
+    const query = new Random(1).vector(DIMENSION);
+    open(new VectorMemory(region)).put(record(1), query);
+    const shared = new SharedVectors(region);
+    expect(others(shared, query, 1)).not.toBe(ASK_OWNER);
+    const memory = new VectorMemory(region, true);
+    expect(others(shared, query, 1)).toBe(ASK_OWNER);
+    const successor = open(memory);
+    successor.put(record(2), query);
+    expect(others(shared, query, 1)).toBe(ASK_OWNER);
+    expect(successor.share()).toBe(true);
+    expect(others(shared, query, 1)).toEqual(own(successor, query, 1));
+    memory.hide();
+    expect(others(shared, query, 1)).toBe(ASK_OWNER);
+  });
+
   test('a change under a scan spoils it: it is done again, and left to the owner if that is spoilt too', () => {
     const random = new Random(9);
     const region = reserve();
