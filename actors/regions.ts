@@ -1,9 +1,10 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
-import { KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
+import { CACHE_LINE, KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
@@ -12,8 +13,10 @@ import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { planBoard } from '../runtime/scheduling/board-layout.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
+import { planPending } from './pending.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 
 export const ACTOR_STATES = 'actors';
@@ -22,6 +25,8 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+export const FLIGHTS = 'flights';
+export const VECTOR_ORDER = 'vector-order';
 
 /** Searches that the shards do for each other: a board of tasks, each as its SEARCH message. */
 export const TASKS = 'tasks';
@@ -58,5 +63,9 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),
+    planPending(),
+    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
+    { name: VECTOR_ORDER, bytes: CACHE_LINE },
+    planTransit(filesAtOnce(config.workers.tasks)),
   ];
 }

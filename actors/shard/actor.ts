@@ -1,6 +1,7 @@
 import { constants, setPriority } from 'node:os';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
@@ -14,15 +15,25 @@ import {
   PUT_VECTOR_HEADER_BYTES,
   REMOVE_FILE,
   REMOVE_VECTORS,
+  REPLAY,
+  REPLAY_DONE,
+  REPLAY_FILES,
   SAVE_SEGMENT,
   SEARCH,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
+  SHARD_REPLAYED,
+  TEXT_MISSING,
+  tryList,
   writeNumber,
+  writeWords,
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
-import { shardOf } from '../topology.ts';
+import { type ActorKind, shardOf } from '../topology.ts';
+import { Deferred } from './deferred.ts';
+import { Recent } from './recent.ts';
+import { Replay } from './replay.ts';
 import { Searches } from './searches.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
@@ -31,16 +42,35 @@ import { Shard } from './shard.ts';
 const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
+/** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
+const SEGMENT_PATIENCE_MS = 600_000;
+/** How soon a full lane is looked at again, milliseconds. */
+const FULL_LANE_MS = 2;
+/** Files named in one TEXT_MISSING. */
+const MISSING_BATCH = 4096;
 
+/**
+ * A successor (incarnation > 1) starts empty. Until io-0 says REPLAY it takes in nothing; from then on what fuse actors
+ * say, because those must not wait for long; and what the indexer says, searches among it, once the replay is complete.
+ */
 export class ShardActor implements DoorbellActor {
   readonly #context: Context;
   readonly #shard: Shard;
   readonly #disk: Disk;
   readonly #index: number;
   readonly #shards: number;
+  /** Kind of the actor behind each lane. */
+  readonly #senders: readonly ActorKind[];
+  readonly #indexer: Outbox;
   readonly #searches: Searches;
   /** Since building last had its turn. */
   #searched = 0;
+  readonly #recent = new Recent();
+  readonly #deferred = new Deferred();
+  #isAwaitingReplay: boolean;
+  #replay: Replay | undefined;
+  /** Files that the indexer is yet to be told are missing, but for those that it says something of before. */
+  readonly #missing = new Set<number>();
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   /**
@@ -57,6 +87,10 @@ export class ShardActor implements DoorbellActor {
     this.#disk = new HostDisk(context.settings.store);
     this.#index = context.topology.actor(context.name).index;
     this.#shards = context.settings.config.workers.shards;
+    const { senders } = context.topology.actor(context.name);
+    this.#senders = senders.map((name) => context.topology.actor(name).kind);
+    this.#indexer = context.outbox('indexer');
+    this.#isAwaitingReplay = context.settings.incarnation > 1;
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
     this.#searches = new Searches(context, shard, metrics);
@@ -76,22 +110,56 @@ export class ShardActor implements DoorbellActor {
     f64: Float64Array,
     offset: number,
     length: number,
+    lane: number,
+  ): void {
+    if (this.#isEarly(lane)) this.#deferred.add(kind, u8, offset, length, lane);
+    else this.#take(kind, u8, u32, f64, offset, length, lane);
+  }
+
+  /** Whether the message has to wait for the replay, or for its beginning. */
+  #isEarly(lane: number): boolean {
+    if (!this.#isAwaitingReplay && this.#replay === undefined) return false;
+    const from = this.#senders[lane];
+    return from === 'indexer' || (from === 'fuse' && this.#isAwaitingReplay);
+  }
+
+  #take(
+    kind: number,
+    u8: Uint8Array,
+    u32: Uint32Array,
+    f64: Float64Array,
+    offset: number,
+    length: number,
+    lane: number,
   ): void {
     const word = offset >> 2;
+    const isFromIo = this.#senders[lane] === 'io';
+    // What io-0 had sent of a replay that an earlier incarnation did not live to complete.
+    if (isFromIo && this.#isAwaitingReplay && kind !== REPLAY) return;
     switch (kind) {
       case PUT_CHUNKS:
+        this.#missing.delete(u32[word]!);
         this.#putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
         break;
       case PUT_VECTOR:
-        this.#putVector(u8, u32, offset);
+        this.#putVector(u8, u32, offset, isFromIo);
         break;
       case REMOVE_VECTORS:
-        this.#shard.remove(u32[word]!, u32[word + 1]!, u32[word + 2]!);
-        this.#metrics.add(this.#counter.removes, 1);
+        this.#removeVectors(u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!);
         break;
       case REMOVE_FILE:
+        this.#recent.gone(u32[word]!, u32[word + 1]!);
         this.#shard.removeFile(u32[word]!, u32[word + 1]!);
         this.#metrics.add(this.#counter.removes, 1);
+        break;
+      case REPLAY:
+        this.#beginReplay(f64[offset >> 3]!, f64[(offset >> 3) + 1]!, u32[word + 4]!, u32[word + 5]!);
+        break;
+      case REPLAY_FILES:
+        this.#replay?.files(u32, offset);
+        break;
+      case REPLAY_DONE:
+        this.#replay?.allListed();
         break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
@@ -100,7 +168,7 @@ export class ShardActor implements DoorbellActor {
         this.#searches.take(u8, u32, offset);
         break;
       case LOAD_SEGMENT:
-        this.#load(f64[offset >> 3]!);
+        this.#patiently(() => this.#load(f64[offset >> 3]!));
         break;
       case SAVE_SEGMENT:
         // Not at once: what other lanes hold belongs into the segment.
@@ -113,23 +181,31 @@ export class ShardActor implements DoorbellActor {
 
   /** Messages keep coming: a search waits for those before it, not for all. */
   afterBatch(): void {
+    if (this.#isAwaitingReplay || this.#replay !== undefined) return;
     this.#releaseSearches();
     this.#searches.serve();
   }
 
   idle(): number {
+    if (this.#isAwaitingReplay) return Number.POSITIVE_INFINITY;
+    if (this.#replay !== undefined) return this.#stepReplay(this.#replay);
+    // The mailbox is empty: nothing that was sent before what was taken in is still to come.
+    this.#recent.forget();
     this.#releaseSearches();
+    this.#reportMissing();
     this.#saveIfAsked();
     if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    return moved > 0 || isBusy ? 0 : this.#searches.sleepMs;
+    if (moved > 0 || isBusy) return 0;
+    return this.#missing.size > 0 ? FULL_LANE_MS : this.#searches.sleepMs;
   }
 
   stop(): void {
     this.#searches.finish();
+    this.#reportMissing();
     this.#saveIfAsked();
   }
 
@@ -140,30 +216,101 @@ export class ShardActor implements DoorbellActor {
     this.#searches.release();
   }
 
+  #beginReplay(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): void {
+    const { settings } = this.#context;
+    if (incarnation !== settings.incarnation) return;
+    this.#isAwaitingReplay = false;
+    this.#shard.clearAll();
+    this.#segments.add(checkpointLsn);
+    this.#recent.cover(lastStamp);
+    this.#replay = new Replay({
+      disk: this.#disk,
+      shard: this.#shard,
+      recent: this.#recent,
+      index: this.#index,
+      shards: this.#shards,
+      uuid: settings.identity.bytes,
+      checkpointLsn,
+      durableLsn,
+    });
+    this.#takeDeferred();
+  }
+
+  /** A step in which this thread does not beat. */
+  #patiently<T>(work: () => T): T {
+    const { state } = this.#context;
+    state.patience = SEGMENT_PATIENCE_MS;
+    const result = work();
+    state.patience = 0;
+    return result;
+  }
+
+  /** What was put off; of it, what is still early is put off again. */
+  #takeDeferred(): void {
+    this.#deferred.takeAll((kind, u8, u32, f64, offset, length, lane) =>
+      this.onMessage(kind, u8, u32, f64, offset, length, lane),
+    );
+  }
+
+  #stepReplay(replay: Replay): number {
+    const { logger, settings } = this.#context;
+    if (this.#patiently(() => replay.step())) return 0;
+    if (!replay.isComplete) return Number.POSITIVE_INFINITY;
+    for (const ino of replay.finish()) this.#missing.add(ino);
+    this.#replay = undefined;
+    if (!replay.wasWhole) logger.warn('a segment or a part of the log could not be read');
+    this.#takeDeferred();
+    writeWords(this.#context.outbox('main'), SHARD_REPLAYED, this.#index, settings.incarnation);
+    return 0;
+  }
+
+  #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
+    this.#metrics.add(this.#counter.removes, 1);
+    if (collection === TEXT_COLLECTION) this.#missing.delete(ino);
+    if (collection !== TEXT_COLLECTION && !this.#recent.isLatest(ino, collection, stamp)) return;
+    this.#shard.remove(ino, generation, collection);
+  }
+
   /** The mailbox is empty: what was sent before a segment was asked for has been taken in. */
   #saveIfAsked(): void {
     if (this.#saveAsOf < 0) return;
-    this.#save(this.#saveAsOf);
+    this.#patiently(() => this.#save(this.#saveAsOf));
     this.#saveAsOf = -1;
   }
 
   #putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
     this.#metrics.add(this.#counter.puts, 1);
+    if (this.#recent.isGone(ino, generation)) return;
     if (!this.#shard.putChunks(ino, generation, u8, offset, length)) {
       this.#context.logger.error({ ino, generation, length }, 'a batch of chunks does not parse');
     }
   }
 
-  #putVector(u8: Uint8Array, u32: Uint32Array, offset: number): void {
+  #putVector(u8: Uint8Array, u32: Uint32Array, offset: number, isFromTables: boolean): void {
     const word = offset >> 2;
+    const ino = u32[word]!;
+    const generation = u32[word + 1]!;
+    const collection = u32[word + 2]!;
+    const stamp = u32[word + 4]!;
+    this.#metrics.add(this.#counter.puts, 1);
+    const isLatest = isFromTables
+      ? this.#recent.isNoOlder(ino, collection, stamp)
+      : this.#recent.isLatest(ino, collection, stamp);
+    if (!isLatest || this.#recent.isGone(ino, generation)) return;
     const bytes = u8.byteOffset + offset + PUT_VECTOR_HEADER_BYTES;
     const vector = new Float32Array(u8.buffer, bytes, u32[word + 3]!);
-    this.#metrics.add(this.#counter.puts, 1);
-    if (!this.#shard.putVector(u32[word]!, u32[word + 1]!, u32[word + 2]!, vector)) {
-      this.#context.logger.error(
-        { collection: u32[word + 2], dimension: vector.length },
-        'a vector of another dimension',
-      );
+    if (!this.#shard.putVector(ino, generation, collection, vector)) {
+      this.#context.logger.error({ collection, dimension: vector.length }, 'a vector of another dimension');
+    }
+  }
+
+  #reportMissing(): void {
+    const { logger } = this.#context;
+    while (this.#missing.size > 0) {
+      const batch = Uint32Array.from([...this.#missing].slice(0, MISSING_BATCH));
+      if (!tryList(this.#indexer, TEXT_MISSING, batch.length, batch)) return;
+      for (const ino of batch) this.#missing.delete(ino);
+      logger.warn({ files: batch.length }, 'files whose text is missing are to be indexed again');
     }
   }
 

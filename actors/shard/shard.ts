@@ -88,7 +88,12 @@ export class Shard {
     this.#collections.delete(collection);
   }
 
-  /** Whether another thread can search the collection in this one's place; it notices when that changes. */
+  clearAll(): void {
+    for (const collection of this.#collections.values()) collection.release();
+    this.#collections.clear();
+  }
+
+  /** Hands a collection out: whether another thread can search it in this one's place. It notices when that changes. */
   share(collection: number): boolean {
     return this.#collections.get(collection)?.share() ?? false;
   }
@@ -126,19 +131,21 @@ export class Shard {
     const collection = this.#collections.get(TEXT_COLLECTION);
     if (!collection) return;
     const files = new Map<
-      number,
-      { generation: number; version: number; chunks: (TextChunk & { chunk: number })[] }
+      string,
+      { ino: number; generation: number; version: number; chunks: (TextChunk & { chunk: number })[] }
     >();
     collection.forEach((record, vector) => {
-      let file = files.get(record.ino);
+      const { ino, generation, version } = record;
+      const key = `${ino}.${generation}`;
+      let file = files.get(key);
       if (!file) {
-        file = { generation: record.generation, version: record.version, chunks: [] };
-        files.set(record.ino, file);
+        file = { ino, generation, version, chunks: [] };
+        files.set(key, file);
       }
       const { chunk, byteOffset, byteLength, line } = record;
       file.chunks.push({ chunk, byteOffset, byteLength, line, vector: vector.slice() });
     });
-    for (const [ino, { generation, version, chunks }] of files) {
+    for (const { ino, generation, version, chunks } of files.values()) {
       chunks.sort((a, b) => a.chunk - b.chunk);
       for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
         const part = chunks.slice(first, first + CHUNKS_PER_BATCH);

@@ -15,8 +15,9 @@
  * 2. Whatever is not appending (removing, replacing, creating, emptying) happens while CHANGES is odd. What belongs together, such as
  *    a file's old and new chunks, happens in one such time. A reader uses nothing of what it read unless CHANGES was even
  *    before and is the same after.
- * 3. ELSEWHERE ≠ 0: some vectors are where only the owner can look (in a graph, or in memory of its own because this is full). It is
- *    set before the first one leaves, so a reader that finds it 0 at the end has missed none.
+ * 3. ELSEWHERE ≠ 0: the owner must be asked, as some vectors are where only it can look (in a graph, or in memory of its own
+ *    because this is full), or still to come (from a segment, for a successor). The owner sets it at the beginning and before
+ *    the first vector leaves, and clears it when it hands a search out; a reader that finds it 0 at the end has missed none.
  * 4. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
  */
 import { assert } from '../../runtime/assert.ts';
@@ -114,7 +115,7 @@ export class VectorMemory {
       if ((Atomics.load(i32, entry + CHANGES) & 1) === 0) Atomics.add(i32, entry + CHANGES, 1);
       Atomics.store(i32, entry + COUNT, 0);
       Atomics.store(i32, entry + DIMENSION, 0);
-      Atomics.store(i32, entry + ELSEWHERE, 0);
+      Atomics.store(i32, entry + ELSEWHERE, 1);
       Atomics.add(i32, entry + CHANGES, 1);
     }
     Atomics.store(i32, 0, MAGIC);
