@@ -99,7 +99,10 @@ export class ScatterGather {
     await this.search(TEXT_COLLECTION, NO_VECTOR, 1, 1);
   }
 
-  /** A HITS message. The first answer for a shard counts: one that was asked twice may answer twice, and so may two. */
+  /**
+   * A HITS message, from the shard that was asked or from one that helped it. The first answer counts: one that was asked twice may
+   * answer twice, and so may two of whom one died over it.
+   */
   gather(u32: Uint32Array, offset: number): void {
     const at = offset >> 2;
     const question = this.#open.get(u32[at]!);

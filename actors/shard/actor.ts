@@ -179,6 +179,7 @@ export class ShardActor implements DoorbellActor {
 
   stop(): void {
     this.#searches.finish();
+    this.#succession.reportMissing();
     this.#saveIfAsked();
   }
 
@@ -287,7 +288,6 @@ export async function run(context: Context): Promise<void> {
   setPriority(PRIORITY);
   const { vectors } = context.settings.config;
   const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
-  const isSuccessor = context.settings.incarnation > 1;
-  const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)), isSuccessor);
+  const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
   runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory)));
 }

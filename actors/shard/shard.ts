@@ -88,13 +88,12 @@ export class Shard {
     this.#collections.delete(collection);
   }
 
-  /** Begins anew. Other threads are to ask this one until it says otherwise (share). */
   clearAll(): void {
-    this.#memory?.hide();
-    for (const collection of [...this.#collections.keys()]) this.clear(collection);
+    for (const collection of this.#collections.values()) collection.release();
+    this.#collections.clear();
   }
 
-  /** Whether another thread can search the collection in this one's place; it notices when that changes. */
+  /** Hands a collection out: whether another thread can search it in this one's place. It notices when that changes. */
   share(collection: number): boolean {
     return this.#collections.get(collection)?.share() ?? false;
   }

@@ -48,7 +48,7 @@ export class CollectionIndex {
     return this.graph?.size ?? 0;
   }
 
-  /** Whether other threads can do a search now; they notice when that changes. */
+  /** Hands the collection out: whether other threads can do a search from now on. They notice when that changes. */
   share(): boolean {
     if (this.graphSize > 0 || !this.tail.isShared) return false;
     this.tail.elsewhere = false;

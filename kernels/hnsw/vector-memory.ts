@@ -15,8 +15,9 @@
  * 2. Whatever is not appending (removing, replacing, creating, emptying) happens while CHANGES is odd. What belongs together, such as
  *    a file's old and new chunks, happens in one such time. A reader uses nothing of what it read unless CHANGES was even
  *    before and is the same after.
- * 3. ELSEWHERE ≠ 0: some vectors are where only the owner can look (in a graph, or in memory of its own because this is full). It is
- *    set before the first one leaves, so a reader that finds it 0 at the end has missed none.
+ * 3. ELSEWHERE ≠ 0: the owner must be asked, as some vectors are where only it can look (in a graph, or in memory of its own
+ *    because this is full), or still to come (from a segment, for a successor). The owner sets it at the beginning and before
+ *    the first vector leaves, and clears it when it hands a search out; a reader that finds it 0 at the end has missed none.
  * 4. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
  */
 import { assert } from '../../runtime/assert.ts';
@@ -83,21 +84,11 @@ export class VectorMemory {
   /** Chunks given back, by their size in words. */
   readonly #spare = new Map<number, number[]>();
 
-  /**
-   * `region` starts at a cache line. What an earlier owner left in it is gone afterwards; a successor, which is yet to get
-   * back what that held, has it hidden: an empty collection would pass for one in which nothing is found.
-   */
-  constructor(region: { readonly u8: Uint8Array; readonly bytes: number }, isHidden = false) {
+  /** `region` starts at a cache line. What an earlier owner left in it is gone afterwards. */
+  constructor(region: { readonly u8: Uint8Array; readonly bytes: number }) {
     assert(region.bytes >= VECTOR_MEMORY_MIN, 'the table fits the region');
     this.views = viewsOf(region);
-    this.#reset(isHidden ? 1 : 0);
-  }
-
-  /** Other threads are to leave every collection to the owner, until it says otherwise of one. */
-  hide(): void {
-    const { i32 } = this.views;
-    for (let collection = 0; collection < ENTRIES; collection++)
-      Atomics.store(i32, entryOf(collection) + ELSEWHERE, 1);
+    this.#reset();
   }
 
   /** Index of the first of `words` words, 0 when there is no room. They hold whatever was there. */
@@ -117,14 +108,14 @@ export class VectorMemory {
   }
 
   /** Readers of what was there before find CHANGES moved. */
-  #reset(elsewhere: number): void {
+  #reset(): void {
     const { i32 } = this.views;
     for (let collection = 0; collection < ENTRIES; collection++) {
       const entry = entryOf(collection);
       if ((Atomics.load(i32, entry + CHANGES) & 1) === 0) Atomics.add(i32, entry + CHANGES, 1);
       Atomics.store(i32, entry + COUNT, 0);
       Atomics.store(i32, entry + DIMENSION, 0);
-      Atomics.store(i32, entry + ELSEWHERE, elsewhere);
+      Atomics.store(i32, entry + ELSEWHERE, 1);
       Atomics.add(i32, entry + CHANGES, 1);
     }
     Atomics.store(i32, 0, MAGIC);

@@ -165,6 +165,7 @@ export class VectorRows {
     Atomics.store(this.#i32, this.#entry + COUNT, 0);
     Atomics.store(this.#i32, this.#entry + DIMENSION, dimension);
     Atomics.store(this.#i32, this.#entry + METRIC, METRICS.indexOf(this.metric));
+    Atomics.store(this.#i32, this.#entry + ELSEWHERE, 1);
     this.endChange();
   }
 

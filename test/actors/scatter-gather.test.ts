@@ -65,9 +65,7 @@ test('the nearest of all shards come back in order, once the last shard has answ
 
 test('one shard may answer in the place of another, and a second answer for it is passed over', async () => {
   const found = gather.search(0, QUERY, 3, 10);
-  for (const shard of ['shard-1', 'shard-2']) take(world.actor(shard));
-  const [question] = take(world.actor('shard-0'));
-  const id = question!.u32[0]!;
+  const id = take(world.actor('shard-1'))[0]!.u32[0]!;
   send('shard-0', id, [[1, 0.1]], 'shard-1');
   send('shard-2', id, [[2, 0.2]], 'shard-1');
   send('shard-0', id, [[3, 0.3]], 'shard-0');
@@ -104,8 +102,8 @@ test('a search that finds a lane full waits without blocking, and is answered', 
   expect(answered).toBe(200);
 });
 
-/** A HITS message by which the shard found one file. */
-function hit(id: number, shard: number, ino: number): Uint32Array {
+/** A HITS message that says of a shard that one file was found there. */
+function hit(id: number, ino: number, shard: number): Uint32Array {
   return Uint32Array.from([id, hitsWord(1, shard), ino, 1, 0, 0, 0, 0, 0, 0]);
 }
 
@@ -124,9 +122,9 @@ test('a shard that did not live to answer is asked again once its successor is r
     again = take(successor);
   }
   expect(again.map(({ u32 }) => u32[0])).toEqual([question!.u32[0]]);
-  gather.gather(hit(again[0]!.u32[0]!, 0, 8), 0);
-  gather.gather(hit(again[0]!.u32[0]!, 2, 7), 0);
-  gather.gather(hit(again[0]!.u32[0]!, 2, 9), 0);
+  gather.gather(hit(again[0]!.u32[0]!, 8, 0), 0);
+  gather.gather(hit(again[0]!.u32[0]!, 7, 2), 0);
+  gather.gather(hit(again[0]!.u32[0]!, 9, 2), 0);
   expect((await found).map(({ ino }) => ino)).toEqual([7]);
 });
 
@@ -146,9 +144,9 @@ test('the answer to a question of a predecessor is not taken for one of its succ
   const [{ u32: before } = { u32: new Uint32Array(1) }] = take(world.actor('shard-0'));
   const successor = new ScatterGather(world.actor('indexer', 2), 60_000);
   const found = successor.search(0, QUERY, 3, 10);
-  for (const shard of [0, 1, 2]) successor.gather(hit(before[0]!, shard, 5), 0);
+  for (const shard of [0, 1, 2]) successor.gather(hit(before[0]!, 5, shard), 0);
   const [question] = take(world.actor('shard-0'));
-  for (const shard of [0, 1, 2]) successor.gather(hit(question!.u32[0]!, shard, shard + 1), 0);
+  for (const shard of [0, 1, 2]) successor.gather(hit(question!.u32[0]!, shard + 1, shard), 0);
   expect((await found).map(({ ino }) => ino)).toEqual([1, 2, 3]);
 });
 

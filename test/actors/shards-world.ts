@@ -13,7 +13,7 @@ import { ShardReplays, withShardReplays } from '../../actors/io/shard-replay.ts'
 import { TreeState } from '../../actors/io/tree-state.ts';
 import { MainRequests } from '../../actors/main/requests.ts';
 import * as messages from '../../actors/messages.ts';
-import { JOURNAL, STORE_STATUS } from '../../actors/regions.ts';
+import { JOURNAL, STORE_STATUS, vectorsRegion } from '../../actors/regions.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
@@ -22,6 +22,7 @@ import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';
 import { IndexState, type Namespace, ROOT } from '../../fuse/namespace/namespace.ts';
 import { S_IFREG } from '../../fuse/protocol/abi.ts';
+import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
@@ -204,7 +205,8 @@ export class ShardsWorld {
   /** A shard takes in some of what waits for it, and does what it does when nothing does. */
   turn(index: number, batch = 32): void {
     const { context, actor } = this.shards[index]!;
-    if (context.mailbox.drain(actor, batch) === 0) actor.idle();
+    if (context.mailbox.drain(actor, batch) > 0) actor.afterBatch();
+    else actor.idle();
   }
 
   turnIo(): void {
@@ -323,7 +325,8 @@ export class ShardsWorld {
 
   #openShard(index: number, incarnation: number): ShardThread {
     const context = this.world.actor(`shard-${index}`, incarnation);
-    const shard = new Shard(this.world.config.vectors, undefined);
+    const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
+    const shard = new Shard(this.world.config.vectors, undefined, memory);
     context.state.set(2);
     return { incarnation, context, actor: new ShardActor(context, shard), shard };
   }

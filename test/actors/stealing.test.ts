@@ -7,6 +7,7 @@ import { ACTOR_STATES, TASKS, vectorsRegion } from '../../actors/regions.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
+import { FIRST_STAMP } from '../../actors/vector-order.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
@@ -131,7 +132,7 @@ test('a vector that was put before the search is found, whoever answers', () => 
   const bytes = new Uint8Array(QUERY.buffer);
   const fuse = world.actor('fuse-0').outbox('shard-0');
   for (const id of [1, 2]) {
-    messages.writePutVector(fuse, id, 1, COLLECTION, id, bytes, 0, bytes.length);
+    messages.writePutVector(fuse, id, 1, COLLECTION, FIRST_STAMP + id, bytes, 0, bytes.length);
     ask(busy, id);
   }
   busy.turn();
@@ -147,7 +148,7 @@ test('a search waits for what was sent before it, and not for the stream that fo
   const bytes = new Uint8Array(QUERY.buffer);
   const fuse = world.actor('fuse-0').outbox('shard-0');
   const put = (ino: number): void =>
-    messages.writePutVector(fuse, ino, 1, COLLECTION, ino, bytes, 0, bytes.length);
+    messages.writePutVector(fuse, ino, 1, COLLECTION, FIRST_STAMP + ino, bytes, 0, bytes.length);
   for (let ino = 1; ino <= 100; ino++) put(ino);
   ask(shard, 1);
   let turns = 0;

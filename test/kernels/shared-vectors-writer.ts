@@ -19,6 +19,7 @@ const collection = new CollectionIndex(
   COLLECTION,
 );
 for (let ino = 1; ino <= STABLE; ino++) collection.put(recordOf(ino, 0), vectorOf(ino, 0));
+collection.share();
 Atomics.store(flags, STARTED, 1);
 Atomics.notify(flags, STARTED);
 let changes = 0;
