@@ -1,6 +1,5 @@
 /** The state of the whole, read from shared memory: any thread can tell, nobody has to be asked. */
 import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
-import { SlabAllocator } from '../runtime/memory/slab.ts';
 import { peekMailbox } from '../runtime/messaging/mailbox.ts';
 import { HistogramSnapshot } from '../runtime/metrics/histogram.ts';
 import { MetricsBlock, readCounters } from '../runtime/metrics/metrics.ts';
@@ -8,7 +7,8 @@ import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
 import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
-import { ACTOR_STATES, METRICS, SLAB, STORE_STATUS } from './regions.ts';
+import { type PoolStatus, poolStatus } from './pool-status.ts';
+import { ACTOR_STATES, METRICS, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
 import { openTree } from './tree.ts';
 
@@ -36,7 +36,7 @@ export interface ActorStatus {
 export interface Snapshot {
   readonly actors: readonly ActorStatus[];
   readonly namespace: { readonly files: number; readonly inodesUsed: number; readonly inodesMax: number };
-  readonly memory: { readonly slabUsed: number; readonly slabBudget: number; readonly slabHighWater: number };
+  readonly memory: PoolStatus;
   readonly storage: StoreNumbers & { readonly errno: number };
   readonly index: {
     readonly pending: number;
@@ -94,13 +94,12 @@ export function takeSnapshot(context: Context): Snapshot {
   const counters = readCounters(arena.region(METRICS));
   const indexer = counters.indexer ?? {};
   const status = new StoreStatus(arena.region(STORE_STATUS));
-  const slab = new SlabAllocator(arena.region(SLAB)).stats();
   const use = openTree(context).namespace.statfs();
   const used = use.files - use.freeFiles;
   return {
     actors: topology.actors.map((actor) => actorStatus(context, actor)),
     namespace: { files: used, inodesUsed: used, inodesMax: use.files },
-    memory: { slabUsed: slab.usedBytes, slabBudget: slab.capacityBytes, slabHighWater: slab.highWater },
+    memory: poolStatus(context),
     storage: { ...status.read(), errno: status.errno },
     index: {
       pending: indexer.pending ?? 0,

@@ -51,11 +51,17 @@ export interface Status {
     readonly inodesUsed: number;
     readonly inodesMax: number;
   };
-  /** Bytes. `slabUsed` lags by up to 4,096 operations of each thread; `slabHighWater` is what was ever taken. */
+  /** Bytes. `slabHighWater` is what was ever taken; `actors/pool-status.ts` says what the rest means. */
   readonly memory: {
     readonly slabUsed: number;
     readonly slabHighWater: number;
     readonly slabBudget: number;
+    readonly hitRate?: number;
+    readonly slackBytes?: number;
+    readonly scatteredBytes?: number;
+    readonly trimmedBytes?: number;
+    readonly suspects?: number;
+    readonly [key: string]: unknown;
   };
   /** The last change that is on disk, as its number in the log. */
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };

@@ -73,6 +73,8 @@ export interface SlabOptions {
 export interface ClassStats {
   readonly blockBytes: number;
   readonly used: number;
+  /** Free blocks of its spans, never used ones included. */
+  readonly free: number;
   readonly spans: number;
 }
 
@@ -222,14 +224,11 @@ export class SlabAllocator {
       const c = core.classOfSpan(span);
       if (c >= 0) spans[c] = spans[c]! + 1;
     }
-    const classes = CLASS_BYTES.map((blockBytes, c) => ({
-      blockBytes,
-      used: this.#used(c, rows),
-      spans: spans[c]!,
-    }));
-    const cut = classes.slice(0, SPAN_CLASS);
-    const free = ({ blockBytes, used, spans }: ClassStats, c: number): number =>
-      Math.max(0, spans * CLASS_BLOCKS[c]! - used) * blockBytes;
+    const classes = CLASS_BYTES.map((blockBytes, c) => {
+      const used = this.#used(c, rows);
+      return { blockBytes, used, free: Math.max(0, spans[c]! * CLASS_BLOCKS[c]! - used), spans: spans[c]! };
+    });
+    const freeBytes = ({ free, blockBytes }: ClassStats): number => free * blockBytes;
     return {
       capacityBytes: core.spanLimit * SPAN_BYTES,
       highWater: this.highWater(),
@@ -238,8 +237,8 @@ export class SlabAllocator {
         0,
         CLASS_BYTES.reduce((sum, bytes, c) => sum + (column(rows, SLACK_HERE, c) * bytes) / 16, 0),
       ),
-      scatteredBytes: cut.reduce((sum, stats, c) => sum + free(stats, c), 0),
-      freeSpanBytes: free(classes[SPAN_CLASS]!, SPAN_CLASS),
+      scatteredBytes: classes.slice(0, SPAN_CLASS).reduce((sum, stats) => sum + freeBytes(stats), 0),
+      freeSpanBytes: freeBytes(classes[SPAN_CLASS]!),
       allocations: this.#counted(rows, 0),
       frees: this.#counted(rows, 1),
       cacheHits: this.#counted(rows, 2),
