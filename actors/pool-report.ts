@@ -18,6 +18,7 @@ const NUMBERS = [
   'suspects',
   'suspectBytes',
   'starved',
+  'slackBytes',
 ] as const;
 
 export type PoolNumbers = Readonly<Record<(typeof NUMBERS)[number], number>>;

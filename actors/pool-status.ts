@@ -13,7 +13,7 @@ export interface PoolStatus {
   /** Allocations since the mount, and the share of them that a thread's own cache had the block for. */
   readonly allocations: number;
   readonly hitRate: number;
-  /** Fragmentation within blocks: bytes of blocks in use that nobody asked for, to a sixteenth of a block. */
+  /** Fragmentation within blocks, as of the last round: bytes nobody asked for, to a sixteenth of a block. */
   readonly slackBytes: number;
   /** Fragmentation between blocks: bytes of free blocks in spans that are cut. */
   readonly scatteredBytes: number;
@@ -64,7 +64,7 @@ export function poolStatus(context: Context): PoolStatus {
     slabHighWater: stats.highWater,
     allocations: stats.allocations,
     hitRate: stats.allocations === 0 ? 0 : stats.cacheHits / stats.allocations,
-    slackBytes: stats.slackBytes,
+    slackBytes: numbers.slackBytes,
     scatteredBytes: stats.scatteredBytes,
     freeSpanBytes: stats.freeSpanBytes,
     trimmedBytes,

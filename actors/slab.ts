@@ -40,6 +40,8 @@ export interface NamedHolder {
   readonly actor: string;
   readonly blocks: number;
   readonly bytes: number;
+  /** Bytes of them that nobody asked for. */
+  readonly slack: number;
   /** Minutes since the oldest of them was allocated. */
   readonly oldestMinutes: number;
 }

@@ -80,11 +80,23 @@ export class Tending {
     const seen = caches.starved;
     await caches.starving(seen, ms);
     if (caches.starved === seen) return;
-    const found = this.#inside(() => {
+    this.#help(() => keeper.join(this.#scan.idle));
+    this.#help(() => {
+      this.#scan.begin(false);
+      this.#phase = 'idle';
+      while (!this.#scan.step(SPANS_PER_STEP, caches.minute));
       keeper.join(this.#scan.idle);
+    });
+  }
+
+  /** Does something that may free a span, unless there is one, and tells those who wait. */
+  #help(work: () => void): void {
+    const { slab } = this.#parts;
+    const found = this.#inside(() => {
+      if (slab.stats().freeSpanBytes === 0) work();
       return slab.stats().freeSpanBytes > 0;
     });
-    caches.reclaimed(found === true);
+    slab.caches!.reclaimed(found === true);
   }
 
   /** A step of the round under way; the next round begins when something was allocated or freed since. */
@@ -169,6 +181,7 @@ export class Tending {
       suspects: this.#scan.suspects.length,
       suspectBytes: this.#scan.suspects.reduce((sum, { bytes }) => sum + bytes, 0),
       starved: slab.caches!.starved,
+      slackBytes: this.#scan.uses.reduce((sum, { slack }) => sum + slack, 0),
     });
   }
 

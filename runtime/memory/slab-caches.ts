@@ -52,15 +52,14 @@ const COLUMNS = 64;
 const COLUMN = 32;
 /** Columns with a word per class. */
 export const STATE = COLUMNS;
-/** Blocks in use that this thread allocated, less those it freed. */
-export const USED_HERE = COLUMNS + COLUMN;
-/** As USED_HERE: the part of the blocks that nobody asked for, in sixteenths of a block. */
-export const SLACK_HERE = COLUMNS + 2 * COLUMN;
 /** Magazines that this thread had to carve because no ready one was there. */
-export const CARVED = COLUMNS + 3 * COLUMN;
-/** f64 each: allocations, frees, allocations from the cache. */
-export const COUNTS = COLUMNS + 4 * COLUMN;
-const PLACES = COLUMNS + 5 * COLUMN;
+export const CARVED = COLUMNS + COLUMN;
+/** Columns with an f64 per class: blocks this thread allocated, and freed. */
+export const ALLOCATED = COLUMNS + 2 * COLUMN;
+export const FREED = COLUMNS + 4 * COLUMN;
+/** f64: allocations that the cache had no block for. */
+export const MISSES = COLUMNS + 6 * COLUMN;
+const PLACES = COLUMNS + 7 * COLUMN;
 const ROW_WORDS = Math.ceil((PLACES + CLASSES * LARGEST_CACHE) / HEADER_WORDS) * HEADER_WORDS;
 
 assert(PENDING + STAMPED_WORDS <= COLUMNS && CLASSES <= COLUMN, 'the columns of a row do not overlap');
