@@ -17,7 +17,6 @@ const NUMBERS = [
   'audits',
   'suspects',
   'suspectBytes',
-  'starved',
   'slackBytes',
 ] as const;
 

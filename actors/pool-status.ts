@@ -56,7 +56,7 @@ export function poolStatus(context: Context): PoolStatus {
   const stats = slab.stats();
   const report = new PoolReport(context.arena.region(POOL_REPORT));
   const numbers = report.read();
-  const { trimmedBytes, joinedSpans, readiedMagazines, starved, suspects, suspectBytes } = numbers;
+  const { trimmedBytes, joinedSpans, readiedMagazines, suspects, suspectBytes } = numbers;
   const minute = slab.caches!.minute;
   return {
     slabUsed: stats.usedBytes,
@@ -70,7 +70,7 @@ export function poolStatus(context: Context): PoolStatus {
     trimmedBytes,
     joinedSpans,
     readiedMagazines,
-    starved,
+    starved: slab.caches!.starved,
     suspects,
     suspectBytes,
     suspected: report.readSuspects().map(({ handle, tag, slot, minute: since }) => ({

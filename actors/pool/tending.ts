@@ -80,23 +80,14 @@ export class Tending {
     const seen = caches.starved;
     await caches.starving(seen, ms);
     if (caches.starved === seen) return;
-    this.#help(() => keeper.join(this.#scan.idle));
-    this.#help(() => {
-      this.#scan.begin(false);
+    this.#inside(() => {
+      if (slab.stats().freeSpanBytes > 0 || keeper.join(this.#scan.idle) > 0) return;
       this.#phase = 'idle';
+      this.#scan.begin(false);
       while (!this.#scan.step(SPANS_PER_STEP, caches.minute));
       keeper.join(this.#scan.idle);
     });
-  }
-
-  /** Does something that may free a span, unless there is one, and tells those who wait. */
-  #help(work: () => void): void {
-    const { slab } = this.#parts;
-    const found = this.#inside(() => {
-      if (slab.stats().freeSpanBytes === 0) work();
-      return slab.stats().freeSpanBytes > 0;
-    });
-    slab.caches!.reclaimed(found === true);
+    caches.reclaimed();
   }
 
   /** A step of the round under way; the next round begins when something was allocated or freed since. */
@@ -163,7 +154,6 @@ export class Tending {
       this.#parts.context.logger.warn({ usedBytes, capacityBytes }, text);
     }
     this.#warned = full;
-    if (!full) this.#parts.slab.caches!.reclaimed(true);
   }
 
   #write(stats: SlabStats): void {
@@ -180,7 +170,6 @@ export class Tending {
       audits: this.#audits,
       suspects: this.#scan.suspects.length,
       suspectBytes: this.#scan.suspects.reduce((sum, { bytes }) => sum + bytes, 0),
-      starved: slab.caches!.starved,
       slackBytes: this.#scan.uses.reduce((sum, { slack }) => sum + slack, 0),
     });
   }

@@ -38,8 +38,10 @@ const RECLAIMED = 1;
 const STARVED = 2;
 /** Minutes since the slab was formatted or mounted, kept by the pool actor. */
 export const MINUTE = 3;
-/** Wait for no one until RECLAIMED is another: the last wait was in vain. */
-const IN_VAIN = 4;
+/** When somebody last began to wait for memory, ms, modulo 2^32. */
+const ASKED = 4;
+/** Nobody waits again so soon, ms: when nothing can be had, requests must not wait for nothing one after the other. */
+const PATIENCE_MS = 50;
 
 /** Words of a row. */
 const INTENT = 0;
@@ -220,7 +222,6 @@ export class SlabCaches {
   forget(): void {
     this.#u32.fill(0, HEADER_WORDS, HEADER_WORDS + this.slots * ROW_WORDS);
     Atomics.store(this.#header, MINUTE, 0);
-    Atomics.store(this.#header, IN_VAIN, 0);
   }
 
   /** Even: the slab can be used; another number, another slab. */
@@ -241,21 +242,20 @@ export class SlabCaches {
     return Atomics.load(this.#header, STARVED) >>> 0;
   }
 
-  /** The pool actor has given back what it could: whoever waits may try again. `found`: it was something. */
-  reclaimed(found: boolean): void {
-    if (found) Atomics.store(this.#header, IN_VAIN, 0);
+  /** The pool actor has done what it could: whoever waits may try again. */
+  reclaimed(): void {
     Atomics.add(this.#header, RECLAIMED, 1);
     Atomics.notify(this.#header, RECLAIMED);
   }
 
-  /**
-   * A request found no memory: the pool actor is woken and given `ms` milliseconds. Whether trying again may help. While
-   * nothing can be had, only the first asks: the others must not wait for nothing, one after the other.
-   */
+  /** A request found no memory: the pool actor is woken and given `ms` milliseconds. Whether trying again may help. */
   waitForMemory(ms: number): boolean {
     const seen = Atomics.load(this.#header, RECLAIMED);
     Atomics.add(this.#header, STARVED, 1);
-    if (Atomics.exchange(this.#header, IN_VAIN, 1) !== 0) return false;
+    const now = Date.now() | 0;
+    const asked = Atomics.load(this.#header, ASKED);
+    if (((now - asked) | 0) >= 0 && ((now - asked) | 0) < PATIENCE_MS) return false;
+    if (Atomics.compareExchange(this.#header, ASKED, asked, now) !== asked) return false;
     Atomics.notify(this.#header, STARVED);
     return Atomics.wait(this.#header, RECLAIMED, seen, ms) !== 'timed-out';
   }
