@@ -41,7 +41,7 @@ export const MINUTE = 3;
 /** When somebody last began to wait for memory, ms, modulo 2^32. */
 const ASKED = 4;
 /** Nobody waits again so soon, ms: when nothing can be had, requests must not wait for nothing one after the other. */
-const PATIENCE_MS = 50;
+const PATIENCE_MS = 200;
 
 /** Words of a row. */
 const INTENT = 0;
