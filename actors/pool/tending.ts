@@ -193,6 +193,7 @@ export class Tending {
     this.#phase = 'idle';
     this.#operations = -1;
     this.#suspects = 0;
+    this.#parts.slab.core.readKey();
     this.#scan.forget();
   }
 }
