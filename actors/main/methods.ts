@@ -5,6 +5,7 @@ import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import type { IndexerRemote, IndexStatus, Refusal } from '../indexer-remote.ts';
+import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import type { Call, Method } from './control-socket.ts';
 
@@ -52,6 +53,8 @@ export function controlMethods(
       state: facts.state(),
       ...takeSnapshot(context),
     }),
+    /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
+    auditMemory: () => auditMemory(context),
     async search(params) {
       const { query, k, under, uid } = parse(searchParams, params);
       const who = credentials(uid);

@@ -37,6 +37,8 @@ export class Tending {
   #started: number;
   #epoch: number;
   #turn = 0;
+  /** Of what was asked. */
+  #answered = 0;
   #warned = false;
   #phase: 'idle' | 'marking' | 'walking' = 'idle';
   #record = 0;
@@ -52,6 +54,7 @@ export class Tending {
     const { clock } = parts.context;
     this.#started = clock.monotonic() - parts.slab.caches!.minute * 60_000;
     this.#epoch = parts.slab.caches!.epoch;
+    this.#answered = parts.slab.caches!.asked;
   }
 
   /** Takes over what an earlier thread had in its hands. */
@@ -77,17 +80,18 @@ export class Tending {
   async helpStarving(ms: number): Promise<void> {
     const { slab, keeper } = this.#parts;
     const caches = slab.caches!;
-    const seen = caches.starved;
-    await caches.starving(seen, ms);
-    if (caches.starved === seen) return;
-    this.#inside(() => {
-      if (slab.stats().freeSpanBytes > 0 || keeper.join(this.#scan.idle) > 0) return;
+    const seen = this.#answered;
+    await caches.askedSince(seen, ms);
+    this.#answered = caches.asked;
+    if (this.#answered === seen) return;
+    const found = this.#inside(() => {
+      if (slab.stats().freeSpanBytes > 0 || keeper.join(this.#scan.idle) > 0) return true;
       this.#phase = 'idle';
       this.#scan.begin(false);
       while (!this.#scan.step(SPANS_PER_STEP, caches.minute));
-      keeper.join(this.#scan.idle);
+      return keeper.join(this.#scan.idle) > 0;
     });
-    caches.reclaimed();
+    caches.answer(found === true);
   }
 
   /** A step of the round under way; the next round begins when something was allocated or freed since. */

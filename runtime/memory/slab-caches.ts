@@ -32,16 +32,17 @@ import { OWNER_MASK } from './stamped-word.ts';
 const HEADER_WORDS = SHARED_LINE / 4;
 /** Words of the header. */
 export const EPOCH = 0;
-/** Bumped and notified when memory was given back that had been taken. */
-const RECLAIMED = 1;
-/** Requests that found no memory. */
-const STARVED = 2;
+/** Bumped and notified for the pool actor by who asks for memory, and for them when it has done what it could. */
+const ASKED = 1;
+const ANSWERED = 2;
 /** Minutes since the slab was formatted or mounted, kept by the pool actor. */
 export const MINUTE = 3;
-/** When somebody last began to wait for memory, ms, modulo 2^32. */
-const ASKED = 4;
-/** Nobody waits again so soon, ms: when nothing can be had, requests must not wait for nothing one after the other. */
-const PATIENCE_MS = 200;
+/** When the pool actor last found nothing, ms, modulo 2^32. */
+const IN_VAIN = 4;
+/** Requests that found no memory. */
+const STARVED = 5;
+/** Nobody asks again so soon after, ms: requests must not wait for nothing, one after the other. */
+const IN_VAIN_MS = 200;
 
 /** Words of a row. */
 const INTENT = 0;
@@ -242,33 +243,38 @@ export class SlabCaches {
     return Atomics.load(this.#header, STARVED) >>> 0;
   }
 
-  /** The pool actor has done what it could: whoever waits may try again. */
-  reclaimed(): void {
-    Atomics.add(this.#header, RECLAIMED, 1);
-    Atomics.notify(this.#header, RECLAIMED);
-  }
-
   /** A request found no memory: the pool actor is woken and given `ms` milliseconds. Whether trying again may help. */
   waitForMemory(ms: number): boolean {
-    const seen = Atomics.load(this.#header, RECLAIMED);
     Atomics.add(this.#header, STARVED, 1);
-    const now = Date.now() | 0;
-    const asked = Atomics.load(this.#header, ASKED);
-    if (((now - asked) | 0) >= 0 && ((now - asked) | 0) < PATIENCE_MS) return false;
-    if (Atomics.compareExchange(this.#header, ASKED, asked, now) !== asked) return false;
-    Atomics.notify(this.#header, STARVED);
-    return Atomics.wait(this.#header, RECLAIMED, seen, ms) !== 'timed-out';
+    const since = (Date.now() - Atomics.load(this.#header, IN_VAIN)) | 0;
+    if (since >= 0 && since < IN_VAIN_MS) return false;
+    const seen = Atomics.load(this.#header, ANSWERED);
+    Atomics.add(this.#header, ASKED, 1);
+    Atomics.notify(this.#header, ASKED);
+    return Atomics.wait(this.#header, ANSWERED, seen, ms) !== 'timed-out';
   }
 
-  /** For the pool actor: resolves once {@link starved} is no longer `seen`, or after `ms` milliseconds. */
-  async starving(seen: number, ms: number): Promise<void> {
-    const waiting = Atomics.waitAsync(this.#header, STARVED, seen | 0, ms);
+  /** For the pool actor: how often it was asked. */
+  get asked(): number {
+    return Atomics.load(this.#header, ASKED);
+  }
+
+  /** Resolves once {@link asked} is no longer `seen`, or after `ms` milliseconds. */
+  async askedSince(seen: number, ms: number): Promise<void> {
+    const waiting = Atomics.waitAsync(this.#header, ASKED, seen, ms);
     if (waiting.async) await waiting.value;
   }
 
-  /** Ends a wait of {@link starving}. */
+  /** The pool actor has done what it could: whoever waits may try again. */
+  answer(found: boolean): void {
+    if (!found) Atomics.store(this.#header, IN_VAIN, Date.now() | 0);
+    Atomics.add(this.#header, ANSWERED, 1);
+    Atomics.notify(this.#header, ANSWERED);
+  }
+
+  /** Ends a wait of {@link askedSince}. */
   wake(): void {
-    Atomics.notify(this.#header, STARVED);
+    Atomics.notify(this.#header, ASKED);
   }
 
   #isEntered(): boolean {

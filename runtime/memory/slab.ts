@@ -66,7 +66,7 @@ export interface SlabOptions {
   readonly tags?: Uint32Array;
   /** Poison and guard blocks; the names of the tags are for the messages. Needs `tags`. */
   readonly debug?: { readonly tagNames: readonly string[] } | undefined;
-  /** Called when memory is used up; may wait a little. Whether trying once more may help. */
+  /** Called when no span is left; may wait a little. Whether trying once more may help. */
   readonly relieve?: (() => boolean) | undefined;
 }
 
@@ -247,22 +247,19 @@ export class SlabAllocator {
     };
   }
 
-  /** A class from `wanted` on that then has a block in the cache, −1 = memory is used up. */
+  /**
+   * A class from `wanted` on that then has a block in the cache, −1 = memory is used up. A larger block serves too, but
+   * only when no span can be had for the class: small blocks must not use up the large ones.
+   */
   #refill(wanted: number): number {
+    const { core } = this;
     this.#f64[(this.#row.at + MISSES) / 2]! += 1;
-    const c = this.#find(wanted);
-    return c >= 0 || !this.#isRelieved() ? c : this.#find(wanted);
-  }
-
-  /** With no span left a larger block serves too, wherever one is free. */
-  #find(wanted: number): number {
-    for (let c = wanted; c < CLASSES; c++) {
-      if (this.core.cached(c) > 0 || this.core.fill(c)) return c;
-    }
+    if (core.fill(wanted) || (this.#isRelieved() && core.fill(wanted))) return wanted;
+    for (let c = wanted + 1; c < CLASSES; c++) if (core.cached(c) > 0 || core.fill(c)) return c;
     return -1;
   }
 
-  /** Memory is used up: what this thread has in reserve of other classes may make a span whole. */
+  /** No span is left: what this thread has in reserve of other classes may make one whole. */
   #isRelieved(): boolean {
     if (this.#relieve === undefined) return false;
     this.core.giveAll();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PoolStatus } from '../../actors/pool-status.ts';
+import { ControlClient } from '../../cli/client.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
 import { setXattr } from '../../runtime/system/xattr.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
@@ -67,6 +68,14 @@ describe.skipIf(NO_FUSE)(titled('memory that is used up', NO_FUSE), () => {
     rmSync(path('names'), { recursive: true });
     expect(fill('second')).toBeGreaterThan(200);
   }, 120_000);
+
+  test('is accounted for to the last block', async () => {
+    const client = await ControlClient.connect(fs.store);
+    const audit = await client.call('auditMemory', {});
+    client.close();
+    expect(audit.blocks).toBeGreaterThan(1000);
+    expect(audit).toMatchObject({ lost: [], dangling: [], doubled: [] });
+  });
 
   test('survives the next mount, and the log says nothing but that memory is short', () => {
     const files = readdirSync(path('second')).length;
