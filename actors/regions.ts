@@ -1,8 +1,9 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
-import { KIB } from '../runtime/config/bounds.ts';
+import { CACHE_LINE, KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { slabCachesBytes } from '../runtime/memory/slab-caches.ts';
@@ -12,7 +13,9 @@ import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { metricsPlan } from './metrics.ts';
+import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 
@@ -28,6 +31,8 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+export const FLIGHTS = 'flights';
+export const VECTOR_ORDER = 'vector-order';
 
 const VIRTUAL_NODES = 4096;
 
@@ -53,5 +58,9 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),
+    planPending(),
+    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
+    { name: VECTOR_ORDER, bytes: CACHE_LINE },
+    planTransit(filesAtOnce(config.workers.tasks)),
   ];
 }

@@ -1,15 +1,22 @@
-/** Serves a mount as the command line does, in a process of its own whose threads a test can end. */
-import type { Worker } from 'node:worker_threads';
+/** Serves a mount as the command line does, in a process of its own whose actors a test can harm. */
 import { runMount } from '../../actors/main/daemon.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import type { Order, Report } from './daemon.ts';
 
 const [store, directory, ...set] = process.argv.slice(2);
-/** In the order of their start. */
-const workers: Worker[] = [];
-process.on('worker', (worker) => workers.push(worker));
 const report = (message: Report): void => {
-  process.send?.(message);
+  // What was asked for may end after the mount.
+  if (process.connected) process.send!(message);
 };
+
+/** An actor that has no thread at this moment cannot be harmed. */
+function tryTo(harm: () => void): void {
+  try {
+    harm();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+  }
+}
 
 try {
   const handle = await runMount({
@@ -21,8 +28,17 @@ try {
     onNotice: (text) => report({ notice: text }),
   });
   process.on('message', (order: Order) => {
-    if ('terminate' in order) void workers[order.terminate]!.terminate();
-    else {
+    const { supervisor } = handle;
+    if ('terminate' in order) tryTo(() => supervisor.end(order.terminate));
+    else if ('drill' in order) tryTo(() => supervisor.drill(order.drill, order.fault));
+    else if ('describe' in order) report({ actors: supervisor.describe() });
+    else if ('restart' in order || 'rebuild' in order) {
+      const done = 'restart' in order ? supervisor.restart(order.restart) : supervisor.rebuild();
+      done.then(
+        () => report({ restarted: true }),
+        (error: Error) => report({ refused: error.message }),
+      );
+    } else {
       handle.stop(order.stop).then(
         () => report({ stopped: true }),
         (error: Error) => report({ refused: error.message }),

@@ -48,9 +48,7 @@ function pause(state: number): void {
   store(control, at + STATE, state);
   notify(control, at + STATE);
   turn = awaitChange(control, at + TURN, turn);
-  if (load(control, at + DIES) === 0) return;
-  store(control, at + DIES, 0);
-  throw new Death();
+  if (load(control, at + DIES) !== 0) throw new Death();
 }
 
 const original = { ...methods() };
@@ -125,12 +123,14 @@ const memory = memoryOver(buffer);
 for (;;) {
   pause(IDLE);
   try {
-    const run = scenarios[name]!.threads[thread]!(memory);
+    const scenario = scenarios[name]!;
+    const run = (scenario.threads[thread] ?? scenario.heir!)(memory);
     stepping = true;
     run();
     stepping = false;
   } catch (error) {
     stepping = false;
+    store(control, at + DIES, 0);
     if (error instanceof Death) continue;
     const text = new TextEncoder().encode(String((error as Error).stack)).subarray(0, ERROR_BYTES);
     errors.set(text);
