@@ -1,4 +1,5 @@
 import { systemClock } from '../runtime/clock.ts';
+import { type LiveKey, liveView } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { openLog } from '../runtime/log.ts';
 import { Arena } from '../runtime/memory/arena.ts';
@@ -6,14 +7,16 @@ import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import type { StoreIdentity } from '../runtime/storage/store.ts';
-import { ACTOR_STATES } from './regions.ts';
+import { ACTOR_STATES, LIVE } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
 
 /** What a thread is started with; all of it can be cloned or shared between threads. */
 export interface ThreadData {
   readonly name: string;
   readonly arena: SharedArrayBuffer;
+  /** As of the mount; a context's `settings` has the view in which live keys are those of now. */
   readonly config: Config;
+  readonly liveKeys: readonly LiveKey[];
   /** Absolute path of the store. */
   readonly store: string;
   /** Who the store is, as its `format` file says. */
@@ -28,8 +31,10 @@ export interface ThreadData {
   readonly onlyUid: number | undefined;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
-  /** CPU to run on, or −1 to leave it to the scheduler. */
-  readonly cpu: number;
+  /** CPUs to run on; empty = wherever the scheduler likes. */
+  readonly cpus: readonly number[];
+  /** Shard → shard → how far their memories are from each other; 0 = the same node. */
+  readonly shardDistances: readonly (readonly number[])[];
 }
 
 export type Context = ActorContext<ThreadData> & { readonly topology: Topology };
@@ -39,15 +44,16 @@ export function attachContext(data: ThreadData): Context {
   const arena = Arena.attach(data.arena);
   const topology = new Topology(data.config);
   const self = topology.actor(data.name);
+  const config = liveView(data.config, arena.region(LIVE), data.liveKeys);
   const outboxes = new Map<string, Outbox>();
   return {
     name: data.name,
     arena,
     topology,
-    settings: data,
+    settings: { ...data, config },
     mailbox: new Mailbox(arena.region(mailboxRegion(data.name))),
     state: new ActorState(arena.region(ACTOR_STATES), self.slot),
-    logger: openLog(data.name, data.config.log.level, data.log),
+    logger: openLog(data.name, config.log, data.log),
     clock: systemClock,
     outbox(target) {
       let outbox = outboxes.get(target);

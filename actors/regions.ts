@@ -3,6 +3,7 @@ import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { KIB } from '../runtime/config/bounds.ts';
+import { LIVE_BYTES } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
@@ -19,6 +20,8 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+/** Values of the configuration that can change (runtime/config/live.ts). */
+export const LIVE = 'live';
 
 const VIRTUAL_NODES = 4096;
 
@@ -30,6 +33,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
   return [
     { name: ACTOR_STATES, bytes: actorStateBytes(topology.actors.length) },
     { name: CONNECTION, bytes: 4 * KIB },
+    { name: LIVE, bytes: LIVE_BYTES },
     { name: STORE_STATUS, bytes: STORE_STATUS_BYTES },
     ...topology.actors.map(({ name, senders, laneBytes }) => ({
       name: mailboxRegion(name),

@@ -32,7 +32,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
   const handover = new FuseHandover(context, virtual);
   const objects = new ObjectFiles(disk, OPEN_OBJECTS);
   const content = new Content(namespace, objects, new DataLocks(arena), handover);
-  const { entry_timeout_s, attr_timeout_s } = config.fuse;
+  const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
   return new Operations({
     namespace,
@@ -42,9 +42,15 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
     disk,
     clock,
     options: {
-      entryTimeout: entry_timeout_s,
-      negativeTimeout: entry_timeout_s,
-      attrTimeout: attr_timeout_s,
+      get entryTimeout() {
+        return fuse.entry_timeout_s;
+      },
+      get negativeTimeout() {
+        return fuse.entry_timeout_s;
+      },
+      get attrTimeout() {
+        return fuse.attr_timeout_s;
+      },
       model: EMBEDDING_MODEL,
     },
   });
@@ -57,7 +63,9 @@ export function run(context: Context): void {
   const eventfd = settings.eventfds[index]!;
   const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const channel = new ClassicChannel(connectionOf(context), {
-    spinMicroseconds: fuse.spin_us,
+    get spinMicroseconds() {
+      return fuse.spin_us;
+    },
     doorbell: mailbox.doorbell,
     eventfd,
     awake,

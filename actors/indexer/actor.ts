@@ -112,12 +112,12 @@ export async function run(context: Context): Promise<void> {
   const files = new FileIndexer({ namespace, content, tasks, shards, virtual, config: config.index });
   const backlog = new Backlog({
     index: (ino) => files.index(ino),
-    settleMs: config.index.settle_ms,
+    settleMs: () => config.index.settle_ms,
     parallel: config.workers.tasks * 2,
     now: context.clock.monotonic,
     logger: context.logger,
   });
-  const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
+  const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
   const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);

@@ -83,7 +83,9 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     status,
     clock,
     others: others.length,
-    intervalMs: store.commit_interval_ms,
+    get intervalMs() {
+      return store.commit_interval_ms;
+    },
     ports: {
       reply(uniqueLo, uniqueHi, errno) {
         reply.beginUnique(uniqueLo, uniqueHi);
@@ -103,12 +105,15 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {
   const { settings, arena, clock } = context;
+  const { store } = settings.config;
   return new FlushActor({
     journal: new JournalReader(arena.region(JOURNAL)),
     objects: new DirtyObjects(disk),
     status: new StoreStatus(arena.region(STORE_STATUS)),
     clock,
-    intervalMs: settings.config.store.commit_interval_ms,
+    get intervalMs() {
+      return store.commit_interval_ms;
+    },
     toFirst: (kind, first, second) => writeWords(context.outbox(FIRST), kind, first, second),
   });
 }

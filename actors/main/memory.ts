@@ -1,10 +1,12 @@
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { publishLive } from '../../runtime/config/live.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox } from '../../runtime/messaging/mailbox.ts';
 import { formatMetrics } from '../../runtime/metrics/metrics.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { metricsPlan } from '../metrics.ts';
-import { METRICS, planRegions } from '../regions.ts';
+import { LIVE, METRICS, planRegions } from '../regions.ts';
 import { mailboxRegion, type Topology } from '../topology.ts';
 
 /** Reserves the shared memory and formats what must be there before the first thread starts. */
@@ -20,6 +22,7 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
       `${gib.toFixed(1)} GiB of shared memory cannot be reserved: lower memory.budget or memory.max_files, or raise ulimit -v`,
     );
   }
+  publishLive(arena.region(LIVE), LIVE_KEYS, config);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));
   for (const { name, senders, laneBytes } of topology.actors) {
     Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);

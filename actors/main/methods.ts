@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import type { IndexerRemote, IndexStatus, Refusal } from '../indexer-remote.ts';
 import { takeSnapshot } from '../status.ts';
 import type { Call, Method } from './control-socket.ts';
+import type { ReloadReport } from './reload.ts';
 
 /** Longest wait of `index wait` when none is asked for, seconds. */
 const WAIT_SECONDS = 24 * 3600;
@@ -18,6 +19,7 @@ export interface MountFacts {
   readonly directory: string;
   readonly startedAt: number;
   state(): string;
+  reload(): ReloadReport;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
   stop(lazy: boolean): Promise<string | undefined>;
 }
@@ -74,6 +76,7 @@ export function controlMethods(
     async indexRebuild(params) {
       return accepted(await indexer.rebuild(parse(rebuildParams, params).path));
     },
+    reload: () => facts.reload(),
     async unmount(params) {
       const problem = await facts.stop(parse(unmountParams, params).lazy);
       if (problem !== undefined) throw new UserError(problem);

@@ -9,6 +9,7 @@ import { unmount } from '../../fuse/mount/unmount.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
@@ -17,6 +18,7 @@ import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
+import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { setConnection } from '../connection.ts';
@@ -28,7 +30,8 @@ import { version } from '../version.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
-import { allowedCpus, planPlacement } from './placement.ts';
+import { planPlacement, shardDistances } from './placement.ts';
+import { type ReloadReport, reload } from './reload.ts';
 import { MainRequests } from './requests.ts';
 import { Threads } from './threads.ts';
 
@@ -63,7 +66,9 @@ export class MountedStore {
   readonly #notice: (text: string) => void;
   readonly #topology: Topology;
   readonly #arena: Arena;
-  readonly #placement: ReadonlyMap<string, number>;
+  readonly #readConfig: () => Config;
+  /** Actor → its CPUs. */
+  readonly #placement: ReadonlyMap<string, readonly number[]>;
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
@@ -86,14 +91,19 @@ export class MountedStore {
     options: MountOptions,
     config: Config,
     notice: (text: string) => void,
+    /** The configuration as a mount would have it now. */
+    readConfig: () => Config,
   ) {
+    const machine = readMachine();
     this.#store = store;
     this.#directory = directory;
     this.#options = options;
     this.#notice = notice;
     this.#topology = new Topology(config);
     this.#arena = reserveMemory(config, this.#topology);
-    this.#placement = planPlacement(config.placement, this.#topology, allowedCpus());
+    const plan = planPlacement(config, this.#topology, machine);
+    this.#placement = new Map(plan.actors.map(({ actor, cpus }) => [actor, cpus]));
+    this.#readConfig = readConfig;
     this.#data = {
       name: 'main',
       arena: this.#arena.buffer,
@@ -105,7 +115,9 @@ export class MountedStore {
       words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
       incarnation: 1,
-      cpu: -1,
+      liveKeys: LIVE_KEYS,
+      cpus: [],
+      shardDistances: shardDistances(plan, machine),
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
@@ -152,6 +164,11 @@ export class MountedStore {
     return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
 
+  /** Reads the configuration again. @throws {UserError} if it has a mistake; then nothing changes. */
+  reload(): ReloadReport {
+    return reload(this.#context, this.#readConfig);
+  }
+
   get #storeStatus(): StoreStatus {
     return new StoreStatus(this.#arena.region(STORE_STATUS));
   }
@@ -196,8 +213,8 @@ export class MountedStore {
   async #startActors(...kinds: ActorKind[]): Promise<void> {
     const actors = this.#actors(...kinds);
     for (const actor of actors) {
-      const cpu = this.#placement.get(actor.name) ?? -1;
-      const worker = this.#threads.start(actor, { ...this.#data, name: actor.name, cpu });
+      const cpus = this.#placement.get(actor.name) ?? [];
+      const worker = this.#threads.start(actor, { ...this.#data, name: actor.name, cpus });
       if (actor.kind === 'indexer') this.#indexer = wrap<IndexerRemote>(nodeEndpoint(worker));
     }
     for (const actor of actors) await this.#threads.ready(actor);
@@ -229,6 +246,7 @@ export class MountedStore {
       directory: this.#directory,
       startedAt: this.#startedAt,
       state: () => (this.#state === 'serving' && this.#storeStatus.errno !== 0 ? 'read-only' : this.#state),
+      reload: () => this.reload(),
       stop: (lazy: boolean) => this.stop(lazy),
     };
     const methods = controlMethods(this.#context, facts, this.#indexer!);
