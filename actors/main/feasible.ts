@@ -8,8 +8,8 @@ import { UserError } from '../../runtime/user-error.ts';
 import { Topology } from '../topology.ts';
 import { planPlacement } from './placement.ts';
 
-/** What a thread takes before it has done anything: its JavaScript heap, its code, and for a shard its engine. */
-const THREAD_BYTES = 8 * MIB;
+/** What a thread takes before it has done anything, measured: its JavaScript heap, its code, a shard's engine. */
+const THREAD_BYTES = 20 * MIB;
 
 /** @throws {UserError} naming everything that cannot be had, one a line */
 export function requireFeasible(
