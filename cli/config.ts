@@ -54,6 +54,7 @@ export function addConfig(program: Command): void {
     .description(
       'List every key with its default, its range, and whether it applies live or at the next mount.',
     )
+    .option('--markdown', 'print a table in Markdown, with the explanations')
     .option('--json', 'print JSON: [{"key", "default", "range", "live", "description"}, …]')
     .action(keys);
   config
@@ -104,9 +105,13 @@ async function schema(): Promise<void> {
   process.stdout.write(printJsonSchema());
 }
 
-async function keys(options: { json?: true }): Promise<void> {
+async function keys(options: { json?: true; markdown?: true }): Promise<void> {
   const { FIELDS } = await import('../runtime/config/fields.ts');
-  const { literal } = await import('../runtime/config/print.ts');
+  const { literal, printKeys } = await import('../runtime/config/print.ts');
+  if (options.markdown) {
+    process.stdout.write(printKeys());
+    return;
+  }
   if (options.json) {
     const list = FIELDS.map(({ key, initial, range, isLive, description }) => ({
       key,

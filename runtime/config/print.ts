@@ -68,3 +68,15 @@ export function printConfig(config?: Config): string {
   }
   return `${lines.join('\n').trimEnd()}\n`;
 }
+
+/** A table of every key in Markdown, for the documentation. Ends with a newline. */
+export function printKeys(): string {
+  const rows = FIELDS.map((field) => {
+    const range = field.range.replaceAll('|', '·');
+    const applies = field.isLive ? 'live' : 'next mount';
+    const initial = literal(field, field.initial);
+    return `| \`${field.key}\` | \`${initial}\` | ${range} | ${applies} | ${field.description} |`;
+  });
+  const header = ['| key | default | range | applies | what it is |', '| --- | --- | --- | --- | --- |'];
+  return `${[...header, ...rows].join('\n')}\n`;
+}
