@@ -1,4 +1,4 @@
-/** The JSON Schema (2020-12) of the configuration file, for completion and checks in editors. */
+/** The JSON Schema (draft 7) of the configuration file, for completion and checks in editors. */
 import { FIELDS, type Property } from './fields.ts';
 import { declaredJsonSchema } from './schema.ts';
 

@@ -171,7 +171,7 @@ export const configSchema = keys.superRefine((config, context) => {
   }
 });
 
-/** JSON Schema (2020-12) of the keys, with `live`, `shorthand` and `size` as they are declared here. */
+/** JSON Schema (draft 7: editors of TOML know no later one) of the keys, with `live`, `shorthand` and `size` as they are declared here. */
 export function declaredJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(configSchema, { io: 'input' });
+  return z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' });
 }
