@@ -23,8 +23,6 @@ export const METRICS = 'metrics';
 /** Values of the configuration that can change (runtime/config/live.ts). */
 export const LIVE = 'live';
 
-const VIRTUAL_NODES = 4096;
-
 /** Directory entries outnumber inodes only by hard links. */
 const DENTRIES_PER_INODE = 1.25;
 
@@ -43,7 +41,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
     { name: SLAB, bytes: config.memory.budget },
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
-    planVirtual(VIRTUAL_NODES),
+    planVirtual(config.memory.max_results),
     planDataLocks(),
   ];
 }

@@ -21,16 +21,13 @@ import { virtualText } from '../virtual-text.ts';
 import { FuseHandover } from './handover.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
-/** Object files a thread keeps open. */
-const OPEN_OBJECTS = 256;
-
 function buildOperations(context: Context, { slab, namespace }: Tree): Operations {
   const { arena, clock, settings } = context;
   const { config, store } = settings;
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
   const disk = new HostDisk(store);
   const handover = new FuseHandover(context, virtual);
-  const objects = new ObjectFiles(disk, OPEN_OBJECTS);
+  const objects = new ObjectFiles(disk, config.fuse.open_files);
   const content = new Content(namespace, objects, new DataLocks(arena), handover);
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');

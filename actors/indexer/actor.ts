@@ -119,7 +119,14 @@ export async function run(context: Context): Promise<void> {
   });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
-  const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
+  const answers = new Answers({
+    namespace,
+    virtual,
+    search,
+    logger: context.logger,
+    limits: config.index,
+    connection,
+  });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();

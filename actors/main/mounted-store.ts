@@ -9,6 +9,7 @@ import { unmount } from '../../fuse/mount/unmount.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
+import { KIB } from '../../runtime/config/bounds.ts';
 import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
@@ -35,8 +36,6 @@ import { type ReloadReport, reload } from './reload.ts';
 import { MainRequests } from './requests.ts';
 import { Threads } from './threads.ts';
 
-/** What the kernel reads ahead of a sequential reader. */
-const READ_AHEAD_KIB = 1024;
 /** How long a mount may take from its first thread to its first answer. */
 const USABLE_TIMEOUT_MS = 30_000;
 /** After a failure, how long what is left may take to make changes durable. */
@@ -226,8 +225,8 @@ export class MountedStore {
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback } = this.#data.config.fuse;
-    const agreed = handshake(mounted.fd, wantedFlags({ writeback, dataCache: 'explicit' }));
+    const { writeback, background, read_ahead } = this.#data.config.fuse;
+    const agreed = handshake(mounted.fd, wantedFlags({ writeback, background, dataCache: 'explicit' }));
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
@@ -236,7 +235,7 @@ export class MountedStore {
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
-    raiseReadAhead(this.#directory, READ_AHEAD_KIB);
+    raiseReadAhead(this.#directory, read_ahead / KIB);
   }
 
   #listen(): Promise<ControlSocket> {

@@ -9,7 +9,17 @@
  */
 import { z } from 'zod';
 import { parseCpuList } from '../system/cpu-list.ts';
-import { FILES_MAX, GIB, INLINE_LIMIT_MAX, MIB, REGION_MAX, TRANSACTION_MAX, WORKERS_MAX } from './bounds.ts';
+import {
+  FILES_MAX,
+  GIB,
+  INLINE_LIMIT_MAX,
+  MIB,
+  REGION_MAX,
+  RESULT_NODES_MAX,
+  SEARCH_K_MAX,
+  TRANSACTION_MAX,
+  WORKERS_MAX,
+} from './bounds.ts';
 import { contradictions } from './contradictions.ts';
 import { formatSize, parseSize, SIZE_PATTERN } from './size.ts';
 
@@ -84,6 +94,12 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
 const memory = section('Shared memory. It is reserved at mount and costs nothing until it is used.', {
   budget: size('1GiB', 16 * MIB, REGION_MAX, 'Small files, names, xattrs and vectors being indexed.'),
   max_files: count(1_000_000, 16, FILES_MAX, 'Files and directories the store can hold.'),
+  max_results: count(
+    4096,
+    16,
+    RESULT_NODES_MAX,
+    'Searches of the mount whose results are kept for a second look, with all else below .vexfs.',
+  ),
 });
 
 const store = section('How data becomes durable. fsync is immediate whatever is written here.', {
@@ -113,6 +129,19 @@ const fuse = section('The connection to the kernel.', {
     true,
     'As root: keep idle CPUs from halting while requests keep coming. Answers sooner, for more power in a burst.',
   ),
+  read_ahead: size(
+    '1MiB',
+    0,
+    64 * MIB,
+    'As root: what the kernel reads ahead of a program that reads in order.',
+  ),
+  background: count(
+    64,
+    1,
+    65_535,
+    'Requests the kernel may send on its own account, to read ahead or write back.',
+  ),
+  open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
   entry_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.')),
   attr_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.')),
@@ -136,6 +165,7 @@ const index = section('Which files are found by their text.', {
   ),
   max_file_size: live(size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.')),
   max_chunks: live(count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.')),
+  results: live(count(20, 1, SEARCH_K_MAX, 'Links in the directory of a search, .vexfs/search/WORDS/.')),
   exclude: z
     .array(z.string().min(1))
     .default(['.git', 'node_modules/.cache'])

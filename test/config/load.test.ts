@@ -16,7 +16,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
   expect(config).toEqual({
     placement: { mode: 'none', pin: {} },
     workers: { fuse: 1, shards: 2, io: 1, tasks: 1 },
-    memory: { budget: GIB, max_files: 1_000_000 },
+    memory: { budget: GIB, max_files: 1_000_000, max_results: 4096 },
     store: {
       commit_interval_ms: 1000,
       inline_limit: 16 * KIB,
@@ -26,6 +26,9 @@ test('nothing given yields the defaults, sizes in bytes', () => {
     fuse: {
       spin_us: 100,
       keep_awake: true,
+      read_ahead: MIB,
+      background: 64,
+      open_files: 256,
       writeback: false,
       entry_timeout_s: 31_536_000,
       attr_timeout_s: 31_536_000,
@@ -36,6 +39,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       settle_ms: 300,
       max_file_size: 16 * MIB,
       max_chunks: 512,
+      results: 20,
       exclude: ['.git', 'node_modules/.cache'],
     },
     log: { level: 'info' },
@@ -50,7 +54,7 @@ test('the file beats the default, the environment beats the file, --set beats th
   });
   expect(config?.placement).toEqual({ mode: 'auto', pin: {} });
   expect(config?.workers).toEqual({ fuse: 3, shards: 2, io: 4, tasks: 5 });
-  expect(config?.memory).toEqual({ budget: 64 * MIB, max_files: 5000 });
+  expect(config?.memory).toMatchObject({ budget: 64 * MIB, max_files: 5000 });
   expect(config?.log.level).toBe('debug');
   expect(config?.fuse.writeback).toBe(true);
 });
