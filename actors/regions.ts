@@ -1,27 +1,41 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
-import { KIB } from '../runtime/config/bounds.ts';
+import { CACHE_LINE, KIB } from '../runtime/config/bounds.ts';
 import { LIVE_BYTES } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
+import { slabCachesBytes } from '../runtime/memory/slab-caches.ts';
+import { slabTagsBytes } from '../runtime/memory/slab-tags.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
 import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { metricsPlan } from './metrics.ts';
+import { planPending } from './pending.ts';
+import { POOL_REPORT_BYTES } from './pool-report.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 
 export const ACTOR_STATES = 'actors';
 export const SLAB = 'slab';
+/** What each actor's thread keeps of the slab: not part of a checkpoint. */
+export const SLAB_CACHES = 'slab-caches';
+/** Who holds which block of the slab. */
+export const SLAB_TAGS = 'slab-tags';
+/** What the pool actor found out. */
+export const POOL_REPORT = 'pool-report';
 export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
 /** Values of the configuration that can change (runtime/config/live.ts). */
 export const LIVE = 'live';
+export const FLIGHTS = 'flights';
+export const VECTOR_ORDER = 'vector-order';
 
 /** Directory entries outnumber inodes only by hard links. */
 const DENTRIES_PER_INODE = 1.25;
@@ -40,8 +54,15 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
     { name: SLAB, bytes: config.memory.budget },
+    { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
+    { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },
+    { name: POOL_REPORT, bytes: POOL_REPORT_BYTES },
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(config.memory.max_results),
     planDataLocks(),
+    planPending(),
+    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
+    { name: VECTOR_ORDER, bytes: CACHE_LINE },
+    planTransit(filesAtOnce(config.workers.tasks)),
   ];
 }

@@ -1,6 +1,7 @@
 /** Entry of every worker thread: attach to shared memory, build the actor, run its loop until it is told to stop. */
 import { workerData } from 'node:worker_threads';
 import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
+import { whileWaiting } from '../runtime/sync/waiting.ts';
 import { pinThread, threadId } from '../runtime/system/libc.ts';
 import { attachContext, type Context, type ThreadData } from './context.ts';
 import type { ActorKind } from './topology.ts';
@@ -21,6 +22,7 @@ const { kind } = context.topology.actor(context.name);
 if (kind === 'main') throw new Error('the main actor has no thread of its own');
 context.state.thread = threadId();
 context.state.set(STARTING);
+whileWaiting(() => context.state.beat());
 const { cpus } = context.settings;
 const pinned = cpus.length > 0 ? pinThread(cpus) : 0;
 if (pinned < 0) context.logger.warn({ cpus, errno: -pinned }, 'the thread could not be kept on its CPUs');

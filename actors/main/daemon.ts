@@ -15,6 +15,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import { requireFeasible } from './feasible.ts';
 import { MountedStore } from './mounted-store.ts';
 import type { ReloadReport } from './reload.ts';
+import type { SupervisorPort } from './supervisor-port.ts';
 
 export interface MountRequest {
   /** Absolute. Created if absent. */
@@ -47,6 +48,8 @@ export interface MountHandle {
   reload(): ReloadReport;
   /** The exit code. */
   readonly finished: Promise<number>;
+  /** What may be done to its actors while it runs. */
+  readonly supervisor: SupervisorPort;
 }
 
 const CONFIG_NAME = 'vexfs.toml';
@@ -90,6 +93,7 @@ async function serve(
     },
     reload: () => mounted.reload(),
     finished: mounted.finished.finally(() => store.release()),
+    supervisor: mounted.supervisor,
   };
 }
 

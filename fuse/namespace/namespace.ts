@@ -22,18 +22,23 @@ import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
+import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
+import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
 import { Transaction } from './transaction.ts';
 import { NamespaceTree, nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
+export { FileSnapshot } from './file-snapshot.ts';
 export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
 export { planNamespace, ROOT } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
 export { RecordError } from './payload.ts';
-export { type Collection, DirEntry, IndexState, type NamespaceUse } from './reader.ts';
+export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
+export { type Survived, Survivors } from './survivors.ts';
+export { inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
@@ -338,7 +343,25 @@ export class Namespace extends NamespaceTree {
     images.afterRecovery(this.tables, observer);
   }
 
-  /** Whether a call threw midway: no checkpoint may be made of these tables; the log is what counts. */
+  // Made anew beside a kernel that goes on (survivors.ts): one thread, while no other has the tree.
+
+  /** After the image was put back by `survivors`, in place of {@link restored}; throws as that. */
+  restoredBy(survivors: Survivors): void {
+    images.restored(this.tables);
+    survivors.keepClosed(this.tables);
+  }
+
+  /** In place of {@link afterRecovery}, once: what the kernel holds lives on, and the tables take changes again. */
+  survivedBy(survivors: Survivors, observer: records.ReplayObserver): Survived {
+    return survivors.finish(this.tables, observer);
+  }
+
+  /** The vector xattrs of an inode, none if it has no name. Not beside live requests. */
+  vectorsOf(ino: number, visit: images.VectorVisitor): void {
+    images.vectorsOf(this.tables, ino, visit);
+  }
+
+  /** Whether a call threw midway, or its thread ended: no checkpoint may be made of these tables; the log is what counts. */
   get broken(): boolean {
     return this.transaction.broken;
   }
@@ -356,6 +379,18 @@ export class Namespace extends NamespaceTree {
   /** Every vector xattr of a file that has a name. */
   vectors(visit: images.VectorVisitor): void {
     images.vectors(this.tables, visit);
+  }
+
+  /**
+   * Every slab block that the tables refer to, or those of the records `from` up to `to` of {@link slabRecords}. In any
+   * thread at any time: slab-handles.ts says what it is worth then.
+   */
+  slabHandles(visit: HandleVisitor, from?: number, to?: number): void {
+    slabHandles(this.tables, visit, from, to);
+  }
+
+  get slabRecords(): number {
+    return handleRecords(this.tables);
   }
 
   /** The next object id; persisted with the image and raised by replay. */

@@ -43,6 +43,8 @@ export interface ClassicChannelOptions {
   readonly awake?: CpuLatency | undefined;
   /** Needed where several threads share the descriptor. */
   readonly watch?: Watch | undefined;
+  /** Called after each sleep, at least once a second while no request comes: a sign of life. */
+  readonly turn?: (() => void) | undefined;
 }
 
 /** A parked thread looks around this often by itself. */
@@ -84,6 +86,7 @@ export class ClassicChannel implements Channel {
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
   readonly #awake: CpuLatency | undefined;
+  readonly #turn: () => void;
   readonly #options: ClassicChannelOptions;
   /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
   #spinMs: number;
@@ -100,6 +103,7 @@ export class ClassicChannel implements Channel {
     this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
+    this.#turn = options.turn ?? (() => {});
     this.#options = options;
     this.#spinMs = this.#maxSpinMs;
   }
@@ -173,7 +177,8 @@ export class ClassicChannel implements Channel {
     this.parked++;
     this.#awake?.release();
     this.#watch!.standBy(this.#standBySet, 0, PARK_MS);
-    this.#doorbell.unpark();
+    this.#doorbell.unpark(this.#standBySet.events(1) !== 0);
+    this.#turn();
   }
 
   #spin(request: Request, seen: number): number {
@@ -200,7 +205,8 @@ export class ClassicChannel implements Channel {
     const since = performance.now();
     const isAwake = this.#awake?.held ?? false;
     const ready = this.#pollSet.wait(isAwake ? AWAKE_MS : PARK_MS);
-    this.#doorbell.unpark();
+    this.#doorbell.unpark(this.#pollSet.events(1) !== 0);
+    this.#turn();
     if (isAwake && ready === 0) this.#awake?.release();
     const isSoon = this.#pollSet.events(0) !== 0 && performance.now() - since < SOON_MS;
     if (!isSoon) return;

@@ -100,6 +100,11 @@ const memory = section('Shared memory. It is reserved at mount and costs nothing
     RESULT_NODES_MAX,
     'Searches of the mount whose results are kept for a second look, with all else below .vexfs.',
   ),
+  trim: flag(true, 'Give memory that files no longer need back to the system.'),
+  debug: flag(
+    false,
+    'Find writes to memory that was freed and writes beyond the end of a block. Slow: for looking for a bug.',
+  ),
 });
 
 const store = section('How data becomes durable. fsync is immediate whatever is written here.', {
@@ -166,11 +171,35 @@ const index = section('Which files are found by their text.', {
   max_file_size: live(size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.')),
   max_chunks: live(count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.')),
   results: live(count(20, 1, SEARCH_K_MAX, 'Links in the directory of a search, .vexfs/search/WORDS/.')),
+  task_timeout_s: count(60, 1, 86_400, 'A file that takes longer to cut and embed is left out, seconds.'),
   exclude: z
     .array(z.string().min(1))
     .default(['.git', 'node_modules/.cache'])
     .describe('Left out: a name anywhere in a path (".git"), or the beginning of a path ("a/b").'),
 });
+
+const supervision = section(
+  'What happens when a thread dies or hangs: it is started again, without unmounting.',
+  {
+    heartbeat_ms: count(250, 10, 1000, 'How often the threads are looked at, ms.'),
+    hang_ms: live(
+      count(10_000, 2000, 600_000, 'A thread that has shown no sign of life for this long hangs, ms.'),
+    ),
+    restarts: live(
+      count(5, 0, 1000, 'Restarts of one thread within window_s; one failure more, and the mount ends.'),
+    ),
+    window_s: live(count(60, 1, 86_400, 'The time over which restarts are counted, seconds.')),
+    request_deadline_s: live(
+      count(60, 1, 3600, 'A request that waits longer for another thread is answered with EIO, seconds.'),
+    ),
+    heap_mib: count(
+      0,
+      0,
+      65_536,
+      "Most memory of a thread's own, MiB; one that needs more is started again. 0 = as Node.js has it.",
+    ),
+  },
+);
 
 const log = section('Messages of the running mount (STORE/vexfs.log).', {
   level: live(
@@ -190,6 +219,7 @@ const keys = z.strictObject({
   fuse: fuse.prefault({}),
   vectors: vectors.prefault({}),
   index: index.prefault({}),
+  supervision: supervision.prefault({}),
   log: log.prefault({}),
 });
 
@@ -201,7 +231,10 @@ export const configSchema = keys.superRefine((config, context) => {
   }
 });
 
-/** JSON Schema (draft 7: editors of TOML know no later one) of the keys, with `live`, `shorthand` and `size` as they are declared here. */
+/**
+ * JSON Schema of the keys, with `live`, `shorthand` and `size` as they are declared here. Draft 7: editors of TOML know
+ * no later one.
+ */
 export function declaredJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' });
 }

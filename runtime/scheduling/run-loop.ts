@@ -7,6 +7,7 @@ import {
   type SystemCallActor,
 } from './actor.ts';
 import { DRAINING, READY, STOPPED } from './actor-state.ts';
+import { drill } from './drill.ts';
 
 /** Messages taken from one lane before the next lane has its turn. */
 const BATCH = 32;
@@ -45,6 +46,7 @@ export function runOnDoorbell(context: ActorContext<unknown>, actor: DoorbellAct
   while (!filter.stopRequested) {
     const seen = doorbell.seen();
     state.beat();
+    drill(state);
     if (mailbox.drain(filter, BATCH) > 0) continue;
     const sleep = actor.idle();
     if (sleep <= 0) continue;
@@ -104,6 +106,7 @@ async function turnUntil(
     const seen = doorbell.seen();
     const isLast = done();
     state.beat();
+    drill(state);
     if (mailbox.drain(handler, BATCH) > 0) {
       // A steady stream of messages must not starve timers and ports.
       await new Promise(setImmediate);
@@ -124,6 +127,7 @@ export function runOnSystemCall(context: ActorContext<unknown>, actor: SystemCal
   actor.serve(
     () => {
       state.beat();
+      drill(state);
       while (mailbox.drain(filter, BATCH) > 0);
     },
     () => filter.stopRequested,

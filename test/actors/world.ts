@@ -42,8 +42,11 @@ export class World {
     };
   }
 
-  actor(name: string): Context {
-    return attachContext({ ...this.#data, name });
+  /** `incarnation` beyond 1: the successor of one that died; its row is then as main leaves it. */
+  actor(name: string, incarnation = 1): Context {
+    const context = attachContext({ ...this.#data, name, incarnation });
+    if (incarnation > context.state.incarnation) context.state.incarnation = incarnation;
+    return context;
   }
 }
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { FIELDS, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { LIVE_BYTES, liveView, publishLive } from '../../runtime/config/live.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
+import { parseSize } from '../../runtime/config/size.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 
 const { buffer } = Arena.create([{ name: 'live', bytes: LIVE_BYTES }]);
@@ -41,12 +42,10 @@ test('the largest and the smallest value of every live key fit its word', () => 
     if (choices.length > 0) continue;
     const field = FIELDS.find(({ key }) => key === `${section}.${name}`)!;
     for (const bound of field.range.split(' … ')) {
-      const value = /^\d+$/.test(bound) ? Number(bound) : bound;
-      const config = configSchema.parse({ [section]: { [name]: value } });
-      publishLive(main, LIVE_KEYS, config);
-      expect(liveView(mounted, main, LIVE_KEYS), field.key).toMatchObject({
-        [section]: { [name]: config[section as 'store'][name as 'inline_limit'] },
-      });
+      const value = parseSize(bound)!;
+      const table = { ...mounted[section as 'store'], [name]: value };
+      publishLive(main, LIVE_KEYS, { ...mounted, [section]: table });
+      expect(liveView(mounted, main, LIVE_KEYS), field.key).toMatchObject({ [section]: { [name]: value } });
     }
   }
 });

@@ -16,7 +16,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
   expect(config).toEqual({
     placement: { mode: 'none', pin: {} },
     workers: { fuse: 1, shards: 2, io: 1, tasks: 1 },
-    memory: { budget: GIB, max_files: 1_000_000, max_results: 4096 },
+    memory: { budget: GIB, max_files: 1_000_000, max_results: 4096, trim: true, debug: false },
     store: {
       commit_interval_ms: 1000,
       inline_limit: 16 * KIB,
@@ -40,7 +40,16 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       max_file_size: 16 * MIB,
       max_chunks: 512,
       results: 20,
+      task_timeout_s: 60,
       exclude: ['.git', 'node_modules/.cache'],
+    },
+    supervision: {
+      heartbeat_ms: 250,
+      hang_ms: 10_000,
+      restarts: 5,
+      window_s: 60,
+      request_deadline_s: 60,
+      heap_mib: 0,
     },
     log: { level: 'info' },
   });
@@ -256,6 +265,19 @@ test.each([
 ])('a bad value of %s is reported with its line, the value and what is allowed', (key, text, message) => {
   expect(problemsOf(text)).toEqual([message]);
   expect(parseConfig({ file: { name: 'f', text } }).problems[0]?.key).toBe(key);
+});
+
+test.each([
+  [
+    '[supervision]\nheartbeat_ms = 1000\nhang_ms = 3000',
+    'vexfs.toml:3:1: supervision.hang_ms (3000) must be at least 4 times supervision.heartbeat_ms (1000)',
+  ],
+  [
+    '[supervision]\nrequest_deadline_s = 5',
+    'vexfs.toml:2:1: supervision.request_deadline_s (5) must be at least as long as supervision.hang_ms (10000): a request would be given up before the thread it waits for is started again',
+  ],
+])('times of supervision that contradict each other are reported', (text, message) => {
+  expect(problemsOf(text)).toEqual([message]);
 });
 
 test('a bad override names its source', () => {

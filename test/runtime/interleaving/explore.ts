@@ -3,6 +3,10 @@
  * start (M. Musuvathi and S. Qadeer, "Iterative Context Bounding", PLDI 2007). With `preemptions`, through every one
  * that takes the turn from a thread that could go on at most so often. Sequentially consistent: reorderings by
  * the CPU are not explored.
+ *
+ * A scenario's mortal thread also stops for ever at each of its steps, once per schedule; plain stores are steps too then.
+ * With an heir it may stop at any moment, also while it is parked or has been woken; then, and not before, the heir runs
+ * beside the others.
  */
 import { Worker } from 'node:worker_threads';
 import {
@@ -10,6 +14,7 @@ import {
   add,
   awaitChange,
   BLOCKED,
+  DIES,
   ERROR_BYTES,
   ERROR_LENGTH,
   FAILED,
@@ -22,6 +27,7 @@ import {
   PAUSED,
   RUNNING,
   STATE,
+  STORING,
   store,
   TURN,
   VALUE,
@@ -36,15 +42,20 @@ interface Choice {
 }
 
 const LONGEST_SCHEDULE = 2000;
+/** The choice that thread 0 dies; + n for thread n. */
+const DEATH = 100;
 
 export async function explore(name: string, preemptions = Number.POSITIVE_INFINITY): Promise<number> {
   const scenario = scenarios[name]!;
-  const threads = scenario.threads.length;
+  const living = scenario.threads.length;
+  const heir = living;
+  const threads = living + (scenario.heir ? 1 : 0);
   const control = new Int32Array(new SharedArrayBuffer(threads * LINE * 4));
   const buffer = new SharedArrayBuffer(scenario.bytes);
   const errors = new Uint8Array(new SharedArrayBuffer(ERROR_BYTES));
   const memory = memoryOver(buffer);
-  const workers = scenario.threads.map(
+  const workers = Array.from(
+    { length: threads },
     (_, thread) =>
       new Worker(new URL('./worker.js', import.meta.url), {
         workerData: { name, thread, control, buffer, errors },
@@ -75,9 +86,18 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     }
   }
 
+  /** The thread stops where it is, which may be a wait; the heir begins. */
+  function end(thread: number): void {
+    const at = waiting.indexOf(thread);
+    if (at >= 0) waiting.splice(at, 1);
+    store(control, thread * LINE + DIES, 1);
+    give(thread);
+    if (scenario.heir) give(heir);
+  }
+
   function runnable(thread: number): boolean {
     if (state(thread) === YIELDED) return memory.i32[word(thread, ADDRESS) / 4] !== word(thread, VALUE);
-    return state(thread) === PAUSED;
+    return state(thread) === PAUSED || state(thread) === STORING;
   }
 
   /** One schedule: `path` first, then whoever can go on; appends the choices it meets. */
@@ -85,25 +105,36 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     memory.u8.fill(0);
     scenario.setup(memory);
     waiting.length = 0;
-    for (let thread = 0; thread < threads; thread++) give(thread);
+    for (let thread = 0; thread < living; thread++) give(thread);
     let current = -1;
     let left = preemptions;
+    let alive = true;
     for (let step = 0; ; step++) {
       const able = [...Array(threads).keys()].filter(runnable);
-      if (able.length === 0) break;
+      const mayEnd = alive && scenario.heir !== undefined && state(scenario.mortal!) !== IDLE;
+      if (able.length === 0 && !mayEnd) break;
       const goesOn = able.includes(current);
-      const options = goesOn ? [current, ...able.filter((t) => t !== current && left > 0)] : able;
+      const mayYield = goesOn && left > 0 && state(current) !== STORING;
+      const options = goesOn ? [current, ...able.filter((t) => mayYield && t !== current)] : able;
+      if (mayEnd) options.push(scenario.mortal! + DEATH);
+      else if (goesOn && current === scenario.mortal && alive) options.push(current + DEATH);
       if (step === path.length) path.push({ options, taken: 0 });
       const next = path[step]!.options[path[step]!.taken]!;
+      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
+      if (next >= DEATH) {
+        alive = false;
+        end(next - DEATH);
+        if (current === next - DEATH) current = -1;
+        continue;
+      }
       if (goesOn && next !== current) left--;
       current = next;
-      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
       give(current);
     }
     for (let thread = 0; thread < threads; thread++) {
       if (state(thread) !== IDLE) throw new Error(`deadlock: thread ${thread} waits and nobody will wake it`);
     }
-    scenario.check(memory);
+    scenario.check(memory, alive);
   }
 
   const path: Choice[] = [];

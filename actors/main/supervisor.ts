@@ -1,0 +1,233 @@
+import { assert } from '../../runtime/assert.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Config } from '../../runtime/config/schema.ts';
+import type { Logger } from '../../runtime/log.ts';
+import {
+  type ActorState,
+  DRILL_CRASH,
+  DRILL_HANG,
+  DRILL_MEMORY,
+  FAILED,
+  GATE_CLOSED,
+  STOPPED,
+} from '../../runtime/scheduling/actor-state.ts';
+import { HeartbeatWatch } from '../../runtime/supervision/heartbeat-watch.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import type { ActorPlan } from '../topology.ts';
+import { ActorFailure, Revival, type RevivalPorts } from './revival.ts';
+import { Supervised } from './supervised.ts';
+import type { Fault, SupervisedActor, SupervisorPort } from './supervisor-port.ts';
+import { pause, waitsForDisk, withinMs } from './threads.ts';
+
+const STOP_TIMEOUT_MS = 60_000;
+/** How long a restart that was asked for waits for the actor to sleep. */
+const SLEEP_TIMEOUT_MS = 1000;
+const SLEEP_LOOK_MS = 5;
+
+const DRILLS: Record<Fault, number> = { crash: DRILL_CRASH, hang: DRILL_HANG, memory: DRILL_MEMORY };
+
+export interface SupervisorPorts extends RevivalPorts {
+  stateOf(actor: ActorPlan): ActorState;
+  /** At each look at the heartbeats. */
+  looked(): void;
+  /** Whether a thread that is alive has left the tables in the middle of a change. */
+  tablesBroken(): boolean;
+  /** Asks an actor that runs to stop. */
+  sendStop(actor: ActorPlan): void;
+  /** Whether it sleeps on its doorbell. */
+  isAsleep(actor: ActorPlan): boolean;
+  wake(actor: ActorPlan): void;
+}
+
+/**
+ * Starts the actors, watches over them, has those that die or hang started again (revival.ts), and stops them. Lives in
+ * the main actor, on its event loop.
+ */
+export class Supervisor implements SupervisorPort {
+  readonly #ports: SupervisorPorts;
+  readonly #clock: Clock;
+  readonly #revival: Revival;
+  readonly #watch: HeartbeatWatch;
+  readonly #timer: NodeJS.Timeout;
+  readonly #config: Config['supervision'];
+
+  constructor(
+    actors: readonly ActorPlan[],
+    config: Config['supervision'],
+    ports: SupervisorPorts,
+    clock: Clock,
+    logger: Logger,
+  ) {
+    // Of a running mount they are those of now: they are read when they are needed.
+    const policy = {
+      get restarts() {
+        return config.restarts;
+      },
+      get windowMs() {
+        return config.window_s * 1000;
+      },
+    };
+    this.#config = config;
+    this.#ports = ports;
+    this.#clock = clock;
+    const children = actors
+      .filter(({ kind }) => kind !== 'main')
+      .map((plan) => new Supervised(plan, ports.stateOf(plan), policy, clock));
+    this.#revival = new Revival(children, ports, clock, logger);
+    this.#watch = new HeartbeatWatch(config.hang_ms, config.heartbeat_ms);
+    this.#timer = setInterval(() => this.#look(), config.heartbeat_ms);
+  }
+
+  /** Rejects with an {@link ActorFailure} when the first actor is given up; never resolves. */
+  get failure(): Promise<never> {
+    return this.#revival.failure;
+  }
+
+  // -------------------------------------------------------------- the orderly life
+
+  /** Resolves when all are ready. Rejects when any actor is given up. */
+  async start(actors: readonly ActorPlan[]): Promise<void> {
+    const children = actors.map(({ name }) => this.#child(name));
+    for (const child of children) this.#revival.launch(child);
+    for (const child of children) {
+      await this.#revival.started(child);
+      if (child.chart.state === 'given-up') await this.#revival.failure;
+    }
+  }
+
+  /** From now on what fails is started again; until now it ended everything, because nothing depended on it yet. */
+  arm(): void {
+    this.#revival.isArmed = true;
+  }
+
+  /** Resolves when the actor has stopped in order. */
+  async stopped({ name }: ActorPlan): Promise<void> {
+    const { chart } = this.#child(name);
+    await this.#revival.until(() => chart.state === 'stopped');
+  }
+
+  /**
+   * Asks the actors to stop, waits until they have, and ends their threads. One that fails meanwhile is started again
+   * and asked again. Rejects when one is given up, or has not stopped in time: what it was doing is then unfinished.
+   */
+  async stop(actors: readonly ActorPlan[]): Promise<void> {
+    await Promise.all(actors.map(({ name }) => this.#stop(this.#child(name))));
+  }
+
+  /** Ends threads wherever they are; nothing is started again after. */
+  async terminate(actors: readonly ActorPlan[]): Promise<void> {
+    this.#revival.isOver = true;
+    clearInterval(this.#timer);
+    const children = this.#revival.children.filter(({ plan }) => actors.includes(plan));
+    await Promise.all(
+      children.map(async (child) => {
+        await this.#revival.endThread(child);
+        if (child.row.get() < STOPPED) child.row.set(FAILED);
+        this.#revival.send(child, { type: 'end' });
+      }),
+    );
+  }
+
+  /** Whether it can be asked for something. */
+  isRunning({ name }: ActorPlan): boolean {
+    return this.#child(name).chart.isRunning;
+  }
+
+  /** For errors of the main actor, whose loop is not a thread of its own. */
+  mainFailed(error: Error): void {
+    this.#revival.giveUp('main', error);
+  }
+
+  // -------------------------------------------------------------- SupervisorPort
+
+  async restart(name: string): Promise<void> {
+    const child = this.#running(name);
+    const { incarnation } = child;
+    const deadline = this.#clock.monotonic() + SLEEP_TIMEOUT_MS;
+    while (!this.#ports.isAsleep(child.plan) && this.#clock.monotonic() < deadline)
+      await pause(SLEEP_LOOK_MS);
+    if (child.incarnation === incarnation && child.chart.isRunning) {
+      await this.#revival.recall(child);
+      void this.#revival.tend(child);
+    }
+    await this.#revival.until(() => child.incarnation > incarnation && child.chart.isRunning);
+  }
+
+  end(name: string): void {
+    this.#running(name).thread?.kill();
+  }
+
+  drill(name: string, fault: Fault): void {
+    const { row, plan } = this.#running(name);
+    row.orderDrill(DRILLS[fault]);
+    this.#ports.wake(plan);
+  }
+
+  describe(): SupervisedActor[] {
+    return this.#revival.children.map(({ name, chart, lastError }) => ({
+      name,
+      state: chart.state,
+      restarts: chart.restarts,
+      lastError: lastError?.message,
+      since: chart.since,
+    }));
+  }
+
+  #running(name: string): Supervised {
+    const child = this.#revival.children.find((one) => one.name === name);
+    if (!child) {
+      const known = this.#revival.children.map((one) => one.name).join(', ');
+      throw new UserError(`no supervised actor is named '${name}'; there are ${known}`);
+    }
+    if (!child.chart.isRunning) throw new UserError(`actor ${name} is ${child.chart.state}: try again later`);
+    return child;
+  }
+
+  #child(name: string): Supervised {
+    const child = this.#revival.children.find((one) => one.name === name);
+    assert(child !== undefined, 'every actor but main is supervised');
+    return child;
+  }
+
+  async #stop(child: Supervised): Promise<void> {
+    const { chart, plan } = child;
+    while (chart.state !== 'stopped') {
+      await this.#revival.until(() => chart.isRunning || chart.isOver);
+      if (chart.isOver) break;
+      const { incarnation } = child;
+      this.#ports.sendStop(plan);
+      const over = this.#revival.until(() => chart.isOver || child.incarnation !== incarnation);
+      if ((await withinMs(STOP_TIMEOUT_MS, over)) === undefined)
+        throw new ActorFailure(`actor ${child.name} did not stop in time`);
+    }
+    await this.#revival.endThread(child);
+  }
+
+  // -------------------------------------------------------------- the watch
+
+  #look(): void {
+    if (this.#revival.isOver || !this.#revival.isArmed) return;
+    for (const child of this.#revival.children) {
+      if (child.chart.isRunning)
+        this.#revival.send(child, { type: this.#ports.isAsleep(child.plan) ? 'parked' : 'awake' });
+    }
+    const rows = this.#revival.children.map(({ name, incarnation, row, chart }) => ({
+      name,
+      incarnation,
+      heartbeat: row.heartbeat,
+      patience: row.patience,
+      mustBeat: (chart.isRunning || chart.state === 'draining') && row.gate !== GATE_CLOSED,
+    }));
+    this.#watch.hangMs = this.#config.hang_ms;
+    for (const name of this.#watch.look(rows, this.#clock.monotonic())) {
+      const child = this.#child(name);
+      if (waitsForDisk(child.row.thread)) continue;
+      child.isThreadOver = true;
+      const seconds = Math.max(this.#config.hang_ms, child.row.patience) / 1000;
+      this.#revival.failed(child, new Error(`it hangs: no sign of life for ${seconds} s`));
+    }
+    this.#ports.looked();
+    if (!this.#revival.isRebuilding && this.#ports.tablesBroken())
+      void this.#revival.rebuild('a change was left unfinished');
+  }
+}
