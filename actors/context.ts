@@ -1,4 +1,5 @@
 import { systemClock } from '../runtime/clock.ts';
+import { type LiveKey, liveView } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { openLog } from '../runtime/log.ts';
 import { Arena } from '../runtime/memory/arena.ts';
@@ -7,14 +8,16 @@ import type { ActorContext } from '../runtime/scheduling/actor.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import type { Distances } from '../runtime/scheduling/steal-policy.ts';
 import type { StoreIdentity } from '../runtime/storage/store.ts';
-import { ACTOR_STATES } from './regions.ts';
+import { ACTOR_STATES, LIVE } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
 
 /** What a thread is started with; all of it can be cloned or shared between threads. */
 export interface ThreadData {
   readonly name: string;
   readonly arena: SharedArrayBuffer;
+  /** As of the mount; a context's `settings` has the view in which live keys are those of now. */
   readonly config: Config;
+  readonly liveKeys: readonly LiveKey[];
   /** Absolute path of the store. */
   readonly store: string;
   /** Who the store is, as its `format` file says. */
@@ -29,10 +32,10 @@ export interface ThreadData {
   readonly onlyUid: number | undefined;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
+  /** CPUs to run on; empty = wherever the scheduler likes. */
+  readonly cpus: readonly number[];
   /** Distance between the memory of two shards, by their numbers: an idle one helps the nearest first. */
-  readonly shardDistances?: Distances;
-  /** CPU to run on, or −1 to leave it to the scheduler. */
-  readonly cpu: number;
+  readonly shardDistances: Distances;
 }
 
 export type Context = ActorContext<ThreadData> & { readonly topology: Topology };
@@ -42,15 +45,16 @@ export function attachContext(data: ThreadData): Context {
   const arena = Arena.attach(data.arena);
   const topology = new Topology(data.config);
   const self = topology.actor(data.name);
+  const config = liveView(data.config, arena.region(LIVE), data.liveKeys);
   const outboxes = new Map<string, Outbox>();
   return {
     name: data.name,
     arena,
     topology,
-    settings: data,
+    settings: { ...data, config },
     mailbox: new Mailbox(arena.region(mailboxRegion(data.name))),
     state: new ActorState(arena.region(ACTOR_STATES), self.slot),
-    logger: openLog(data.name, data.config.log.level, data.log),
+    logger: openLog(data.name, config.log, data.log),
     clock: systemClock,
     outbox(target) {
       let outbox = outboxes.get(target);

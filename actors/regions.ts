@@ -5,6 +5,7 @@ import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
 import { CACHE_LINE, KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
+import { LIVE_BYTES } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { slabCachesBytes } from '../runtime/memory/slab-caches.ts';
@@ -34,6 +35,8 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+/** Values of the configuration that can change (runtime/config/live.ts). */
+export const LIVE = 'live';
 export const FLIGHTS = 'flights';
 export const VECTOR_ORDER = 'vector-order';
 
@@ -46,8 +49,6 @@ export function vectorsRegion(shard: string): string {
   return `vectors:${shard}`;
 }
 
-const VIRTUAL_NODES = 4096;
-
 /** Directory entries outnumber inodes only by hard links. */
 const DENTRIES_PER_INODE = 1.25;
 
@@ -56,6 +57,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
   return [
     { name: ACTOR_STATES, bytes: actorStateBytes(topology.actors.length) },
     { name: CONNECTION, bytes: 4 * KIB },
+    { name: LIVE, bytes: LIVE_BYTES },
     { name: STORE_STATUS, bytes: STORE_STATUS_BYTES },
     ...topology.actors.map(({ name, senders, laneBytes }) => ({
       name: mailboxRegion(name),
@@ -73,7 +75,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },
     { name: POOL_REPORT, bytes: POOL_REPORT_BYTES },
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
-    planVirtual(VIRTUAL_NODES),
+    planVirtual(config.memory.max_results),
     planDataLocks(),
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },

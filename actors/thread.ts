@@ -23,7 +23,9 @@ if (kind === 'main') throw new Error('the main actor has no thread of its own');
 context.state.thread = threadId();
 context.state.set(STARTING);
 whileWaiting(() => context.state.beat());
-if (context.settings.cpu >= 0) pinThread(context.settings.cpu);
+const { cpus } = context.settings;
+const pinned = cpus.length > 0 ? pinThread(cpus) : 0;
+if (pinned < 0) context.logger.warn({ cpus, errno: -pinned }, 'the thread could not be kept on its CPUs');
 try {
   const { run } = await ACTORS[kind]();
   await run(context);

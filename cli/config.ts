@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../runtime/user-error.ts';
 import { collect } from './arguments.ts';
-import { plural, print, printJson } from './terminal.ts';
+import { findMount, withMount } from './mounts.ts';
+import { describeReload } from './reload-report.ts';
+import { plural, print, printJson, style, table } from './terminal.ts';
 
 interface Options {
   readonly set: string[];
@@ -18,6 +20,8 @@ Examples:
   vexfs config print > ~/notes.vexfs/vexfs.toml    write the commented default file
   vexfs config print ~/notes.vexfs --json          the values that a mount of this store would use
   vexfs config check ~/notes.vexfs                 find mistakes, with their lines
+  vexfs config keys                                every key with its range, and whether it is live
+  vexfs config reload ~/notes                      apply what changed in the file to the running mount
   vexfs config schema > vexfs.schema.json          for completion in an editor`;
 
 export function addConfig(program: Command): void {
@@ -45,6 +49,23 @@ export function addConfig(program: Command): void {
     .option('-s, --set <key=value>', 'override a value; repeatable', collect, [])
     .option('--json', 'print the values as JSON, sizes in bytes')
     .action(printCommand);
+  config
+    .command('keys')
+    .description(
+      'List every key with its default, its range, and whether it applies live or at the next mount.',
+    )
+    .option('--markdown', 'print a table in Markdown, with the explanations')
+    .option('--json', 'print JSON: [{"key", "default", "range", "live", "description"}, …]')
+    .action(keys);
+  config
+    .command('reload')
+    .description(
+      'Read the configuration of a running mount again, from where it was read when it was mounted. What can change ' +
+        'live does; the rest is named. With a mistake in it nothing changes.',
+    )
+    .argument('[dir]', 'where it is mounted, or any path inside')
+    .option('--json', 'print JSON: {"applied", "needsRemount"}, each [{"key", "from", "to"}, …]')
+    .action(reload);
   config.command('schema').description('Print the JSON Schema of the configuration file.').action(schema);
 }
 
@@ -80,6 +101,41 @@ async function printCommand(file: string | undefined, options: Options): Promise
 }
 
 async function schema(): Promise<void> {
-  const { configJsonSchema } = await import('../runtime/config/schema.ts');
-  print(JSON.stringify(configJsonSchema(), undefined, 2));
+  const { printJsonSchema } = await import('../runtime/config/json-schema.ts');
+  process.stdout.write(printJsonSchema());
+}
+
+async function keys(options: { json?: true; markdown?: true }): Promise<void> {
+  const { FIELDS } = await import('../runtime/config/fields.ts');
+  const { literal, printKeys } = await import('../runtime/config/print.ts');
+  if (options.markdown) {
+    process.stdout.write(printKeys());
+    return;
+  }
+  if (options.json) {
+    const list = FIELDS.map(({ key, initial, range, isLive, description }) => ({
+      key,
+      default: initial,
+      range,
+      live: isLive,
+      description,
+    }));
+    printJson(list);
+    return;
+  }
+  const rows = FIELDS.map((field) => [
+    field.key,
+    literal(field, field.initial),
+    field.range,
+    field.isLive ? 'live' : 'remount',
+  ]);
+  const header = ['KEY', 'DEFAULT', 'RANGE', 'APPLIES'].map((name) => style('bold', name));
+  for (const line of table([header, ...rows])) print(line);
+}
+
+async function reload(directory: string | undefined, options: { json?: true }): Promise<void> {
+  const mount = findMount({ mount: directory });
+  const report = await withMount(mount, (client) => client.call('reload', {}));
+  if (options.json) printJson(report);
+  else for (const line of describeReload(report)) print(line);
 }

@@ -1,11 +1,13 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, statSync } from 'node:fs';
-import { availableParallelism, release } from 'node:os';
+import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Command } from 'commander';
 import { version } from '../actors/version.ts';
 import { GIB } from '../runtime/config/bounds.ts';
 import { roundSize } from '../runtime/config/size.ts';
 import { hasSysAdmin } from '../runtime/system/capabilities.ts';
+import { collect } from './arguments.ts';
+import { type ConfigChoice, describePlan, placementFindings, type ShownPlan } from './doctor-placement.ts';
 import { print, printJson, style, table } from './terminal.ts';
 
 export interface Finding {
@@ -14,25 +16,44 @@ export interface Finding {
   readonly state: 'ok' | 'warning' | 'failed';
   readonly found: string;
   readonly advice?: string;
+  /** With the check "placement": who would run where. */
+  readonly plan?: ShownPlan;
 }
 
 const HELP = `
 Exit code 0: VexFS can mount here. 1: something is missing, and the line says what to do.
 
-JSON: [{"check", "state": "ok" | "warning" | "failed", "found", "advice"?}, …]`;
+Examples:
+  vexfs doctor                                  this machine, and the defaults
+  vexfs doctor ~/notes.vexfs                    this machine, and how a mount of this store would use it
+  vexfs doctor --set workers.fuse=4 --set placement=auto
+
+JSON: [{"check", "state": "ok" | "warning" | "failed", "found", "advice"?, "plan"?}, …]; the check "placement" has the
+plan: {"mode", "inForce", "notes", "actors": [{"actor", "cpus", "node", "why"}, …]}, node −1 = none in particular.`;
 
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
     .summary('check whether this machine can mount')
-    .description('Check what VexFS needs of this machine, and say what is missing.')
+    .description(
+      'Check what VexFS needs of this machine, and say what is missing and which thread would run where.',
+    )
+    .argument('[store]', 'a store, to take its configuration (default: the defaults)')
+    .option('-c, --config <file>', 'a configuration file')
+    .option('-s, --set <key=value>', 'override a value of the configuration; repeatable', collect, [])
     .option('--json', 'print JSON')
     .addHelpText('after', HELP)
     .action(doctor);
 }
 
-async function doctor(options: { json?: true }): Promise<void> {
-  const findings = await examine();
+interface Options {
+  readonly json?: true;
+  readonly config?: string;
+  readonly set: string[];
+}
+
+async function doctor(store: string | undefined, options: Options): Promise<void> {
+  const findings = await examine({ ...options, store });
   if (options.json) {
     printJson(findings);
   } else {
@@ -47,11 +68,13 @@ async function doctor(options: { json?: true }): Promise<void> {
       advice === undefined ? found : `${found}: ${advice}`,
     ]);
     for (const line of table(rows)) print(line);
+    const plan = findings.find((finding) => finding.plan !== undefined)?.plan;
+    if (plan !== undefined) for (const line of describePlan(plan)) print(line);
   }
   if (findings.some(({ state }) => state === 'failed')) process.exitCode = 1;
 }
 
-export async function examine(): Promise<Finding[]> {
+export async function examine(choice: ConfigChoice): Promise<Finding[]> {
   return [
     { check: 'vexfs', state: 'ok', found: version() },
     nodeVersion(),
@@ -59,9 +82,9 @@ export async function examine(): Promise<Finding[]> {
     await nativeCalls(),
     fuseDevice(),
     mountPermission(),
-    processors(),
     memory(),
     wordTable(),
+    ...placementFindings(choice),
   ];
 }
 
@@ -149,18 +172,6 @@ function mountPermission(): Finding {
     return { check, state: 'failed', found: `${helper} is not setuid`, advice };
   }
   return { check, state: 'ok', found: `ordinary user, mounts with ${helper}` };
-}
-
-function processors(): Finding {
-  const check = 'processors';
-  const count = availableParallelism();
-  if (count > 1) return { check, state: 'ok', found: String(count) };
-  return {
-    check,
-    state: 'warning',
-    found: '1',
-    advice: 'with one processor every request waits for another thread',
-  };
 }
 
 function memory(): Finding {

@@ -1,7 +1,8 @@
-/** A mount served by this process until it is unmounted or told to end by a signal. */
+/** A mount served by this process until it is unmounted or told to end by a signal; SIGHUP reads its configuration again. */
 import { UserError } from '../runtime/user-error.ts';
 import type { MountHandle, MountRequest, RunMount } from './daemon.ts';
-import { say } from './terminal.ts';
+import { describeReload } from './reload-report.ts';
+import { hasTerminal, say } from './terminal.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -19,6 +20,7 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
   let handle: MountHandle | undefined;
   let asked = 0;
   let lastAskedAt = Number.NEGATIVE_INFINITY;
+  const hadTerminal = hasTerminal();
 
   const stop = async (): Promise<void> => {
     ending.abort();
@@ -26,6 +28,11 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
   };
 
   const onSignal = (signal: NodeJS.Signals): void => {
+    // The hang-up of a terminal ends what was started from it; without one the signal is the wish to be reconfigured.
+    if (signal === 'SIGHUP' && !(hadTerminal && !hasTerminal())) {
+      sayReload(handle);
+      return;
+    }
     const now = performance.now();
     if (now - lastAskedAt < ECHO_MS) return;
     lastAskedAt = now;
@@ -62,6 +69,17 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
     throw error;
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+function sayReload(handle: MountHandle | undefined): void {
+  try {
+    if (handle === undefined) say('the mount is not complete yet: nothing to read again');
+    else for (const line of describeReload(handle.reload())) say(line);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    say('the configuration has mistakes, and nothing changes:');
+    for (const line of error.message.split('\n')) say(line);
   }
 }
 

@@ -88,6 +88,19 @@ export interface StrayBlock {
   readonly actor: string;
 }
 
+export interface ConfigChange {
+  readonly key: string;
+  /** As written in the file. */
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What came of reading the configuration again. */
+export interface ReloadReport {
+  readonly applied: readonly ConfigChange[];
+  readonly needsRemount: readonly ConfigChange[];
+}
+
 /** Method → its parameters and result. */
 export interface Methods {
   status: { params: Record<string, never>; result: Status };
@@ -98,5 +111,6 @@ export interface Methods {
   indexStatus: { params: Record<string, never>; result: IndexStatus };
   indexWait: { params: { timeoutSeconds?: number }; result: IndexStatus };
   indexRebuild: { params: { path?: string }; result: { readonly queued?: number } };
+  reload: { params: Record<string, never>; result: ReloadReport };
   unmount: { params: { lazy?: boolean }; result: unknown };
 }

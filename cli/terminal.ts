@@ -1,4 +1,5 @@
 /** What is written for people: colours, aligned tables, one progress line. Programs get `--json` instead. */
+import { closeSync, openSync } from 'node:fs';
 import { stripVTControlCharacters, styleText } from 'node:util';
 
 type Format = Parameters<typeof styleText>[0];
@@ -22,6 +23,16 @@ export function outliveReaders(): void {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     });
+  }
+}
+
+/** Whether this process belongs to a terminal that has not hung up. */
+export function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
   }
 }
 

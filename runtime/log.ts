@@ -2,15 +2,38 @@ import { type Logger, pino } from 'pino';
 
 export type { Logger };
 
+/** pino's numbers; a message is written if its number is at least that of the wanted level. */
+const NUMBERS: Readonly<Record<string, number>> = { ...pino.levels.values, silent: Number.POSITIVE_INFINITY };
+/** Below every level: pino itself leaves nothing out, unless a level is set on the logger. */
+const ALL = 'all';
+
 /**
  * A logger for one thread. Lines are JSON, appended with one synchronous write each, so that several threads can
  * share the file and the last line before a crash is there.
  *
+ * @param wanted a level, or something whose `level` is read at every message, so that it can change at any time; a level
+ * that is set on the logger itself is stronger
  * @param destination a file path, or a descriptor number (2 in the foreground)
  */
-export function openLog(name: string, level: string, destination: string | number): Logger {
-  return pino(
-    { level, base: { actor: name }, timestamp: pino.stdTimeFunctions.isoTime },
+export function openLog(
+  name: string,
+  wanted: string | { readonly level: string },
+  destination: string | number,
+): Logger {
+  const source = typeof wanted === 'string' ? { level: wanted } : wanted;
+  const logger = pino(
+    {
+      customLevels: { [ALL]: 1 },
+      level: ALL,
+      base: { actor: name },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      hooks: {
+        logMethod(message, method, level) {
+          if (this.level !== ALL || level >= NUMBERS[source.level]!) method.apply(this, message);
+        },
+      },
+    },
     pino.destination({ dest: destination, sync: true, append: true, mkdir: false }),
   );
+  return logger as unknown as Logger;
 }

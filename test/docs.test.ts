@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { printConfig } from '../runtime/config/print.ts';
+import { printConfig, printKeys } from '../runtime/config/print.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const DOCUMENTS = [
@@ -17,6 +17,10 @@ const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 
 test('docs/CONFIGURATION.md holds the default configuration', () => {
   expect(read('docs/CONFIGURATION.md')).toContain(`\`\`\`toml\n${printConfig()}\`\`\`\n`);
+});
+
+test('docs/CONFIGURATION.md has the table of every key', () => {
+  expect(read('docs/CONFIGURATION.md')).toContain(`\n\n${printKeys()}\n`);
 });
 
 test.each(DOCUMENTS)('%s names only files and folders that exist', (document) => {

@@ -25,18 +25,15 @@ import { FuseHandover } from './handover.ts';
 import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
-/** Object files a thread keeps open. */
-const OPEN_OBJECTS = 256;
-
 function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Operations {
   const { arena, clock, settings } = context;
   const { config, store } = settings;
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
   const disk = new PatientDisk(new HostDisk(store), context.state);
   const handover = new FuseHandover(context, virtual, openPending(context));
-  const objects = new ObjectFiles(disk, OPEN_OBJECTS);
+  const objects = new ObjectFiles(disk, config.fuse.open_files);
   const content = new Content(namespace, objects, new DataLocks(arena), handover);
-  const { entry_timeout_s, attr_timeout_s } = config.fuse;
+  const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
   return new Operations({
     namespace,
@@ -47,9 +44,15 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
     clock,
     flight,
     options: {
-      entryTimeout: entry_timeout_s,
-      negativeTimeout: entry_timeout_s,
-      attrTimeout: attr_timeout_s,
+      get entryTimeout() {
+        return fuse.entry_timeout_s;
+      },
+      get negativeTimeout() {
+        return fuse.entry_timeout_s;
+      },
+      get attrTimeout() {
+        return fuse.attr_timeout_s;
+      },
       model: EMBEDDING_MODEL,
     },
   });
@@ -62,7 +65,9 @@ export function run(context: Context): void {
   const eventfd = settings.eventfds[index]!;
   const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const channel = new ClassicChannel(connectionOf(context), {
-    spinMicroseconds: fuse.spin_us,
+    get spinMicroseconds() {
+      return fuse.spin_us;
+    },
     doorbell: mailbox.doorbell,
     eventfd,
     awake,

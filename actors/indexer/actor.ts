@@ -141,7 +141,7 @@ export async function run(context: Context): Promise<void> {
   const { slab, namespace } = openTree(context);
   const virtual = new VirtualTree(context.arena, slab, namespace, virtualText(context), context.clock);
   const shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
-  const gather = new ScatterGather(context, config.supervision.request_deadline_s * 1000);
+  const gather = new ScatterGather(context, () => config.supervision.request_deadline_s * 1000);
   const content = new FileContent(namespace, store);
   const { logger } = context;
   const threads = config.workers.tasks;
@@ -160,15 +160,16 @@ export async function run(context: Context): Promise<void> {
   });
   const backlog = new Backlog({
     index: (ino) => files.index(ino),
-    settleMs: config.index.settle_ms,
+    settleMs: () => config.index.settle_ms,
     parallel,
     now: context.clock.monotonic,
     logger,
   });
-  const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
+  const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
   const pending = openPending(context);
-  const answers = new Answers({ namespace, virtual, search, logger, pending, connection });
+  const limits = config.index;
+  const answers = new Answers({ namespace, virtual, search, logger, limits, pending, connection });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();

@@ -12,14 +12,13 @@ import type { Pending } from '../pending.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Search } from './search.ts';
 
-/** Links in one result directory. */
-const RESULTS = 20;
-
 export interface AnswerParts {
   readonly namespace: Namespace;
   readonly virtual: VirtualTree;
   readonly search: Search;
   readonly logger: Logger;
+  /** Links in one result directory; may change at any time. */
+  readonly limits: { readonly results: number };
   readonly pending: Pending;
   /** Descriptor of /dev/fuse, once mounted. */
   readonly connection: () => number;
@@ -87,14 +86,14 @@ export class Answers {
   }
 
   async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
-    const { namespace, search } = this.#parts;
+    const { namespace, search, limits } = this.#parts;
     const who = await credentialsOf(uid, gid, pid);
     if (kind !== QUERY_SIMILAR) {
       const question = new TextDecoder().decode(text);
-      return question.trim() === '' ? -EINVAL : search.byText(question, RESULTS, who);
+      return question.trim() === '' ? -EINVAL : search.byText(question, limits.results, who);
     }
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
-    return search.byFile(ino, RESULTS, who);
+    return search.byFile(ino, limits.results, who);
   }
 }
 

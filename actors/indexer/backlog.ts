@@ -16,7 +16,8 @@ export interface Progress {
 export interface BacklogOptions {
   /** Brings the index of one file up to its present content. */
   readonly index: (ino: number) => Promise<Outcome>;
-  readonly settleMs: number;
+  /** Milliseconds without a write after which a file is due. */
+  readonly settleMs: () => number;
   /** Files worked on at once. */
   readonly parallel: number;
   /** Milliseconds of a monotonic clock. */

@@ -58,8 +58,9 @@ export class FileIndexer {
     const path = namespace.pathOf(ino);
     if ((attr.mode & S_IFMT) !== S_IFREG || path === undefined) return 'gone';
     if (isExcluded(path, config.exclude)) return this.#passOver(ino, state, EXCLUDED);
-    if (attr.size > config.max_file_size) return this.#passOver(ino, state, TOO_LARGE);
-    const read = await content.read(ino, 0, config.max_file_size);
+    const limit = config.max_file_size;
+    if (attr.size > limit) return this.#passOver(ino, state, TOO_LARGE);
+    const read = await content.read(ino, 0, limit);
     if (!read) return 'failed';
     const task = { ...read, title: basename(path), maxChunks: config.max_chunks };
     const embedded = await tasks.run(task);

@@ -55,14 +55,14 @@ interface Question {
 export class ScatterGather {
   readonly #lines: readonly Line[];
   readonly #open = new Map<number, Question>();
-  readonly #deadlineMs: number;
+  readonly #deadlineMs: () => number;
   readonly #now: () => number;
   readonly #incarnation: number;
   #number = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `deadlineMs`: how long a question waits for a shard that is being restarted. */
-  constructor(context: Context, deadlineMs: number) {
+  /** `deadlineMs`: how long a question waits, at present, for a shard that is being restarted. */
+  constructor(context: Context, deadlineMs: () => number) {
     const states = context.arena.region(ACTOR_STATES);
     this.#lines = context.topology.ofKind('shard').map(({ name, slot }) => ({
       name,
@@ -149,7 +149,7 @@ export class ScatterGather {
 
   /** Asks successors what their predecessors may not have lived to answer, and gives up what has waited too long. */
   #look(): void {
-    const late = this.#now() - this.#deadlineMs;
+    const late = this.#now() - this.#deadlineMs();
     for (const question of this.#open.values()) {
       if (question.since <= late) this.#giveUp(question);
       else {
@@ -164,7 +164,7 @@ export class ScatterGather {
   #giveUp(question: Question): void {
     this.#close(question);
     const silent = [...question.missing.keys()].map((shard) => this.#lines[shard]!.name).join(', ');
-    const seconds = Math.round(this.#deadlineMs / 1000);
+    const seconds = Math.round(this.#deadlineMs() / 1000);
     question.failed(
       new SearchTimeout(`the search was not answered within ${seconds} s by ${silent}; ask again`),
     );

@@ -30,20 +30,20 @@ export class Search {
   readonly #shards: ScatterGather;
   readonly #embedder: Embedder;
   readonly #content: FileContent;
-  readonly #ef: number;
+  readonly #effort: { readonly ef: number };
 
   constructor(
     namespace: Namespace,
     shards: ScatterGather,
     embedder: Embedder,
     content: FileContent,
-    ef: number,
+    effort: { readonly ef: number },
   ) {
     this.#namespace = namespace;
     this.#shards = shards;
     this.#embedder = embedder;
     this.#content = content;
-    this.#ef = ef;
+    this.#effort = effort;
   }
 
   byText(query: string, k: number, who: Credentials, under = '/'): Promise<SearchResult[]> {
@@ -108,7 +108,7 @@ export class Search {
         collection,
         vector,
         asked,
-        Math.max(this.#ef, asked * EF_PER_HIT),
+        Math.max(this.#effort.ef, asked * EF_PER_HIT),
       );
       const candidates = this.#readable(hits, most, who, under);
       if (candidates.length === most || hits.length < asked || asked === HITS_MAX) return candidates;

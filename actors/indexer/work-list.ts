@@ -1,12 +1,13 @@
 /**
- * Which files wait to be indexed. A file is due once nobody has written to it for `settleMs`; writing again puts it
- * back. The list itself is not durable: what was not indexed shows in the inode's version columns at the next mount.
+ * Which files wait to be indexed. A file is due once nobody has written to it for a while; writing again puts it back.
+ * A while that became shorter applies to files that change from then on. The list itself is not durable: what was not indexed shows in the inode's version columns at the next mount.
  */
 export class WorkList {
   readonly #due = new Map<number, number>();
-  readonly #settleMs: number;
+  readonly #settleMs: () => number;
 
-  constructor(settleMs: number) {
+  /** @param settleMs how long a while is at present, milliseconds */
+  constructor(settleMs: () => number) {
     this.#settleMs = settleMs;
   }
 
@@ -19,9 +20,9 @@ export class WorkList {
   }
 
   changed(ino: number, now: number): void {
-    // Re-inserting keeps the map ordered by due time, as the settle time is the same for all.
+    // Re-inserting keeps the map ordered by due time, unless the settle time has just become shorter.
     this.#due.delete(ino);
-    this.#due.set(ino, now + this.#settleMs);
+    this.#due.set(ino, now + this.#settleMs());
   }
 
   /** Takes the file that is due first, or −1. `inHurry`: one that is not due yet will do. */

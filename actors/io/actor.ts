@@ -169,7 +169,9 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     status,
     clock,
     others: others.length,
-    intervalMs: store.commit_interval_ms,
+    get intervalMs() {
+      return store.commit_interval_ms;
+    },
     ports: commitPorts(context, parts, others),
   });
   if (isSuccessor) parts.pending.each(SYNC, (slot, lo, hi) => actor.takeUp(lo, hi, slot));
@@ -178,12 +180,15 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {
   const { settings, arena, clock } = context;
+  const { store } = settings.config;
   return new FlushActor({
     journal: new JournalReader(arena.region(JOURNAL)),
     objects: new DirtyObjects(disk, settings.incarnation > 1),
     status: new StoreStatus(arena.region(STORE_STATUS)),
     clock,
-    intervalMs: settings.config.store.commit_interval_ms,
+    get intervalMs() {
+      return store.commit_interval_ms;
+    },
     toFirst: (kind, first, second) => writeWords(context.outbox(FIRST), kind, first, second),
   });
 }

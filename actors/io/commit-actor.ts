@@ -58,6 +58,7 @@ export interface CommitOptions {
   readonly ports: CommitPorts;
   /** io actors besides this one. */
   readonly others: number;
+  /** May change at any time. */
   readonly intervalMs: number;
 }
 

@@ -15,6 +15,7 @@ export interface FlushOptions {
   readonly objects: DirtyObjects;
   readonly status: StoreStatus;
   readonly clock: Clock;
+  /** May change at any time. */
   readonly intervalMs: number;
   /** A message of two words to io-0. */
   toFirst(kind: number, first: number, second: number): void;

@@ -24,19 +24,19 @@ export interface ActorPortsParts {
   readonly requests: MainRequests;
   readonly indexer: IndexerLink;
   readonly chart: MountChart;
-  /** A CPU for each actor, −1 = any. */
-  readonly placement: ReadonlyMap<string, number>;
+  /** CPUs of each actor, none = wherever the scheduler likes. */
+  readonly placement: ReadonlyMap<string, readonly number[]>;
 }
 
 /** What the supervisor does to the actors of a mount, and asks of them. */
 export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
   const { arena, data, context, requests, indexer, chart, placement } = parts;
-  const { request_deadline_s } = data.config.supervision;
+  const { supervision } = context.settings.config;
   const status = new StoreStatus(arena.region(STORE_STATUS));
   const doorbell = (name: string) => doorbellOf(arena.region(mailboxRegion(name)));
   return {
     startThread({ name, kind }, incarnation) {
-      const started = { ...data, name, cpu: placement.get(name) ?? -1, incarnation };
+      const started = { ...data, name, cpus: placement.get(name) ?? [], incarnation };
       const thread = new WorkerThread(started, () => doorbell(name).ring());
       if (kind === 'indexer') indexer.connect(thread.worker);
       return thread;
@@ -56,7 +56,7 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
     },
     looked() {
       if (status.errno !== 0) chart.send({ type: 'damaged' });
-      expirePending(context, context.clock.monotonic(), request_deadline_s * 1000);
+      expirePending(context, context.clock.monotonic(), supervision.request_deadline_s * 1000);
     },
     tablesBroken: () => tablesAreBroken(context),
     async rebuild() {

@@ -1,17 +1,20 @@
 /** Mounts a store: checks, brings everything up in order, and takes it down again when a step fails. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
 import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 import { type MountOptions, parseMountOptions } from '../../fuse/mount/mount-options.ts';
 import { checkMountPoint } from '../../fuse/mount/mount-point.ts';
+import { printJsonSchema, SCHEMA_NAME } from '../../runtime/config/json-schema.ts';
 import { requireConfig } from '../../runtime/config/load.ts';
 import { printConfig } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { UserError } from '../../runtime/user-error.ts';
+import { requireFeasible } from './feasible.ts';
 import { MountedStore } from './mounted-store.ts';
+import type { ReloadReport } from './reload.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 
 export interface MountRequest {
@@ -41,6 +44,8 @@ export interface MountHandle {
    * them.
    */
   stop(reason: StopReason): Promise<void>;
+  /** Reads the configuration again. @throws {UserError} if it has a mistake; then nothing changes. */
+  reload(): ReloadReport;
   /** The exit code. */
   readonly finished: Promise<number>;
   /** What may be done to its actors while it runs. */
@@ -57,6 +62,7 @@ export async function runMount(request: MountRequest): Promise<MountHandle> {
   const { directory, notice } = required(await checkMountPoint(request.directory, options));
   if (notice !== undefined) request.onNotice(notice);
   const config = loadConfig(request);
+  requireFeasible(config);
   const store = await openRequested(request.store);
   try {
     return await serve(request, store, directory, options, config);
@@ -76,18 +82,33 @@ async function serve(
   if (directory === store.path || directory.startsWith(`${store.path}/`)) {
     throw new UserError(`the mount point ${directory} lies inside the store ${store.path}; choose another`);
   }
-  const ownConfig = join(store.path, CONFIG_NAME);
-  if (store.created && !existsSync(ownConfig)) writeFileSync(ownConfig, printConfig(), { mode: 0o600 });
-  const mounted = new MountedStore(store, directory, options, config, request.onNotice);
+  writeOwnConfig(store);
+  const read = (): Config => loadConfig(request);
+  const mounted = new MountedStore(store, directory, options, config, request.onNotice, read);
   await mounted.start();
   request.onReady();
   return {
     async stop(reason) {
       await mounted.stop(reason === 'lazy');
     },
+    reload: () => mounted.reload(),
     finished: mounted.finished.finally(() => store.release()),
     supervisor: mounted.supervisor,
   };
+}
+
+/** A new store gets the commented defaults; every store the description of the file that editors look at. */
+function writeOwnConfig({ path, created }: OpenStore): void {
+  const file = join(path, CONFIG_NAME);
+  if (created && !existsSync(file)) writeFileSync(file, printConfig(), { mode: 0o600 });
+  const schema = join(path, SCHEMA_NAME);
+  const text = printJsonSchema();
+  try {
+    if (existsSync(schema) && readFileSync(schema, 'utf8') === text) return;
+    writeFileSync(schema, text, { mode: 0o600 });
+  } catch {
+    // A full or read-only disk is no reason not to mount: editors do without.
+  }
 }
 
 function loadConfig({ store, config, set }: MountRequest): Config {

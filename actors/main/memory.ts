@@ -1,3 +1,5 @@
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { publishLive } from '../../runtime/config/live.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox } from '../../runtime/messaging/mailbox.ts';
@@ -5,7 +7,7 @@ import { formatMetrics } from '../../runtime/metrics/metrics.ts';
 import { formatBoard } from '../../runtime/scheduling/board-layout.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { metricsPlan } from '../metrics.ts';
-import { METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
+import { LIVE, METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
 import { mailboxRegion, type Topology } from '../topology.ts';
 
 /** Reserves the shared memory and formats what must be there before the first thread starts. */
@@ -22,6 +24,7 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
     );
   }
   formatBoard(arena.region(TASKS), config.workers.shards, SEARCH_TASK_BYTES);
+  publishLive(arena.region(LIVE), LIVE_KEYS, config);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));
   for (const { name, senders, laneBytes } of topology.actors) {
     Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);

@@ -8,6 +8,7 @@ import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
+import type { ReloadReport } from './reload.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 
 /** Longest wait of `index wait` when none is asked for, seconds. */
@@ -20,6 +21,7 @@ export interface MountFacts {
   readonly directory: string;
   readonly startedAt: number;
   state(): string;
+  reload(): ReloadReport;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
   stop(lazy: boolean): Promise<string | undefined>;
@@ -71,6 +73,7 @@ export function controlMethods(
     async indexRebuild(params) {
       return accepted(await indexer.rebuild(parse(rebuildParams, params).path));
     },
+    reload: () => facts.reload(),
     async unmount(params) {
       const problem = await facts.stop(parse(unmountParams, params).lazy);
       if (problem !== undefined) throw new UserError(problem);

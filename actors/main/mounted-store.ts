@@ -8,6 +8,8 @@ import { unmount } from '../../fuse/mount/unmount.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
+import { KIB } from '../../runtime/config/bounds.ts';
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
@@ -17,6 +19,7 @@ import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { MountChart } from '../../runtime/supervision/chart.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
+import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
@@ -28,14 +31,13 @@ import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
-import { allowedCpus, planPlacement } from './placement.ts';
+import { planPlacement, shardDistances } from './placement.ts';
+import { type ReloadReport, reload } from './reload.ts';
 import { MainRequests } from './requests.ts';
 import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { withinMs } from './threads.ts';
 
-/** What the kernel reads ahead of a sequential reader. */
-const READ_AHEAD_KIB = 1024;
 /** How long a mount may take from its first thread to its first answer. */
 const USABLE_TIMEOUT_MS = 30_000;
 /** After a failure, how long what is left may take to make changes durable. */
@@ -66,6 +68,7 @@ export class MountedStore {
   readonly #notice: (text: string) => void;
   readonly #topology: Topology;
   readonly #arena: Arena;
+  readonly #readConfig: () => Config;
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
@@ -88,14 +91,19 @@ export class MountedStore {
     options: MountOptions,
     config: Config,
     notice: (text: string) => void,
+    /** The configuration as a mount would have it now. */
+    readConfig: () => Config,
   ) {
+    const machine = readMachine();
     this.#store = store;
     this.#directory = directory;
     this.#options = options;
     this.#notice = notice;
     this.#topology = new Topology(config);
     this.#arena = reserveMemory(config, this.#topology);
-    const placement = planPlacement(config.placement, this.#topology, allowedCpus());
+    this.#readConfig = readConfig;
+    const plan = planPlacement(config, this.#topology, machine);
+    const placement = new Map(plan.actors.map(({ actor, cpus }) => [actor, cpus]));
     this.#data = {
       name: 'main',
       arena: this.#arena.buffer,
@@ -107,13 +115,15 @@ export class MountedStore {
       words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
       incarnation: 1,
-      cpu: -1,
+      liveKeys: LIVE_KEYS,
+      cpus: [],
+      shardDistances: shardDistances(plan, machine),
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
-      config.supervision,
+      this.#context.settings.config.supervision,
       actorPorts({
         arena: this.#arena,
         data: this.#data,
@@ -176,6 +186,11 @@ export class MountedStore {
     return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
 
+  /** Reads the configuration again. @throws {UserError} if it has a mistake; then nothing changes. */
+  reload(): ReloadReport {
+    return reload(this.#context, this.#readConfig);
+  }
+
   get #storeStatus(): StoreStatus {
     return new StoreStatus(this.#arena.region(STORE_STATUS));
   }
@@ -223,8 +238,8 @@ export class MountedStore {
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback } = this.#data.config.fuse;
-    const agreed = handshake(mounted.fd, wantedFlags({ writeback, dataCache: 'explicit' }));
+    const { writeback, background, read_ahead } = this.#data.config.fuse;
+    const agreed = handshake(mounted.fd, wantedFlags({ writeback, background, dataCache: 'explicit' }));
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
@@ -233,7 +248,7 @@ export class MountedStore {
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
-    raiseReadAhead(this.#directory, READ_AHEAD_KIB);
+    raiseReadAhead(this.#directory, read_ahead / KIB);
   }
 
   #listen(): Promise<ControlSocket> {
@@ -244,6 +259,7 @@ export class MountedStore {
       startedAt: this.#startedAt,
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
+      reload: () => this.reload(),
       stop: (lazy: boolean) => this.stop(lazy),
     };
     const methods = controlMethods(this.#context, facts, this.#indexer);

@@ -49,7 +49,7 @@ export class Supervisor implements SupervisorPort {
   readonly #revival: Revival;
   readonly #watch: HeartbeatWatch;
   readonly #timer: NodeJS.Timeout;
-  readonly #hangSeconds: number;
+  readonly #config: Config['supervision'];
 
   constructor(
     actors: readonly ActorPlan[],
@@ -58,7 +58,16 @@ export class Supervisor implements SupervisorPort {
     clock: Clock,
     logger: Logger,
   ) {
-    const policy = { restarts: config.restarts, windowMs: config.window_s * 1000 };
+    // Of a running mount they are those of now: they are read when they are needed.
+    const policy = {
+      get restarts() {
+        return config.restarts;
+      },
+      get windowMs() {
+        return config.window_s * 1000;
+      },
+    };
+    this.#config = config;
     this.#ports = ports;
     this.#clock = clock;
     const children = actors
@@ -66,7 +75,6 @@ export class Supervisor implements SupervisorPort {
       .map((plan) => new Supervised(plan, ports.stateOf(plan), policy, clock));
     this.#revival = new Revival(children, ports, clock, logger);
     this.#watch = new HeartbeatWatch(config.hang_ms, config.heartbeat_ms);
-    this.#hangSeconds = config.hang_ms / 1000;
     this.#timer = setInterval(() => this.#look(), config.heartbeat_ms);
   }
 
@@ -216,11 +224,12 @@ export class Supervisor implements SupervisorPort {
       patience: row.patience,
       mustBeat: (chart.isRunning || chart.state === 'draining') && row.gate !== GATE_CLOSED,
     }));
+    this.#watch.hangMs = this.#config.hang_ms;
     for (const name of this.#watch.look(rows, this.#clock.monotonic())) {
       const child = this.#child(name);
       if (waitsForDisk(child.row.thread)) continue;
       child.isThreadOver = true;
-      const seconds = Math.max(this.#hangSeconds, child.row.patience / 1000);
+      const seconds = Math.max(this.#config.hang_ms, child.row.patience) / 1000;
       this.#revival.failed(child, new Error(`it hangs: no sign of life for ${seconds} s`));
     }
     this.#ports.looked();

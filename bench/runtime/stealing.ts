@@ -9,6 +9,7 @@ import { reserveMemory } from '../../actors/main/memory.ts';
 import { askedShardOf, HITS, trySearch, writePutChunks } from '../../actors/messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { Topology } from '../../actors/topology.ts';
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { MessageHandler } from '../../runtime/messaging/mailbox.ts';
 import { STOP } from '../../runtime/scheduling/actor.ts';
@@ -59,7 +60,9 @@ class Shards implements MessageHandler {
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
       incarnation: 1,
-      cpu: -1,
+      cpus: [],
+      shardDistances: [],
+      liveKeys: LIVE_KEYS,
     };
     this.#indexer = attachContext({ ...data, name: 'indexer' });
     this.#main = attachContext({ ...data, name: 'main' });

@@ -20,7 +20,7 @@ import type { VirtualTree } from '../virtual/virtual-tree.ts';
 import type { Handover } from './ports.ts';
 
 export interface OperationsOptions {
-  /** Seconds the kernel may keep a name, the absence of a name, and attributes. FOREVER: it is the only writer. */
+  /** Seconds the kernel may keep a name, the absence of a name, and attributes. FOREVER: it is the only writer. May change. */
   readonly entryTimeout: number;
   readonly negativeTimeout: number;
   readonly attrTimeout: number;

@@ -50,13 +50,15 @@ import { BODY as REQUEST_BODY, type Request } from './request.ts';
 const PAGE = 4 * KIB;
 /** Pages per request where MAX_PAGES is not agreed (FUSE_DEFAULT_MAX_PAGES_PER_REQ). */
 const DEFAULT_MAX_PAGES = 32;
-/** Requests the kernel may have in flight on its own account (read-ahead, writeback), and when it slows down. */
-const MAX_BACKGROUND = 64;
-const CONGESTION_THRESHOLD = 48;
+const BACKGROUND = 64;
+/** At which share of them the kernel slows down whoever causes them. */
+const CONGESTION = 0.75;
 
 export interface Wanted {
   readonly flags: number;
   readonly flags2: number;
+  /** Requests the kernel may have in flight on its own account (read-ahead, writeback), 1 … 65,535. */
+  readonly background: number;
 }
 
 export interface Agreed {
@@ -71,6 +73,8 @@ export interface Agreed {
 export interface WantedOptions {
   /** The kernel gathers small writes and writes them later; mtime and size are then the kernel's. */
   readonly writeback: boolean;
+  /** {@link Wanted.background}; 64 if left out. */
+  readonly background?: number;
   /**
    * Who drops cached pages. `explicit`: only FUSE_NOTIFY_INVAL_INODE and the caller's own changes, right for files
    * that change through the mount alone. `auto`: also any new mtime, so a write followed by a stat costs the pages.
@@ -95,7 +99,7 @@ export function wantedFlags(options: WantedOptions): Wanted {
     FUSE_INIT_EXT;
   flags |= options.dataCache === 'auto' ? FUSE_AUTO_INVAL_DATA : FUSE_EXPLICIT_INVAL_DATA;
   if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
-  return { flags, flags2: 0 };
+  return { flags, flags2: 0, background: options.background ?? BACKGROUND };
 }
 
 /**
@@ -131,7 +135,7 @@ export function negotiate(request: Request, reply: Reply, wanted: Wanted): Agree
   u32[out + 1] = minor;
   u32[out + 2] = maxReadahead;
   u32[out + 3] = flags;
-  u32[out + 4] = MAX_BACKGROUND | (CONGESTION_THRESHOLD << 16);
+  u32[out + 4] = (wanted.background | (Math.ceil(wanted.background * CONGESTION) << 16)) >>> 0;
   u32[out + 5] = maxWrite;
   u32[out + 6] = 1; // time_gran: nanoseconds
   u32[out + 7] = maxPages; // and map_alignment 0

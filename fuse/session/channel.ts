@@ -34,7 +34,7 @@ export interface Channel {
 }
 
 export interface ClassicChannelOptions {
-  /** Longest busy-poll between two requests, 0 … 10,000. */
+  /** Longest busy-poll between two requests, 0 … 10,000. May change at any time. */
   readonly spinMicroseconds: number;
   /** This thread's doorbell, and the eventfd it is to ring while the thread is parked. */
   readonly doorbell: Doorbell;
@@ -60,6 +60,9 @@ const SOON_MS = 0.3;
 /** CPUs are kept awake this long after a request, in case there is another one. */
 const AWAKE_MS = 2;
 
+/** On one CPU the client cannot run while this thread polls for its request. */
+const HAS_SEVERAL_CPUS = availableParallelism() > 1;
+
 /**
  * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno. −ENOENT: the request was
  * interrupted meanwhile; it needs no answer, but what the reply counted (lookups) has to be taken back.
@@ -84,7 +87,7 @@ export class ClassicChannel implements Channel {
   #untilLook = REQUESTS_PER_LOOK;
   readonly #awake: CpuLatency | undefined;
   readonly #turn: () => void;
-  readonly #maxSpinMs: number;
+  readonly #options: ClassicChannelOptions;
   /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
   #spinMs: number;
   /** The doorbell's sequence as of the last RANG. */
@@ -101,9 +104,12 @@ export class ClassicChannel implements Channel {
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
     this.#turn = options.turn ?? (() => {});
-    // On one CPU the client cannot run while this thread polls for its request.
-    this.#maxSpinMs = availableParallelism() > 1 ? options.spinMicroseconds / 1000 : 0;
+    this.#options = options;
     this.#spinMs = this.#maxSpinMs;
+  }
+
+  get #maxSpinMs(): number {
+    return HAS_SEVERAL_CPUS ? this.#options.spinMicroseconds / 1000 : 0;
   }
 
   receive(request: Request): number {

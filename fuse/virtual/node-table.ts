@@ -26,6 +26,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { assert } from '../../runtime/assert.ts';
+import { RESULT_NODES_MAX } from '../../runtime/config/bounds.ts';
 import { ENFILE, ENOSPC } from '../../runtime/errno.ts';
 import type { Arena, RegionPlan } from '../../runtime/memory/arena.ts';
 import type { SlabAllocator, SlabHandle } from '../../runtime/memory/slab.ts';
@@ -65,6 +66,7 @@ const TIME = 14;
 
 const SLOT_BITS = 13;
 const SLOT_MASK = 2 ** SLOT_BITS - 1;
+assert(RESULT_NODES_MAX <= SLOT_MASK, 'a slot number fits its bits');
 /** Only nodes this old are evicted, milliseconds: what was just looked up is about to be used. */
 const EVICTABLE_MS = 1000;
 

@@ -21,8 +21,20 @@ for (let k = 1; k < 8; k++) {
 /** The last buffer summed, as words: a view costs more than a short sum, and nearly all sums are of one arena. */
 let words: Int32Array = new Int32Array(0);
 
-function wordsOf(buffer: ArrayBufferLike): Int32Array {
-  if (words.buffer !== buffer) words = new Int32Array(buffer, 0, buffer.byteLength >>> 2);
+/** Words of the longest typed array; an arena may be larger, and is then seen through a window of this size. */
+const WORDS_MAX = 2 ** 32;
+/** A window begins at a multiple of this, so that any range of 8 GiB lies in one. */
+const WINDOW_STEP = 8 * 2 ** 30;
+
+/** Words of `buffer` with the byte at `from` and at least 8 GiB behind it among them, as far as there are. */
+function wordsAround(buffer: ArrayBufferLike, from: number): Int32Array {
+  const isWhole = buffer.byteLength / 4 <= WORDS_MAX;
+  const start = isWhole ? 0 : from - (from % WINDOW_STEP);
+  if (words.buffer !== buffer || words.byteOffset !== start) {
+    // Not with a shift: a buffer has more bytes than 32 bits can say.
+    const length = Math.min(Math.floor((buffer.byteLength - start) / 4), WORDS_MAX);
+    words = new Int32Array(buffer, start, length);
+  }
   return words;
 }
 
@@ -36,7 +48,9 @@ export function crc32c(u8: Uint8Array, start: number, end: number, seed = 0): nu
   if (end - start >= 32) {
     while (((u8.byteOffset + at) & 3) !== 0) crc = T[(crc ^ u8[at++]!) & 255]! ^ (crc >>> 8);
     const pairs = (end - at) >>> 3;
-    crc = crcOfWords(wordsOf(u8.buffer), (u8.byteOffset + at) / 4, pairs, crc);
+    const from = u8.byteOffset + at;
+    const i32 = wordsAround(u8.buffer, from);
+    crc = crcOfWords(i32, (from - i32.byteOffset) / 4, pairs, crc);
     at += pairs * 8;
   }
   while (at < end) crc = T[(crc ^ u8[at++]!) & 255]! ^ (crc >>> 8);

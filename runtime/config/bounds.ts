@@ -49,6 +49,8 @@ export const COLLECTION_NAME_MAX = 63;
 
 /** Longest search query in bytes accepted by the API (as a file name, NAME_MAX applies). */
 export const QUERY_MAX = 8 * KIB;
+/** Largest `memory.max_results`: a node of the virtual tree is numbered in 13 bits. */
+export const RESULT_NODES_MAX = 8191;
 /** Most results one search returns. */
 export const SEARCH_K_MAX = 1000;
 

@@ -1,13 +1,14 @@
 /** The schema as a flat list, which the printed default, the messages and the overrides are made from. */
-import { configJsonSchema } from './schema.ts';
+import { assert } from '../assert.ts';
+import type { LiveKey } from './live.ts';
+import { declaredJsonSchema } from './schema.ts';
 import { formatSize } from './size.ts';
 
-export type FieldKind = 'count' | 'size' | 'flag' | 'choice' | 'list';
+export type FieldKind = 'count' | 'size' | 'flag' | 'choice' | 'list' | 'cpus';
 
 export interface Field {
-  /** As in `--set`: "store.inline_limit", or "placement" outside a section. */
+  /** As in `--set`: "store.inline_limit". */
   readonly key: string;
-  /** '' for keys outside a section. */
   readonly section: string;
   readonly name: string;
   readonly kind: FieldKind;
@@ -18,14 +19,20 @@ export interface Field {
   readonly accepts: string;
   /** The same in a few characters, for a comment: "1 … 64". '' where the initial value says it. */
   readonly range: string;
+  /** Of a choice. */
+  readonly choices: readonly string[];
+  /** Applies as soon as the configuration is read again, without a new mount. */
+  readonly isLive: boolean;
 }
 
 export interface Section {
   readonly name: string;
   readonly description: string;
+  /** The key that is meant when the section is written as a plain value; '' for none. */
+  readonly shorthand: string;
 }
 
-interface Property {
+export interface Property {
   readonly type?: string;
   readonly description?: string;
   readonly default?: unknown;
@@ -33,6 +40,8 @@ interface Property {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly size?: { readonly minimum: number; readonly maximum: number };
+  readonly live?: boolean;
+  readonly shorthand?: string;
   readonly properties?: Readonly<Record<string, Property>>;
 }
 
@@ -40,6 +49,7 @@ function kindOf(property: Property): FieldKind {
   if (property.size !== undefined) return 'size';
   if (property.enum !== undefined) return 'choice';
   if (property.type === 'boolean') return 'flag';
+  if (property.type === 'object') return 'cpus';
   return property.type === 'array' ? 'list' : 'count';
 }
 
@@ -53,6 +63,8 @@ function acceptsOf(property: Property): string {
       return 'true or false';
     case 'list':
       return 'a list of texts, such as [".git"]';
+    case 'cpus':
+      return 'a table of threads and CPUs, such as { "fuse-0" = 0, "shard-*" = "2-5" }';
     case 'count':
       return `a whole number from ${property.minimum} to ${property.maximum}`;
   }
@@ -67,7 +79,7 @@ function rangeOf(property: Property): string {
 
 function fieldOf(section: string, name: string, property: Property): Field {
   return {
-    key: section === '' ? name : `${section}.${name}`,
+    key: `${section}.${name}`,
     section,
     name,
     kind: kindOf(property),
@@ -75,18 +87,20 @@ function fieldOf(section: string, name: string, property: Property): Field {
     initial: property.default,
     accepts: acceptsOf(property),
     range: rangeOf(property),
+    choices: property.enum ?? [],
+    isLive: property.live === true,
   };
 }
+
+/** Values of a flag, by what is stored for them. */
+const FLAG: readonly boolean[] = [false, true];
 
 function walk(): { fields: Field[]; sections: Section[] } {
   const fields: Field[] = [];
   const sections: Section[] = [];
-  for (const [name, property] of Object.entries((configJsonSchema() as Property).properties ?? {})) {
-    if (property.properties === undefined) {
-      fields.push(fieldOf('', name, property));
-      continue;
-    }
-    sections.push({ name, description: property.description ?? '' });
+  for (const [name, property] of Object.entries((declaredJsonSchema() as Property).properties ?? {})) {
+    assert(property.properties !== undefined, 'every key stands in a section');
+    sections.push({ name, description: property.description ?? '', shorthand: property.shorthand ?? '' });
     for (const [key, inner] of Object.entries(property.properties)) fields.push(fieldOf(name, key, inner));
   }
   return { fields, sections };
@@ -94,8 +108,14 @@ function walk(): { fields: Field[]; sections: Section[] } {
 
 const { fields, sections } = walk();
 
-/** Every key, those outside a section first (TOML wants them there), then in the order of the schema. */
-export const FIELDS: readonly Field[] = fields.toSorted(
-  (a, b) => Number(a.section !== '') - Number(b.section !== ''),
-);
+/** Every key, in the order of the schema. */
+export const FIELDS: readonly Field[] = fields;
 export const SECTIONS: readonly Section[] = sections;
+
+/** The keys that apply without a new mount, with how to write them in a word of shared memory. */
+export const LIVE_KEYS: readonly LiveKey[] = fields
+  .filter(({ isLive }) => isLive)
+  .map(({ section, name, kind, choices }) => {
+    assert(kind !== 'list' && kind !== 'cpus', 'a live value fits a word');
+    return { section, name, choices: kind === 'flag' ? FLAG : choices };
+  });

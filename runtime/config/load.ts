@@ -7,7 +7,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
 import { UserError } from '../user-error.ts';
-import { FIELDS, SECTIONS } from './fields.ts';
+import { FIELDS, type Field, SECTIONS } from './fields.ts';
 import { locateKeys, type Place } from './locate.ts';
 import { type Config, configSchema } from './schema.ts';
 
@@ -41,7 +41,15 @@ type Table = Record<string, unknown>;
 const KEYS = FIELDS.map((field) => field.key);
 const FIELD_OF = new Map(FIELDS.map((field) => [field.key, field]));
 const SECTION_NAMES = SECTIONS.map((section) => section.name);
-const ENVIRONMENT_KEYS = new Map(FIELDS.map((field) => [environmentName(field.key), field.key]));
+/** "placement" → "placement.mode": what is meant by a section that is written as a plain value. */
+const SHORTHANDS = new Map(
+  SECTIONS.filter(({ shorthand }) => shorthand !== '').map(({ name, shorthand }) => [
+    name,
+    `${name}.${shorthand}`,
+  ]),
+);
+const OVERRIDABLE = new Map([...KEYS.map((key) => [key, key] as const), ...SHORTHANDS]);
+const ENVIRONMENT_KEYS = new Map([...OVERRIDABLE].map(([name, key]) => [environmentName(name), key]));
 
 /** "store.inline_limit" → "VEXFS_STORE_INLINE_LIMIT". */
 export function environmentName(key: string): string {
@@ -56,8 +64,24 @@ function nearestKey(key: string): string {
 }
 
 function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
+  const text = written(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** A value about as it stands in the file: JSON knows neither nan nor whole numbers of any length. */
+function written(value: unknown): string {
+  if (typeof value === 'number' && !Number.isFinite(value)) return tomlNumber(value);
+  if (typeof value === 'bigint') return String(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return `[${value.map(written).join(',')}]`;
+  if (!isTable(value)) return JSON.stringify(value) ?? String(value);
+  const entries = Object.entries(value).map(([name, inner]) => `${JSON.stringify(name)}:${written(inner)}`);
+  return `{${entries.join(',')}}`;
+}
+
+function tomlNumber(value: number): string {
+  if (Number.isNaN(value)) return 'nan';
+  return value > 0 ? 'inf' : '-inf';
 }
 
 class Collector {
@@ -76,6 +100,10 @@ class Collector {
     try {
       Object.assign(this.values, parse(text, { integersAsBigInt: 'asNeeded', unsafeKeyBehaviour: 'throw' }));
       this.#places = locateKeys(text);
+      for (const [name, key] of SHORTHANDS) {
+        const value = this.values[name];
+        if (isScalar(value)) this.values[name] = { [key.slice(name.length + 1)]: value };
+      }
     } catch (error) {
       if (!(error instanceof TomlError)) throw error;
       const message = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, 'not valid TOML: ');
@@ -83,23 +111,31 @@ class Collector {
     }
   }
 
-  override(source: string, key: string, text: string): void {
+  /** @param entry of the table that is the key's value; without it the whole value */
+  override(source: string, key: string, text: string, entry?: string): void {
     const field = FIELD_OF.get(key)!;
     this.#origins.set(key, source);
-    const value = fromText(text, field.kind === 'list');
-    if (field.section === '') {
-      this.values[field.name] = value;
-      return;
-    }
+    const given = fromText(text, field.kind === 'list');
+    const value = entry === undefined ? given : { ...this.#tableAt(field), [entry]: given };
     const table = this.values[field.section];
     // Not a table in the file: leave it, the schema reports it.
     if (table !== undefined && !isTable(table)) return;
     this.values[field.section] = { ...table, [field.name]: value };
   }
 
+  #tableAt({ section, name }: Field): Table {
+    const table = this.values[section];
+    const value = isTable(table) ? table[name] : undefined;
+    return isTable(value) ? value : {};
+  }
+
   unknownKey(source: string, key: string, place?: Place): void {
-    const nearest = nearestKey(key);
-    this.problems.push({ ...this.#at(source, place), key, message: `unknown key "${key}"`, nearest });
+    const isQuoted = OVERRIDABLE.has(key);
+    const message = isQuoted
+      ? `"${key}" in quotes is a single name: leave the quotes out`
+      : `unknown key "${key}"`;
+    const hint = isQuoted ? {} : { nearest: nearestKey(key) };
+    this.problems.push({ ...this.#at(source, place), key, message, ...hint });
   }
 
   schemaIssue(issue: z.core.$ZodIssue): void {
@@ -111,15 +147,24 @@ class Collector {
       }
       return;
     }
-    const field = FIELD_OF.get(path.slice(0, 2).join('.')) ?? FIELD_OF.get(path[0] ?? '');
+    const field = FIELD_OF.get(path.slice(0, 2).join('.'));
     const key = field?.key ?? path.join('.');
     const source = this.#origins.get(key) ?? this.#file;
     const value = path
-      .slice(0, field?.section === '' ? 1 : 2)
+      .slice(0, 2)
       .reduce<unknown>((table, name) => (isTable(table) ? table[name] : undefined), this.values);
     const wanted = field?.accepts ?? 'a section, with its keys on the lines below';
     const message = isContradiction(issue) ? issue.message : `${key} is ${show(value)}; it must be ${wanted}`;
-    this.problems.push({ ...this.#at(source, this.#places.get(key)), key, message });
+    this.problems.push({ ...this.#at(source, this.#placeOf(path)), key, message });
+  }
+
+  /** Of the innermost part of a path that is written down. */
+  #placeOf(path: readonly string[]): Place | undefined {
+    for (let parts = path.length; parts > 0; parts--) {
+      const place = this.#places.get(path.slice(0, parts).join('.'));
+      if (place !== undefined) return place;
+    }
+    return undefined;
   }
 
   #at(source: string, place: Place | undefined): Pick<ConfigProblem, 'source' | 'line' | 'column'> {
@@ -131,6 +176,10 @@ class Collector {
 /** Relations between keys carry a whole sentence; everything else is about one value. */
 function isContradiction(issue: z.core.$ZodIssue): boolean {
   return issue.code === 'custom' && issue.params?.contradiction === true;
+}
+
+function isScalar(value: unknown): boolean {
+  return value !== undefined && !isTable(value) && !Array.isArray(value);
 }
 
 function isTable(value: unknown): value is Table {
@@ -175,11 +224,13 @@ function applySet(collector: Collector, set: readonly string[]): void {
     if (equals <= 0) {
       const message = `"${text}" is not key=value, such as workers.fuse=4`;
       collector.problems.push({ source: '--set', line: 0, column: 0, key: '', message });
-    } else if (FIELD_OF.has(key)) {
-      collector.override('--set', key, text.slice(equals + 1).trim());
-    } else {
-      collector.unknownKey('--set', key);
+      continue;
     }
+    const value = text.slice(equals + 1).trim();
+    const table = FIELDS.find((field) => field.kind === 'cpus' && key.startsWith(`${field.key}.`));
+    if (OVERRIDABLE.has(key)) collector.override('--set', OVERRIDABLE.get(key)!, value);
+    else if (table) collector.override('--set', table.key, value, key.slice(table.key.length + 1));
+    else collector.unknownKey('--set', key);
   }
 }
 

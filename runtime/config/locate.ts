@@ -49,7 +49,7 @@ class Scanner {
       this.#skip(/[ \t]+/y);
       const part = this.#take(/"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+/y);
       if (part === '') break;
-      parts.push(part.startsWith('"') || part.startsWith("'") ? part.slice(1, -1) : part);
+      parts.push(nameOf(part));
       this.#skip(/[ \t]+/y);
     } while (this.#skip(/\./y));
     return parts;
@@ -90,6 +90,17 @@ class Scanner {
     const text = pattern.exec(this.#text)?.[0] ?? '';
     this.#at += text.length;
     return text;
+  }
+}
+
+/** The name that a part of a key stands for. TOML's escapes that JSON does not have are left as they are. */
+function nameOf(part: string): string {
+  if (part.startsWith("'")) return part.slice(1, -1);
+  if (!part.startsWith('"')) return part;
+  try {
+    return JSON.parse(part) as string;
+  } catch {
+    return part.slice(1, -1);
   }
 }
 

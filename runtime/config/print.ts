@@ -1,5 +1,7 @@
 /** The configuration as a commented TOML file that {@link loadConfig} reads back to the same values. */
+import { formatCpuList } from '../system/cpu-list.ts';
 import { FIELDS, type Field, SECTIONS } from './fields.ts';
+import { SCHEMA_NAME } from './json-schema.ts';
 import type { Config } from './schema.ts';
 import { formatSize } from './size.ts';
 
@@ -19,7 +21,9 @@ function comment(text: string): string[] {
   return lines;
 }
 
-function literal(field: Field, value: unknown): string {
+/** A value of this key as it is written in the file. */
+export function literal(field: Field, value: unknown): string {
+  if (field.kind === 'cpus') return pins(value as Readonly<Record<string, readonly number[]>>);
   if (field.kind === 'size' && typeof value === 'number') return literal(field, formatSize(value));
   if (typeof value === 'number') return value.toLocaleString('en-US').replaceAll(',', '_');
   if (Array.isArray(value)) return `[${value.map((item) => literal(field, item)).join(', ')}]`;
@@ -27,20 +31,24 @@ function literal(field: Field, value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value).replaceAll('\x7f', '\\u007f') : String(value);
 }
 
-function currentValue(field: Field, config: Config | undefined): unknown {
-  if (config === undefined) return field.initial;
-  const table = (field.section === '' ? config : config[field.section as keyof Config]) as Record<
-    string,
-    unknown
-  >;
-  return table[field.name];
+function pins(table: Readonly<Record<string, readonly number[]>>): string {
+  const entries = Object.entries(table).map(([actors, cpus]) => {
+    const list = formatCpuList(cpus);
+    return `${JSON.stringify(actors)} = ${cpus.length === 1 ? list : `"${list}"`}`;
+  });
+  return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
+}
+
+export function valueIn(field: Field, config: Config): unknown {
+  return (config[field.section as keyof Config] as Record<string, unknown>)[field.name];
 }
 
 function entry(field: Field, config: Config | undefined): string[] {
-  const range = field.range === '' ? '' : ` (${field.range})`;
+  const notes = [field.range, field.isLive ? 'live' : ''].filter((note) => note !== '');
+  const value = config === undefined ? field.initial : valueIn(field, config);
   return [
-    ...comment(`${field.description}${range}`),
-    `${field.name} = ${literal(field, currentValue(field, config))}`,
+    ...comment(`${field.description}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`),
+    `${field.name} = ${literal(field, value)}`,
     '',
   ];
 }
@@ -48,14 +56,27 @@ function entry(field: Field, config: Config | undefined): string[] {
 /** The file for `config`, or the default file. Ends with a newline. */
 export function printConfig(config?: Config): string {
   const lines = [
+    `#:schema ./${SCHEMA_NAME}`,
     '# Configuration of a VexFS store. Every key may be left out; what is written here by default is what',
-    '# then applies. "vexfs config check" finds mistakes; a change takes effect at the next mount.',
+    '# then applies. "vexfs config check" finds mistakes. Keys marked "live" apply at "vexfs config reload"',
+    '# (or SIGHUP), all others at the next mount.',
     '',
   ];
-  for (const field of FIELDS) if (field.section === '') lines.push(...entry(field, config));
   for (const section of SECTIONS) {
     lines.push(...comment(section.description), `[${section.name}]`, '');
     for (const field of FIELDS) if (field.section === section.name) lines.push(...entry(field, config));
   }
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+/** A table of every key in Markdown, for the documentation. Ends with a newline. */
+export function printKeys(): string {
+  const rows = FIELDS.map((field) => {
+    const range = field.range.replaceAll('|', '·');
+    const applies = field.isLive ? 'live' : 'next mount';
+    const initial = literal(field, field.initial);
+    return `| \`${field.key}\` | \`${initial}\` | ${range} | ${applies} | ${field.description} |`;
+  });
+  const header = ['| key | default | range | applies | what it is |', '| --- | --- | --- | --- | --- |'];
+  return `${[...header, ...rows].join('\n')}\n`;
 }

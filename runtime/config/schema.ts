@@ -2,9 +2,25 @@
  * The configuration of a mount: every key with its type, range, default and explanation. The default file,
  * the JSON Schema and the error messages are all made from this one declaration.
  * Names are those of the file (`store.inline_limit`). Sizes are in bytes once parsed.
+ *
+ * A key marked `live` applies as soon as the configuration is read again: its value is read where it is used, through
+ * the view of live.ts. Everything else applies at the next mount. A section's `shorthand` is the key that is meant
+ * when the section is written as a plain value: `placement = "auto"`.
  */
 import { z } from 'zod';
-import { FILES_MAX, GIB, INLINE_LIMIT_MAX, MIB, REGION_MAX, TRANSACTION_MAX, WORKERS_MAX } from './bounds.ts';
+import { parseCpuList } from '../system/cpu-list.ts';
+import {
+  FILES_MAX,
+  GIB,
+  INLINE_LIMIT_MAX,
+  MIB,
+  REGION_MAX,
+  RESULT_NODES_MAX,
+  SEARCH_K_MAX,
+  TRANSACTION_MAX,
+  WORKERS_MAX,
+} from './bounds.ts';
+import { contradictions } from './contradictions.ts';
 import { formatSize, parseSize, SIZE_PATTERN } from './size.ts';
 
 const YEAR_SECONDS = 31_536_000;
@@ -39,9 +55,34 @@ function size(initial: string, minimum: number, maximum: number, description: st
     .prefault(initial);
 }
 
+/** CPUs as 3 or "2-5,8"; an array in order once parsed. */
+const cpus = z.union([z.int().min(0), z.string()]).transform((value, context) => {
+  const list = parseCpuList(String(value));
+  if (list !== undefined && list.length > 0) return list;
+  context.addIssue('expected CPUs, such as 3 or "2-5"');
+  return z.NEVER;
+});
+
+/** Marks a key that applies without a new mount. */
+function live<T extends z.ZodType>(key: T): T {
+  return key.meta({ live: true });
+}
+
 function section<T extends z.ZodRawShape>(description: string, shape: T) {
   return z.strictObject(shape).describe(description);
 }
+
+const placement = section('Which thread runs on which CPU.', {
+  mode: choice(
+    'none',
+    ['none', 'auto'],
+    '"auto" gives busy threads cores of their own, as "vexfs doctor" shows; "none" lets all move.',
+  ),
+  pin: z
+    .record(z.string().regex(/^[a-z0-9*-]+$/), cpus)
+    .prefault({})
+    .describe('Threads to keep on CPUs all the same, as in { "fuse-0" = 0, "shard-*" = "2-5" }.'),
+}).meta({ shorthand: 'mode' });
 
 const workers = section('Threads. More than the machine has cores rarely helps.', {
   fuse: count(1, 1, WORKERS_MAX, 'Threads that answer filesystem requests. More help from about 4 cores on.'),
@@ -54,6 +95,12 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
 const memory = section('Shared memory. It is reserved at mount and costs nothing until it is used.', {
   budget: size('1GiB', 16 * MIB, REGION_MAX, 'Small files, names, xattrs and vectors being indexed.'),
   max_files: count(1_000_000, 16, FILES_MAX, 'Files and directories the store can hold.'),
+  max_results: count(
+    4096,
+    16,
+    RESULT_NODES_MAX,
+    'Searches of the mount whose results are kept for a second look, with all else below .vexfs.',
+  ),
   trim: flag(true, 'Give memory that files no longer need back to the system.'),
   debug: flag(
     false,
@@ -62,7 +109,9 @@ const memory = section('Shared memory. It is reserved at mount and costs nothing
 });
 
 const store = section('How data becomes durable. fsync is immediate whatever is written here.', {
-  commit_interval_ms: count(1000, 1, 60_000, 'Changes nobody called fsync for are durable after this, ms.'),
+  commit_interval_ms: live(
+    count(1000, 1, 60_000, 'Changes nobody called fsync for are durable after this, ms.'),
+  ),
   inline_limit: size('16KiB', 0, INLINE_LIMIT_MAX, 'Files up to this size live in memory and in the log.'),
   log_segment: size('64MiB', 2 * TRANSACTION_MAX, GIB, 'Size of one file of the log.'),
   journal_buffer: size(
@@ -74,19 +123,34 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
 });
 
 const fuse = section('The connection to the kernel.', {
-  spin_us: count(
-    100,
-    0,
-    10_000,
-    'Microseconds a thread looks for the next request before it sleeps. 0 saves CPU, more saves time.',
+  spin_us: live(
+    count(
+      100,
+      0,
+      10_000,
+      'Microseconds a thread looks for the next request before it sleeps. 0 saves CPU, more saves time.',
+    ),
   ),
   keep_awake: flag(
     true,
     'As root: keep idle CPUs from halting while requests keep coming. Answers sooner, for more power in a burst.',
   ),
+  read_ahead: size(
+    '1MiB',
+    0,
+    64 * MIB,
+    'As root: what the kernel reads ahead of a program that reads in order.',
+  ),
+  background: count(
+    64,
+    1,
+    65_535,
+    'Requests the kernel may send on its own account, to read ahead or write back.',
+  ),
+  open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
-  entry_timeout_s: count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.'),
-  attr_timeout_s: count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.'),
+  entry_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.')),
+  attr_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.')),
 });
 
 const vectors = section('The vector index.', {
@@ -97,20 +161,23 @@ const vectors = section('The vector index.', {
   ),
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
-  ef: count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.'),
   shared: size(
     '256MiB',
     0,
     REGION_MAX,
     'Memory, of all shards together, for vectors that any shard thread can search; what is beyond it, only its own.',
   ),
+  ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
 });
 
 const index = section('Which files are found by their text.', {
   enabled: flag(true, 'Index text files.'),
-  settle_ms: count(300, 0, 600_000, 'A changed file is indexed after this long without another write, ms.'),
-  max_file_size: size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.'),
-  max_chunks: count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.'),
+  settle_ms: live(
+    count(300, 0, 600_000, 'A changed file is indexed after this long without another write, ms.'),
+  ),
+  max_file_size: live(size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.')),
+  max_chunks: live(count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.')),
+  results: live(count(20, 1, SEARCH_K_MAX, 'Links in the directory of a search, .vexfs/search/WORDS/.')),
   task_timeout_s: count(60, 1, 86_400, 'A file that takes longer to cut and embed is left out, seconds.'),
   exclude: z
     .array(z.string().min(1))
@@ -122,19 +189,15 @@ const supervision = section(
   'What happens when a thread dies or hangs: it is started again, without unmounting.',
   {
     heartbeat_ms: count(250, 10, 1000, 'How often the threads are looked at, ms.'),
-    hang_ms: count(10_000, 2000, 600_000, 'A thread that has shown no sign of life for this long hangs, ms.'),
-    restarts: count(
-      5,
-      0,
-      1000,
-      'Restarts of one thread within window_s; one failure more, and the mount ends.',
+    hang_ms: live(
+      count(10_000, 2000, 600_000, 'A thread that has shown no sign of life for this long hangs, ms.'),
     ),
-    window_s: count(60, 1, 86_400, 'The time over which restarts are counted, seconds.'),
-    request_deadline_s: count(
-      60,
-      1,
-      3600,
-      'A request that waits longer for another thread is answered with EIO, seconds.',
+    restarts: live(
+      count(5, 0, 1000, 'Restarts of one thread within window_s; one failure more, and the mount ends.'),
+    ),
+    window_s: live(count(60, 1, 86_400, 'The time over which restarts are counted, seconds.')),
+    request_deadline_s: live(
+      count(60, 1, 3600, 'A request that waits longer for another thread is answered with EIO, seconds.'),
     ),
     heap_mib: count(
       0,
@@ -146,39 +209,39 @@ const supervision = section(
 );
 
 const log = section('Messages of the running mount (STORE/vexfs.log).', {
-  level: choice(
-    'info',
-    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
-    'The least important message that is written.',
+  level: live(
+    choice(
+      'info',
+      ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+      'The least important message that is written.',
+    ),
   ),
 });
 
-export const configSchema = z
-  .strictObject({
-    placement: choice('none', ['none', 'auto'], '"auto" pins every thread to a core, "none" lets them move.'),
-    workers: workers.prefault({}),
-    memory: memory.prefault({}),
-    store: store.prefault({}),
-    fuse: fuse.prefault({}),
-    vectors: vectors.prefault({}),
-    index: index.prefault({}),
-    supervision: supervision.prefault({}),
-    log: log.prefault({}),
-  })
-  .superRefine((config, context) => {
-    if (config.vectors.ef_construction < config.vectors.m) {
-      context.addIssue({
-        code: 'custom',
-        params: { contradiction: true },
-        path: ['vectors', 'ef_construction'],
-        message: `vectors.ef_construction (${config.vectors.ef_construction}) must be at least vectors.m (${config.vectors.m})`,
-      });
-    }
-  });
+const keys = z.strictObject({
+  placement: placement.prefault({}),
+  workers: workers.prefault({}),
+  memory: memory.prefault({}),
+  store: store.prefault({}),
+  fuse: fuse.prefault({}),
+  vectors: vectors.prefault({}),
+  index: index.prefault({}),
+  supervision: supervision.prefault({}),
+  log: log.prefault({}),
+});
 
-export type Config = z.output<typeof configSchema>;
+export type Config = z.output<typeof keys>;
 
-/** JSON Schema (2020-12) of the file, for editors. */
-export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(configSchema, { io: 'input' });
+export const configSchema = keys.superRefine((config, context) => {
+  for (const { path, message } of contradictions(config)) {
+    context.addIssue({ code: 'custom', params: { contradiction: true }, path: [...path], message });
+  }
+});
+
+/**
+ * JSON Schema of the keys, with `live`, `shorthand` and `size` as they are declared here. Draft 7: editors of TOML know
+ * no later one.
+ */
+export function declaredJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(configSchema, { io: 'input', target: 'draft-7' });
 }

@@ -34,13 +34,46 @@ export function formatMetrics(region: Region, blocks: readonly MetricsPlan[]): v
   const directory = encode(blocks);
   region.u8.set(directory, 4);
   Atomics.store(region.u32, 0, directory.length);
+  directories.delete(region);
+}
+
+/** A block and the byte at which it starts. */
+interface Located {
+  readonly plan: MetricsPlan;
+  readonly start: number;
+}
+
+/** By name, in the order of the region. Decoded once in each thread: with many actors it is long. */
+const directories = new WeakMap<Region, ReadonlyMap<string, Located>>();
+
+function directoryOf(region: Region): ReadonlyMap<string, Located> {
+  let directory = directories.get(region);
+  if (directory === undefined) {
+    directory = locate(decode(region));
+    directories.set(region, directory);
+  }
+  return directory;
+}
+
+function decode(region: Region): MetricsPlan[] {
+  // A copy, because TextDecoder refuses shared memory.
+  const length = Atomics.load(region.u32, 0);
+  return JSON.parse(new TextDecoder().decode(region.u8.slice(4, 4 + length)));
+}
+
+function locate(plans: readonly MetricsPlan[]): ReadonlyMap<string, Located> {
+  let start = planMetrics(plans) - plans.reduce((sum, plan) => sum + blockBytes(plan), 0);
+  const directory = new Map<string, Located>();
+  for (const plan of plans) {
+    directory.set(plan.block, { plan, start });
+    start += blockBytes(plan);
+  }
+  return directory;
 }
 
 /** The blocks that the region was formatted with. */
 export function metricsDirectory(region: Region): MetricsPlan[] {
-  // A copy, because TextDecoder refuses shared memory.
-  const length = Atomics.load(region.u32, 0);
-  return JSON.parse(new TextDecoder().decode(region.u8.slice(4, 4 + length)));
+  return [...directoryOf(region).values()].map(({ plan }) => plan);
 }
 
 export class MetricsBlock {
@@ -51,12 +84,9 @@ export class MetricsBlock {
   readonly #at: number;
 
   constructor(region: Region, name: string) {
-    const directory = metricsDirectory(region);
-    const index = directory.findIndex(({ block }) => block === name);
-    const plan = directory[index];
-    assert(plan !== undefined, `no metrics block "${name}"`);
-    const start =
-      planMetrics(directory) - directory.slice(index).reduce((sum, block) => sum + blockBytes(block), 0);
+    const located = directoryOf(region).get(name);
+    assert(located !== undefined, `no metrics block "${name}"`);
+    const { plan, start } = located;
     this.plan = plan;
     this.#f64 = region.f64;
     this.#at = start / 8;
@@ -95,9 +125,9 @@ export class MetricsBlock {
 /** Any thread: every counter of every block, by name. */
 export function readCounters(region: Region): Record<string, Record<string, number>> {
   return Object.fromEntries(
-    metricsDirectory(region).map(({ block: name }) => {
-      const block = new MetricsBlock(region, name);
-      return [name, Object.fromEntries(block.plan.counters.map((counter, i) => [counter, block.get(i)]))];
+    [...directoryOf(region)].map(([name, { plan, start }]) => {
+      const counters = plan.counters.map((counter, i) => [counter, region.f64[start / 8 + i]!]);
+      return [name, Object.fromEntries(counters)];
     }),
   );
 }

@@ -42,7 +42,7 @@ export interface StoreProblem {
 
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors', 'text'];
 /** What may lie in a directory that is to become a store: traces of a creation that was cut short. */
-const BEFORE_FORMAT = new Set(['lock', 'format.tmp', 'vexfs.toml', 'vexfs.log']);
+const BEFORE_FORMAT = new Set(['lock', 'format.tmp', 'vexfs.toml', 'vexfs.schema.json', 'vexfs.log']);
 
 const LOCK_EX_NB = 2 | 4;
 const flock = koffi.load(null).func('int flock(int fd, int operation)');

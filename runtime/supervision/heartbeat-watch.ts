@@ -27,14 +27,15 @@ interface Silence {
 const LATE = 2;
 
 export class HeartbeatWatch {
-  readonly #hangMs: number;
+  /** How long a heartbeat may stand still. May be changed between two looks. */
+  hangMs: number;
   readonly #periodMs: number;
   readonly #silences = new Map<string, Silence>();
   #lookedAt = Number.NaN;
 
   /** @param periodMs between two calls of `look` */
   constructor(hangMs: number, periodMs: number) {
-    this.#hangMs = hangMs;
+    this.hangMs = hangMs;
     this.#periodMs = periodMs;
   }
 
@@ -54,7 +55,7 @@ export class HeartbeatWatch {
       silence.heartbeat = row.heartbeat;
       silence.patience = row.patience;
       silence.milliseconds = isSame && row.mustBeat ? silence.milliseconds + elapsed : 0;
-      if (silence.milliseconds <= Math.max(this.#hangMs, row.patience)) continue;
+      if (silence.milliseconds <= Math.max(this.hangMs, row.patience)) continue;
       silence.milliseconds = 0;
       hung.push(row.name);
     }

@@ -156,10 +156,16 @@ export function receiveDescriptor(socket: number): number {
 const setAffinityCall = libc.func('int sched_setaffinity(int pid, size_t bytes, const void *mask)');
 const gettidCall = libc.func('int gettid()');
 
-/** Keeps the calling thread on one CPU (sched_setaffinity(2)). −EINVAL: there is no such CPU, or it is not allowed. */
-export function pinThread(cpu: number): number {
-  const mask = new Uint8Array(128);
-  mask[cpu >> 3] = 1 << (cpu & 7);
+/** Room for the 8,192 CPUs that the kernel can be built for. */
+const AFFINITY_BYTES = 1024;
+
+/**
+ * Keeps the calling thread on these CPUs (sched_setaffinity(2)); those of them that are offline or not allowed are left
+ * out. −EINVAL: none is left.
+ */
+export function pinThread(cpus: readonly number[]): number {
+  const mask = new Uint8Array(AFFINITY_BYTES);
+  for (const cpu of cpus) mask[cpu >> 3] = mask[cpu >> 3]! | (1 << (cpu & 7));
   return result(setAffinityCall(0, mask.length, mask));
 }
 

@@ -5,7 +5,7 @@ import { openLog } from '../../runtime/log.ts';
 
 describe('WorkList', () => {
   it('gives a file out once nobody has written to it for the settle time', () => {
-    const list = new WorkList(100);
+    const list = new WorkList(() => 100);
     list.changed(1, 0);
     list.changed(2, 50);
     expect(list.take(99, false)).toBe(-1);
@@ -18,7 +18,7 @@ describe('WorkList', () => {
   });
 
   it('gives out what is not due to who is in a hurry, oldest first', () => {
-    const list = new WorkList(100);
+    const list = new WorkList(() => 100);
     for (const ino of [3, 1, 2]) list.changed(ino, 0);
     expect([list.take(0, true), list.take(0, true), list.take(0, true), list.take(0, true)]).toEqual([
       3, 1, 2, -1,
@@ -41,7 +41,7 @@ describe('Backlog', () => {
           expect(running.has(ino)).toBe(false);
           running.set(ino, (outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome)));
         }),
-      settleMs: 100,
+      settleMs: () => 100,
       parallel: 2,
       now: () => Date.now(),
       logger,

@@ -12,7 +12,7 @@ let gather: ScatterGather;
 beforeEach(() => {
   world = new World({ shards: 3, fuse: 1 });
   indexer = world.actor('indexer');
-  gather = new ScatterGather(indexer, 60_000);
+  gather = new ScatterGather(indexer, () => 60_000);
 });
 
 /** A shard answers the searches it got; each hit is [ino, distance]. */
@@ -129,7 +129,7 @@ test('a shard that did not live to answer is asked again once its successor is r
 });
 
 test('a question that a shard does not answer in time is refused, and names the shard', async () => {
-  gather = new ScatterGather(indexer, 120);
+  gather = new ScatterGather(indexer, () => 120);
   const found = gather.search(0, QUERY, 3, 10);
   for (const shard of ['shard-0', 'shard-2']) answer(shard, []);
   receive();
@@ -142,7 +142,7 @@ test('a question that a shard does not answer in time is refused, and names the 
 test('the answer to a question of a predecessor is not taken for one of its successor', async () => {
   void gather.search(0, QUERY, 3, 10);
   const [{ u32: before } = { u32: new Uint32Array(1) }] = take(world.actor('shard-0'));
-  const successor = new ScatterGather(world.actor('indexer', 2), 60_000);
+  const successor = new ScatterGather(world.actor('indexer', 2), () => 60_000);
   const found = successor.search(0, QUERY, 3, 10);
   for (const shard of [0, 1, 2]) successor.gather(hit(before[0]!, 5, shard), 0);
   const [question] = take(world.actor('shard-0'));

@@ -33,7 +33,7 @@ beforeEach(() => {
     shards as unknown as ScatterGather,
     {} as Embedder,
     {} as FileContent,
-    10,
+    { ef: 10 },
   );
 });
 

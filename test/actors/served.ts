@@ -19,6 +19,7 @@ import { H_MUTEX } from '../../fuse/namespace/layout.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
@@ -67,7 +68,9 @@ export class Served {
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
       incarnation: 1,
-      cpu: -1,
+      cpus: [],
+      liveKeys: LIVE_KEYS,
+      shardDistances: [],
     };
     this.context = attachContext(this.#data);
     const options = parseMountOptions([]) as MountOptions;

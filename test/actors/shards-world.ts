@@ -86,7 +86,7 @@ export class ShardsWorld {
     this.requests = new MainRequests(this.main);
     this.#order = new VectorOrder(this.main.arena);
     for (let index = 0; index < shards; index++) this.shards.push(this.#openShard(index, 1));
-    this.gather = new ScatterGather(this.indexer.context, 60_000);
+    this.gather = new ScatterGather(this.indexer.context, () => 60_000);
     void this.requests.segmentsLoaded();
   }
 

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { allowedCpus, planPlacement } from '../../actors/main/placement.ts';
 import { planRegions } from '../../actors/regions.ts';
 import { mailboxRegion, shardOf, Topology } from '../../actors/topology.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
@@ -60,22 +59,4 @@ test('consecutive inodes spread over the shards within a few percent, and each h
     expect(Math.max(...counts.map((count) => Math.abs(count - even)))).toBeLessThan(even * 0.05 + 2);
   }
   for (const ino of [0, 1, 2 ** 31, 2 ** 32 - 1]) expect(shardOf(ino, 7)).toBeLessThan(7);
-});
-
-test('the allowed CPUs are read from ranges and single numbers', () => {
-  expect(allowedCpus('Name:\tnode\nCpus_allowed_list:\t0-2,5,8-9\n')).toEqual([0, 1, 2, 5, 8, 9]);
-  expect(allowedCpus('Cpus_allowed_list:\t3\n')).toEqual([3]);
-  expect(allowedCpus('nothing of the kind')).toEqual([0]);
-});
-
-test('"auto" gives fuse actors CPUs from the front and shards from the back, "none" gives nobody any', () => {
-  const topology = topologyOf({ fuse: 3, shards: 2 });
-  const auto = planPlacement('auto', topology, [2, 4, 6, 8]);
-  expect(['fuse-0', 'fuse-1', 'fuse-2', 'shard-0', 'shard-1', 'io-0'].map((name) => auto.get(name))).toEqual([
-    2, 4, 6, 8, 6, -1,
-  ]);
-  const none = planPlacement('none', topology, [0, 1]);
-  expect(new Set(none.values())).toEqual(new Set([-1]));
-  const single = planPlacement('auto', topology, [7]);
-  expect(new Set(['fuse-2', 'shard-1'].map((name) => single.get(name)))).toEqual(new Set([7]));
 });

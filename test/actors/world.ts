@@ -2,6 +2,7 @@
 import { attachContext, type Context, type ThreadData } from '../../actors/context.ts';
 import { reserveMemory } from '../../actors/main/memory.ts';
 import { Topology } from '../../actors/topology.ts';
+import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { MessageHandler } from '../../runtime/messaging/mailbox.ts';
 
@@ -35,7 +36,9 @@ export class World {
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
       incarnation: 1,
-      cpu: -1,
+      liveKeys: LIVE_KEYS,
+      cpus: [],
+      shardDistances: [],
     };
   }
 

@@ -22,6 +22,10 @@ const runMount: RunMount = async ({ directory, onReady }) => {
   setImmediate(onReady);
   return {
     finished,
+    reload: () => {
+      if (behaviour === 'mistaken') throw new UserError('vexfs.toml:2:1: workers.fuse is 0');
+      return { applied: [{ key: 'log.level', from: '"info"', to: '"debug"' }], needsRemount: [] };
+    },
     stop: async (reason) => {
       note(`stop ${reason}`);
       if ((behaviour === 'busy' || behaviour === 'held') && reason === 'unmount')

@@ -11,7 +11,11 @@ class Run {
   readonly #ended: Promise<number | null>;
 
   constructor(behaviour: string) {
-    this.child = spawn(process.execPath, [PROGRAM, behaviour], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, [PROGRAM, behaviour], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A session of its own: whoever runs the tests may have a terminal.
+      detached: true,
+    });
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.out += text;
     });
@@ -86,6 +90,26 @@ test('SIGTERM on a busy mount detaches at once, since nobody is there to ask aga
   run.child.kill('SIGTERM');
   expect(await run.ended()).toBe(0);
   expect(run.out).toBe('ready\nstop unmount\nstop lazy\n');
+});
+
+test('SIGHUP to a process without a terminal reads the configuration again and says what came of it', async () => {
+  run = new Run('serves');
+  await run.wrote('ready');
+  run.child.kill('SIGHUP');
+  await run.wrote('log.level: "info" → "debug", applied');
+  run.child.kill('SIGTERM');
+  expect(await run.ended()).toBe(0);
+  expect(run.out).toBe('ready\nstop unmount\n');
+});
+
+test('SIGHUP with a mistake in the configuration says so and goes on serving', async () => {
+  run = new Run('mistaken');
+  await run.wrote('ready');
+  run.child.kill('SIGHUP');
+  await run.wrote('vexfs.toml:2:1: workers.fuse is 0');
+  expect(run.error).toContain('nothing changes');
+  run.child.kill('SIGTERM');
+  expect(await run.ended()).toBe(0);
 });
 
 test('Ctrl-C while mounting is obeyed when the mount is complete, and nothing is shown', async () => {

@@ -14,9 +14,9 @@ function problemsOf(text: string, set: string[] = [], environment: Record<string
 test('nothing given yields the defaults, sizes in bytes', () => {
   const { config } = parseConfig({});
   expect(config).toEqual({
-    placement: 'none',
+    placement: { mode: 'none', pin: {} },
     workers: { fuse: 1, shards: 2, io: 1, tasks: 1, steal: true },
-    memory: { budget: GIB, max_files: 1_000_000, trim: true, debug: false },
+    memory: { budget: GIB, max_files: 1_000_000, max_results: 4096, trim: true, debug: false },
     store: {
       commit_interval_ms: 1000,
       inline_limit: 16 * KIB,
@@ -26,6 +26,9 @@ test('nothing given yields the defaults, sizes in bytes', () => {
     fuse: {
       spin_us: 100,
       keep_awake: true,
+      read_ahead: MIB,
+      background: 64,
+      open_files: 256,
       writeback: false,
       entry_timeout_s: 31_536_000,
       attr_timeout_s: 31_536_000,
@@ -36,6 +39,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       settle_ms: 300,
       max_file_size: 16 * MIB,
       max_chunks: 512,
+      results: 20,
       task_timeout_s: 60,
       exclude: ['.git', 'node_modules/.cache'],
     },
@@ -57,11 +61,35 @@ test('the file beats the default, the environment beats the file, --set beats th
     environment: { VEXFS_WORKERS_IO: '4', VEXFS_WORKERS_TASKS: '4', VEXFS_MEMORY_MAX_FILES: '5000' },
     set: ['workers.tasks=5', 'log.level=debug', 'memory.budget=64MiB', 'fuse.writeback=true'],
   });
-  expect(config?.placement).toBe('auto');
+  expect(config?.placement).toEqual({ mode: 'auto', pin: {} });
   expect(config?.workers).toMatchObject({ fuse: 3, shards: 2, io: 4, tasks: 5 });
-  expect(config?.memory).toEqual({ budget: 64 * MIB, max_files: 5000, trim: true, debug: false });
+  expect(config?.memory).toMatchObject({ budget: 64 * MIB, max_files: 5000 });
   expect(config?.log.level).toBe('debug');
   expect(config?.fuse.writeback).toBe(true);
+});
+
+test('placement is a word or a section, wherever it is given', () => {
+  const placed = (text: string, set: string[] = [], environment: Record<string, string> = {}) =>
+    parseConfig({ file: { name: 'f', text }, set, environment }).config?.placement;
+  expect(placed('placement = "auto"')).toEqual({ mode: 'auto', pin: {} });
+  expect(placed('', ['placement=auto'])).toEqual({ mode: 'auto', pin: {} });
+  expect(placed('', [], { VEXFS_PLACEMENT: 'auto' })).toEqual({ mode: 'auto', pin: {} });
+  expect(placed('[placement]\nmode = "auto"\npin = { "fuse-0" = 0, "shard-*" = "2-4,7" }')).toEqual({
+    mode: 'auto',
+    pin: { 'fuse-0': [0], 'shard-*': [2, 3, 4, 7] },
+  });
+  expect(placed('placement.pin.io-0 = "1"')).toEqual({ mode: 'none', pin: { 'io-0': [1] } });
+  expect(placed('placement = "auto"', ['placement.pin={ io-0 = 1 }'])).toEqual({
+    mode: 'auto',
+    pin: { 'io-0': [1] },
+  });
+  expect(placed('placement = "auto"', ['placement.mode=none'])?.mode).toBe('none');
+  expect(
+    placed('placement.pin.io-0 = 1', ['placement.pin.shard-*=0-1', 'placement.pin.io-0=2'])?.pin,
+  ).toEqual({
+    'io-0': [2],
+    'shard-*': [0, 1],
+  });
 });
 
 test('a list is set as TOML or with commas', () => {
@@ -83,6 +111,15 @@ test('an unknown key is reported where it stands, with the nearest valid one', (
   ]);
   expect(problemsOf('', ['store.inline=1'])).toEqual([
     '--set: unknown key "store.inline"; did you mean "store.inline_limit"?',
+  ]);
+});
+
+test('a key in quotes with a dot in it is told apart from the key itself', () => {
+  expect(problemsOf('"workers.fuse" = 2')).toEqual([
+    'vexfs.toml:1:1: "workers.fuse" in quotes is a single name: leave the quotes out',
+  ]);
+  expect(problemsOf('[workers]\n"f\\u0075ze" = 2')).toEqual([
+    'vexfs.toml:2:1: unknown key "workers.fuze"; did you mean "workers.fuse"?',
   ]);
 });
 
@@ -150,7 +187,66 @@ test.each([
     'vectors.engine = "fast"',
     'vexfs.toml:1:1: vectors.engine is "fast"; it must be one of "hnswlib-wasm", "exact"',
   ],
-  ['placement', 'placement = "all"', 'vexfs.toml:1:1: placement is "all"; it must be one of "none", "auto"'],
+  [
+    'placement.mode',
+    'placement = "all"',
+    'vexfs.toml:1:1: placement.mode is "all"; it must be one of "none", "auto"',
+  ],
+  [
+    'placement.pin',
+    '[placement]\npin = { "fuse-0" = 0, "shard-0" = "2-" }',
+    'vexfs.toml:2:23: placement.pin is {"fuse-0":0,"shard-0":"2-"}; it must be a table of threads and CPUs, such as { "fuse-0" = 0, "shard-*" = "2-5" }',
+  ],
+  [
+    'placement.pin',
+    '[placement.pin]\n"shard 0" = 1',
+    'vexfs.toml:2:1: placement.pin is {"shard 0":1}; it must be a table of threads and CPUs, such as { "fuse-0" = 0, "shard-*" = "2-5" }',
+  ],
+  [
+    'placement',
+    'placement = [1]',
+    'vexfs.toml:1:1: placement is [1]; it must be a section, with its keys on the lines below',
+  ],
+  [
+    'workers.io',
+    'workers.io = nan',
+    'vexfs.toml:1:1: workers.io is nan; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.io',
+    'workers.io = -inf',
+    'vexfs.toml:1:1: workers.io is -inf; it must be a whole number from 1 to 64',
+  ],
+  [
+    'workers.io',
+    'workers.io = 2024-01-01',
+    'vexfs.toml:1:1: workers.io is 2024-01-01; it must be a whole number from 1 to 64',
+  ],
+  [
+    'memory.budget',
+    'memory.budget = -1',
+    'vexfs.toml:1:1: memory.budget is -1; it must be a size from 16MiB to 4GiB, such as "16KiB", "64MiB" or a number of bytes',
+  ],
+  [
+    'memory.budget',
+    'memory.budget = nan',
+    'vexfs.toml:1:1: memory.budget is nan; it must be a size from 16MiB to 4GiB, such as "16KiB", "64MiB" or a number of bytes',
+  ],
+  [
+    'workers',
+    '[[workers]]\nio = 1',
+    'vexfs.toml:1:1: workers is [{"io":1}]; it must be a section, with its keys on the lines below',
+  ],
+  [
+    'index.exclude',
+    'index.exclude = [\n  "a",\n  99999999999999999999,\n]',
+    'vexfs.toml:1:1: index.exclude is ["a",99999999999999999999]; it must be a list of texts, such as [".git"]',
+  ],
+  [
+    'index.exclude',
+    '[index]\nexclude = ["ok", "/tmp/"]',
+    'vexfs.toml:2:1: index.exclude has "/tmp/", which nothing matches: paths begin below the mount, so write "tmp"',
+  ],
   [
     'index.exclude',
     'index.exclude = ["a", 3]',
@@ -169,6 +265,19 @@ test.each([
 ])('a bad value of %s is reported with its line, the value and what is allowed', (key, text, message) => {
   expect(problemsOf(text)).toEqual([message]);
   expect(parseConfig({ file: { name: 'f', text } }).problems[0]?.key).toBe(key);
+});
+
+test.each([
+  [
+    '[supervision]\nheartbeat_ms = 1000\nhang_ms = 3000',
+    'vexfs.toml:3:1: supervision.hang_ms (3000) must be at least 4 times supervision.heartbeat_ms (1000)',
+  ],
+  [
+    '[supervision]\nrequest_deadline_s = 5',
+    'vexfs.toml:2:1: supervision.request_deadline_s (5) must be at least as long as supervision.hang_ms (10000): a request would be given up before the thread it waits for is started again',
+  ],
+])('times of supervision that contradict each other are reported', (text, message) => {
+  expect(problemsOf(text)).toEqual([message]);
 });
 
 test('a bad override names its source', () => {

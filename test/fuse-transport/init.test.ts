@@ -71,8 +71,11 @@ describe('INIT', () => {
     const recorded = Buffer.from(RECORDED_45, 'hex');
     request.u8.set(recorded);
     expect(request.parse(recorded.length)).toBe(true);
-    const agreed = negotiate(request, new Reply(), wanted);
-    expect(agreed).toEqual({ minor: 45, ...wanted, maxWrite: 1 << 20, maxReadahead: 131072 });
+    const reply = new Reply();
+    const { flags, flags2, background } = wanted;
+    const agreed = negotiate(request, reply, wanted);
+    expect(reply.u32[4 + 4]).toBe(background | ((background * 0.75) << 16));
+    expect(agreed).toEqual({ minor: 45, flags, flags2, maxWrite: 1 << 20, maxReadahead: 131072 });
   });
 
   it('of a later minor is answered with 7.45', () => {

@@ -48,3 +48,20 @@ test('cut anywhere, the seed continues the sum', () => {
   const whole = crc32c(bytes, 3, 97);
   for (let cut = 3; cut <= 97; cut++) expect(crc32c(bytes, cut, 97, crc32c(bytes, 3, cut))).toBe(whole);
 });
+
+test.each([5, 18])('bytes anywhere in a buffer of %d GiB sum up as elsewhere', (gib) => {
+  let buffer: SharedArrayBuffer;
+  try {
+    buffer = new SharedArrayBuffer(gib * 2 ** 30);
+  } catch {
+    // No machine for it: then no arena of this size either.
+    return;
+  }
+  const sample = Uint8Array.from({ length: 1000 }, (_, i) => (i * 31) & 255);
+  const expected = crc32c(sample, 0, sample.length);
+  for (let from = 0; from < gib; from += 1) {
+    const u8 = new Uint8Array(buffer, from * 2 ** 30, 1024);
+    u8.set(sample, 3);
+    expect(crc32c(u8, 3, 1003), `${from} GiB`).toBe(expected);
+  }
+});
