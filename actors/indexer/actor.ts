@@ -46,7 +46,6 @@ interface Parts {
   readonly gather: ScatterGather;
   readonly answers: Answers;
   readonly files: FileIndexer;
-  /** Number of the shard behind each lane. */
   /** Whether files are indexed at all. */
   readonly enabled: boolean;
   start(drain: () => void): void;

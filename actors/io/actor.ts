@@ -88,10 +88,8 @@ function resume(context: Context, { disk, status }: Parts, journal: JournalReade
 
 /** Makes the tables anew: 0 or −errno. */
 function rebuildTables(context: Context, { disk, tree, objects }: Parts, lastLsn: number): number {
-  const { arena, clock, logger, settings } = context;
-  const { identity, config } = settings;
-  const inlineLimit = config.store.inline_limit;
-  const rebuilt = rebuild({ arena, disk, identity, clock, inlineLimit, lastLsn });
+  const { arena, logger } = context;
+  const rebuilt = rebuild(context, disk, lastLsn);
   if (typeof rebuilt === 'string') {
     logger.fatal({ reason: rebuilt }, 'the tables cannot be made anew');
     return -EIO;

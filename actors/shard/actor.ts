@@ -1,7 +1,6 @@
 import { constants, setPriority } from 'node:os';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
-import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
@@ -22,21 +21,16 @@ import {
   SEARCH,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
-  SHARD_REPLAYED,
-  TEXT_MISSING,
-  tryList,
   writeNumber,
-  writeWords,
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { type ActorKind, shardOf } from '../topology.ts';
-import { Deferred } from './deferred.ts';
 import { Recent } from './recent.ts';
-import { Replay } from './replay.ts';
 import { Searches } from './searches.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
+import { Succession } from './succession.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -46,13 +40,7 @@ const SEARCHES_PER_SLICE = 8;
 const SEGMENT_PATIENCE_MS = 600_000;
 /** How soon a full lane is looked at again, milliseconds. */
 const FULL_LANE_MS = 2;
-/** Files named in one TEXT_MISSING. */
-const MISSING_BATCH = 4096;
 
-/**
- * A successor (incarnation > 1) starts empty. Until io-0 says REPLAY it takes in nothing; from then on what fuse actors
- * say, because those must not wait for long; and what the indexer says, searches among it, once the replay is complete.
- */
 export class ShardActor implements DoorbellActor {
   readonly #context: Context;
   readonly #shard: Shard;
@@ -61,16 +49,11 @@ export class ShardActor implements DoorbellActor {
   readonly #shards: number;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
-  readonly #indexer: Outbox;
   readonly #searches: Searches;
+  readonly #recent = new Recent();
+  readonly #succession: Succession;
   /** Since building last had its turn. */
   #searched = 0;
-  readonly #recent = new Recent();
-  readonly #deferred = new Deferred();
-  #isAwaitingReplay: boolean;
-  #replay: Replay | undefined;
-  /** Files that the indexer is yet to be told are missing, but for those that it says something of before. */
-  readonly #missing = new Set<number>();
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   /**
@@ -89,8 +72,7 @@ export class ShardActor implements DoorbellActor {
     this.#shards = context.settings.config.workers.shards;
     const { senders } = context.topology.actor(context.name);
     this.#senders = senders.map((name) => context.topology.actor(name).kind);
-    this.#indexer = context.outbox('indexer');
-    this.#isAwaitingReplay = context.settings.incarnation > 1;
+    this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
     this.#searches = new Searches(context, shard, metrics);
@@ -112,15 +94,12 @@ export class ShardActor implements DoorbellActor {
     length: number,
     lane: number,
   ): void {
-    if (this.#isEarly(lane)) this.#deferred.add(kind, u8, offset, length, lane);
-    else this.#take(kind, u8, u32, f64, offset, length, lane);
-  }
-
-  /** Whether the message has to wait for the replay, or for its beginning. */
-  #isEarly(lane: number): boolean {
-    if (!this.#isAwaitingReplay && this.#replay === undefined) return false;
-    const from = this.#senders[lane];
-    return from === 'indexer' || (from === 'fuse' && this.#isAwaitingReplay);
+    const from = this.#senders[lane]!;
+    const { isAwaited } = this.#succession;
+    if (this.#succession.defers(from)) this.#succession.defer(kind, u8, offset, length, lane);
+    // What io-0 had sent of a replay that an earlier incarnation did not live to complete is not for this one.
+    else if (from !== 'io' || kind === REPLAY || !isAwaited)
+      this.#take(kind, u8, u32, f64, offset, length, from);
   }
 
   #take(
@@ -130,19 +109,15 @@ export class ShardActor implements DoorbellActor {
     f64: Float64Array,
     offset: number,
     length: number,
-    lane: number,
+    from: ActorKind,
   ): void {
     const word = offset >> 2;
-    const isFromIo = this.#senders[lane] === 'io';
-    // What io-0 had sent of a replay that an earlier incarnation did not live to complete.
-    if (isFromIo && this.#isAwaitingReplay && kind !== REPLAY) return;
     switch (kind) {
       case PUT_CHUNKS:
-        this.#missing.delete(u32[word]!);
         this.#putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
         break;
       case PUT_VECTOR:
-        this.#putVector(u8, u32, offset, isFromIo);
+        this.#putVector(u8, u32, offset, from === 'io');
         break;
       case REMOVE_VECTORS:
         this.#removeVectors(u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!);
@@ -152,15 +127,6 @@ export class ShardActor implements DoorbellActor {
         this.#shard.removeFile(u32[word]!, u32[word + 1]!);
         this.#metrics.add(this.#counter.removes, 1);
         break;
-      case REPLAY:
-        this.#beginReplay(f64[offset >> 3]!, f64[(offset >> 3) + 1]!, u32[word + 4]!, u32[word + 5]!);
-        break;
-      case REPLAY_FILES:
-        this.#replay?.files(u32, offset);
-        break;
-      case REPLAY_DONE:
-        this.#replay?.allListed();
-        break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
         break;
@@ -169,6 +135,15 @@ export class ShardActor implements DoorbellActor {
         break;
       case LOAD_SEGMENT:
         this.#patiently(() => this.#load(f64[offset >> 3]!));
+        break;
+      case REPLAY:
+        this.#beginReplay(f64[offset >> 3]!, f64[(offset >> 3) + 1]!, u32[word + 4]!, u32[word + 5]!);
+        break;
+      case REPLAY_FILES:
+        this.#succession.files(u32, offset);
+        break;
+      case REPLAY_DONE:
+        this.#succession.allListed();
         break;
       case SAVE_SEGMENT:
         // Not at once: what other lanes hold belongs into the segment.
@@ -181,18 +156,17 @@ export class ShardActor implements DoorbellActor {
 
   /** Messages keep coming: a search waits for those before it, not for all. */
   afterBatch(): void {
-    if (this.#isAwaitingReplay || this.#replay !== undefined) return;
+    if (this.#succession.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
   }
 
   idle(): number {
-    if (this.#isAwaitingReplay) return Number.POSITIVE_INFINITY;
-    if (this.#replay !== undefined) return this.#stepReplay(this.#replay);
+    if (this.#succession.isUnderWay) return this.#stepReplay();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
     this.#recent.forget();
+    const isReported = this.#succession.reportMissing();
     this.#releaseSearches();
-    this.#reportMissing();
     this.#saveIfAsked();
     if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
@@ -200,40 +174,31 @@ export class ShardActor implements DoorbellActor {
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     if (moved > 0 || isBusy) return 0;
-    return this.#missing.size > 0 ? FULL_LANE_MS : this.#searches.sleepMs;
+    return isReported ? this.#searches.sleepMs : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
   }
 
   stop(): void {
     this.#searches.finish();
-    this.#reportMissing();
+    this.#succession.reportMissing();
     this.#saveIfAsked();
   }
 
-  #releaseSearches(): void {
-    // Before the answers: who got one sees in the counters what it was found among.
-    this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
-    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
-    this.#searches.release();
+  #beginReplay(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): void {
+    if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp)) return;
+    this.#segments.add(checkpointLsn);
+    this.#takeDeferred();
   }
 
-  #beginReplay(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): void {
-    const { settings } = this.#context;
-    if (incarnation !== settings.incarnation) return;
-    this.#isAwaitingReplay = false;
-    this.#shard.clearAll();
-    this.#segments.add(checkpointLsn);
-    this.#recent.cover(lastStamp);
-    this.#replay = new Replay({
-      disk: this.#disk,
-      shard: this.#shard,
-      recent: this.#recent,
-      index: this.#index,
-      shards: this.#shards,
-      uuid: settings.identity.bytes,
-      checkpointLsn,
-      durableLsn,
-    });
+  #stepReplay(): number {
+    if (this.#patiently(() => this.#succession.step())) return 0;
+    if (!this.#succession.complete()) return Number.POSITIVE_INFINITY;
     this.#takeDeferred();
+    this.#succession.announce();
+    return 0;
+  }
+
+  #takeDeferred(): void {
+    this.#succession.takeDeferred(this.onMessage.bind(this));
   }
 
   /** A step in which this thread does not beat. */
@@ -245,30 +210,11 @@ export class ShardActor implements DoorbellActor {
     return result;
   }
 
-  /** What was put off; of it, what is still early is put off again. */
-  #takeDeferred(): void {
-    this.#deferred.takeAll((kind, u8, u32, f64, offset, length, lane) =>
-      this.onMessage(kind, u8, u32, f64, offset, length, lane),
-    );
-  }
-
-  #stepReplay(replay: Replay): number {
-    const { logger, settings } = this.#context;
-    if (this.#patiently(() => replay.step())) return 0;
-    if (!replay.isComplete) return Number.POSITIVE_INFINITY;
-    for (const ino of replay.finish()) this.#missing.add(ino);
-    this.#replay = undefined;
-    if (!replay.wasWhole) logger.warn('a segment or a part of the log could not be read');
-    this.#takeDeferred();
-    writeWords(this.#context.outbox('main'), SHARD_REPLAYED, this.#index, settings.incarnation);
-    return 0;
-  }
-
-  #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
-    this.#metrics.add(this.#counter.removes, 1);
-    if (collection === TEXT_COLLECTION) this.#missing.delete(ino);
-    if (collection !== TEXT_COLLECTION && !this.#recent.isLatest(ino, collection, stamp)) return;
-    this.#shard.remove(ino, generation, collection);
+  #releaseSearches(): void {
+    // Before the answers: who got one sees in the counters what it was found among.
+    this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
+    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
+    this.#searches.release();
   }
 
   /** The mailbox is empty: what was sent before a segment was asked for has been taken in. */
@@ -280,6 +226,7 @@ export class ShardActor implements DoorbellActor {
 
   #putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
     this.#metrics.add(this.#counter.puts, 1);
+    this.#succession.heardOf(ino);
     if (this.#recent.isGone(ino, generation)) return;
     if (!this.#shard.putChunks(ino, generation, u8, offset, length)) {
       this.#context.logger.error({ ino, generation, length }, 'a batch of chunks does not parse');
@@ -304,14 +251,11 @@ export class ShardActor implements DoorbellActor {
     }
   }
 
-  #reportMissing(): void {
-    const { logger } = this.#context;
-    while (this.#missing.size > 0) {
-      const batch = Uint32Array.from([...this.#missing].slice(0, MISSING_BATCH));
-      if (!tryList(this.#indexer, TEXT_MISSING, batch.length, batch)) return;
-      for (const ino of batch) this.#missing.delete(ino);
-      logger.warn({ files: batch.length }, 'files whose text is missing are to be indexed again');
-    }
+  #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
+    this.#metrics.add(this.#counter.removes, 1);
+    if (collection === TEXT_COLLECTION) this.#succession.heardOf(ino);
+    else if (!this.#recent.isLatest(ino, collection, stamp)) return;
+    this.#shard.remove(ino, generation, collection);
   }
 
   #load(lsn: number): void {

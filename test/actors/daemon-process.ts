@@ -4,7 +4,8 @@ import type { Order, Report } from './daemon.ts';
 
 const [store, directory, ...set] = process.argv.slice(2);
 const report = (message: Report): void => {
-  process.send?.(message);
+  // What was asked for may end after the mount.
+  if (process.connected) process.send!(message);
 };
 
 try {
