@@ -26,7 +26,7 @@ interface Search {
 
 interface WaitingSearch extends Search {
   /** What had been sent to this shard when the search came, and must be taken in before. */
-  readonly mark: Uint32Array;
+  readonly mark: Int32Array;
 }
 
 /** What a search found: HIT_BYTES for each hit, as the message has them. */
