@@ -26,7 +26,7 @@ interface Search {
 
 interface WaitingSearch extends Search {
   /** What had been sent to this shard when the search came, and must be taken in before. */
-  readonly mark: Uint32Array;
+  readonly mark: Int32Array;
 }
 
 /** What a search found: HIT_BYTES for each hit, as the message has them. */
@@ -81,7 +81,6 @@ export class Searches {
       ring: (worker) => bells[worker]!.ring(),
       now: context.clock.monotonic,
     });
-    this.#board.stealing = settings.config.workers.steal;
   }
 
   /** A SEARCH message. Not answered at once: what other lanes hold was put before the search and must be found by it. */
@@ -100,6 +99,8 @@ export class Searches {
 
   /** Does one search; of others only when there is none of its own. False when there is nothing to do. */
   serve(): boolean {
+    // Read where it is used: it may change while the store is mounted.
+    this.#board.stealing = this.#context.settings.config.workers.steal;
     this.#sendUnsent();
     this.#postReady();
     this.#isOwnNext = !this.#isOwnNext;
@@ -125,11 +126,12 @@ export class Searches {
 
   /** As many as the board has room for. Those that nobody else can do go their own way. */
   #postReady(): void {
+    const { steal } = this.#context.settings.config.workers;
     let posted = 0;
     let taken = 0;
     for (; taken < this.#ready.length; taken++) {
       const search = this.#ready[taken]!;
-      if (!this.#board.stealing || !this.#shard.share(search.collection)) this.#own.push(search);
+      if (!steal || !this.#shard.share(search.collection)) this.#own.push(search);
       else if (this.#post(search)) posted++;
       else break;
     }

@@ -89,7 +89,7 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
   shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
   io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
   tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),
-  steal: flag(true, 'Let a shard thread with nothing to do answer searches of one that has too many.'),
+  steal: live(flag(true, 'Let a shard thread with nothing to do answer searches of one that has too many.')),
 });
 
 const memory = section('Shared memory. It is reserved at mount and costs nothing until it is used.', {

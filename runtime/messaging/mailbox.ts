@@ -20,7 +20,7 @@ import type { Region } from '../memory/arena.ts';
 import { DEFAULT_SPINS } from '../sync/spin.ts';
 import { stillWaiting } from '../sync/waiting.ts';
 import { Doorbell } from './doorbell.ts';
-import { RingConsumer, RingProducer, ringBytes, ringReceived, ringSent } from './ring.ts';
+import { RingConsumer, RingProducer, ringBytes, ringHead, ringReceived, ringSent } from './ring.ts';
 
 export interface MessageHandler {
   /** The payload is u8[offset … offset + length), 8-aligned, and only valid during the call. */
@@ -102,16 +102,16 @@ export class Mailbox {
     return handled;
   }
 
-  /** What has been sent in each lane until now, for passed(). */
-  mark(): Uint32Array {
+  /** What has been published in each lane until now, for passed(). */
+  mark(): Int32Array {
     const bytesPerLane = this.#u32[BYTES_PER_LANE]!;
-    return Uint32Array.from(this.#lanes, (_, lane) => ringSent(this.#region, laneOffset(lane, bytesPerLane)));
+    return Int32Array.from(this.#lanes, (_, lane) => ringHead(this.#region, laneOffset(lane, bytesPerLane)));
   }
 
-  /** Whether everything that had been sent at `mark` has been handed over. */
-  passed(mark: Uint32Array): boolean {
+  /** Whether everything that had been published at `mark` has been handed over. It has when drain() says 0. */
+  passed(mark: Int32Array): boolean {
     for (let lane = 0; lane < mark.length; lane++) {
-      if (((this.#lanes[lane]!.received - mark[lane]!) | 0) < 0) return false;
+      if (((this.#lanes[lane]!.position - mark[lane]!) | 0) < 0) return false;
     }
     return true;
   }

@@ -189,9 +189,9 @@ export class RingConsumer {
     }
   }
 
-  /** Records that next() has moved to since the ring was made, modulo 2^32. */
-  get received(): number {
-    return this.#received;
+  /** Where the next record starts, as a count of bytes modulo 2^32: everything published before ringHead() was that has been seen. */
+  get position(): number {
+    return this.#tail;
   }
 
   /** One store gives back the room of everything consumed so far, and wakes a producer that waits for it. */
@@ -211,6 +211,11 @@ export class RingConsumer {
 /** Any thread: records sent and not yet released, a snapshot. */
 export function ringDepth(memory: RingMemory, byteOffset: number): number {
   return (ringSent(memory, byteOffset) - ringReceived(memory, byteOffset)) >>> 0;
+}
+
+/** Any thread: bytes published so far, modulo 2^32. */
+export function ringHead(memory: RingMemory, byteOffset: number): number {
+  return Atomics.load(memory.i32, byteOffset / 4 + HEAD);
 }
 
 /** Any thread: records published so far, modulo 2^32. */

@@ -148,7 +148,7 @@ export interface WorkerView {
   readonly stolen: number;
   /** Tasks of others that it could not do. */
   readonly givenBack: number;
-  /** Tasks of its own that it took back from a thread that had died. */
+  /** Tasks of its own that it took from another that was about to do them: one that died, or one that was slower to begin. */
   readonly takenOver: number;
 }
 

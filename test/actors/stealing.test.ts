@@ -11,8 +11,10 @@ import { FIRST_STAMP } from '../../actors/vector-order.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
+import { STOP } from '../../runtime/scheduling/actor.ts';
 import { ActorState, FAILED, READY } from '../../runtime/scheduling/actor-state.ts';
 import { peekBoard } from '../../runtime/scheduling/board-layout.ts';
+import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { take, World } from './world.ts';
 
 const QUERY = Float32Array.from([1, 0, 0]);
@@ -162,6 +164,26 @@ test('a search waits for what was sent before it, and not for the stream that fo
   // 100 puts, and the 32 that had come when the search was taken out, at 32 a turn.
   expect(turns).toBe(5);
   expect(shard.shard.vectors).toBeGreaterThanOrEqual(100);
+});
+
+test('between batches of messages the run loop lets an actor do what must not wait', () => {
+  const context = world.actor('shard-0');
+  const fuse = world.actor('fuse-0').outbox('shard-0');
+  const handled: number[] = [];
+  let messagesSeen = 0;
+  for (let ino = 1; ino <= 100; ino++) messages.writeRemove(fuse, messages.REMOVE_FILE, ino, 1, 0);
+  runOnDoorbell(context, {
+    onMessage() {
+      messagesSeen++;
+    },
+    afterBatch() {
+      handled.push(messagesSeen);
+      if (handled.length === 3) messages.trySignal(world.actor('main').outbox('shard-0'), STOP);
+    },
+    idle: () => 0,
+    stop() {},
+  });
+  expect(handled).toEqual([32, 64, 96, 100]);
 });
 
 test('a search waits for one slice of building, and building goes on under searches without end', () => {
