@@ -13,6 +13,7 @@ export type Order =
   | { readonly restart: string }
   | { readonly rebuild: true }
   | { readonly describe: true }
+  | { readonly wreck: true }
   | { readonly stop: StopReason };
 export interface Report {
   readonly ready?: true;
@@ -69,6 +70,11 @@ export class Daemon {
   /** Ends the actor's thread, as a fault would. */
   terminate(actor: string): void {
     this.#child.send({ terminate: actor } satisfies Order);
+  }
+
+  /** Leaves the tables as a thread that dies in the middle of a change may. */
+  wreck(): void {
+    this.#child.send({ wreck: true } satisfies Order);
   }
 
   drill(actor: string, fault: Fault): void {
