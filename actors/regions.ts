@@ -8,10 +8,12 @@ import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
 import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
+import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { metricsPlan } from './metrics.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
+import { tracesBytes } from './trace.ts';
 
 export const ACTOR_STATES = 'actors';
 export const SLAB = 'slab';
@@ -19,6 +21,8 @@ export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
+export const TAPS = 'taps';
+export const TRACES = 'traces';
 
 const VIRTUAL_NODES = 4096;
 
@@ -35,6 +39,8 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
       name: mailboxRegion(name),
       bytes: planMailbox(senders.length, laneBytes),
     })),
+    { name: TAPS, bytes: tapsBytes(topology.actors.length) },
+    { name: TRACES, bytes: tracesBytes(topology.actors.length) },
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
     { name: SLAB, bytes: config.memory.budget },

@@ -13,6 +13,7 @@ import { assert } from '../../runtime/assert.ts';
 import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
+import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { CONNECTION } from '../regions.ts';
@@ -66,7 +67,10 @@ export function run(context: Context): void {
   const tree = openTree(context);
   const operations = buildOperations(context, tree);
   const metrics = new RequestMetrics(context, channel);
+  context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
+  const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
+    ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
     serve(drain, stopRequested) {
       metrics.onRing = () => {
         drain();

@@ -8,14 +8,17 @@ import {
   OBJECT_DROPPED,
   postContentChanged,
   postObject,
+  QUERY,
   REMOVE_FILE,
   REMOVE_VECTORS,
+  SYNC,
   writePutVector,
   writeQuery,
   writeRemove,
   writeSync,
 } from '../messages.ts';
 import { shardOf } from '../topology.ts';
+import type { Trace } from '../trace.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
@@ -25,6 +28,7 @@ export class FuseHandover implements Handover {
   readonly #first: Outbox;
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
+  readonly #trace: Trace;
 
   constructor(context: Context, virtual: VirtualTree) {
     const { topology, settings } = context;
@@ -34,10 +38,12 @@ export class FuseHandover implements Handover {
     this.#io = Array.from({ length: workers }, (_, id) => context.outbox(ioOf(id, workers)));
     this.#first = context.outbox('io-0');
     this.#virtual = virtual;
+    this.#trace = context.trace;
     this.#indexes = settings.config.index.enabled;
   }
 
   sync(uniqueLo: number, uniqueHi: number, objectId: number): void {
+    this.#trace.handedOver(uniqueLo, uniqueHi, SYNC);
     writeSync(this.#first, uniqueLo, uniqueHi, objectId);
   }
 
@@ -89,6 +95,7 @@ export class FuseHandover implements Handover {
     start: number,
     length: number,
   ): void {
+    this.#trace.handedOver(uniqueLo, uniqueHi, QUERY);
     writeQuery(
       this.#indexer,
       uniqueLo,

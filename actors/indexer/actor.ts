@@ -106,7 +106,7 @@ export async function run(context: Context): Promise<void> {
   const { slab, namespace } = openTree(context);
   const virtual = new VirtualTree(context.arena, slab, namespace, virtualText(context), context.clock);
   const shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
-  const gather = new ScatterGather(shards);
+  const gather = new ScatterGather(shards, context.trace);
   const content = new FileContent(namespace, store);
   const tasks = openTasks(context);
   const files = new FileIndexer({ namespace, content, tasks, shards, virtual, config: config.index });
@@ -119,7 +119,14 @@ export async function run(context: Context): Promise<void> {
   });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
   const connection = (): number => connectionOf(context);
-  const answers = new Answers({ namespace, virtual, search, logger: context.logger, connection });
+  const answers = new Answers({
+    namespace,
+    virtual,
+    search,
+    logger: context.logger,
+    connection,
+    trace: context.trace,
+  });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();

@@ -8,6 +8,7 @@ import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
+import { REPLIED, type Trace } from '../trace.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Search } from './search.ts';
 
@@ -21,6 +22,7 @@ export interface AnswerParts {
   readonly logger: Logger;
   /** Descriptor of /dev/fuse, once mounted. */
   readonly connection: () => number;
+  readonly trace: Trace;
 }
 
 /** Answers searches that came through the mount: a LOOKUP waits in the kernel until its reply is written here. */
@@ -50,17 +52,20 @@ export class Answers {
     }
     // Not taken: who asked was interrupted, or the connection is over. Nobody else would give the node back.
     const isTaken = sendTo(this.#parts.connection(), reply) === 0;
+    this.#parts.trace.record(REPLIED, uniqueLo, uniqueHi, -reply.i32[1]!);
     if (!isTaken && reply.i32[1] === 0) {
       virtual.forget(reply.u32[BODY >> 2]!, reply.u32[(BODY >> 2) + 1]!, 1);
     }
   }
 
-  async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
-    const { namespace, search } = this.#parts;
+  async #find(query: QueryMessage): Promise<SearchResult[] | number> {
+    const { kind, uid, gid, pid, ino, text, uniqueLo, uniqueHi } = query;
+    const { namespace, search, trace } = this.#parts;
     const who = await credentialsOf(uid, gid, pid);
     if (kind !== QUERY_SIMILAR) {
       const question = new TextDecoder().decode(text);
-      return question.trim() === '' ? -EINVAL : search.byText(question, RESULTS, who);
+      if (question.trim() === '') return -EINVAL;
+      return trace.onBehalf(uniqueLo, uniqueHi, () => search.byText(question, RESULTS, who));
     }
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
     return search.byFile(ino, RESULTS, who);

@@ -1,6 +1,7 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { HIT_BYTES, trySearch } from '../messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import type { Trace } from '../trace.ts';
 import { untilSent } from './lanes.ts';
 
 const NO_VECTOR = new Float32Array(0);
@@ -27,10 +28,12 @@ interface Gathering {
 export class ScatterGather {
   readonly #shards: readonly Outbox[];
   readonly #open = new Map<number, Gathering>();
+  readonly #trace: Trace | undefined;
   #nextId = 1;
 
-  constructor(shards: readonly Outbox[]) {
+  constructor(shards: readonly Outbox[], trace?: Trace) {
     this.#shards = shards;
+    this.#trace = trace;
   }
 
   /** Resolves when every search has its answers: no shard has another one under way then. */
@@ -42,6 +45,7 @@ export class ScatterGather {
   async search(collection: number, vector: Float32Array, k: number, ef: number): Promise<Hit[]> {
     const id = this.#nextId;
     this.#nextId = (this.#nextId + 1) >>> 0 || 1;
+    this.#trace?.shardsAsked(id);
     const answer = new Promise<Hit[]>((done) => {
       this.#open.set(id, { missing: this.#shards.length, hits: [], done });
     });

@@ -11,6 +11,7 @@ import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { writeWords } from '../messages.ts';
 import { JOURNAL, STORE_STATUS } from '../regions.ts';
+import { DURABLE, LOG_WRITTEN, REPLIED } from '../trace.ts';
 import { CommitActor } from './commit-actor.ts';
 import { FlushActor } from './flush-actor.ts';
 import { LogWriter } from './log.ts';
@@ -90,7 +91,10 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
         if (errno === 0) reply.ok(0);
         else reply.error(-errno);
         sendTo(connectionOf(context), reply);
+        context.trace.record(REPLIED, uniqueLo, uniqueHi, errno);
       },
+      logWritten: () => context.trace.record(LOG_WRITTEN, 0, 0, 0),
+      logDurable: () => context.trace.record(DURABLE, 0, 0, 0),
       toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
       toOthers(kind, first) {
         for (const { name } of others) writeWords(context.outbox(name), kind, first);

@@ -13,8 +13,8 @@ import type { Logger } from '../../runtime/log.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
 export interface Call {
-  /** Sends an intermediate value. */
-  progress(value: unknown): void;
+  /** Sends an intermediate value. False: it is left out, as the client has not read what came before it. */
+  progress(value: unknown): boolean;
   /** Aborted when the client is gone, or the socket closes: nobody wants the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -204,8 +204,10 @@ class Client {
       signal.addEventListener('abort', leave);
     });
     try {
-      const progress = (value: unknown): void => {
-        if (!this.#socket.writableNeedDrain) this.#send({ id, progress: value });
+      const progress = (value: unknown): boolean => {
+        if (this.#socket.writableNeedDrain) return false;
+        this.#send({ id, progress: value });
+        return true;
       };
       return await Promise.race([run(params as Record<string, unknown>, { progress, signal }), gone]);
     } finally {

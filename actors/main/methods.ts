@@ -6,7 +6,9 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import type { IndexerRemote, IndexStatus, Refusal } from '../indexer-remote.ts';
 import { takeSnapshot } from '../status.ts';
+import { type ConsoleParts, consoleMethods } from './console.ts';
 import type { Call, Method } from './control-socket.ts';
+import { parse } from './params.ts';
 
 /** Longest wait of `index wait` when none is asked for, seconds. */
 const WAIT_SECONDS = 24 * 3600;
@@ -41,17 +43,20 @@ export function controlMethods(
   context: Context,
   facts: MountFacts,
   indexer: Remote<IndexerRemote>,
+  console: ConsoleParts,
 ): Record<string, Method> {
+  const status = () => ({
+    version: facts.version,
+    store: facts.store,
+    directory: facts.directory,
+    pid: process.pid,
+    uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
+    state: facts.state(),
+    ...takeSnapshot(context),
+  });
   return {
-    status: () => ({
-      version: facts.version,
-      store: facts.store,
-      directory: facts.directory,
-      pid: process.pid,
-      uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
-      state: facts.state(),
-      ...takeSnapshot(context),
-    }),
+    ...consoleMethods(context, { ...console, status }),
+    status,
     async search(params) {
       const { query, k, under, uid } = parse(searchParams, params);
       const who = credentials(uid);
@@ -99,13 +104,6 @@ async function waitForIndex(
     signal.removeEventListener('abort', end);
     end();
   }
-}
-
-function parse<T>(schema: z.ZodType<T>, params: Record<string, unknown>): T {
-  const parsed = schema.safeParse(params);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new UserError(`parameter ${path.join('.') || '(all)'}: ${message}`);
 }
 
 /** The socket is the owner's, so the asker is the owner, or root, who may ask as anybody. */

@@ -29,6 +29,7 @@ import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { allowedCpus, planPlacement } from './placement.ts';
+import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
 import { Threads } from './threads.ts';
 
@@ -67,6 +68,7 @@ export class MountedStore {
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
+  readonly #remotes: Remotes;
   readonly #threads: Threads;
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
@@ -109,6 +111,7 @@ export class MountedStore {
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
+    this.#remotes = new Remotes(this.#context);
     this.#threads = new Threads(this.#arena, this.#context.logger);
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
@@ -168,9 +171,11 @@ export class MountedStore {
   #runMain(): void {
     const { state } = this.#context;
     state.thread = threadId();
+    state.nodeThread = 0;
     state.set(STARTING);
-    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal }).catch((error: Error) =>
-      this.#threads.failed(this.#topology.actor('main'), error),
+    const { answered } = this.#remotes;
+    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal, answered }).catch(
+      (error: Error) => this.#threads.failed(this.#topology.actor('main'), error),
     );
   }
 
@@ -231,7 +236,7 @@ export class MountedStore {
       state: () => (this.#state === 'serving' && this.#storeStatus.errno !== 0 ? 'read-only' : this.#state),
       stop: (lazy: boolean) => this.stop(lazy),
     };
-    const methods = controlMethods(this.#context, facts, this.#indexer!);
+    const methods = controlMethods(this.#context, facts, this.#indexer!, { remotes: this.#remotes });
     return listenOnControlSocket(this.#store.path, methods, this.#context.logger);
   }
 

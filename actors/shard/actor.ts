@@ -26,6 +26,7 @@ import {
 import { METRICS } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
+import { SEARCHED } from '../trace.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 
@@ -171,6 +172,7 @@ export class ShardActor implements DoorbellActor {
       found.push(ino, generation, chunk, byteOffset, byteLength, line, version);
       distances.push(distance);
     });
+    this.#context.trace.record(SEARCHED, id, 0, distances.length);
     const at = this.#indexer.claimOrWait(HITS, 8 + distances.length * HIT_BYTES);
     const { u32, u8 } = this.#indexer;
     const f32 = new Float32Array(u8.buffer, u8.byteOffset, u32.length);

@@ -78,6 +78,11 @@ export class Mutex {
     return Atomics.load(this.#i32, this.#at + OWNER) - 1;
   }
 
+  /** Whether somebody may be parked for it; a snapshot, for diagnosis. */
+  get contended(): boolean {
+    return Atomics.load(this.#i32, this.#at) === CONTENDED;
+  }
+
   /** How often a lock() had to park, modulo 2^32: a measure of contention. */
   get parks(): number {
     return Atomics.load(this.#i32, this.#at + PARKS) >>> 0;
