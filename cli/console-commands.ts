@@ -256,10 +256,8 @@ export function findCommand(name: string): ConsoleCommand {
   if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name]!;
   const names = [...Object.keys(COMMANDS), ...Object.keys(OWN_COMMANDS)];
   const nearest = closest(name, names);
-  const hint = distance(name, nearest) <= 3 ? `; did you mean ${nearest}?` : '';
-  throw new ConsoleUsage(
-    `there is no console command "${name}"${hint} "help" lists them`.replace('" "help', '"; "help'),
-  );
+  const hint = distance(name, nearest) <= 3 ? `did you mean ${nearest}? ` : '';
+  throw new ConsoleUsage(`there is no console command "${name}"; ${hint}"help" lists them`);
 }
 
 /** A piece of a stream that was sent, and is no answer. */

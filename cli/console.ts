@@ -42,7 +42,7 @@ export function addConsole(program: Command): void {
         await runConsole(directory, options);
       } catch (error) {
         if (!(error instanceof ConsoleUsage)) throw error;
-        command.error(error.message);
+        command.error(`error: ${error.message}`);
       }
     });
 }

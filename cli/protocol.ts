@@ -85,9 +85,9 @@ export interface GateAnswer {
 }
 
 /** What a live view shows: the state, and the rates of a moment. */
-export interface TopSample extends Status {
+export interface TopSample extends Omit<Status, 'actors' | 'index' | 'storage'> {
   readonly intervalMs: number;
-  readonly actors: readonly (ActorRow & { readonly [key: string]: unknown })[];
+  readonly actors: readonly ActorRow[];
   readonly requests: readonly OpcodeRates[];
   readonly index: IndexStatus & { readonly indexedPerSecond: number };
   readonly storage: {

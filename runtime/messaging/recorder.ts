@@ -97,7 +97,7 @@ export class RecorderReader {
     this.u32 = new Uint32Array(buffer);
     this.f64 = new Float64Array(buffer);
     this.#position = this.#written();
-    if (from === 'oldest') this.#position = (this.#position - shape.entries) | 0;
+    if (from === 'oldest') this.#goBack();
   }
 
   /** Moves to the next entry that is whole. False: there is none yet. */
@@ -113,25 +113,38 @@ export class RecorderReader {
       const number = this.#position;
       this.#position = (number + 1) | 0;
       if (this.#copy(number)) return true;
-      if (this.#wasWritten(number)) this.lost++;
+      this.lost++;
     }
   }
 
   #copy(number: number): boolean {
     const { u8, i32 } = this.#memory;
-    const { byteOffset, entries, entryBytes } = this.#shape;
-    const at = byteOffset + CACHE_LINE + (number & (entries - 1)) * entryBytes;
+    const at = this.#placeOf(number);
     const stamp = (number + 1) | 0;
     if (stamp === 0 || Atomics.load(i32, at >>> 2) !== stamp) return false;
-    this.u8.set(u8.subarray(at, at + entryBytes));
+    this.u8.set(u8.subarray(at, at + this.#shape.entryBytes));
     return Atomics.add(i32, at >>> 2, 0) === stamp;
   }
 
-  /** Entries from before the first are no loss: their places are as they were reserved. */
-  #wasWritten(number: number): boolean {
+  /** To the oldest entry that is there: the ring may never have been full, and its oldest may be under way. */
+  #goBack(): void {
+    const { entries } = this.#shape;
+    const written = this.#position;
+    this.#position = (written - entries) | 0;
+    // The stamp 0 is that of places not used yet as well as of every 2^32nd entry.
+    for (let stamp = (this.#position + 1) | 0; this.#position !== written; stamp = (stamp + 1) | 0) {
+      if (stamp !== 0 && this.#stampOf(this.#position) === stamp) return;
+      this.#position = (this.#position + 1) | 0;
+    }
+  }
+
+  #stampOf(number: number): number {
+    return Atomics.load(this.#memory.i32, this.#placeOf(number) >>> 2);
+  }
+
+  #placeOf(number: number): number {
     const { byteOffset, entries, entryBytes } = this.#shape;
-    const at = byteOffset + CACHE_LINE + (number & (entries - 1)) * entryBytes;
-    return number >= 0 || Atomics.load(this.#memory.i32, at >>> 2) !== 0;
+    return byteOffset + CACHE_LINE + (number & (entries - 1)) * entryBytes;
   }
 
   #written(): number {

@@ -40,7 +40,12 @@ export class World {
   }
 
   actor(name: string): Context {
-    return attachContext({ ...this.#data, name });
+    return attachContext(this.dataOf(name));
+  }
+
+  /** What a thread of that name is started with. */
+  dataOf(name: string): ThreadData {
+    return { ...this.#data, name };
   }
 }
 
