@@ -20,7 +20,8 @@ export function complete(line: string, names: Names): [string[], string] {
   const typed = words.filter((word) => word !== '');
   const own = typed[0] === 'watch' || typed[0] === 'help' ? typed.slice(1) : typed;
   const candidates = own.length === 0 ? names.command : following(own, names);
-  return [candidates.filter((name) => name.toLowerCase().startsWith(partial.toLowerCase())), partial];
+  const found = candidates.filter((name) => name.toLowerCase().startsWith(partial.toLowerCase()));
+  return [found.length === 1 ? [`${found[0]} `] : found, partial];
 }
 
 function following([name = '', ...words]: readonly string[], names: Names): readonly string[] {

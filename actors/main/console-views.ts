@@ -121,7 +121,7 @@ export interface RingView {
   readonly sent: number;
 }
 
-/** Every lane that was ever used, and the journal. */
+/** Every lane between two actors, and the journal, whose messages are its records. */
 export function rings({ arena, topology }: Context): RingView[] {
   const lanes = topology.actors.flatMap(({ name, senders }) =>
     peekMailbox(arena.region(mailboxRegion(name))).map(({ capacity, usedBytes, depth, sent }, lane) => ({
@@ -133,7 +133,6 @@ export function rings({ arena, topology }: Context): RingView[] {
     })),
   );
   const journal = new JournalReader(arena.region(JOURNAL));
-  const published = journal.published();
   return [
     ...lanes,
     {
@@ -141,7 +140,7 @@ export function rings({ arena, topology }: Context): RingView[] {
       capacity: journal.capacity,
       usedBytes: journal.used(),
       waiting: 0,
-      sent: published,
+      sent: Math.max(0, journal.lastLsn),
     },
   ];
 }

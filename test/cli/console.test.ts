@@ -38,7 +38,9 @@ test.each([
   ['trace o', ['on', 'off']],
   ['nonsense x', []],
 ])('"%s" is completed', (line, expected) => {
-  expect(complete(line, NAMES)[0]).toEqual(expected);
+  const [found] = complete(line, NAMES);
+  // What is the only one is followed by a space.
+  expect(found).toEqual(expected.length === 1 ? [`${expected[0]} `] : expected);
 });
 
 test('words are separated by spaces, and quotes keep some together', () => {
