@@ -33,6 +33,12 @@ export function setConnection(arena: Arena, { descriptor, flags, standBy }: Conn
   Atomics.store(i32, DESCRIPTOR, descriptor + 1);
 }
 
+/** After the thread of the `index`-th fuse actor has died: no other one counts on it any more. Repeatable. */
+export function vacateWatch(context: Context, index: number): void {
+  const { i32 } = context.arena.region(CONNECTION);
+  if (Atomics.load(i32, DESCRIPTOR) !== 0) new Watch(i32, WATCH, index + 1).vacate();
+}
+
 export function connectionOf(context: Context): number {
   const stored = Atomics.load(context.arena.region(CONNECTION).i32, DESCRIPTOR);
   assert(stored !== 0, 'requests come only after the mount');

@@ -17,19 +17,21 @@ const RUNTIME_NAMES: Readonly<Record<number, string>> = {
 const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL]: [['call', 'text']],
   [CONTROL_ANSWER]: [['answer', 'text']],
-  [messages.SYNC]: [
-    ['unique', 'u64'],
-    ['object', 'u32'],
-  ],
+  [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
   [messages.OBJECT_DIRTY]: words('object'),
   [messages.OBJECT_DROPPED]: words('object'),
   [messages.FLUSH]: words('ticket'),
   [messages.CHECKPOINT]: words('ticket'),
-  [messages.FLUSH_OBJECTS]: words('round'),
-  [messages.OBJECTS_FLUSHED]: words('round', 'errno'),
+  [messages.FLUSH_OBJECTS]: words('question'),
+  [messages.OBJECTS_FLUSHED]: words('question', 'errno'),
+  [messages.REBUILD]: words('ticket'),
+  [messages.REPLAY_SHARD]: words('shard', 'incarnation'),
   [messages.PUT_CHUNKS]: [...words('ino', 'generation'), ['batch', 'bytes']],
-  [messages.PUT_VECTOR]: [...words('ino', 'generation', 'collection', 'dimension'), ['vector', 'f32s']],
-  [messages.REMOVE_VECTORS]: words('ino', 'generation', 'collection'),
+  [messages.PUT_VECTOR]: [
+    ...words('ino', 'generation', 'collection', 'dimension', 'stamp', 'reserved'),
+    ['vector', 'f32s'],
+  ],
+  [messages.REMOVE_VECTORS]: words('ino', 'generation', 'collection', 'stamp'),
   [messages.REMOVE_FILE]: words('ino', 'generation'),
   [messages.SEARCH]: [
     ...words('search', 'collection', 'k', 'ef', 'dimension', 'reserved'),
@@ -38,16 +40,23 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.LOAD_SEGMENT]: [['lsn', 'f64']],
   [messages.SAVE_SEGMENT]: [['lsn', 'f64']],
   [messages.CLEAR_TEXT]: [],
+  [messages.REPLAY]: [['checkpointLsn', 'f64'], ['durableLsn', 'f64'], ...words('incarnation', 'lastStamp')],
+  [messages.REPLAY_FILES]: [...words('files', 'reserved'), ['list', 'bytes']],
+  [messages.REPLAY_DONE]: [],
   [messages.HITS]: [...words('search', 'hits'), ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
   [messages.QUERY]: [
     ['unique', 'u64'],
-    ...words('uid', 'gid', 'pid', 'kind', 'parentLo', 'parentHi', 'ino', 'textBytes'),
+    ...words('uid', 'gid', 'pid', 'kind', 'parentLo', 'parentHi', 'ino', 'slot', 'textBytes'),
     ['text', 'text'],
   ],
   [messages.SEGMENT_LOADED]: [['complete', 'f64']],
   [messages.SEGMENT_SAVED]: [['errno', 'f64']],
+  [messages.TEXT_MISSING]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.IO_DONE]: words('ticket', 'errno'),
+  [messages.SHARD_REPLAYED]: words('shard', 'incarnation'),
+  [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
+  [messages.FORGET_INODE]: [['node', 'u64']],
 };
 
 /** Kinds are the only numbers that messages.ts exports beside sizes. */
@@ -118,6 +127,6 @@ function valueAt(view: DataView, at: number, type: Type): number | string | numb
 
 /** The same without what a user typed, for those who may not read everything. */
 export function withoutText({ kind, length, fields }: DescribedMessage): DescribedMessage {
-  const { text: _text, call: _call, answer: _answer, ...rest } = fields;
+  const { text: _text, name: _name, call: _call, answer: _answer, ...rest } = fields;
   return { kind, length, fields: rest };
 }

@@ -12,7 +12,7 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 // ---------------------------------------------------------------- to io
 
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
- * [0] unique, low · [4] unique, high · [8] object id, 0 = none */
+ * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
 /** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
@@ -24,21 +24,35 @@ export const OBJECT_DROPPED = 34;
 export const FLUSH = 35;
 /** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
 export const CHECKPOINT = 36;
-/** io-0 → other io: make your dirty objects durable. [0] round */
+/** io-0 → other io: make your dirty objects durable. [0] question */
 export const FLUSH_OBJECTS = 37;
-/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] round · [4] 0 or errno */
+/** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
+/** main → io-0: as FLUSH, then make the namespace and the slab anew from checkpoint and log, because a thread ended in
+ * the middle of a change. All actors that use them (fuse, indexer, pool) have ended, and start again after IO_DONE.
+ * [0] ticket */
+export const REBUILD = 45;
+/** main → io-0, after a FLUSH: bring the successor of a shard up to date; the shard says when it is (SHARD_REPLAYED).
+ * [0] number of the shard · [4] its incarnation */
+export const REPLAY_SHARD = 48;
 
 /** fuse → io: the owner of an object's durability. */
 export function ioOf(objectId: number, ioWorkers: number): string {
   return `io-${objectId % ioWorkers}`;
 }
 
-export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, objectId: number): void {
-  const word = io.claimOrWait(SYNC, 12) >> 2;
+export function writeSync(
+  io: Outbox,
+  uniqueLo: number,
+  uniqueHi: number,
+  objectId: number,
+  slot: number,
+): void {
+  const word = io.claimOrWait(SYNC, 16) >> 2;
   io.u32[word] = uniqueLo;
   io.u32[word + 1] = uniqueHi;
   io.u32[word + 2] = objectId;
+  io.u32[word + 3] = slot;
   io.send();
 }
 
@@ -61,9 +75,11 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
 /** indexer, io → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
 export const PUT_CHUNKS = 64;
 /** fuse, io → shard: the vector of a file in a collection, replacing an earlier one.
- * [0] ino · [4] generation · [8] collection · [12] dimension · [16] float32 × dimension */
+ * [0] ino · [4] generation · [8] collection · [12] dimension · [16] stamp (vector-order.ts) · [20] reserved ·
+ * [24] float32 × dimension */
 export const PUT_VECTOR = 65;
-/** fuse, indexer, io → shard: forget a file's entry in a collection. [0] ino · [4] generation · [8] collection */
+/** fuse, indexer, io → shard: forget a file's entry in a collection.
+ * [0] ino · [4] generation · [8] collection · [12] stamp, of users' collections */
 export const REMOVE_VECTORS = 66;
 /** fuse, io → shard: the file is gone; forget it in every collection. [0] ino · [4] generation */
 export const REMOVE_FILE = 67;
@@ -75,6 +91,16 @@ export const LOAD_SEGMENT = 69;
 export const SAVE_SEGMENT = 70;
 /** indexer → shard: drop every text chunk, because all are about to be indexed again. No payload. */
 export const CLEAR_TEXT = 71;
+/** io-0 → shard: start empty, read the segment of the checkpoint and the log since; what follows is what the tables say.
+ * [0] f64 LSN of the checkpoint · [8] f64 LSN up to which the log is durable · [16] which incarnation of the shard is
+ * meant · [20] last stamp (vector-order.ts): the tables have what was stamped until then */
+export const REPLAY = 72;
+/** io-0 → shard, after REPLAY: some of the files that exist. [0] files · [4] 0 · [8] files × FILE_BYTES:
+ * ino, generation, version of the content that is indexed, chunks; 0 chunks where nothing is said of the text */
+export const REPLAY_FILES = 73;
+export const FILE_BYTES = 16;
+/** io-0 → shard, after REPLAY: these were all files, and all users' vectors. No payload. */
+export const REPLAY_DONE = 74;
 
 // ---------------------------------------------------------------- to the indexer
 
@@ -86,6 +112,8 @@ export const HIT_BYTES = 32;
 export const CONTENT_CHANGED = 97;
 /** fuse → indexer: a search to be answered to the kernel; layout in `writeQuery` */
 export const QUERY = 98;
+/** shard → indexer: files whose text the tables call indexed and the shard does not have. [0] files · [4] 0 · [8] ino × files */
+export const TEXT_MISSING = 112;
 
 // ---------------------------------------------------------------- to main
 
@@ -93,12 +121,38 @@ export const QUERY = 98;
 export const SEGMENT_LOADED = 128;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
-/** io-0 → main: FLUSH or CHECKPOINT is done. [0] ticket · [4] 0 or errno */
+/** io-0 → main: what the ticket stands for is done. Tickets are answered in rising order; one that is asked again is
+ * answered again and done once. [0] ticket · [4] 0 or errno */
 export const IO_DONE = 130;
+/** shard → main: a successor has taken everything in and answers. [0] number of the shard · [4] its incarnation */
+export const SHARD_REPLAYED = 144;
+
+/** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
+export const FORGET_NAME = 140;
+/** fuse → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
+export const FORGET_INODE = 141;
+
+export function writeForgetName(
+  main: Outbox,
+  parentLo: number,
+  parentHi: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = main.claimOrWait(FORGET_NAME, 12 + length);
+  main.u32[at >> 2] = parentLo;
+  main.u32[(at >> 2) + 1] = parentHi;
+  main.u32[(at >> 2) + 2] = length;
+  for (let i = 0; i < length; i++) main.u8[at + 12 + i] = bytes[start + i]!;
+  main.send();
+}
 
 /** Bytes of the largest message to a shard apart from a chunk batch. */
 export const SEARCH_HEADER_BYTES = 24;
-export const PUT_VECTOR_HEADER_BYTES = 16;
+export const PUT_VECTOR_HEADER_BYTES = 24;
+/** Of REPLAY_FILES and TEXT_MISSING. */
+export const LIST_HEADER_BYTES = 8;
 
 /** False when the lane is full; the caller may not block. */
 export function trySearch(
@@ -123,25 +177,89 @@ export function trySearch(
   return true;
 }
 
-/** Waits for room: for threads that may block. `[start, end)` are the float32 bytes. The next search takes it in. */
+/**
+ * Waits for room: for threads that may block. `[start, end)` are the float32 bytes. The next search takes it in. `stamp` is
+ * taken for this change (vector-order.ts).
+ */
 export function writePutVector(
   shard: Outbox,
   ino: number,
   generation: number,
   collection: number,
+  stamp: number,
   bytes: Uint8Array,
   start: number,
   end: number,
 ): void {
   const at = shard.claimOrWait(PUT_VECTOR, PUT_VECTOR_HEADER_BYTES + end - start);
+  fillPutVector(shard, at, ino, generation, collection, stamp, bytes, start, end);
+}
+
+/** The same; false when the lane is full. */
+export function tryPutVector(
+  shard: Outbox,
+  ino: number,
+  generation: number,
+  collection: number,
+  stamp: number,
+  bytes: Uint8Array,
+): boolean {
+  const at = shard.claim(PUT_VECTOR, PUT_VECTOR_HEADER_BYTES + bytes.length);
+  if (at < 0) return false;
+  fillPutVector(shard, at, ino, generation, collection, stamp, bytes, 0, bytes.length);
+  return true;
+}
+
+function fillPutVector(
+  shard: Outbox,
+  at: number,
+  ino: number,
+  generation: number,
+  collection: number,
+  stamp: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
   const word = at >> 2;
   shard.u32[word] = ino;
   shard.u32[word + 1] = generation;
   shard.u32[word + 2] = collection;
   shard.u32[word + 3] = (end - start) >> 2;
+  shard.u32[word + 4] = stamp;
+  shard.u32[word + 5] = 0;
   const to = at + PUT_VECTOR_HEADER_BYTES;
   for (let i = start; i < end; i++) shard.u8[to + i - start] = bytes[i]!;
   shard.post();
+}
+
+/** REPLAY; false when the lane is full. */
+export function tryReplay(
+  shard: Outbox,
+  checkpointLsn: number,
+  durableLsn: number,
+  incarnation: number,
+  lastStamp: number,
+): boolean {
+  const at = shard.claim(REPLAY, 24);
+  if (at < 0) return false;
+  shard.f64[at >> 3] = checkpointLsn;
+  shard.f64[(at >> 3) + 1] = durableLsn;
+  shard.u32[(at >> 2) + 4] = incarnation;
+  shard.u32[(at >> 2) + 5] = lastStamp;
+  shard.send();
+  return true;
+}
+
+/** REPLAY_FILES and TEXT_MISSING: how many, a zero, then `words`; false when the lane is full. */
+export function tryList(outbox: Outbox, kind: number, count: number, words: Uint32Array): boolean {
+  const at = outbox.claim(kind, LIST_HEADER_BYTES + words.length * 4);
+  if (at < 0) return false;
+  outbox.u32[at >> 2] = count;
+  outbox.u32[(at >> 2) + 1] = 0;
+  outbox.u32.set(words, (at + LIST_HEADER_BYTES) >> 2);
+  outbox.send();
+  return true;
 }
 
 /** PUT_CHUNKS from the batch u8[start, end); false when the lane is full. */
@@ -193,7 +311,7 @@ export function tryRemove(
   generation: number,
   collection: number,
 ): boolean {
-  return fillRemove(shard, shard.claim(kind, 12), ino, generation, collection);
+  return fillRemove(shard, shard.claim(kind, 16), ino, generation, collection, 0);
 }
 
 /** The same; waits for room. */
@@ -203,16 +321,25 @@ export function writeRemove(
   ino: number,
   generation: number,
   collection: number,
+  stamp = 0,
 ): void {
-  fillRemove(shard, shard.claimOrWait(kind, 12), ino, generation, collection);
+  fillRemove(shard, shard.claimOrWait(kind, 16), ino, generation, collection, stamp);
 }
 
-function fillRemove(shard: Outbox, at: number, ino: number, generation: number, collection: number): boolean {
+function fillRemove(
+  shard: Outbox,
+  at: number,
+  ino: number,
+  generation: number,
+  collection: number,
+  stamp: number,
+): boolean {
   if (at < 0) return false;
   const word = at >> 2;
   shard.u32[word] = ino;
   shard.u32[word + 1] = generation;
   shard.u32[word + 2] = collection;
+  shard.u32[word + 3] = stamp;
   shard.post();
   return true;
 }
@@ -240,6 +367,8 @@ export function writeNumber(outbox: Outbox, kind: number, value: number): void {
 export interface QueryMessage {
   uniqueLo: number;
   uniqueHi: number;
+  /** Where it waits (pending.ts). */
+  slot: number;
   uid: number;
   gid: number;
   pid: number;
@@ -251,9 +380,9 @@ export interface QueryMessage {
   text: Uint8Array;
 }
 
-const QUERY_HEADER_BYTES = 40;
+const QUERY_HEADER_BYTES = 44;
 
-/** QUERY: ten u32 in the order of {@link QueryMessage}, the text's length in the tenth, then its bytes. */
+/** QUERY: eleven u32, the slot in the tenth and the text's length in the eleventh, then its bytes. */
 export function writeQuery(
   indexer: Outbox,
   uniqueLo: number,
@@ -265,6 +394,7 @@ export function writeQuery(
   parentLo: number,
   parentHi: number,
   ino: number,
+  slot: number,
   bytes: Uint8Array,
   start: number,
   length: number,
@@ -281,7 +411,8 @@ export function writeQuery(
   u32[word + 6] = parentLo;
   u32[word + 7] = parentHi;
   u32[word + 8] = ino;
-  u32[word + 9] = length;
+  u32[word + 9] = slot;
+  u32[word + 10] = length;
   for (let i = 0; i < length; i++) u8[at + QUERY_HEADER_BYTES + i] = bytes[start + i]!;
   indexer.send();
 }
@@ -300,6 +431,7 @@ export function readQuery(u8: Uint8Array, u32: Uint32Array, offset: number): Que
     parentLo: u32[word + 6]!,
     parentHi: u32[word + 7]!,
     ino: u32[word + 8]!,
-    text: u8.slice(from, from + u32[word + 9]!),
+    slot: u32[word + 9]!,
+    text: u8.slice(from, from + u32[word + 10]!),
   };
 }

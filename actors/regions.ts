@@ -1,8 +1,9 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
-import { KIB } from '../runtime/config/bounds.ts';
+import { CACHE_LINE, KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
@@ -11,7 +12,9 @@ import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { metricsPlan } from './metrics.ts';
+import { planPending } from './pending.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 import { tracesBytes } from './trace.ts';
 
@@ -23,6 +26,8 @@ export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
 export const TAPS = 'taps';
 export const TRACES = 'traces';
+export const FLIGHTS = 'flights';
+export const VECTOR_ORDER = 'vector-order';
 
 const VIRTUAL_NODES = 4096;
 
@@ -47,5 +52,9 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),
+    planPending(),
+    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
+    { name: VECTOR_ORDER, bytes: CACHE_LINE },
+    planTransit(filesAtOnce(config.workers.tasks)),
   ];
 }

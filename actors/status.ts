@@ -1,7 +1,8 @@
 /** The state of the whole, read from shared memory: any thread can tell, nobody has to be asked. */
+import { namespaceUse } from '../fuse/namespace/namespace.ts';
 import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
 import { SlabAllocator } from '../runtime/memory/slab.ts';
-import { peekMailbox } from '../runtime/messaging/mailbox.ts';
+import { doorbellOf, peekMailbox } from '../runtime/messaging/mailbox.ts';
 import { HistogramSnapshot } from '../runtime/metrics/histogram.ts';
 import { MetricsBlock, readCounters } from '../runtime/metrics/metrics.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
@@ -10,7 +11,6 @@ import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
 import { ACTOR_STATES, METRICS, SLAB, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
-import { openTree } from './tree.ts';
 
 export interface OpcodeStatus {
   readonly count: number;
@@ -26,6 +26,8 @@ export interface ActorStatus {
   /** The operating system's thread id. */
   readonly thread: number;
   readonly parked: boolean;
+  /** Threads that were started after the first, because an earlier one failed or a restart was asked for. */
+  readonly restarts: number;
   /** Turns of its run loop. */
   readonly turns: number;
   /** Messages that wait in its mailbox. */
@@ -59,11 +61,27 @@ export function actorStatus(context: Context, actor: ActorPlan): ActorStatus {
     (sum, { depth }) => sum + depth,
     0,
   );
-  const { label, thread, parked, heartbeat } = state;
+  const { label, thread, heartbeat } = state;
+  const parked = isAsleep(context, actor);
+  const busy = label === 'ready' && !parked;
   const counters = SHOWN_COUNTERS.has(actor.kind)
     ? (readCounters(arena.region(METRICS))[actor.name] ?? {})
     : {};
-  return { ...counters, name: actor.name, state: label, thread, parked, turns: heartbeat, waiting };
+  return {
+    ...counters,
+    name: actor.name,
+    state: busy ? 'busy' : label,
+    thread,
+    parked,
+    restarts: Math.max(0, state.incarnation - 1),
+    turns: heartbeat,
+    waiting,
+  };
+}
+
+/** Whether the actor sleeps until its doorbell rings. */
+export function isAsleep({ arena }: Context, { name }: ActorPlan): boolean {
+  return doorbellOf(arena.region(mailboxRegion(name))).isAsleep;
 }
 
 function opcodesOf(context: Context): Snapshot['fuse'] {
@@ -95,7 +113,8 @@ export function takeSnapshot(context: Context): Snapshot {
   const indexer = counters.indexer ?? {};
   const status = new StoreStatus(arena.region(STORE_STATUS));
   const slab = new SlabAllocator(arena.region(SLAB)).stats();
-  const use = openTree(context).namespace.statfs();
+  // Main takes this snapshot as well, and must not wait for a thread that died in the middle of a change.
+  const use = namespaceUse(arena);
   const used = use.files - use.freeFiles;
   return {
     actors: topology.actors.map((actor) => actorStatus(context, actor)),

@@ -1,6 +1,7 @@
 /** Entry of every worker thread: attach to shared memory, build the actor, run its loop until it is told to stop. */
 import { threadId as nodeThreadId, workerData } from 'node:worker_threads';
 import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
+import { whileWaiting } from '../runtime/sync/waiting.ts';
 import { pinThread, threadId } from '../runtime/system/libc.ts';
 import { attachContext, type Context, type ThreadData } from './context.ts';
 import type { ActorKind } from './topology.ts';
@@ -22,6 +23,7 @@ if (kind === 'main') throw new Error('the main actor has no thread of its own');
 context.state.thread = threadId();
 context.state.nodeThread = nodeThreadId;
 context.state.set(STARTING);
+whileWaiting(() => context.state.beat());
 if (context.settings.cpu >= 0) pinThread(context.settings.cpu);
 try {
   const { run } = await ACTORS[kind]();

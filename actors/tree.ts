@@ -2,6 +2,7 @@ import { Namespace } from '../fuse/namespace/namespace.ts';
 import { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../runtime/storage/journal-ring.ts';
+import { type PublicationWitness, WitnessedJournal } from '../runtime/storage/witnessed-journal.ts';
 import type { Context } from './context.ts';
 import { JOURNAL, SLAB } from './regions.ts';
 import { mailboxRegion } from './topology.ts';
@@ -12,11 +13,13 @@ export interface Tree {
   readonly namespace: Namespace;
 }
 
-export function openTree(context: Context): Tree {
+/** `witness`: who is to hear when this thread publishes a change. */
+export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const { arena, settings, clock } = context;
   const slab = new SlabAllocator(arena.region(SLAB));
   const reader = doorbellOf(arena.region(mailboxRegion('io-0')));
-  const journal = new JournalWriter(arena.region(JOURNAL), reader);
+  const region = arena.region(JOURNAL);
+  const journal = witness ? new WitnessedJournal(region, reader, witness) : new JournalWriter(region, reader);
   const inlineLimit = settings.config.store.inline_limit;
   return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock }) };
 }

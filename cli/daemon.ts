@@ -1,7 +1,8 @@
 /** The one way from the command line into the actors. */
-import type { MountHandle, MountRequest } from '../actors/main/daemon.ts';
+import type { MountHandle as Handle, MountRequest } from '../actors/main/daemon.ts';
 
-export type { MountHandle, MountRequest };
+export type { MountRequest };
+export type MountHandle = Omit<Handle, 'supervisor'>;
 
 /** Rejects with a UserError for expected failures. */
 export type RunMount = (request: MountRequest) => Promise<MountHandle>;

@@ -59,6 +59,10 @@ export interface Status {
   readonly actors: readonly {
     readonly name: string;
     readonly state: string;
+    /** Threads that were started after the first. */
+    readonly restarts: number;
+    /** Why its last thread failed. */
+    readonly lastError?: string;
     readonly [key: string]: unknown;
   }[];
   readonly namespace: {

@@ -51,8 +51,7 @@ export function describeStatus(s: Status): string[] {
   ];
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
-  const actors = s.actors.map((actor) => [actor.name, actor.state]);
-  lines.push('', ...withHeader(['ACTOR', 'STATE'], actors, []));
+  lines.push('', ...describeActors(s.actors));
   const opcodes = Object.entries(s.fuse.opcodes)
     .filter(([, { count }]) => count > 0)
     .toSorted(([, a], [, b]) => b.count - a.count)
@@ -71,6 +70,18 @@ export function describeStatus(s: Status): string[] {
     );
   }
   return lines;
+}
+
+function describeActors(actors: Status['actors']): string[] {
+  const hasFailures = actors.some(({ lastError }) => lastError !== undefined);
+  const header = ['ACTOR', 'STATE', 'RESTARTS', ...(hasFailures ? ['LAST ERROR'] : [])];
+  const rows = actors.map(({ name, state, restarts, lastError }) => [
+    name,
+    state,
+    grouped(restarts),
+    lastError ?? '',
+  ]);
+  return withHeader(header, rows, [2]);
 }
 
 function withHeader(header: string[], rows: string[][], right: number[]): string[] {

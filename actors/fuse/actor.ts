@@ -4,8 +4,10 @@ import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
+import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
-import { Server } from '../../fuse/session/server.ts';
+import { Flight } from '../../fuse/session/flight.ts';
+import { describe, Server } from '../../fuse/session/server.ts';
 import { Watch } from '../../fuse/session/watch.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
@@ -16,21 +18,23 @@ import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { CONNECTION } from '../regions.ts';
+import { openPending } from '../pending.ts';
+import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { FuseHandover } from './handover.ts';
+import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 /** Object files a thread keeps open. */
 const OPEN_OBJECTS = 256;
 
-function buildOperations(context: Context, { slab, namespace }: Tree): Operations {
+function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Operations {
   const { arena, clock, settings } = context;
   const { config, store } = settings;
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
-  const disk = new HostDisk(store);
-  const handover = new FuseHandover(context, virtual);
+  const disk = new PatientDisk(new HostDisk(store), context.state);
+  const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, OPEN_OBJECTS);
   const content = new Content(namespace, objects, new DataLocks(arena), handover);
   const { entry_timeout_s, attr_timeout_s } = config.fuse;
@@ -42,6 +46,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
     handover,
     disk,
     clock,
+    flight,
     options: {
       entryTimeout: entry_timeout_s,
       negativeTimeout: entry_timeout_s,
@@ -52,7 +57,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree): Operation
 }
 
 export function run(context: Context): void {
-  const { arena, mailbox, settings, topology } = context;
+  const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
   const eventfd = settings.eventfds[index]!;
@@ -63,10 +68,12 @@ export function run(context: Context): void {
     eventfd,
     awake,
     watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
+    turn: () => state.beat(),
   });
-  const tree = openTree(context);
-  const operations = buildOperations(context, tree);
-  const metrics = new RequestMetrics(context, channel);
+  const flight = new Flight(arena.region(FLIGHTS), index);
+  const tree = openTree(context, flight);
+  const operations = buildOperations(context, tree, flight);
+  const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
   const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
@@ -76,12 +83,16 @@ export function run(context: Context): void {
         drain();
         return !stopRequested();
       };
-      const server = new Server(channel, operations, metrics, { onlyUid: settings.onlyUid });
+      const server = new Server(channel, operations, metrics, { onlyUid: settings.onlyUid, flight });
       server.request.setxattrExt = setxattrExtended(context);
+      if (settings.incarnation > 1) {
+        const resumed = server.resume(new Resumption(operations));
+        logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
+      }
       const end = server.serve();
-      context.logger.info({ end }, 'the connection ended');
+      logger.info({ end }, 'the connection ended');
     },
-    onMessage: (kind) => context.logger.error({ kind }, 'a message that a fuse actor does not know'),
+    onMessage: (kind) => logger.error({ kind }, 'a message that a fuse actor does not know'),
     // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
     stop() {
       tree.slab.flush();

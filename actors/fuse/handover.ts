@@ -1,8 +1,10 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
+import { FUSE_LOOKUP } from '../../fuse/protocol/abi.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Context } from '../context.ts';
 import {
+  FORGET_INODE,
   ioOf,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
@@ -12,13 +14,17 @@ import {
   REMOVE_FILE,
   REMOVE_VECTORS,
   SYNC,
+  writeForgetName,
   writePutVector,
   writeQuery,
   writeRemove,
   writeSync,
+  writeWords,
 } from '../messages.ts';
+import type { Pending } from '../pending.ts';
 import { shardOf } from '../topology.ts';
 import type { Trace } from '../trace.ts';
+import { VectorOrder } from '../vector-order.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
@@ -26,25 +32,34 @@ export class FuseHandover implements Handover {
   readonly #shards: readonly Outbox[];
   readonly #io: readonly Outbox[];
   readonly #first: Outbox;
+  readonly #main: Outbox;
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
+  readonly #pending: Pending;
+  readonly #order: VectorOrder;
   readonly #trace: Trace;
 
-  constructor(context: Context, virtual: VirtualTree) {
+  constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
     this.#indexer = context.outbox('indexer');
     this.#shards = topology.ofKind('shard').map(({ name }) => context.outbox(name));
     const workers = topology.ofKind('io').length;
     this.#io = Array.from({ length: workers }, (_, id) => context.outbox(ioOf(id, workers)));
     this.#first = context.outbox('io-0');
+    this.#main = context.outbox('main');
     this.#virtual = virtual;
-    this.#trace = context.trace;
     this.#indexes = settings.config.index.enabled;
+    this.#pending = pending;
+    this.#order = new VectorOrder(context.arena);
+    this.#trace = context.trace;
   }
 
-  sync(uniqueLo: number, uniqueHi: number, objectId: number): void {
+  sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
+    const slot = this.#pending.enter(SYNC, uniqueLo, uniqueHi, opcode);
+    if (slot < 0) return false;
     this.#trace.handedOver(uniqueLo, uniqueHi, SYNC);
-    writeSync(this.#first, uniqueLo, uniqueHi, objectId);
+    writeSync(this.#first, uniqueLo, uniqueHi, objectId, slot);
+    return true;
   }
 
   objectDirty(objectId: number): void {
@@ -72,12 +87,13 @@ export class FuseHandover implements Handover {
     start: number,
     length: number,
   ): void {
-    writePutVector(this.#shard(ino), ino, generation, collection, u8, start, start + length);
+    const stamp = this.#order.next();
+    writePutVector(this.#shard(ino), ino, generation, collection, stamp, u8, start, start + length);
     this.#virtual.searchableChanged();
   }
 
   vectorRemoved(collection: number, ino: number, generation: number): void {
-    writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, collection);
+    writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, collection, this.#order.next());
     this.#virtual.searchableChanged();
   }
 
@@ -94,7 +110,9 @@ export class FuseHandover implements Handover {
     u8: Uint8Array,
     start: number,
     length: number,
-  ): void {
+  ): boolean {
+    const slot = this.#pending.enter(QUERY, uniqueLo, uniqueHi, FUSE_LOOKUP);
+    if (slot < 0) return false;
     this.#trace.handedOver(uniqueLo, uniqueHi, QUERY);
     writeQuery(
       this.#indexer,
@@ -107,10 +125,25 @@ export class FuseHandover implements Handover {
       parentLo,
       parentHi,
       ino,
+      slot,
       u8,
       start,
       length,
     );
+    return true;
+  }
+
+  withdraw(uniqueLo: number, uniqueHi: number): void {
+    const slot = this.#pending.find(uniqueLo, uniqueHi);
+    if (slot >= 0 && this.#pending.take(slot, uniqueLo, uniqueHi)) this.#pending.answered(slot);
+  }
+
+  forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void {
+    writeForgetName(this.#main, parentLo, parentHi, u8, start, length);
+  }
+
+  forgetInode(lo: number, hi: number): void {
+    writeWords(this.#main, FORGET_INODE, lo, hi);
   }
 
   #shard(ino: number): Outbox {

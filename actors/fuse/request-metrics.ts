@@ -1,6 +1,7 @@
 import { OPCODES, opcodeName } from '../../fuse/protocol/abi.ts';
 import type { Request } from '../../fuse/protocol/request.ts';
 import type { Channel } from '../../fuse/session/channel.ts';
+import type { Flight } from '../../fuse/session/flight.ts';
 import { describe, type ServerHooks } from '../../fuse/session/server.ts';
 import type { Histogram } from '../../runtime/metrics/histogram.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
@@ -9,12 +10,13 @@ import type { Context } from '../context.ts';
 import { errorsOf } from '../metrics.ts';
 import { METRICS } from '../regions.ts';
 
-/** Times and counts every request by opcode, in this actor's own block of shared counters. */
+/** Times and counts every request by opcode, in this actor's own block of shared counters; each is a sign of life. */
 export class RequestMetrics implements ServerHooks {
   /** Called when the doorbell rang; false ends serving. */
   onRing: () => boolean = () => true;
   readonly #context: Context;
   readonly #channel: Channel;
+  readonly #flight: Flight;
   readonly #block: MetricsBlock;
   readonly #latency: readonly Histogram[];
   readonly #errors: Int32Array;
@@ -23,9 +25,10 @@ export class RequestMetrics implements ServerHooks {
   readonly #failures: number;
   #startedAt = 0;
 
-  constructor(context: Context, channel: Channel) {
+  constructor(context: Context, channel: Channel, flight: Flight) {
     this.#context = context;
     this.#channel = channel;
+    this.#flight = flight;
     this.#block = new MetricsBlock(context.arena.region(METRICS), context.name);
     const opcodes = Array.from({ length: OPCODES }, (_, opcode) => opcodeName(opcode));
     this.#latency = opcodes.map((name) => this.#block.histogram(name));
@@ -38,6 +41,8 @@ export class RequestMetrics implements ServerHooks {
   started(opcode: number): void {
     this.#startedAt = performance.now();
     this.#context.trace.began(opcode, this.#startedAt);
+    this.#flight.since = this.#startedAt;
+    this.#context.state.beat();
   }
 
   finished(opcode: number, error: number, request: Request, isLater: boolean): void {

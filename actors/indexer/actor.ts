@@ -1,7 +1,6 @@
 /** The indexer: keeps the text index up to date and answers searches. */
 import { parentPort } from 'node:worker_threads';
 import { expose } from 'comlink';
-import { Piscina } from 'piscina';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
 import { loadWords } from '../../kernels/text/words.ts';
@@ -12,27 +11,44 @@ import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { CONTENT_CHANGED, HITS, QUERY, type QueryMessage, readQuery } from '../messages.ts';
+import {
+  CONTENT_CHANGED,
+  HITS,
+  LIST_HEADER_BYTES,
+  QUERY,
+  type QueryMessage,
+  readQuery,
+  TEXT_MISSING,
+} from '../messages.ts';
+import { openPending, type Pending } from '../pending.ts';
 import { METRICS } from '../regions.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
 import { IndexerApi } from './api.ts';
 import { Backlog } from './backlog.ts';
-import type { EmbedResult, EmbedTask } from './embed-task.ts';
+import { EmbedPool } from './embed-pool.ts';
 import { FileContent } from './file-content.ts';
 import { FileIndexer } from './index-file.ts';
 import { ScatterGather } from './scatter-gather.ts';
 import { Search } from './search.ts';
+import { filesAtOnce, INDEX_TRANSIT, Transit } from './transit.ts';
 
 /** Messages that were posted quietly wait no longer than this. */
 const LOOK_MS = 100;
 const METRICS_MS = 250;
+/** A search that waits longer for a shard is refused, milliseconds. */
+const REQUEST_DEADLINE_MS = 60_000;
+/** By then a message that was about to be sent when this thread started is in its lane, milliseconds. */
+const LANES_SEEN_MS = 1000;
 
 interface Parts {
   readonly backlog: Backlog;
   readonly gather: ScatterGather;
   readonly answers: Answers;
+  readonly files: FileIndexer;
+  /** Number of the shard behind each lane. */
+  readonly shardOfLane: readonly number[];
   /** Whether files are indexed at all. */
   readonly enabled: boolean;
   start(drain: () => void): void;
@@ -53,9 +69,18 @@ class IndexerActor implements EventLoopActor {
     this.#parts.start(drain);
   }
 
-  onMessage(kind: number, u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
-    const { backlog, gather, enabled } = this.#parts;
-    if (kind === HITS) gather.gather(u32, offset);
+  onMessage(
+    kind: number,
+    u8: Uint8Array,
+    u32: Uint32Array,
+    _f64: Float64Array,
+    offset: number,
+    _length: number,
+    lane: number,
+  ): void {
+    const { backlog, gather, enabled, shardOfLane } = this.#parts;
+    if (kind === HITS) gather.gather(shardOfLane[lane]!, u32, offset);
+    else if (kind === TEXT_MISSING) this.#indexAgain(u32, offset);
     else if (kind === CONTENT_CHANGED) {
       if (enabled) backlog.changed(u32[offset >> 2]!);
     } else if (kind === QUERY) this.#answer(readQuery(u8, u32, offset));
@@ -71,6 +96,17 @@ class IndexerActor implements EventLoopActor {
     await end();
   }
 
+  /** The journal has it first: what is not done in this mount is done in the next. */
+  #indexAgain(u32: Uint32Array, offset: number): void {
+    const { backlog, files, enabled } = this.#parts;
+    const first = (offset + LIST_HEADER_BYTES) >> 2;
+    for (let i = 0; i < u32[offset >> 2]!; i++) {
+      const ino = u32[first + i]!;
+      files.forget(ino);
+      if (enabled) backlog.changed(ino);
+    }
+  }
+
   #answer(query: QueryMessage): void {
     const answer = this.#parts.answers.answer(query);
     this.#answering.add(answer);
@@ -78,17 +114,14 @@ class IndexerActor implements EventLoopActor {
   }
 }
 
-function openTasks(context: Context): Piscina<EmbedTask, EmbedResult> {
-  const { config, words } = context.settings;
-  const tasks = new Piscina<EmbedTask, EmbedResult>({
-    filename: new URL('./embed-task.js', import.meta.url).href,
-    minThreads: 1,
-    maxThreads: config.workers.tasks,
-    workerData: { words },
-  });
-  // A thread that died between two tasks is replaced; one that died in a task fails that task as well.
-  tasks.on('error', (error) => context.logger.error({ err: error }, 'a task thread failed'));
-  return tasks;
+/** Answers what a predecessor had taken in and did not live to answer. */
+function answerOrphans(pending: Pending, answers: Answers): NodeJS.Timeout {
+  const left: [number, number, number][] = [];
+  pending.each(QUERY, (slot, uniqueLo, uniqueHi) => left.push([slot, uniqueLo, uniqueHi]));
+  return setTimeout(() => {
+    for (const [slot, uniqueLo, uniqueHi] of left) answers.orphaned(slot, uniqueLo, uniqueHi);
+    answers.startedUp();
+  }, LANES_SEEN_MS);
 }
 
 /** Text chunks that the shards hold, as of their last turn. */
@@ -101,29 +134,44 @@ function textChunks(context: Context): number {
 }
 
 export async function run(context: Context): Promise<void> {
-  const { config, words, store } = context.settings;
+  const { config, words, store, incarnation } = context.settings;
   const { enabled } = config.index;
   const { slab, namespace } = openTree(context);
   const virtual = new VirtualTree(context.arena, slab, namespace, virtualText(context), context.clock);
   const shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
-  const gather = new ScatterGather(shards, context.trace);
+  const gather = new ScatterGather(context, REQUEST_DEADLINE_MS);
   const content = new FileContent(namespace, store);
-  const tasks = openTasks(context);
-  const files = new FileIndexer({ namespace, content, tasks, shards, virtual, config: config.index });
+  const { logger } = context;
+  const threads = config.workers.tasks;
+  const tasks = new EmbedPool({ words, threads, timeoutMs: config.index.task_timeout_s * 1000, logger });
+  const parallel = filesAtOnce(threads);
+  const transit = new Transit(context.arena.region(INDEX_TRANSIT), parallel);
+  const files = new FileIndexer({
+    namespace,
+    content,
+    tasks,
+    transit,
+    shards,
+    virtual,
+    config: config.index,
+    logger,
+  });
   const backlog = new Backlog({
     index: (ino) => files.index(ino),
     settleMs: config.index.settle_ms,
-    parallel: config.workers.tasks * 2,
+    parallel,
     now: context.clock.monotonic,
-    logger: context.logger,
+    logger,
   });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors.ef);
   const connection = (): number => connectionOf(context);
+  const pending = openPending(context);
   const answers = new Answers({
     namespace,
     virtual,
     search,
-    logger: context.logger,
+    logger,
+    pending,
     connection,
     trace: context.trace,
   });
@@ -131,20 +179,27 @@ export async function run(context: Context): Promise<void> {
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();
   const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
-  let timer: NodeJS.Timeout | undefined;
+  const { senders } = context.topology.actor(context.name);
+  const shardOfLane = senders.map((name) => context.topology.actor(name).index);
+  const timers: NodeJS.Timeout[] = [];
+  if (incarnation > 1) await files.takeOver();
   const actor = new IndexerActor({
     backlog,
     gather,
     answers,
+    files,
+    shardOfLane,
     enabled,
     start(drain) {
       const api = new IndexerApi(parts, drain);
       expose(api, nodeEndpoint(parentPort!));
-      timer = setInterval(() => api.publishMetrics(), METRICS_MS);
+      timers.push(setInterval(() => api.publishMetrics(), METRICS_MS));
+      if (incarnation > 1) timers.push(answerOrphans(pending, answers));
+      else answers.startedUp();
       if (enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));
     },
     async end() {
-      clearInterval(timer);
+      for (const timer of timers) clearTimeout(timer);
       await tasks.destroy();
       // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
       slab.flush();

@@ -8,6 +8,7 @@ import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
+import type { Pending } from '../pending.ts';
 import { REPLIED, type Trace } from '../trace.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Search } from './search.ts';
@@ -20,6 +21,7 @@ export interface AnswerParts {
   readonly virtual: VirtualTree;
   readonly search: Search;
   readonly logger: Logger;
+  readonly pending: Pending;
   /** Descriptor of /dev/fuse, once mounted. */
   readonly connection: () => number;
   readonly trace: Trace;
@@ -29,6 +31,9 @@ export interface AnswerParts {
 export class Answers {
   readonly #parts: AnswerParts;
   readonly #reply = new Reply();
+  /** Questions that came since the start of a successor. */
+  readonly #seen = new Set<number>();
+  #isStarting = true;
 
   constructor(parts: AnswerParts) {
     this.#parts = parts;
@@ -36,26 +41,52 @@ export class Answers {
 
   /** Never rejects: whatever goes wrong, the LOOKUP is answered. */
   async answer(query: QueryMessage): Promise<void> {
-    const { virtual, logger } = this.#parts;
-    const { uniqueLo, uniqueHi, kind, uid, gid, pid, parentLo, parentHi, text } = query;
+    const { virtual, logger, pending } = this.#parts;
+    const { uniqueLo, uniqueHi, slot, kind, uid, gid, pid, parentLo, parentHi, text } = query;
+    if (this.#isStarting) this.#seen.add(keyOf(uniqueLo, uniqueHi));
     const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
     // No await after the search: the reply buffer is shared by all answers.
     const reply = this.#reply;
+    const found = await this.#find(query).catch((error) => {
+      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
+      return -EIO;
+    });
+    if (!pending.take(slot, uniqueLo, uniqueHi)) return;
     try {
-      const found = await this.#find(query);
       const results =
         typeof found === 'number' ? found : found.map(({ path }) => ({ name: basename(path), target: path }));
       answerQuery(virtual, reply, uniqueLo, uniqueHi, question, results);
     } catch (error) {
-      logger.error({ err: error, uid, kind }, 'a search through the mount failed');
+      logger.error({ err: error, uid, kind }, 'a search through the mount was not answered');
       answerQuery(virtual, reply, uniqueLo, uniqueHi, question, -EIO);
     }
     // Not taken: who asked was interrupted, or the connection is over. Nobody else would give the node back.
     const isTaken = sendTo(this.#parts.connection(), reply) === 0;
+    pending.answered(slot);
     this.#parts.trace.record(REPLIED, uniqueLo, uniqueHi, -reply.i32[1]!);
     if (!isTaken && reply.i32[1] === 0) {
       virtual.forget(reply.u32[BODY >> 2]!, reply.u32[(BODY >> 2) + 1]!, 1);
     }
+  }
+
+  /**
+   * A successor, some time after its start: of the questions that waited when it started, those that no lane brought had
+   * been taken in by its predecessor. They are answered with EIO.
+   */
+  orphaned(slot: number, uniqueLo: number, uniqueHi: number): void {
+    const { pending, connection } = this.#parts;
+    if (this.#seen.has(keyOf(uniqueLo, uniqueHi)) || !pending.take(slot, uniqueLo, uniqueHi)) return;
+    const reply = this.#reply;
+    reply.beginUnique(uniqueLo, uniqueHi);
+    reply.error(-EIO);
+    sendTo(connection(), reply);
+    pending.answered(slot);
+  }
+
+  /** From now on it need not be remembered which questions came. */
+  startedUp(): void {
+    this.#isStarting = false;
+    this.#seen.clear();
   }
 
   async #find(query: QueryMessage): Promise<SearchResult[] | number> {
@@ -70,4 +101,9 @@ export class Answers {
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
     return search.byFile(ino, RESULTS, who);
   }
+}
+
+/** The kernel's ids count up from 1 and stay far below 2^53. */
+function keyOf(uniqueLo: number, uniqueHi: number): number {
+  return uniqueHi * 2 ** 32 + uniqueLo;
 }

@@ -7,6 +7,7 @@ import { CLEAR_TEXT, trySignal } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
 import type { FileIndexer } from './index-file.ts';
 import { untilSent } from './lanes.ts';
+import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
 
 export interface IndexerParts {
@@ -105,20 +106,20 @@ export class IndexerApi implements IndexerRemote {
     const { namespace, backlog, files, shards, enabled } = this.#parts;
     const root = namespace.resolve(path);
     if (root < 0) return { refused: `there is no ${path} in this filesystem` };
-    // Whatever else the shards hold, of files that are no more, goes as well.
-    if (path === '/') for (const shard of shards) await untilSent(() => trySignal(shard, CLEAR_TEXT));
-    let queued = 0;
-    let failed = 0;
-    namespace.scanFiles((ino) => {
-      const found = path === '/' ? path : namespace.pathOf(ino);
-      if (found === undefined || !(path === '/' || found === path || found.startsWith(`${path}/`))) return;
-      failed ||= files.forget(ino);
-      if (!enabled || failed !== 0) return;
-      backlog.changed(ino);
-      queued++;
-    });
+    let concerned = filesBelow(path, namespace);
+    let failed = forgetAll(concerned, files);
+    if (failed === 0 && path === '/') {
+      // Whatever else the shards hold, of files that are no more, goes as well. The journal had to say so before: a
+      // thread that ends in between leaves files to be indexed, and none that are said to be and are not.
+      for (const shard of shards) await untilSent(() => trySignal(shard, CLEAR_TEXT));
+      // What was indexed while the lanes were full has been cleared again.
+      concerned = filesBelow(path, namespace);
+      failed = forgetAll(concerned, files);
+    }
     if (failed !== 0) return { refused: `the store takes no changes (errno ${-failed})` };
-    return { queued };
+    if (!enabled) return { queued: 0 };
+    for (const ino of concerned) backlog.changed(ino);
+    return { queued: concerned.length };
   }
 
   publishMetrics(): void {
@@ -126,15 +127,37 @@ export class IndexerApi implements IndexerRemote {
     for (const [name, value] of Object.entries(backlog.progress)) metrics.set(metrics.counter(name), value);
   }
 
-  async #timed<T>(search: () => Promise<T>): Promise<T> {
+  async #timed<T>(search: () => Promise<T>): Promise<T | Refusal> {
     const { metrics } = this.#parts;
     this.#drain();
     const started = performance.now();
-    const found = await search();
+    const found = await search().catch((error: unknown): Refusal => {
+      if (error instanceof SearchTimeout) return { refused: error.message };
+      throw error;
+    });
     metrics.histogram('search').record((performance.now() - started) * 1e6);
     metrics.add(metrics.counter('searches'), 1);
     return found;
   }
+}
+
+/** Inodes of the file at the path, or of all files below it. */
+function filesBelow(path: string, namespace: Namespace): number[] {
+  const files: number[] = [];
+  namespace.scanFiles((ino) => {
+    const found = path === '/' ? path : namespace.pathOf(ino);
+    if (found === path || found?.startsWith(`${path}/`)) files.push(ino);
+  });
+  return files;
+}
+
+/** 0, or the −errno of the first that could not be journalled. */
+function forgetAll(inodes: readonly number[], files: FileIndexer): number {
+  for (const ino of inodes) {
+    const failed = files.forget(ino);
+    if (failed !== 0) return failed;
+  }
+  return 0;
 }
 
 function checkK(k: number): Refusal | undefined {

@@ -8,7 +8,7 @@ import { loadWords } from '../../kernels/text/words.ts';
 import type { TextChunk } from '../chunk-batch.ts';
 
 export interface EmbedTask {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   /** False when `bytes` is only the beginning of the file. */
   readonly complete: boolean;
   readonly title: string;

@@ -1,40 +1,40 @@
 import { basename } from 'node:path';
-import type { Piscina } from 'piscina';
 import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_DIMENSION } from '../../kernels/text/embedder.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { ESTALE } from '../../runtime/errno.ts';
+import type { Logger } from '../../runtime/log.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { CHUNKS_PER_BATCH, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
 import { REMOVE_VECTORS, tryPutChunks, tryRemove } from '../messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
 import type { Outcome } from './backlog.ts';
-import type { EmbedResult, EmbedTask } from './embed-task.ts';
+import type { EmbedPool } from './embed-pool.ts';
 import type { FileContent } from './file-content.ts';
 import { untilSent } from './lanes.ts';
+import type { Transit } from './transit.ts';
 
 /** Values of the inode's index status. */
 export const TEXT = 1;
 export const BINARY = 2;
 export const TOO_LARGE = 3;
 export const EXCLUDED = 4;
+/** It could not be embedded, and would not be the next time. */
+export const FAILED = 5;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const NOTHING = new Uint8Array(0);
-/**
- * Cutting and embedding the largest file takes seconds, and minutes where nobody leaves it the time. A task that takes
- * this long hangs, and its thread is replaced.
- */
-const TASK_TIMEOUT_MS = 600_000;
 
 export interface IndexFileParts {
   readonly namespace: Namespace;
   readonly content: FileContent;
-  readonly tasks: Piscina<EmbedTask, EmbedResult>;
+  readonly tasks: EmbedPool;
+  readonly transit: Transit;
+  readonly logger: Logger;
   readonly shards: readonly Outbox[];
   readonly virtual: VirtualTree;
   readonly config: Config['index'];
@@ -43,6 +43,8 @@ export interface IndexFileParts {
 /** Brings the index of one file up to its present content. Several may be under way at once, one per file. */
 export class FileIndexer {
   readonly #parts: IndexFileParts;
+  /** Files whose thread died, once. */
+  readonly #suspects = new Set<number>();
 
   constructor(parts: IndexFileParts) {
     this.#parts = parts;
@@ -60,11 +62,42 @@ export class FileIndexer {
     const read = await content.read(ino, 0, config.max_file_size);
     if (!read) return 'failed';
     const task = { ...read, title: basename(path), maxChunks: config.max_chunks };
-    const signal = AbortSignal.timeout(TASK_TIMEOUT_MS);
-    const chunks = await tasks.run(task, { transferList: [read.bytes.buffer], signal });
+    const embedded = await tasks.run(task);
     if (this.#hasChanged(ino, state)) return 'changed meanwhile';
+    if ('failed' in embedded) return this.#fail(ino, state, path, embedded);
+    this.#suspects.delete(ino);
+    const { chunks } = embedded;
     if (chunks === undefined) return this.#passOver(ino, state, BINARY);
     return this.#write(ino, state, chunks);
+  }
+
+  /** A thread may die of something else than the file, once. Then the file counts as dealt with until it changes. */
+  async #fail(
+    ino: number,
+    state: IndexState,
+    path: string,
+    { failed, error }: { readonly failed: string; readonly error: Error },
+  ): Promise<Outcome> {
+    const isFirstTime = failed === 'thread died' && !this.#suspects.delete(ino);
+    this.#parts.logger.error({ err: error, path, failed }, 'a file could not be embedded');
+    if (isFirstTime) {
+      this.#suspects.add(ino);
+      return 'changed meanwhile';
+    }
+    const outcome = await this.#passOver(ino, state, FAILED);
+    return outcome === 'passed over' ? 'failed' : outcome;
+  }
+
+  /** First thing that a successor does: what its predecessor may have journalled and not sent is to be indexed again. */
+  async takeOver(): Promise<void> {
+    const { transit, namespace } = this.#parts;
+    const left: { slot: number; ino: number; generation: number }[] = [];
+    transit.each((slot, ino, generation) => left.push({ slot, ino, generation }));
+    for (const { ino } of left) this.forget(ino);
+    for (const { slot, ino, generation } of left) {
+      if (!namespace.exists(ino, generation)) await this.#remove(ino, generation);
+      transit.leave(slot);
+    }
   }
 
   /** Makes the file one that has to be indexed, durably. 0 or −errno; a file that is gone needs nothing. */
@@ -99,19 +132,36 @@ export class FileIndexer {
     return untilSent(() => tryRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, TEXT_COLLECTION));
   }
 
-  async #passOver(ino: number, state: IndexState, status: number): Promise<Outcome> {
+  #passOver(ino: number, state: IndexState, status: number): Promise<Outcome> {
     const { generation, version } = state;
-    const written = this.#parts.namespace.setIndexed(ino, generation, version, 0, status, NOTHING, 0, 0);
-    if (written < 0) return refused(written);
-    await this.#remove(ino, generation);
-    return 'passed over';
+    return this.#inTransit(ino, generation, async () => {
+      const written = this.#parts.namespace.setIndexed(ino, generation, version, 0, status, NOTHING, 0, 0);
+      if (written < 0) return refused(written);
+      await this.#remove(ino, generation);
+      return 'passed over';
+    });
+  }
+
+  #write(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
+    if (chunks.length === 0) return this.#passOver(ino, state, TEXT);
+    return this.#inTransit(ino, state.generation, () => this.#writeBatches(ino, state, chunks));
+  }
+
+  /** What is journalled and sent in `work` is not lost when this thread ends in between. */
+  async #inTransit(ino: number, generation: number, work: () => Promise<Outcome>): Promise<Outcome> {
+    const { transit } = this.#parts;
+    const slot = transit.enter(ino, generation);
+    try {
+      return await work();
+    } finally {
+      transit.leave(slot);
+    }
   }
 
   /** Journals the vectors batch by batch; only the last one says that the file is indexed. */
-  async #write(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
+  async #writeBatches(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
     const { namespace, virtual } = this.#parts;
     const { generation, version } = state;
-    if (chunks.length === 0) return this.#passOver(ino, state, TEXT);
     for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
       if (this.#hasChanged(ino, state)) return 'changed meanwhile';
       const part = chunks.slice(first, first + CHUNKS_PER_BATCH);

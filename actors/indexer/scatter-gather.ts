@@ -1,10 +1,19 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import type { Context } from '../context.ts';
 import { HIT_BYTES, trySearch } from '../messages.ts';
+import { ACTOR_STATES } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Trace } from '../trace.ts';
-import { untilSent } from './lanes.ts';
 
 const NO_VECTOR = new Float32Array(0);
+/** How often is looked, while questions are open, whether a shard that was asked has died, milliseconds. */
+const LOOK_MS = 50;
+/** How soon a full lane is tried again, milliseconds. It drains within microseconds, unless its shard has died. */
+const RETRY_MS = 1;
+/** A question's id: the incarnation of the indexer in the high bits, so that no answer to a predecessor's fits. */
+const NUMBER_BITS = 24;
 
 /** One entry of a shard, as it answered. `distance` is the metric's: 1 − cosine, squared l2, or 1 − dot. */
 export interface Hit {
@@ -18,40 +27,73 @@ export interface Hit {
   readonly distance: number;
 }
 
-interface Gathering {
-  missing: number;
+/** A question that not all shards have answered in time. */
+export class SearchTimeout extends UserError {
+  override name = 'SearchTimeout';
+}
+
+interface Line {
+  readonly name: string;
+  readonly outbox: Outbox;
+  readonly state: ActorState;
+}
+
+interface Question {
+  readonly id: number;
+  readonly collection: number;
+  readonly vector: Float32Array;
+  readonly k: number;
+  readonly ef: number;
+  readonly since: number;
+  /** By shard number: those that have not answered, with the incarnation that was asked. */
+  readonly missing: Map<number, number>;
   readonly hits: Hit[];
-  readonly done: (hits: Hit[]) => void;
+  readonly answered: (hits: Hit[]) => void;
+  readonly failed: (error: SearchTimeout) => void;
 }
 
 /** Puts one query to every shard and merges what they answer. Lives on the indexer's event loop. */
 export class ScatterGather {
-  readonly #shards: readonly Outbox[];
-  readonly #open = new Map<number, Gathering>();
-  readonly #trace: Trace | undefined;
-  #nextId = 1;
+  readonly #lines: readonly Line[];
+  readonly #open = new Map<number, Question>();
+  readonly #deadlineMs: number;
+  readonly #now: () => number;
+  readonly #incarnation: number;
+  readonly #trace: Trace;
+  #number = 0;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(shards: readonly Outbox[], trace?: Trace) {
-    this.#shards = shards;
-    this.#trace = trace;
+  /** `deadlineMs`: how long a question waits for a shard that is being restarted. */
+  constructor(context: Context, deadlineMs: number) {
+    const states = context.arena.region(ACTOR_STATES);
+    this.#lines = context.topology.ofKind('shard').map(({ name, slot }) => ({
+      name,
+      outbox: context.outbox(name),
+      state: new ActorState(states, slot),
+    }));
+    this.#deadlineMs = deadlineMs;
+    this.#now = context.clock.monotonic;
+    this.#incarnation = context.settings.incarnation;
+    this.#trace = context.trace;
   }
 
-  /** Resolves when every search has its answers: no shard has another one under way then. */
+  /** Resolves when every search has its answers, or has been given up: no shard has another one under way then. */
   async idle(): Promise<void> {
     while (this.#open.size > 0) await new Promise((resume) => setTimeout(resume, 1));
   }
 
-  /** The `k` nearest entries of the collection over all shards, nearest first. */
+  /** The `k` nearest entries of the collection over all shards, nearest first. Rejects with a {@link SearchTimeout}. */
   async search(collection: number, vector: Float32Array, k: number, ef: number): Promise<Hit[]> {
-    const id = this.#nextId;
-    this.#nextId = (this.#nextId + 1) >>> 0 || 1;
-    this.#trace?.shardsAsked(id);
-    const answer = new Promise<Hit[]>((done) => {
-      this.#open.set(id, { missing: this.#shards.length, hits: [], done });
+    const hits = await new Promise<Hit[]>((answered, failed) => {
+      const since = this.#now();
+      const missing = new Map<number, number>();
+      const id = this.#nextId();
+      this.#trace.shardsAsked(id);
+      const question = { id, collection, vector, k, ef, since, missing, hits: [], answered, failed };
+      this.#open.set(id, question);
+      for (const shard of this.#lines.keys()) this.#ask(question, shard);
+      this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
     });
-    const send = (shard: Outbox) => untilSent(() => trySearch(shard, id, collection, k, ef, vector));
-    await Promise.all(this.#shards.map(send));
-    const hits = await answer;
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
     return hits.length > k ? hits.slice(0, k) : hits;
   }
@@ -61,16 +103,16 @@ export class ScatterGather {
     await this.search(TEXT_COLLECTION, NO_VECTOR, 1, 1);
   }
 
-  /** A shard's HITS message. */
-  gather(u32: Uint32Array, offset: number): void {
+  /** The HITS message of a shard. The first answer counts: one that was asked twice may answer twice. */
+  gather(shard: number, u32: Uint32Array, offset: number): void {
     const at = offset >> 2;
-    const gathering = this.#open.get(u32[at]!);
-    if (!gathering) return;
+    const question = this.#open.get(u32[at]!);
+    if (!question?.missing.delete(shard)) return;
     const f32 = new Float32Array(u32.buffer, u32.byteOffset, u32.length);
     const count = u32[at + 1]!;
     for (let i = 0; i < count; i++) {
       const hit = at + 2 + (i * HIT_BYTES) / 4;
-      gathering.hits.push({
+      question.hits.push({
         ino: u32[hit]!,
         generation: u32[hit + 1]!,
         chunk: u32[hit + 2]!,
@@ -81,8 +123,58 @@ export class ScatterGather {
         distance: f32[hit + 7]!,
       });
     }
-    if (--gathering.missing > 0) return;
-    this.#open.delete(u32[at]!);
-    gathering.done(gathering.hits);
+    if (question.missing.size > 0) return;
+    this.#close(question);
+    question.answered(question.hits);
+  }
+
+  #nextId(): number {
+    this.#number = (this.#number + 1) % 2 ** NUMBER_BITS;
+    return ((this.#incarnation << NUMBER_BITS) | this.#number) >>> 0;
+  }
+
+  /** Puts the question into the shard's lane as soon as there is room; an event loop may not wait for it. */
+  #ask(question: Question, shard: number): void {
+    const { state, outbox } = this.#lines[shard]!;
+    const { id, collection, k, ef, vector } = question;
+    // Read before the question is sent: whoever takes it is this incarnation or a later one.
+    const { incarnation } = state;
+    question.missing.set(shard, incarnation);
+    const attempt = (): void => {
+      // Answered, given up, or being asked again.
+      if (this.#open.get(id) !== question || question.missing.get(shard) !== incarnation) return;
+      if (!trySearch(outbox, id, collection, k, ef, vector)) setTimeout(attempt, RETRY_MS);
+    };
+    attempt();
+  }
+
+  /** Asks successors what their predecessors may not have lived to answer, and gives up what has waited too long. */
+  #look(): void {
+    const late = this.#now() - this.#deadlineMs;
+    for (const question of this.#open.values()) {
+      if (question.since <= late) this.#giveUp(question);
+      else {
+        for (const [shard, incarnation] of question.missing) {
+          const { state } = this.#lines[shard]!;
+          if (state.incarnation !== incarnation && state.get() === READY) this.#ask(question, shard);
+        }
+      }
+    }
+  }
+
+  #giveUp(question: Question): void {
+    this.#close(question);
+    const silent = [...question.missing.keys()].map((shard) => this.#lines[shard]!.name).join(', ');
+    const seconds = Math.round(this.#deadlineMs / 1000);
+    question.failed(
+      new SearchTimeout(`the search was not answered within ${seconds} s by ${silent}; ask again`),
+    );
+  }
+
+  #close({ id }: Question): void {
+    this.#open.delete(id);
+    if (this.#open.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 }

@@ -1,28 +1,43 @@
 /** The io actors: io-0 recovers the store and writes the log, the others share the object files with it. */
 import { Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
-import { EROFS } from '../../runtime/errno.ts';
+import { EIO, EROFS } from '../../runtime/errno.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
+import { continueJournal, formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { writeWords } from '../messages.ts';
-import { JOURNAL, STORE_STATUS } from '../regions.ts';
+import { SYNC, writeWords } from '../messages.ts';
+import { openPending, type Pending } from '../pending.ts';
+import { ACTOR_STATES, JOURNAL, STORE_STATUS } from '../regions.ts';
+import type { ActorPlan } from '../topology.ts';
 import { DURABLE, LOG_WRITTEN, REPLIED } from '../trace.ts';
-import { CommitActor } from './commit-actor.ts';
+import { CommitActor, type CommitPorts } from './commit-actor.ts';
 import { FlushActor } from './flush-actor.ts';
 import { LogWriter } from './log.ts';
 import { DirtyObjects } from './objects.ts';
+import { rebuild } from './rebuild.ts';
 import { checkpoint, type Recovered, recover, startJournal } from './recovery.ts';
+import { type Resumed, resumeLog } from './resume.ts';
+import { ShardReplays, withShardReplays } from './shard-replay.ts';
 import { TreeState } from './tree-state.ts';
 
 const FIRST = 'io-0';
 
+/** What io-0 works with, whether it begins or goes on. */
+interface Parts {
+  readonly disk: HostDisk;
+  readonly tree: TreeState;
+  readonly status: StoreStatus;
+  readonly pending: Pending;
+  readonly objects: DirtyObjects;
+}
+
 /** Brings the tree into shared memory. Throws the sentence that says why it cannot be done. */
-function recoverTree(context: Context, disk: HostDisk, tree: TreeState, status: StoreStatus): Recovered {
+function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered {
   const { identity } = context.settings;
   const region = context.arena.region(JOURNAL);
   formatJournal(region, 1);
@@ -43,6 +58,7 @@ function recoverTree(context: Context, disk: HostDisk, tree: TreeState, status: 
     recoveryMs: milliseconds,
   });
   context.logger.info({ checkpointLsn, replayedTransactions, tornBytes, orphans, milliseconds }, 'recovered');
+  tree.sendVectors();
   return recovered;
 }
 
@@ -59,57 +75,113 @@ function serveReadOnly(
   status.fail(EROFS);
 }
 
-function commitActor(context: Context, disk: HostDisk): DoorbellActor {
-  const { settings, arena, clock, logger, topology } = context;
-  const { store } = settings.config;
-  const status = new StoreStatus(arena.region(STORE_STATUS));
-  const tree = new TreeState(context);
-  const recovered = recoverTree(context, disk, tree, status);
-  tree.sendVectors();
-  const journal = new JournalReader(arena.region(JOURNAL));
-  serveReadOnly(context, recovered, status, journal);
-  const writeCheckpoint = (lsn: number): number => checkpoint(disk, settings.identity, tree, lsn, clock);
-  const others = topology.ofKind('io').filter(({ name }) => name !== FIRST);
+/** A successor: the tree is there. Throws the sentence that says why the log cannot be gone on with. */
+function resume(context: Context, { disk, status }: Parts, journal: JournalReader): Resumed {
+  // What a store that failed has on its disk is unknown, and nothing will be written to it any more.
+  if (status.errno !== 0) return { lastLsn: status.read().writtenLsn, nextSequence: 0, tornBytes: 0 };
+  const resumed = resumeLog(disk, context.settings.identity.bytes, journal);
+  if (typeof resumed === 'string') throw new Error(`the log cannot be gone on with: ${resumed}`);
+  const { lastLsn, nextSequence, tornBytes } = resumed;
+  context.logger.info({ lastLsn, nextSequence, tornBytes }, 'the log goes on');
+  return resumed;
+}
+
+/** Makes the tables anew: 0 or −errno. */
+function rebuildTables(context: Context, { disk, tree, objects }: Parts, lastLsn: number): number {
+  const { arena, clock, logger, settings } = context;
+  const { identity, config } = settings;
+  const inlineLimit = config.store.inline_limit;
+  const rebuilt = rebuild({ arena, disk, identity, clock, inlineLimit, lastLsn });
+  if (typeof rebuilt === 'string') {
+    logger.fatal({ reason: rebuilt }, 'the tables cannot be made anew');
+    return -EIO;
+  }
+  continueJournal(arena.region(JOURNAL), lastLsn + 1);
+  const position = new JournalReader(arena.region(JOURNAL)).published();
+  for (const id of rebuilt.dropped) objects.dropped(id, position);
+  tree.rebuilt(rebuilt);
+  const { checkpointLsn, transactions, unnamed, lost, milliseconds } = rebuilt;
+  logger.warn({ checkpointLsn, transactions, unnamed, lost, milliseconds }, 'the tables were made anew');
+  return 0;
+}
+
+function writeCheckpoint(context: Context, { disk, tree }: Parts, lsn: number): number {
+  tree.attach();
+  // The log has everything; a copy of tables that are not whole would hide it.
+  if (tree.namespace.broken) return -EIO;
+  return checkpoint(disk, context.settings.identity, tree, lsn, context.clock);
+}
+
+function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[]): CommitPorts {
+  const { arena, logger, state, trace } = context;
+  const { pending } = parts;
   const reply = new Reply(new ArrayBuffer(64), 0, 64);
-  const log = new LogWriter(disk, {
-    uuid: settings.identity.bytes,
-    segmentBytes: store.log_segment,
-    nextSequence: recovered.nextSequence,
-    lastLsn: recovered.lastLsn,
-  });
-  return new CommitActor({
+  const states = others.map(({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot));
+  return {
+    reply(uniqueLo, uniqueHi, errno, slot) {
+      if (!pending.take(slot, uniqueLo, uniqueHi)) return;
+      reply.beginUnique(uniqueLo, uniqueHi);
+      if (errno === 0) reply.ok(0);
+      else reply.error(-errno);
+      sendTo(connectionOf(context), reply);
+      pending.answered(slot);
+      trace.record(REPLIED, uniqueLo, uniqueHi, errno);
+    },
+    logWritten: () => trace.record(LOG_WRITTEN, 0, 0, 0),
+    logDurable: () => trace.record(DURABLE, 0, 0, 0),
+    toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
+    toOther: (index, kind, first) => writeWords(context.outbox(others[index]!.name), kind, first),
+    incarnationOf: (index) => states[index]!.incarnation,
+    patience(ms) {
+      state.patience = ms;
+    },
+    checkpoint: (lsn) => writeCheckpoint(context, parts, lsn),
+    rebuild: (lsn) => rebuildTables(context, parts, lsn),
+    failed: (errno, doing) => logger.fatal({ errno, doing }, 'the store failed: it can only be read now'),
+  };
+}
+
+function commitActor(context: Context, disk: HostDisk): DoorbellActor {
+  const { settings, arena, clock, topology } = context;
+  const { store } = settings.config;
+  const isSuccessor = settings.incarnation > 1;
+  const status = new StoreStatus(arena.region(STORE_STATUS));
+  const parts: Parts = {
+    disk,
+    tree: new TreeState(context),
+    status,
+    pending: openPending(context),
+    objects: new DirtyObjects(disk, isSuccessor),
+  };
+  const recovered = isSuccessor ? undefined : recoverTree(context, parts);
+  const journal = new JournalReader(arena.region(JOURNAL));
+  if (recovered) serveReadOnly(context, recovered, status, journal);
+  const { lastLsn, nextSequence } = recovered ?? resume(context, parts, journal);
+  const others = topology.ofKind('io').filter(({ name }) => name !== FIRST);
+  const { logBytes, logSyncs } = status.read();
+  const { bytes: uuid } = settings.identity;
+  const log = new LogWriter(disk, { uuid, segmentBytes: store.log_segment, nextSequence, lastLsn });
+  log.bytes = logBytes;
+  log.syncs = logSyncs;
+  const actor = new CommitActor({
     journal,
     log,
-    objects: new DirtyObjects(disk),
+    objects: parts.objects,
     status,
     clock,
     others: others.length,
     intervalMs: store.commit_interval_ms,
-    ports: {
-      reply(uniqueLo, uniqueHi, errno) {
-        reply.beginUnique(uniqueLo, uniqueHi);
-        if (errno === 0) reply.ok(0);
-        else reply.error(-errno);
-        sendTo(connectionOf(context), reply);
-        context.trace.record(REPLIED, uniqueLo, uniqueHi, errno);
-      },
-      logWritten: () => context.trace.record(LOG_WRITTEN, 0, 0, 0),
-      logDurable: () => context.trace.record(DURABLE, 0, 0, 0),
-      toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
-      toOthers(kind, first) {
-        for (const { name } of others) writeWords(context.outbox(name), kind, first);
-      },
-      checkpoint: writeCheckpoint,
-      failed: (errno, doing) => logger.fatal({ errno, doing }, 'the store failed: it can only be read now'),
-    },
+    ports: commitPorts(context, parts, others),
   });
+  if (isSuccessor) parts.pending.each(SYNC, (slot, lo, hi) => actor.takeUp(lo, hi, slot));
+  return withShardReplays(actor, new ShardReplays(context, () => parts.tree.namespace));
 }
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {
   const { settings, arena, clock } = context;
   return new FlushActor({
     journal: new JournalReader(arena.region(JOURNAL)),
-    objects: new DirtyObjects(disk),
+    objects: new DirtyObjects(disk, settings.incarnation > 1),
     status: new StoreStatus(arena.region(STORE_STATUS)),
     clock,
     intervalMs: settings.config.store.commit_interval_ms,

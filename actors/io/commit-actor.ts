@@ -7,6 +7,10 @@
  *           the records up to it depend on is known to be dirty
  *   finish  own objects, log write, log fdatasync; then the answers
  * Nothing waits inside a commit but the disk; requests that come meanwhile share the next one.
+ *
+ * What outlives this thread: the journal with the position that is durable, the log, the mailbox (messages it had
+ * taken but not released come again), the requests that wait (pending.ts) and the newest ticket answered
+ * (store-status.ts). Everything in here can be lost at any step; resume.ts is how a successor begins.
  */
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -20,6 +24,7 @@ import {
   OBJECT_DIRTY,
   OBJECT_DROPPED,
   OBJECTS_FLUSHED,
+  REBUILD,
   SYNC,
 } from '../messages.ts';
 import type { LogWriter } from './log.ts';
@@ -27,13 +32,20 @@ import type { DirtyObjects } from './objects.ts';
 import { SyncQueue } from './sync-queue.ts';
 
 export interface CommitPorts {
-  /** Answers a FUSE request: 0 or an errno. */
-  reply(uniqueLo: number, uniqueHi: number, errno: number): void;
-  /** A message of two words to main, or (FLUSH_OBJECTS) to every other io actor. */
+  /** Answers the FUSE request in this slot of the pending ones: 0 or an errno. */
+  reply(uniqueLo: number, uniqueHi: number, errno: number, slot: number): void;
+  /** A message of two words to main. */
   toMain(kind: number, first: number, second: number): void;
-  toOthers(kind: number, first: number): void;
+  /** A message of one word to another io actor: 0 is io-1. */
+  toOther(index: number, kind: number, first: number): void;
+  /** How often that actor was started. */
+  incarnationOf(index: number): number;
+  /** How long the next step may take, milliseconds; 0 = as usual. */
+  patience(ms: number): void;
   /** Writes a checkpoint as of `lsn`: 0 or −errno. */
   checkpoint(lsn: number): number;
+  /** Makes the tables anew as of `lsn`, the end of the log: 0 or −errno, with which the store fails. */
+  rebuild(lsn: number): number;
   failed(errno: number, doing: string): void;
   /** For whoever traces: the log has been written, and is durable. */
   logWritten?(): void;
@@ -52,6 +64,15 @@ export interface CommitOptions {
   readonly intervalMs: number;
 }
 
+/** A disk that is this slow is slow, not stuck, milliseconds. */
+const DISK_PATIENCE_MS = 300_000;
+/** Questions to other io actors: the index in the low bits, the round above. */
+const INDEX_BITS = 8;
+const ROUNDS = 2 ** (32 - INDEX_BITS);
+/** Values of #asked beside an incarnation. */
+const TO_BE_ASKED = -1;
+const HAS_ANSWERED = -2;
+
 interface Ticket {
   readonly kind: number;
   readonly ticket: number;
@@ -61,30 +82,42 @@ interface Ticket {
 export class CommitActor {
   readonly #options: CommitOptions;
   readonly #syncs = new SyncQueue();
-  #tickets: Ticket[] = [];
+  readonly #tickets: Ticket[] = [];
   #committing = false;
   #limit = 0;
-  #round = 0;
-  #pending = 0;
+  #round: number;
+  /** Of each other io actor: the incarnation that was asked in this round. */
+  readonly #asked: number[];
   #othersErrno = 0;
   #lastCommit: number;
-  #commits = 0;
-  #answered = 0;
+  #commits: number;
+  #answered: number;
 
   constructor(options: CommitOptions) {
     this.#options = options;
     this.#lastCommit = options.clock.monotonic();
+    this.#asked = new Array<number>(options.others).fill(HAS_ANSWERED);
+    assert(options.others < 2 ** INDEX_BITS, 'an io actor has its number in a few bits');
+    // An answer to a predecessor must not pass for one to this thread.
+    this.#round = Math.floor(Math.random() * ROUNDS);
+    const { commits, syncRequests } = options.status.read();
+    this.#commits = commits;
+    this.#answered = syncRequests;
+  }
+
+  /** A successor: the request was taken in by the thread before this one, and is not answered yet. */
+  takeUp(uniqueLo: number, uniqueHi: number, slot: number): void {
+    this.#syncs.push(uniqueLo, uniqueHi, this.#options.journal.published(), slot);
   }
 
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
     const { journal, objects } = this.#options;
     const word = offset >> 2;
-    if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published());
+    if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published(), u32[word + 3]!);
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
-    else if (kind === FLUSH || kind === CHECKPOINT) {
-      this.#tickets.push({ kind, ticket: u32[word]!, position: journal.published() });
-    } else if (kind === OBJECTS_FLUSHED) this.#othersFlushed(u32[word]!, u32[word + 1]!);
+    else if (kind === FLUSH || kind === CHECKPOINT || kind === REBUILD) this.#ask(kind, u32[word]!);
+    else if (kind === OBJECTS_FLUSHED) this.#otherFlushed(u32[word]!, u32[word + 1]!);
     else assert(false, 'io-0 knows this kind of message');
   }
 
@@ -95,7 +128,7 @@ export class CommitActor {
       return intervalMs;
     }
     if (this.#committing) {
-      if (this.#pending > 0) return intervalMs;
+      if (this.#askOthers()) return intervalMs;
       this.#finish();
       return 0;
     }
@@ -114,7 +147,7 @@ export class CommitActor {
     const { journal, log, objects, clock, intervalMs } = this.#options;
     if (this.#syncs.length > 0 || this.#tickets.length > 0) return 0;
     const used = journal.used();
-    if (used * 2 > journal.capacity || journal.wanted()) return 0;
+    if (used * 2 > journal.capacity || (used > 0 && journal.wanted())) return 0;
     if (used === 0 && !log.unsynced && objects.dirtyCount === 0 && objects.droppedCount === 0) {
       this.#lastCommit = clock.monotonic();
       return intervalMs;
@@ -123,25 +156,44 @@ export class CommitActor {
   }
 
   #begin(): void {
-    const { journal, others, ports } = this.#options;
     this.#committing = true;
-    this.#limit = journal.published();
-    this.#round = (this.#round + 1) >>> 0;
-    this.#pending = others;
+    this.#limit = this.#options.journal.published();
+    this.#round = (this.#round + 1) % ROUNDS;
+    this.#asked.fill(TO_BE_ASKED);
     this.#othersErrno = 0;
-    if (others > 0) ports.toOthers(FLUSH_OBJECTS, this.#round);
+    this.#askOthers();
   }
 
-  #othersFlushed(round: number, errno: number): void {
-    assert(round === this.#round && this.#pending > 0, 'an answer belongs to the round that was asked for');
-    this.#pending--;
+  /** Asks those that have not answered and were started since they were asked. Whether an answer is missing. */
+  #askOthers(): boolean {
+    const { others, ports } = this.#options;
+    let missing = false;
+    for (let index = 0; index < others; index++) {
+      if (this.#asked[index] === HAS_ANSWERED) continue;
+      missing = true;
+      const incarnation = ports.incarnationOf(index);
+      if (this.#asked[index] === incarnation) continue;
+      this.#asked[index] = incarnation;
+      ports.toOther(index, FLUSH_OBJECTS, this.#round * 2 ** INDEX_BITS + index);
+    }
+    return missing;
+  }
+
+  /** An answer to a question of an earlier round, or of a predecessor, says nothing. */
+  #otherFlushed(question: number, errno: number): void {
+    const index = question % 2 ** INDEX_BITS;
+    if (!this.#committing || Math.floor(question / 2 ** INDEX_BITS) !== this.#round) return;
+    assert(index < this.#asked.length, 'the answer names who gives it');
+    this.#asked[index] = HAS_ANSWERED;
     this.#othersErrno ||= errno;
   }
 
   #finish(): void {
     const { journal, objects, clock } = this.#options;
     this.#committing = false;
+    this.#options.ports.patience(DISK_PATIENCE_MS);
     const failed = this.#makeDurable();
+    this.#options.ports.patience(0);
     if (failed !== 0) {
       this.#answer(failed);
       return;
@@ -188,27 +240,51 @@ export class CommitActor {
     const durable = journal.durable();
     const answered = this.#answered;
     while (this.#syncs.length > 0 && (errno !== 0 || reached(durable, this.#syncs.position))) {
-      ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno);
+      ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno, this.#syncs.slot);
       this.#syncs.shift();
       this.#answered++;
     }
     if (this.#answered !== answered) status.write({ syncRequests: this.#answered });
-    if (this.#tickets.length === 0) return;
-    const waiting: Ticket[] = [];
-    for (const ticket of this.#tickets) {
-      const early = !reached(durable, ticket.position) || (ticket.kind === CHECKPOINT && journal.used() > 0);
-      if (errno === 0 && early) waiting.push(ticket);
-      else ports.toMain(IO_DONE, ticket.ticket, errno || this.#checkpoint(ticket));
+    while (this.#tickets.length > 0 && this.#isDue(this.#tickets[0]!, errno)) {
+      const { kind, ticket } = this.#tickets.shift()!;
+      const result = errno || this.#perform(kind);
+      status.answered(ticket, result);
+      ports.toMain(IO_DONE, ticket, result);
     }
-    this.#tickets = waiting;
   }
 
-  #checkpoint({ kind }: Ticket): number {
-    if (kind !== CHECKPOINT) return 0;
+  /** One that was answered by this thread or a predecessor is answered the same. */
+  #ask(kind: number, ticket: number): void {
+    const { journal, ports, status } = this.#options;
+    const answer = status.answerOf(ticket);
+    if (answer !== undefined) ports.toMain(IO_DONE, ticket, answer);
+    else if (!this.#tickets.some((waiting) => waiting.ticket === ticket)) {
+      this.#tickets.push({ kind, ticket, position: journal.published() });
+    }
+  }
+
+  /** What copies or replaces the tables needs a log that has all of them. */
+  #isDue({ kind, position }: Ticket, errno: number): boolean {
+    const { journal } = this.#options;
+    if (errno !== 0) return true;
+    return reached(journal.durable(), position) && (kind === FLUSH || journal.used() === 0);
+  }
+
+  /** 0 or an errno. */
+  #perform(kind: number): number {
+    if (kind === FLUSH) return 0;
     const { log, ports, status } = this.#options;
-    const failed = log.finishSegment() || ports.checkpoint(log.durableLsn);
-    if (failed === 0) status.write({ checkpointLsn: log.durableLsn });
-    return failed === 0 ? 0 : -failed;
+    ports.patience(DISK_PATIENCE_MS);
+    let failed = log.finishSegment();
+    if (failed === 0 && kind === CHECKPOINT) {
+      failed = ports.checkpoint(log.durableLsn);
+      if (failed === 0) status.write({ checkpointLsn: log.durableLsn });
+    } else if (failed === 0) {
+      failed = ports.rebuild(log.durableLsn);
+      if (failed !== 0) this.#fail(-failed, 'making the tables anew');
+    }
+    ports.patience(0);
+    return Math.abs(failed);
   }
 
   /** For good: what a failed write or fsync left behind is unknown, so nothing is built on it. */

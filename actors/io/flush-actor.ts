@@ -1,6 +1,7 @@
 /**
  * io-1, io-2, …: the durability of their share of the object files. They flush when io-0 commits, once their
- * mailbox has been empty since it asked: then every object that the commit depends on is known.
+ * mailbox has been empty since it asked: then every object that the commit depends on is known. Of a question that one
+ * of them took with it when it ended, its successor is asked again.
  */
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -21,7 +22,7 @@ export interface FlushOptions {
 
 export class FlushActor {
   readonly #options: FlushOptions;
-  #round = 0;
+  #question = 0;
   #asked = false;
   #lastFlush: number;
   #errno = 0;
@@ -37,7 +38,7 @@ export class FlushActor {
     if (kind === OBJECT_DIRTY) objects.dirty(first);
     else if (kind === OBJECT_DROPPED) objects.dropped(first, journal.published());
     else if (kind === FLUSH_OBJECTS) {
-      this.#round = first;
+      this.#question = first;
       this.#asked = true;
     } else assert(false, 'an io actor knows this kind of message');
   }
@@ -49,7 +50,7 @@ export class FlushActor {
     if (wait > 0) return wait;
     this.#errno ||= status.errno || Math.abs(objects.flush());
     this.#lastFlush = this.#options.clock.monotonic();
-    if (this.#asked) toFirst(OBJECTS_FLUSHED, this.#round, this.#errno);
+    if (this.#asked) toFirst(OBJECTS_FLUSHED, this.#question, this.#errno);
     this.#asked = false;
     return this.#errno === 0 ? 0 : intervalMs;
   }

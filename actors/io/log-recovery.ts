@@ -2,23 +2,19 @@
  * Reading the log back at mount: every committed transaction after a checkpoint, in order, and a verdict on
  * where and why the log ends.
  */
-import {
-  decodeSegmentHeader,
-  SEGMENT_HEADER,
-  type SegmentHeader,
-  SegmentScanner,
-} from '../../kernels/codec/log-format.ts';
+import { type SegmentHeader, SegmentScanner } from '../../kernels/codec/log-format.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { RECORD_HEADER } from '../../runtime/storage/record-header.ts';
-import { LOG_DIRECTORY, segmentPath } from './log.ts';
+import {
+  type Damage,
+  listSegments,
+  neededHeaders,
+  readSegmentHeader,
+  readWhole,
+  segmentPath,
+} from '../log-files.ts';
 
-/** A place in the store whose bytes are not what was written there. */
-export interface Damage {
-  /** Path relative to the store. */
-  readonly file: string;
-  readonly offset: number;
-  readonly reason: string;
-}
+export { type Damage, listSegments, readSegmentHeader } from '../log-files.ts';
 
 /** One committed record; `offset` is 8-aligned in all three views, which are valid during the call only. */
 export type RecordVisitor = (
@@ -43,31 +39,6 @@ export interface LogOutcome {
   damage: Damage | undefined;
   /** The last segment and its length up to the last committed transaction, for {@link endLog}. */
   tail: { readonly file: string; readonly bytes: number } | undefined;
-}
-
-/** Numbers of the segments on disk, ascending, or −errno. */
-export function listSegments(disk: Disk): number[] | number {
-  const names = disk.list(LOG_DIRECTORY);
-  if (typeof names === 'number') return names;
-  return names.filter((name) => /^\d{8}\.log$/.test(name)).map((name) => Number.parseInt(name, 10));
-}
-
-/** The header of a segment, or what is wrong with it. */
-export function readSegmentHeader(disk: Disk, sequence: number, uuid: Uint8Array): SegmentHeader | Damage {
-  const file = segmentPath(sequence);
-  const bytes = new Uint8Array(SEGMENT_HEADER);
-  const descriptor = disk.open(file, 'read');
-  if (descriptor < 0) return { file, offset: 0, reason: `cannot be opened (errno ${-descriptor})` };
-  const got = disk.pread(descriptor, bytes, 0, SEGMENT_HEADER, 0);
-  disk.close(descriptor);
-  if (got < 0) return { file, offset: 0, reason: `cannot be read (errno ${-got})` };
-  const header = decodeSegmentHeader(bytes.subarray(0, got));
-  if (typeof header === 'string') return { file, offset: 0, reason: header };
-  if (header.sequence !== sequence)
-    return { file, offset: 16, reason: `is segment ${header.sequence} under a wrong name` };
-  if (header.uuid.some((byte, at) => byte !== uuid[at]))
-    return { file, offset: 32, reason: 'belongs to another store' };
-  return header;
 }
 
 /**
@@ -104,17 +75,6 @@ export function replayLog(
     if (outcome.damage !== undefined) break;
   }
   return outcome;
-}
-
-/** The headers of the segments that may hold records above `afterLsn`, oldest first. */
-function neededHeaders(disk: Disk, uuid: Uint8Array, sequences: readonly number[], afterLsn: number) {
-  const headers: (SegmentHeader | Damage)[] = [];
-  for (let at = sequences.length - 1; at >= 0; at--) {
-    const header = readSegmentHeader(disk, sequences[at]!, uuid);
-    headers.unshift(header);
-    if ('firstLsn' in header && header.firstLsn <= afterLsn + 1) break;
-  }
-  return headers;
 }
 
 function replaySegment(
@@ -201,22 +161,44 @@ function visitRecord(
   }
 }
 
-function readWhole(disk: Disk, path: string): Uint8Array | number {
-  const status = disk.stat(path);
-  if (typeof status === 'number') return status;
-  const descriptor = disk.open(path, 'read');
-  if (descriptor < 0) return descriptor;
-  const bytes = new Uint8Array(status.bytes);
-  const got = disk.pread(descriptor, bytes, 0, status.bytes, 0);
-  disk.close(descriptor);
-  return got < 0 ? got : bytes.subarray(0, got);
+/** The end of the log, without replaying it. */
+export interface LogEnd {
+  readonly lastLsn: number;
+  readonly nextSequence: number;
+  readonly tornBytes: number;
+  readonly tail: { readonly file: string; readonly bytes: number };
+}
+
+/** Reads the last segment only. Undefined when there is none; −errno; or the damage that keeps the end from being found. */
+export function findLogEnd(disk: Disk, uuid: Uint8Array): LogEnd | Damage | number | undefined {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return sequences;
+  const sequence = sequences.at(-1);
+  if (sequence === undefined) return undefined;
+  const header = readSegmentHeader(disk, sequence, uuid);
+  if ('reason' in header) return header;
+  const file = segmentPath(sequence);
+  const bytes = readWhole(disk, file);
+  if (typeof bytes === 'number') return bytes;
+  const scanner = new SegmentScanner(bytes, header);
+  let lastLsn = header.firstLsn - 1;
+  let committed = scanner.position;
+  while (scanner.next()) {
+    if (!scanner.committed) continue;
+    lastLsn = scanner.lsn;
+    committed = scanner.position;
+  }
+  const end = scanner.end();
+  if (end.kind === 'corrupt') return { file, offset: end.offset, reason: end.reason };
+  const tail = { file, bytes: committed };
+  return { lastLsn, nextSequence: sequence + 1, tornBytes: bytes.length - committed, tail };
 }
 
 /**
  * Cuts a torn tail off and makes what was replayed durable: a process that was killed may have left records
  * in the page cache only. Afterwards a new segment may follow. 0 or −errno.
  */
-export function endLog(disk: Disk, outcome: LogOutcome): number {
+export function endLog(disk: Disk, outcome: Pick<LogOutcome, 'tail' | 'tornBytes'>): number {
   if (outcome.tail === undefined) return 0;
   const descriptor = disk.open(outcome.tail.file, 'write');
   if (descriptor < 0) return descriptor;

@@ -17,15 +17,12 @@ import { assert } from '../../runtime/assert.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { COMMIT, FLAGS_AT, LSN_AT, TYPE_AT } from '../../runtime/storage/record-header.ts';
+import { LOG_DIRECTORY, segmentPath } from '../log-files.ts';
 
-export const LOG_DIRECTORY = 'log';
+export { LOG_DIRECTORY, segmentPath } from '../log-files.ts';
 
 /** Longest run of records handed to the disk at once, bytes; a transaction is never divided. */
 const WRITE_BYTES = 4 * 1024 * 1024;
-
-export function segmentPath(sequence: number): string {
-  return `${LOG_DIRECTORY}/${String(sequence).padStart(8, '0')}.log`;
-}
 
 export interface LogOptions {
   readonly uuid: Uint8Array;

@@ -3,7 +3,10 @@
  * durable and deleted.
  *
  * 1. An object is durable only when its bytes and, once per run, its name and its directory's are.
- * 2. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
+ * 2. What a predecessor knew of dirty objects ended with it: a successor makes the whole filesystem of the store durable,
+ *    once, in place of them. Dropped ones that it knew of are found again when the tables are made anew, else by the
+ *    sweep of the next mount.
+ * 3. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
  *    dirty until then: records before the drop may still depend on it.
  */
 import { OBJECT_DIRECTORY, objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
@@ -23,12 +26,16 @@ export class DirtyObjects {
   /** Dropped objects with the journal position of the drop, oldest first. */
   readonly #dropped: { readonly id: number; readonly position: number }[] = [];
 
-  constructor(disk: Disk) {
+  #allDirty: boolean;
+
+  /** `allDirty`: this is a successor, and any object may have bytes that are not durable. */
+  constructor(disk: Disk, allDirty = false) {
     this.#disk = disk;
+    this.#allDirty = allDirty;
   }
 
   get dirtyCount(): number {
-    return this.#dirty.size;
+    return this.#dirty.size + (this.#allDirty ? 1 : 0);
   }
 
   get droppedCount(): number {
@@ -45,6 +52,7 @@ export class DirtyObjects {
 
   /** Makes all dirty objects durable. 0 or −errno: then nothing may be acknowledged that depends on them. */
   flush(): number {
+    if (this.#allDirty) return this.#flushAll();
     if (this.#dirty.size === 0) return 0;
     const directories = new Set<string>();
     for (const id of this.#dirty) {
@@ -77,6 +85,15 @@ export class DirtyObjects {
     }
     this.#dropped.splice(0, count);
     return failed;
+  }
+
+  #flushAll(): number {
+    const failed = this.#disk.syncAll();
+    if (failed < 0) return failed;
+    this.#allDirty = false;
+    for (const id of this.#dirty) this.#named.add(id);
+    this.#dirty.clear();
+    return 0;
   }
 
   /** The names in a directory of objects, and the first time also its own. */

@@ -35,16 +35,20 @@ import {
   replayLog,
 } from './log-recovery.ts';
 
-/** The state that a checkpoint holds and log records change. */
-export interface Recoverable {
+/** What a checkpoint is read into. */
+export interface Loadable {
   /** Memory that a checkpoint's part of this name is read into; undefined when there is none. */
   region(name: string): Uint8Array | undefined;
-  /** The used prefixes of the regions: what a checkpoint copies. */
-  image(): { readonly name: string; readonly bytes: number }[];
   /** Makes the initial state of a new store. */
   format(): void;
   /** The regions hold the checkpoint of this LSN (after {@link format}: 0). Throws when they cannot be used. */
   loaded(checkpointLsn: number): void;
+}
+
+/** The state that a checkpoint holds and log records change. */
+export interface Recoverable extends Loadable {
+  /** The used prefixes of the regions: what a checkpoint copies. */
+  image(): { readonly name: string; readonly bytes: number }[];
   /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
@@ -109,13 +113,14 @@ export function recover(
   };
 }
 
-interface LoadedState {
+export interface LoadedState {
   readonly lsn: number;
   readonly fresh: boolean;
   readonly damaged: readonly { readonly sequence: number; readonly damage: Damage }[];
 }
 
-function loadState(disk: Disk, identity: StoreIdentity, target: Recoverable): LoadedState | string {
+/** The newest valid checkpoint is in the regions; where there is none yet, the state of a new store. Or why not. */
+export function loadState(disk: Disk, identity: StoreIdentity, target: Loadable): LoadedState | string {
   const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name));
   if (typeof outcome === 'string') return outcome;
   const { loaded, damaged } = outcome;
@@ -159,7 +164,8 @@ function settle(
   return orphans < 0 ? `the objects cannot be swept (errno ${-orphans})` : orphans;
 }
 
-function removeUnfinishedSegments(disk: Disk): number {
+/** Deletes segments that did not get as far as their name. 0 or −errno. */
+export function removeUnfinishedSegments(disk: Disk): number {
   const names = disk.list(LOG_DIRECTORY);
   if (typeof names === 'number') return names;
   for (const name of names) {

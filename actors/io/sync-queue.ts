@@ -1,5 +1,5 @@
-/** The fsync requests that wait: a ring of u32 triples that doubles when it is full. */
-const WORDS = 3;
+/** The fsync requests that wait: a ring of four u32 each that doubles when it is full. */
+const WORDS = 4;
 
 export class SyncQueue {
   length = 0;
@@ -20,13 +20,19 @@ export class SyncQueue {
     return this.#words[this.#first * WORDS + 2]!;
   }
 
-  push(uniqueLo: number, uniqueHi: number, position: number): void {
+  /** Where the request waits (actors/pending.ts). */
+  get slot(): number {
+    return this.#words[this.#first * WORDS + 3]!;
+  }
+
+  push(uniqueLo: number, uniqueHi: number, position: number, slot = 0): void {
     if (this.length * WORDS === this.#words.length) this.#grow();
     const capacity = this.#words.length / WORDS;
     const at = ((this.#first + this.length) % capacity) * WORDS;
     this.#words[at] = uniqueLo;
     this.#words[at + 1] = uniqueHi;
     this.#words[at + 2] = position;
+    this.#words[at + 3] = slot;
     this.length++;
   }
 

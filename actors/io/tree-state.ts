@@ -1,5 +1,5 @@
 /** What a checkpoint of the tree holds and the log changes; on the way, the shards hear of what concerns them. */
-import { Namespace } from '../../fuse/namespace/namespace.ts';
+import { IndexState, Namespace } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
@@ -17,6 +17,9 @@ import {
 import { JOURNAL, SLAB } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
+import { openTree } from '../tree.ts';
+import { FIRST_STAMP, VectorOrder } from '../vector-order.ts';
+import type { Rebuilt } from './rebuild.ts';
 import type { Recoverable } from './recovery.ts';
 
 const ROOT_MODE = 0o755;
@@ -36,6 +39,25 @@ export class TreeState implements Recoverable {
   get namespace(): Namespace {
     assert(this.#namespace !== undefined, 'the tree is loaded before it is used');
     return this.#namespace;
+  }
+
+  /** In a successor: the tree is in shared memory as it was. */
+  attach(): void {
+    if (this.#namespace !== undefined) return;
+    const { slab, namespace } = openTree(this.#context);
+    this.#slab = slab;
+    this.#namespace = namespace;
+  }
+
+  /** The tables are another's work now; the shards hear of what may have been lost on its way to them. */
+  rebuilt({ slab, namespace, touched, freed }: Rebuilt): void {
+    this.#slab = slab;
+    this.#namespace = namespace;
+    for (const { ino, generation } of freed) this.inodeFreed(ino, generation);
+    const state = new IndexState();
+    for (const ino of touched) {
+      if (namespace.indexState(ino, state) === 0) this.#sendVectorsOf(ino, state.generation);
+    }
   }
 
   region(name: string): Uint8Array | undefined {
@@ -90,8 +112,21 @@ export class TreeState implements Recoverable {
   /** Hands every user's vector to its shard: they live in the tables, so they need no segment. */
   sendVectors(): void {
     this.namespace.vectors((collection, ino, generation, u8, start, end) =>
-      writePutVector(this.#shard(ino), ino, generation, collection, u8, start, end),
+      writePutVector(this.#shard(ino), ino, generation, collection, FIRST_STAMP, u8, start, end),
     );
+  }
+
+  /** With a new stamp: what the shards were told meanwhile may not be in the tables any more. */
+  #sendVectorsOf(ino: number, generation: number): void {
+    const found = new Set<number>();
+    const stamp = new VectorOrder(this.#context.arena).next();
+    this.namespace.vectorsOf(ino, (collection, _ino, _generation, u8, start, end) => {
+      found.add(collection);
+      writePutVector(this.#shard(ino), ino, generation, collection, stamp, u8, start, end);
+    });
+    for (const { id } of this.namespace.collections()) {
+      if (!found.has(id)) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, id, stamp);
+    }
   }
 
   indexed(

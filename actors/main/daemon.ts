@@ -12,6 +12,7 @@ import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { MountedStore } from './mounted-store.ts';
+import type { SupervisorPort } from './supervisor-port.ts';
 
 export interface MountRequest {
   /** Absolute. Created if absent. */
@@ -42,6 +43,8 @@ export interface MountHandle {
   stop(reason: StopReason): Promise<void>;
   /** The exit code. */
   readonly finished: Promise<number>;
+  /** What may be done to its actors while it runs. */
+  readonly supervisor: SupervisorPort;
 }
 
 const CONFIG_NAME = 'vexfs.toml';
@@ -83,6 +86,7 @@ async function serve(
       await mounted.stop(reason === 'lazy');
     },
     finished: mounted.finished.finally(() => store.release()),
+    supervisor: mounted.supervisor,
   };
 }
 

@@ -1,14 +1,16 @@
 /** What a running mount answers on its control socket. Parameters come from outside, so each is checked. */
-import type { Remote } from 'comlink';
 import { z } from 'zod';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
-import type { IndexerRemote, IndexStatus, Refusal } from '../indexer-remote.ts';
+import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { takeSnapshot } from '../status.ts';
-import { type ConsoleParts, consoleMethods } from './console.ts';
+import { consoleMethods } from './console.ts';
 import type { Call, Method } from './control-socket.ts';
+import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
+import type { Remotes } from './remotes.ts';
+import type { SupervisorPort } from './supervisor-port.ts';
 
 /** Longest wait of `index wait` when none is asked for, seconds. */
 const WAIT_SECONDS = 24 * 3600;
@@ -20,6 +22,7 @@ export interface MountFacts {
   readonly directory: string;
   readonly startedAt: number;
   state(): string;
+  readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
   stop(lazy: boolean): Promise<string | undefined>;
 }
@@ -42,21 +45,16 @@ const unmountParams = z.object({ lazy: z.boolean().default(false) });
 export function controlMethods(
   context: Context,
   facts: MountFacts,
-  indexer: Remote<IndexerRemote>,
-  console: ConsoleParts,
+  indexer: Indexer,
+  remotes: Remotes,
 ): Record<string, Method> {
-  const status = () => ({
-    version: facts.version,
-    store: facts.store,
-    directory: facts.directory,
-    pid: process.pid,
-    uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
-    state: facts.state(),
-    ...takeSnapshot(context),
-  });
   return {
-    ...consoleMethods(context, { ...console, status }),
-    status,
+    ...consoleMethods(context, {
+      remotes,
+      supervisor: facts.supervisor,
+      status: () => statusOf(context, facts),
+    }),
+    status: () => statusOf(context, facts),
     async search(params) {
       const { query, k, under, uid } = parse(searchParams, params);
       const who = credentials(uid);
@@ -86,13 +84,40 @@ export function controlMethods(
   };
 }
 
+function statusOf(context: Context, facts: MountFacts): object {
+  const snapshot = takeSnapshot(context);
+  const supervised = new Map(facts.supervisor.describe().map((actor) => [actor.name, actor]));
+  const actors = snapshot.actors.map((actor) => {
+    const { since, lastError } = supervised.get(actor.name) ?? {};
+    return {
+      ...actor,
+      ...(since === undefined ? {} : { since: new Date(since).toISOString() }),
+      ...(lastError === undefined ? {} : { lastError }),
+    };
+  });
+  return {
+    version: facts.version,
+    store: facts.store,
+    directory: facts.directory,
+    pid: process.pid,
+    uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
+    state: facts.state(),
+    ...snapshot,
+    actors,
+  };
+}
+
 async function waitForIndex(
-  indexer: Remote<IndexerRemote>,
+  indexer: Indexer,
   seconds: number,
   { progress, signal }: Call,
 ): Promise<IndexStatus> {
+  let isAsking = false;
   const timer = setInterval(async () => {
+    if (isAsking) return;
+    isAsking = true;
     const { pending, indexed } = await indexer.status();
+    isAsking = false;
     progress({ pending, indexed });
   }, PROGRESS_MS);
   // The indexer may have been stopped meanwhile, and then never answers.

@@ -1,7 +1,6 @@
 import { closeSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Remote, wrap } from 'comlink';
 import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
@@ -12,26 +11,29 @@ import { readWords } from '../../kernels/text/words-file.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
-import { FAILED, STARTING } from '../../runtime/scheduling/actor-state.ts';
+import { STARTING } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { MountChart } from '../../runtime/supervision/chart.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
-import type { IndexerRemote } from '../indexer-remote.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
+import { actorPorts } from './actor-ports.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
+import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { allowedCpus, planPlacement } from './placement.ts';
 import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
-import { Threads } from './threads.ts';
+import { Supervisor } from './supervisor.ts';
+import type { SupervisorPort } from './supervisor-port.ts';
+import { withinMs } from './threads.ts';
 
 /** What the kernel reads ahead of a sequential reader. */
 const READ_AHEAD_KIB = 1024;
@@ -41,15 +43,16 @@ const USABLE_TIMEOUT_MS = 30_000;
 const LAST_FLUSH_MS = 10_000;
 /** A detached mount ends at once unless programs still use it: this long tells. */
 const DETACH_WAIT_MS = 2000;
-
-type State = 'recovering' | 'mounting' | 'serving' | 'read-only' | 'draining' | 'unmounted' | 'failed';
+/** How long the kernel may take to forget what it is being told to forget; its locks end with the connection. */
+const LAST_NOTICE_MS = 1000;
 
 /**
  * A store from the start of its first thread to the end of its last. Lives in the main actor.
  *
  * The way up is `start`: recover, mount, listen. The way down is `#live`, from the end of the connection on: drain,
- * checkpoint, stop. Every wait on either way also ends when an actor fails (Threads.failure), and then, as when any
- * step fails, everything is taken down at once (`#abandon`): the log has what was acknowledged.
+ * checkpoint, stop. Actors that fail in between are started again by the supervisor. Every wait on either way also ends
+ * when it gives one up (Supervisor.failure), and then, as when any step fails, everything is taken down at once
+ * (`#abandon`): the log has what was acknowledged.
  */
 export class MountedStore {
   /** The exit code, once nothing is mounted or running any more. */
@@ -64,18 +67,17 @@ export class MountedStore {
   readonly #notice: (text: string) => void;
   readonly #topology: Topology;
   readonly #arena: Arena;
-  readonly #placement: ReadonlyMap<string, number>;
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
   readonly #remotes: Remotes;
-  readonly #threads: Threads;
+  readonly #supervisor: Supervisor;
+  readonly #indexer = new IndexerLink();
+  readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
   /** A semaphore: one token wakes one of the fuse actors that stand by. */
   readonly #standBy = eventfd(true);
-  #state: State = 'recovering';
-  #indexer: Remote<IndexerRemote> | undefined;
   #socket: ControlSocket | undefined;
   /** Of the connection to the kernel. */
   #descriptor = -1;
@@ -95,7 +97,7 @@ export class MountedStore {
     this.#notice = notice;
     this.#topology = new Topology(config);
     this.#arena = reserveMemory(config, this.#topology);
-    this.#placement = planPlacement(config.placement, this.#topology, allowedCpus());
+    const placement = planPlacement(config.placement, this.#topology, allowedCpus());
     this.#data = {
       name: 'main',
       arena: this.#arena.buffer,
@@ -112,7 +114,21 @@ export class MountedStore {
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
-    this.#threads = new Threads(this.#arena, this.#context.logger);
+    this.#supervisor = new Supervisor(
+      this.#topology.actors,
+      config.supervision,
+      actorPorts({
+        arena: this.#arena,
+        data: this.#data,
+        context: this.#context,
+        requests: this.#requests,
+        indexer: this.#indexer,
+        chart: this.#chart,
+        placement,
+      }),
+      this.#context.clock,
+      this.#context.logger,
+    );
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -123,20 +139,28 @@ export class MountedStore {
 
   /** Recovers, mounts, serves. Rejects with a UserError, and leaves nothing behind. */
   async start(): Promise<void> {
+    this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
       await this.#recover();
-      this.#state = 'mounting';
+      this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
       await this.#mount();
       this.#socket = await this.#listen();
     } catch (error) {
+      this.#chart.send({ type: 'fail' });
       await this.#abandon();
       throw error;
     }
     const isDamaged = this.#storeStatus.errno !== 0;
     if (isDamaged) this.#notice('the store is damaged: it can only be read (see vexfs.log)');
-    this.#state = isDamaged ? 'read-only' : 'serving';
+    this.#chart.send({ type: 'usable' });
+    this.#supervisor.arm();
     void this.#live(isDamaged);
+  }
+
+  /** What may be done to its actors while it runs. */
+  get supervisor(): SupervisorPort {
+    return this.#supervisor;
   }
 
   /**
@@ -150,7 +174,7 @@ export class MountedStore {
       if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
       this.#isAttached = false;
     } else if (lazy) {
-      void this.#threads.stop(this.#context, this.#topology.ofKind('fuse')).catch(() => {});
+      void this.#supervisor.stop(this.#topology.ofKind('fuse')).catch(() => {});
     }
     return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
@@ -159,9 +183,9 @@ export class MountedStore {
     return new StoreStatus(this.#arena.region(STORE_STATUS));
   }
 
-  /** `promise`, or the failure of an actor: whatever is asked of one that is gone is never answered. */
+  /** `promise`, or the failure of an actor: whatever is asked of one that is given up is never answered. */
   async #orFailure<T>(promise: T): Promise<Awaited<T>> {
-    return await Promise.race([promise, this.#threads.failure]);
+    return await Promise.race([promise, this.#supervisor.failure]);
   }
 
   #actors(...kinds: ActorKind[]): ActorPlan[] {
@@ -175,14 +199,14 @@ export class MountedStore {
     state.set(STARTING);
     const { answered } = this.#remotes;
     runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal, answered }).catch(
-      (error: Error) => this.#threads.failed(this.#topology.actor('main'), error),
+      (error: Error) => this.#supervisor.mainFailed(error),
     );
   }
 
   async #recover(): Promise<void> {
     const segments = this.#requests.segmentsLoaded();
-    await this.#startActors('shard');
-    await this.#startActors('io');
+    await this.#supervisor.start(this.#actors('shard'));
+    await this.#supervisor.start(this.#actors('io'));
     const hasSegments = await this.#orFailure(segments);
     const isReadOnly = this.#storeStatus.errno !== 0;
     const { replayedTransactions, tornBytes } = this.#storeStatus.read();
@@ -192,20 +216,10 @@ export class MountedStore {
       // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
       if (hasSegments && !isReadOnly) await this.#checkpoint();
     }
-    await this.#startActors('pool', 'stats', 'indexer');
+    await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
     if (hasSegments) return;
     this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
-    if (!isReadOnly) await this.#orFailure(this.#indexer!.rebuild('/'));
-  }
-
-  async #startActors(...kinds: ActorKind[]): Promise<void> {
-    const actors = this.#actors(...kinds);
-    for (const actor of actors) {
-      const cpu = this.#placement.get(actor.name) ?? -1;
-      const worker = this.#threads.start(actor, { ...this.#data, name: actor.name, cpu });
-      if (actor.kind === 'indexer') this.#indexer = wrap<IndexerRemote>(nodeEndpoint(worker));
-    }
-    for (const actor of actors) await this.#threads.ready(actor);
+    if (!isReadOnly) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
   async #mount(): Promise<void> {
@@ -219,7 +233,7 @@ export class MountedStore {
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
-    await this.#startActors('fuse');
+    await this.#supervisor.start(this.#actors('fuse'));
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
@@ -233,10 +247,11 @@ export class MountedStore {
       store: this.#store.path,
       directory: this.#directory,
       startedAt: this.#startedAt,
-      state: () => (this.#state === 'serving' && this.#storeStatus.errno !== 0 ? 'read-only' : this.#state),
+      state: () => this.#chart.state,
+      supervisor: this.#supervisor,
       stop: (lazy: boolean) => this.stop(lazy),
     };
-    const methods = controlMethods(this.#context, facts, this.#indexer!, { remotes: this.#remotes });
+    const methods = controlMethods(this.#context, facts, this.#indexer, this.#remotes);
     return listenOnControlSocket(this.#store.path, methods, this.#context.logger);
   }
 
@@ -244,7 +259,7 @@ export class MountedStore {
   async #live(isDamaged: boolean): Promise<void> {
     let problem: string | undefined;
     try {
-      for (const actor of this.#actors('fuse')) await this.#threads.stopped(actor);
+      for (const actor of this.#actors('fuse')) await this.#supervisor.stopped(actor);
       this.#isAttached = false;
       problem = await this.#drain(isDamaged);
     } catch (error) {
@@ -252,7 +267,7 @@ export class MountedStore {
       this.#context.logger.fatal({ err: error }, 'the mount ends');
       await this.#saveWhatCanBeSaved();
     }
-    this.#state = problem === undefined ? 'unmounted' : 'failed';
+    this.#chart.send({ type: problem === undefined ? 'drained' : 'fail' });
     if (problem !== undefined) this.#notice(problem);
     this.#settle(problem);
     // Whoever asked for this over the control socket is answered before the socket closes.
@@ -263,10 +278,10 @@ export class MountedStore {
 
   /** Nobody asks for anything any more: what is under way is finished and written. Undefined, or what went wrong. */
   async #drain(isDamaged: boolean): Promise<string | undefined> {
-    this.#state = 'draining';
-    await this.#threads.stop(this.#context, this.#actors('indexer'));
+    this.#chart.send({ type: 'disconnected' });
+    await this.#supervisor.stop(this.#actors('indexer'));
     const errno = isDamaged ? 0 : this.#storeStatus.errno || (await this.#checkpoint());
-    await this.#threads.stop(this.#context, this.#actors('shard', 'io', 'pool', 'stats'));
+    await this.#supervisor.stop(this.#actors('shard', 'io', 'pool', 'stats'));
     if (errno === 0) return undefined;
     return `the store could not be written (errno ${errno}): changes that no fsync confirmed may be lost; see ${this.#data.log}`;
   }
@@ -284,11 +299,11 @@ export class MountedStore {
     return failed;
   }
 
-  /** An actor died. Nothing more is acknowledged; what was done reaches the log if the io actors still can. */
+  /** An actor was given up. Nothing more is acknowledged; what was done reaches the log if the io actors still can. */
   async #saveWhatCanBeSaved(): Promise<void> {
-    this.#state = 'failed';
-    await this.#threads.terminate(this.#actors('fuse', 'indexer'));
-    const canFlush = this.#actors('io').every((actor) => this.#threads.stateOf(actor).get() < FAILED);
+    this.#chart.send({ type: 'fail' });
+    await this.#supervisor.terminate(this.#actors('fuse', 'indexer'));
+    const canFlush = this.#actors('io').every((actor) => this.#supervisor.isRunning(actor));
     if (canFlush) await withinMs(LAST_FLUSH_MS, this.#requests.flush());
   }
 
@@ -298,25 +313,13 @@ export class MountedStore {
    * included.
    */
   async #abandon(): Promise<void> {
-    await this.#threads.terminate(this.#topology.actors);
+    await this.#supervisor.terminate(this.#topology.actors);
+    await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     if (this.#isAttached) unmount(this.#directory, { lazy: true });
     this.#isAttached = false;
     await this.#socket?.close();
     this.#ended.abort();
     for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
-  }
-}
-
-/** What `promise` resolves to, or undefined after `ms` milliseconds. */
-async function withinMs<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

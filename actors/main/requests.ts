@@ -1,42 +1,84 @@
 import { assert } from '../../runtime/assert.ts';
+import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
   FLUSH,
+  FORGET_INODE,
+  FORGET_NAME,
   IO_DONE,
+  REBUILD,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
+  SHARD_REPLAYED,
   writeNumber,
   writeWords,
 } from '../messages.ts';
+import { mailboxRegion } from '../topology.ts';
+import { KernelCache } from './kernel-cache.ts';
+import { ShardReplays } from './shard-replays.ts';
+
+const FIRST = 'io-0';
+
+/** A question to io-0 that has not been answered. */
+interface Question {
+  readonly kind: number;
+  /** Messages that had been sent to io-0 with it, modulo 2^32. */
+  readonly sent: number;
+  readonly answered: (errno: number) => void;
+}
 
 interface Gathering {
-  missing: number;
+  /** Lanes of the shards that have not answered. */
+  readonly missing: Set<number>;
   readonly values: number[];
   readonly done: (values: number[]) => void;
 }
 
-/** What main asks other actors by message, as promises. */
+/** What main asks other actors by message, as promises. What dies with a thread is asked again of its successor. */
 export class MainRequests implements EventLoopActor {
   readonly #context: Context;
-  readonly #tickets = new Map<number, (errno: number) => void>();
-  readonly #shards: number;
+  /** By their tickets, oldest first. Tickets rise in the order of the messages. */
+  readonly #questions = new Map<number, Question>();
+  /** Lanes of the shards, by number. */
+  readonly #shards: readonly number[];
+  readonly #replays: ShardReplays;
+  /** LSN of the segments that are being saved. */
+  #savedAsOf = 0;
   readonly #gatherings = new Map<number, Gathering>();
+  /** What the kernel is told to forget. */
+  readonly kernelCache: KernelCache;
+  #drain: () => void = () => {};
   #nextTicket = 1;
 
   constructor(context: Context) {
     this.#context = context;
-    this.#shards = context.topology.ofKind('shard').length;
+    this.kernelCache = new KernelCache(context);
+    const { senders } = context.topology.actor('main');
+    this.#shards = context.topology.ofKind('shard').map(({ name }) => senders.indexOf(name));
+    this.#replays = new ShardReplays(context, () => this.flush());
   }
 
-  onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, f64: Float64Array, offset: number): void {
-    if (kind === IO_DONE) {
-      const ticket = u32[offset >> 2]!;
-      this.#tickets.get(ticket)?.(u32[(offset >> 2) + 1]!);
-      this.#tickets.delete(ticket);
-    } else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) this.#gather(kind, f64[offset >> 3]!);
+  start(drain: () => void): void {
+    this.#drain = drain;
+  }
+
+  onMessage(
+    kind: number,
+    u8: Uint8Array,
+    u32: Uint32Array,
+    f64: Float64Array,
+    offset: number,
+    _length: number,
+    lane: number,
+  ): void {
+    const word = offset >> 2;
+    if (kind === IO_DONE) this.#answered(u32[word]!, u32[word + 1]!);
+    else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) this.#gather(kind, lane, f64[offset >> 3]!);
+    else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
+    else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
     else assert(false, 'main knows this kind of message');
   }
 
@@ -52,6 +94,14 @@ export class MainRequests implements EventLoopActor {
     return this.#ask(CHECKPOINT);
   }
 
+  /**
+   * Makes the namespace and the slab anew from checkpoint and log; nobody may use them meanwhile: no fuse actor, no
+   * indexer, no pool actor runs. 0 or an errno: then the store cannot go on.
+   */
+  rebuild(): Promise<number> {
+    return this.#ask(REBUILD);
+  }
+
   /** Whether every shard had a complete segment for the checkpoint that was loaded. To be called before io-0 starts. */
   async segmentsLoaded(): Promise<boolean> {
     const answers = await this.#fromShards(SEGMENT_LOADED);
@@ -61,31 +111,75 @@ export class MainRequests implements EventLoopActor {
   /** 0, or the errno of a shard that could not write its segment: its files will be indexed again. */
   async saveSegments(lsn: number): Promise<number> {
     const answers = this.#fromShards(SEGMENT_SAVED);
-    for (const { name } of this.#context.topology.ofKind('shard')) {
-      writeNumber(this.#context.outbox(name), SAVE_SEGMENT, lsn);
-    }
+    this.#savedAsOf = lsn;
+    for (const index of this.#shards.keys()) this.#saveSegment(index);
     return (await answers).find((errno) => errno !== 0) ?? 0;
   }
 
+  /**
+   * Brings the successor of a shard, once it is READY, to what its predecessor held; searches wait for it. True when it
+   * is there; false when it has died as well: its own successor is to be asked for. May take as long as a mount.
+   */
+  async replayShard(index: number): Promise<boolean> {
+    const isThrough = await this.#replays.replay(index);
+    const isAwaited = this.#gatherings.get(SEGMENT_SAVED)?.missing.has(this.#shards[index]!);
+    if (isThrough && isAwaited) this.#saveSegment(index);
+    return isThrough;
+  }
+
+  /**
+   * The thread of io-0 has ended and no other runs yet. What it took out of its mailbox and did not answer is asked again,
+   * as new questions; what it did not take is still there, and is not to be done twice.
+   */
+  repeat(): void {
+    // What it has answered may still wait here.
+    this.#drain();
+    const { received } = this.#lane();
+    for (const [ticket, { kind, sent, answered }] of [...this.#questions]) {
+      if (((received - sent) | 0) < 0) continue;
+      this.#questions.delete(ticket);
+      this.#send(kind, answered);
+    }
+  }
+
+  #saveSegment(index: number): void {
+    writeNumber(this.#context.outbox(`shard-${index}`), SAVE_SEGMENT, this.#savedAsOf);
+  }
+
   #ask(kind: number): Promise<number> {
+    return new Promise((answered) => this.#send(kind, answered));
+  }
+
+  #send(kind: number, answered: (errno: number) => void): void {
     const ticket = this.#nextTicket++;
-    return new Promise((answered) => {
-      this.#tickets.set(ticket, answered);
-      writeWords(this.#context.outbox('io-0'), kind, ticket);
-    });
+    writeWords(this.#context.outbox(FIRST), kind, ticket);
+    this.#questions.set(ticket, { kind, sent: this.#lane().sent, answered });
+  }
+
+  #answered(ticket: number, errno: number): void {
+    this.#questions.get(ticket)?.answered(errno);
+    this.#questions.delete(ticket);
+  }
+
+  /** From here to io-0. */
+  #lane(): { readonly sent: number; readonly received: number } {
+    const { arena, topology } = this.#context;
+    const lane = topology.actor(FIRST).senders.indexOf('main');
+    return peekMailbox(arena.region(mailboxRegion(FIRST)))[lane]!;
   }
 
   #fromShards(kind: number): Promise<number[]> {
     return new Promise((done) => {
-      this.#gatherings.set(kind, { missing: this.#shards, values: [], done });
+      this.#gatherings.set(kind, { missing: new Set(this.#shards), values: [], done });
     });
   }
 
-  #gather(kind: number, value: number): void {
+  #gather(kind: number, lane: number, value: number): void {
     const gathering = this.#gatherings.get(kind);
-    assert(gathering !== undefined, 'a shard answers what it was asked');
+    // A second answer: of a shard that was asked again after a restart, and had been asked in time.
+    if (!gathering?.missing.delete(lane)) return;
     gathering.values.push(value);
-    if (--gathering.missing > 0) return;
+    if (gathering.missing.size > 0) return;
     this.#gatherings.delete(kind);
     gathering.done(gathering.values);
   }

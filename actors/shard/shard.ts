@@ -81,6 +81,10 @@ export class Shard {
     this.#collections.delete(collection);
   }
 
+  clearAll(): void {
+    this.#collections.clear();
+  }
+
   /** Calls `visit` for each of the nearest, nearest first; returns how many. A query of another dimension finds none. */
   search(
     collectionId: number,
@@ -114,19 +118,21 @@ export class Shard {
     const collection = this.#collections.get(TEXT_COLLECTION);
     if (!collection) return;
     const files = new Map<
-      number,
-      { generation: number; version: number; chunks: (TextChunk & { chunk: number })[] }
+      string,
+      { ino: number; generation: number; version: number; chunks: (TextChunk & { chunk: number })[] }
     >();
     collection.forEach((record, vector) => {
-      let file = files.get(record.ino);
+      const { ino, generation, version } = record;
+      const key = `${ino}.${generation}`;
+      let file = files.get(key);
       if (!file) {
-        file = { generation: record.generation, version: record.version, chunks: [] };
-        files.set(record.ino, file);
+        file = { ino, generation, version, chunks: [] };
+        files.set(key, file);
       }
       const { chunk, byteOffset, byteLength, line } = record;
       file.chunks.push({ chunk, byteOffset, byteLength, line, vector: vector.slice() });
     });
-    for (const [ino, { generation, version, chunks }] of files) {
+    for (const { ino, generation, version, chunks } of files.values()) {
       chunks.sort((a, b) => a.chunk - b.chunk);
       for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
         const part = chunks.slice(first, first + CHUNKS_PER_BATCH);

@@ -79,24 +79,31 @@ export function restored(t: Tables): void {
   }
 }
 
+/** Lookups that the kernel holds of an inode; −1 = of another one of that number, which is gone. */
+export type LookupsHeld = (ino: number, generation: number) => number;
+
+const nobody: LookupsHeld = () => 0;
+
 /**
- * Ends a recovery: nobody holds any inode, so those without a name go (their objects are then to be taken as dropped),
- * and the free lists are made from what is free. May be called again later.
+ * Ends a recovery: inodes without a name that nobody holds go (their objects are then to be taken as dropped), and the
+ * free lists are made from what is free. After a mount nobody holds any. May be called again later.
  */
-export function afterRecovery(t: Tables, observer: ReplayObserver): void {
+export function afterRecovery(t: Tables, observer: ReplayObserver, heldOf: LookupsHeld = nobody): void {
   const end = t.header[H_INODES_END]!;
   t.header[H_INODE_FREE] = 0;
   t.header[H_INODES_LIVE] = 0;
   for (let ino = end - 1; ino > 0; ino--) {
     const at = ino * INODE_WORDS;
-    t.inode[at + I_LOOKUPS] = 0;
-    if (t.inode[at + I_MODE] !== 0 && t.inode[at + I_NLINK] !== 0) {
+    const isLive = t.inode[at + I_MODE] !== 0;
+    const held = heldOf(ino, t.inode[at + I_GENERATION]!);
+    t.inode[at + I_LOOKUPS] = isLive && held > 0 ? held : 0;
+    if (isLive && (t.inode[at + I_NLINK] !== 0 || held > 0)) {
       t.header[H_INODES_LIVE]!++;
-    } else if (t.inode[at + I_MODE] !== 0) {
+    } else if (isLive) {
       observer.inodeFreed?.(ino, t.inode[at + I_GENERATION]!);
       t.header[H_INODES_LIVE]!++;
       give(t, ino);
-    } else {
+    } else if (held === 0) {
       t.inode[at + I_NEXT_FREE] = t.header[H_INODE_FREE]!;
       t.header[H_INODE_FREE] = ino;
     }
@@ -135,19 +142,23 @@ export type VectorVisitor = (
   end: number,
 ) => void;
 
-/** Every vector xattr; the range is little-endian float32, 4-aligned in `u8`. */
+const cursor = new XattrCursor();
+const name = new collections.CollectionName();
+
+/** Every vector xattr of a file that has a name; the range is little-endian float32, 4-aligned in `u8`. */
 export function vectors(t: Tables, visit: VectorVisitor): void {
-  const cursor = new XattrCursor();
-  const name = new collections.CollectionName();
-  for (let ino = 1; ino < t.header[H_INODES_END]!; ino++) {
-    const at = ino * INODE_WORDS;
-    if (!isLive(t, ino) || t.inode[at + I_NLINK] === 0 || t.inode[at + I_XATTRS] === 0) continue;
-    cursor.open(t, ino);
-    while (cursor.next(t)) {
-      const end = cursor.name + cursor.nameLength;
-      if (collections.parseVectorXattr(t.bytes, cursor.name, end, name) <= 0) continue;
-      const id = collections.findCollection(t, name.u8, name.start, name.end);
-      visit(id, ino, t.inode[at + I_GENERATION]!, t.bytes, cursor.value, cursor.name);
-    }
+  for (let ino = 1; ino < t.header[H_INODES_END]!; ino++) vectorsOf(t, ino, visit);
+}
+
+/** The same of one inode. */
+export function vectorsOf(t: Tables, ino: number, visit: VectorVisitor): void {
+  const at = ino * INODE_WORDS;
+  if (!isLive(t, ino) || t.inode[at + I_NLINK] === 0 || t.inode[at + I_XATTRS] === 0) return;
+  cursor.open(t, ino);
+  while (cursor.next(t)) {
+    const end = cursor.name + cursor.nameLength;
+    if (collections.parseVectorXattr(t.bytes, cursor.name, end, name) <= 0) continue;
+    const id = collections.findCollection(t, name.u8, name.start, name.end);
+    visit(id, ino, t.inode[at + I_GENERATION]!, t.bytes, cursor.value, cursor.name);
   }
 }

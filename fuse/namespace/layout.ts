@@ -9,6 +9,7 @@
  *   inodes        record `ino`, 1 = the root
  *   dentries      record `slot`
  *   dentry-hash   u32 heads of the (parent, name) chains; derived, never saved
+ *   survivors     what no log knows, kept while the tables are loaded anew (survivors.ts); never saved
  * Names longer than {@link NAME_INLINE}, file data, symlink targets and xattrs are slab blocks.
  */
 import type { RegionPlan } from '../../runtime/memory/arena.ts';
@@ -35,6 +36,10 @@ export const H_BROKEN = 10;
 /** The lock and the counter lie on cache lines of their own. */
 export const H_MUTEX = 16;
 export const H_SEQUENCE = 32;
+/** Where the transaction under way found things: LSN (f64) and position of the journal, and the sequence. */
+export const H_BEGAN_LSN = 34;
+export const H_BEGAN_POSITION = 36;
+export const H_BEGAN_SEQUENCE = 37;
 
 /** Collections: records of {@link COLLECTION_BYTES} from here on; id 1 is the first. */
 export const COLLECTIONS_AT = 256;
@@ -138,6 +143,13 @@ function bucketCount(dentries: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(64, dentries)));
 }
 
+/** Words of region 'survivors' before the pairs of (generation, lookups), one for each inode number. */
+export const SURVIVORS_HEADER_WORDS = 8;
+
+function survivorsBytes(inodes: number): number {
+  return (SURVIVORS_HEADER_WORDS + inodes * 2) * 4;
+}
+
 /** The regions a namespace lives in; untouched capacity costs no memory. */
 export function planNamespace(capacity: NamespaceCapacity): RegionPlan[] {
   return [
@@ -145,5 +157,6 @@ export function planNamespace(capacity: NamespaceCapacity): RegionPlan[] {
     { name: 'inodes', bytes: (capacity.maxInodes + 1) * INODE_BYTES },
     { name: 'dentries', bytes: (capacity.maxDentries + 1) * DENTRY_BYTES },
     { name: 'dentry-hash', bytes: bucketCount(capacity.maxDentries) * 4 },
+    { name: 'survivors', bytes: survivorsBytes(capacity.maxInodes + 1) },
   ];
 }

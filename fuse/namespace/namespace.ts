@@ -22,18 +22,22 @@ import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
+import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
 import { Transaction } from './transaction.ts';
 import { NamespaceTree, nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
+export { FileSnapshot } from './file-snapshot.ts';
 export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
 export { planNamespace, ROOT } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
 export { RecordError } from './payload.ts';
-export { type Collection, DirEntry, IndexState, type NamespaceUse } from './reader.ts';
+export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
+export { type Survived, Survivors } from './survivors.ts';
+export { inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
@@ -338,7 +342,30 @@ export class Namespace extends NamespaceTree {
     images.afterRecovery(this.tables, observer);
   }
 
-  /** Whether a call threw midway: no checkpoint may be made of these tables; the log is what counts. */
+  /** See Transaction.onCommit: who wants to know that a change of this thread may have happened. */
+  set onCommit(told: (() => void) | undefined) {
+    this.transaction.onCommit = told;
+  }
+
+  // Made anew beside a kernel that goes on (survivors.ts): one thread, while no other has the tree.
+
+  /** After the image was put back by `survivors`, in place of {@link restored}; throws as that. */
+  restoredBy(survivors: Survivors): void {
+    images.restored(this.tables);
+    survivors.keepClosed(this.tables);
+  }
+
+  /** In place of {@link afterRecovery}, once: what the kernel holds lives on, and the tables take changes again. */
+  survivedBy(survivors: Survivors, observer: records.ReplayObserver): Survived {
+    return survivors.finish(this.tables, observer);
+  }
+
+  /** The vector xattrs of an inode, none if it has no name. Not beside live requests. */
+  vectorsOf(ino: number, visit: images.VectorVisitor): void {
+    images.vectorsOf(this.tables, ino, visit);
+  }
+
+  /** Whether a call threw midway, or its thread ended: no checkpoint may be made of these tables; the log is what counts. */
   get broken(): boolean {
     return this.transaction.broken;
   }

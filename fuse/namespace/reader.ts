@@ -13,12 +13,14 @@ import {
   ERANGE,
   ESTALE,
 } from '../../runtime/errno.ts';
+import type { Arena } from '../../runtime/memory/arena.ts';
 import type { Attr } from '../protocol/attr.ts';
 import { collectionName, count, dimensionOf, findCollection } from './collections.ts';
 import { IS_OBJECT } from './content.ts';
 import { readBlock } from './data.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
 import { entryAfter, isDirectory, parentOf } from './directories.ts';
+import type { FileSnapshot } from './file-snapshot.ts';
 import { fillAttr, isLive, isRegular } from './inodes.ts';
 import {
   D_INODE,
@@ -34,6 +36,7 @@ import {
   I_NLINK,
   I_OBJECT,
   I_VERSION,
+  INODE_BYTES,
   INODE_WORDS,
   ROOT,
   S_IFLNK,
@@ -313,6 +316,16 @@ export class NamespaceReader {
     }
   }
 
+  /** One more than the highest inode number that was ever used. */
+  get inodesEnd(): number {
+    return this.tables.header[H_INODES_END]!;
+  }
+
+  /** As {@link FileSnapshot.take}: never waits. */
+  snapshot(ino: number, out: FileSnapshot): number {
+    return out.take(this.tables, ino);
+  }
+
   /** Visits every file whose bytes changed since the index has seen it; a snapshot, file by file. */
   scanUnindexed(visit: (ino: number) => void): void {
     const t = this.tables;
@@ -357,7 +370,16 @@ export class NamespaceReader {
   }
 
   statfs(): NamespaceUse {
-    const files = this.tables.inodeCapacity - 1;
-    return { files, freeFiles: files - this.tables.header[H_INODES_LIVE]! };
+    return useOf(this.tables.inodeCapacity, this.tables.header);
   }
+}
+
+/** As statfs(), for threads that must not depend on the state of the tables: two words, whatever anybody is doing. */
+export function namespaceUse(arena: Arena): NamespaceUse {
+  return useOf(Math.floor(arena.region('inodes').bytes / INODE_BYTES), arena.region('namespace').u32);
+}
+
+function useOf(capacity: number, header: Uint32Array): NamespaceUse {
+  const files = capacity - 1;
+  return { files, freeFiles: files - header[H_INODES_LIVE]! };
 }

@@ -12,6 +12,9 @@
  *    is checked against the table's size, every length against the slab's, every walk asks {@link torn} now and then;
  *    and what it found counts only if endRead says so.
  * 4. A reader never starves: after {@link OPTIMISTIC_READS} torn attempts it takes the mutex.
+ * 5. A thread that ends with the mutex held, or with the sequence odd, leaves both so: nobody changes or reads what it
+ *    may have left half done. wreck.ts says whether it did; survivors.ts is how the tables are made anew. Who may not
+ *    wait for that (the main thread, which sees to it) reads single words only ({@link namespaceUse} in reader.ts).
  *
  * What each store publishes: writeEnd publishes a whole mutation to the readers; the mutex publishes it to the next
  * writer.
@@ -29,6 +32,7 @@ export class Tables {
   readonly header: Uint32Array;
   readonly headerI32: Int32Array;
   readonly headerU8: Uint8Array;
+  readonly headerF64: Float64Array;
   /** Inode records: word I_X of inode n is `inode[n * INODE_WORDS + I_X]`; its f64 is at half that index. */
   readonly inode: Uint32Array;
   readonly inodeI32: Int32Array;
@@ -64,6 +68,7 @@ export class Tables {
     this.header = header.u32;
     this.headerI32 = header.i32;
     this.headerU8 = header.u8;
+    this.headerF64 = header.f64;
     this.inode = inodes.u32;
     this.inodeI32 = inodes.i32;
     this.inodeF64 = inodes.f64;

@@ -12,15 +12,24 @@
  *
  * Without `end` before `release` something threw, which is a bug. The tables may then not be what the journal says, so
  * everything that would change them answers EIO from then on, in all threads; reading goes on.
+ *
+ * Contract with wreck.ts, for the case that the thread ends in between: `begin` notes the journal's state and the
+ * sequence before it changes anything. As long as they are as noted, nothing happened; once the journal's position is
+ * another, everything did, apart from the end of an inode that lost its last name.
  */
 import type { Clock } from '../../runtime/clock.ts';
 import { EIO } from '../../runtime/errno.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
-import { H_BROKEN, H_SEQUENCE } from './layout.ts';
+import { H_BEGAN_LSN, H_BEGAN_POSITION, H_BEGAN_SEQUENCE, H_BROKEN, H_SEQUENCE } from './layout.ts';
 import type { Tables } from './tables.ts';
 
 export class Transaction {
   readonly journal: JournalWriter;
+  /**
+   * Called, with the lock held, when all that is left of a transaction is to publish it: from then on it may have
+   * happened, and before it has not.
+   */
+  onCommit: (() => void) | undefined;
   readonly #tables: Tables;
   readonly #clock: Clock;
   #ended = true;
@@ -46,19 +55,29 @@ export class Transaction {
       this.journal.waitForRoom(bytes);
     }
     t.setTime(this.#clock.now());
-    this.#ended = false;
+    this.#note();
     return 0;
   }
 
   /** Takes the lock for a change that has no record. */
   beginUnlogged(): void {
     this.#tables.lock();
-    this.#ended = false;
+    this.#note();
   }
 
   /** Publishes the records. */
   commit(): void {
+    this.onCommit?.();
     this.journal.commit();
+  }
+
+  /** The sequence last: until it is noted, what is there says that the transaction before this one is over. */
+  #note(): void {
+    const { header, headerF64 } = this.#tables;
+    headerF64[H_BEGAN_LSN / 2] = this.journal.nextLsn;
+    header[H_BEGAN_POSITION] = this.journal.published;
+    header[H_BEGAN_SEQUENCE] = header[H_SEQUENCE]!;
+    this.#ended = false;
   }
 
   /** Passes `result` through. */

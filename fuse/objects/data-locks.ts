@@ -7,6 +7,9 @@
  * 2. Inodes share STRIPES locks. A thread holds at most one at a time, so they cannot deadlock; the namespace's
  *    own lock is taken inside, never around.
  * 3. Every stripe has a cache line of its own.
+ * 4. What a lock guards is whole at any moment, for whoever looks from outside: an object counts from the record that
+ *    attaches it on, and its bytes up to the size that a record says. So the lock of a thread that has ended is simply
+ *    freed; it leaves at most an object that nothing refers to, until the next mount sweeps it.
  */
 import { CACHE_LINE } from '../../runtime/config/bounds.ts';
 import type { Arena, RegionPlan } from '../../runtime/memory/arena.ts';
@@ -38,5 +41,17 @@ export class DataLocks {
 
   unlock(ino: number): void {
     this.#stripes[ino % STRIPES]!.unlock();
+  }
+
+  /** For whoever knows that thread `dead` (Node's thread id) has ended: frees what it held; how many that were (0 or 1). */
+  breakFor(dead: number): number {
+    let held = 0;
+    for (const stripe of this.#stripes) if (stripe.breakFor(dead)) held++;
+    return held;
+  }
+
+  /** For whoever knows that every thread that used them has ended: frees all. */
+  breakAll(): void {
+    for (const stripe of this.#stripes) stripe.breakFor(stripe.holder);
   }
 }

@@ -2,8 +2,9 @@
  * What the operations of one thread work on. Everything is made once; a request allocates nothing.
  *
  * Contract of lookups: a reply that carries a node (LOOKUP, CREATE, MKNOD, MKDIR, SYMLINK, LINK, READDIRPLUS, and the
- * answer to a query) has counted one lookup of it, which the kernel gives back with FORGET. Who sends the reply and
- * learns that the kernel did not take it must call {@link undoLookups} (lookups.ts) with it.
+ * answer to a query) has counted one lookup of it, which the kernel gives back with FORGET, and has noted so in the
+ * thread's flight. Who sends the reply and learns that the kernel did not take it must call {@link undoLookups}
+ * (lookups.ts) with it.
  */
 import type { Clock } from '../../runtime/clock.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
@@ -13,6 +14,7 @@ import type { Content } from '../objects/content.ts';
 import { Attr } from '../protocol/attr.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
+import type { Flight } from '../session/flight.ts';
 import { REPLY_READY } from '../session/server.ts';
 import type { VirtualTree } from '../virtual/virtual-tree.ts';
 import type { Handover } from './ports.ts';
@@ -35,6 +37,8 @@ export interface Parts {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly options: OperationsOptions;
+  /** The same that the thread's server has. */
+  readonly flight: Flight;
 }
 
 export class Context {
@@ -45,6 +49,7 @@ export class Context {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly options: OperationsOptions;
+  readonly flight: Flight;
   /** Scratch of the operation that runs. */
   readonly attr = new Attr();
   readonly changes = new AttrChanges();
@@ -58,6 +63,7 @@ export class Context {
     this.disk = parts.disk;
     this.clock = parts.clock;
     this.options = parts.options;
+    this.flight = parts.flight;
   }
 }
 

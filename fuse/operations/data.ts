@@ -1,6 +1,6 @@
 /** Operations on the bytes of files, and symlinks' targets. There are no handles: fh is always 0. */
 import { FILE_SIZE_MAX } from '../../runtime/config/bounds.ts';
-import { EFBIG, EINVAL, EOPNOTSUPP, EPERM } from '../../runtime/errno.ts';
+import { EFBIG, EINVAL, EIO, EOPNOTSUPP, EPERM } from '../../runtime/errno.ts';
 import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
 import {
   FALLOC_FL_KEEP_SIZE,
@@ -59,14 +59,16 @@ export function write(context: Context, request: Request, reply: Reply): number 
 /** Whoever makes things durable answers. */
 export function fsync(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
-  context.handover.sync(request.uniqueLo, request.uniqueHi, context.namespace.objectOf(request.nodeLo));
-  return LATER;
+  return sync(context, request, context.namespace.objectOf(request.nodeLo));
 }
 
 export function fsyncdir(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
-  context.handover.sync(request.uniqueLo, request.uniqueHi, 0);
-  return LATER;
+  return sync(context, request, 0);
+}
+
+function sync({ handover }: Context, { opcode, uniqueLo, uniqueHi }: Request, objectId: number): number {
+  return handover.sync(opcode, uniqueLo, uniqueHi, objectId) ? LATER : -EIO;
 }
 
 /** Allocation reserves nothing on the host: as on any copy-on-write filesystem, a later write may meet ENOSPC. */

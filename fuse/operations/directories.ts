@@ -29,7 +29,10 @@ function list(context: Context, request: Request, reply: Reply, plus: boolean): 
   let at = BODY;
   let more = next(context, request, request.word(READ_IN_OFFSET), request.word(READ_IN_OFFSET + 4));
   while (more > 0 && at - BODY + direntBytes(entry.nameLength, plus) <= room) {
-    at += plus ? putWithAttributes(context, request, reply, at) : putName(context, reply, at);
+    if (plus) {
+      at += putWithAttributes(context, request, reply, at);
+      context.flight.counted = at;
+    } else at += putName(context, reply, at);
     more = next(context, request, entry.cookieLo, entry.cookieHi);
   }
   if (at === BODY && more !== 0) return more < 0 ? more : -EINVAL;

@@ -7,13 +7,9 @@ import {
   FORGET_IN_NLOOKUP,
   FORGET_ONE_BYTES,
   FORGET_ONE_NLOOKUP,
-  FUSE_CREATE,
-  FUSE_LINK,
-  FUSE_LOOKUP,
-  FUSE_MKDIR,
-  FUSE_MKNOD,
+  FUSE_BATCH_FORGET,
+  FUSE_FORGET,
   FUSE_READDIRPLUS,
-  FUSE_SYMLINK,
 } from '../protocol/abi.ts';
 import type { Attr } from '../protocol/attr.ts';
 import { BODY, encodeEntryOut, type Reply } from '../protocol/reply.ts';
@@ -31,7 +27,9 @@ export function entryOfInode(context: Context, reply: Reply, ino: number): numbe
     giveBack(context, ino, REAL, 1);
     return failed;
   }
-  return encodeEntryOut(reply.u32, BODY, attr, options.entryTimeout, options.attrTimeout);
+  const bytes = encodeEntryOut(reply.u32, BODY, attr, options.entryTimeout, options.attrTimeout);
+  context.flight.counted = BODY + bytes;
+  return bytes;
 }
 
 /** Encodes the fuse_entry_out of a virtual node, whose lookup is counted already. Its size. */
@@ -39,18 +37,25 @@ export function entryOfVirtual(context: Context, reply: Reply, attr: Attr): numb
   const { virtual, options } = context;
   const entryValid = virtual.nameIsStable(attr.inoHi) ? options.entryTimeout : 0;
   const attrValid = virtual.attributesAreStable(attr.inoHi) ? options.attrTimeout : 0;
-  return encodeEntryOut(reply.u32, BODY, attr, entryValid, attrValid);
+  const bytes = encodeEntryOut(reply.u32, BODY, attr, entryValid, attrValid);
+  context.flight.counted = BODY + bytes;
+  return bytes;
 }
 
+/** At most once: what a thread died in the middle of is not done again by its successor (fuse/session/flight.ts). */
 export function forget(context: Context, request: Request): number {
+  if (context.flight.counted > 0) return NO_REPLY;
+  context.flight.counted = 1;
   giveBack(context, request.nodeLo, request.nodeHi, request.u64(FORGET_IN_NLOOKUP));
   return NO_REPLY;
 }
 
 export function batchForget(context: Context, request: Request): number {
   const { u32 } = request;
+  const { flight } = context;
   const count = request.word(BATCH_FORGET_IN_COUNT);
-  for (let n = 0; n < count; n++) {
+  for (let n = flight.counted; n < count; n++) {
+    flight.counted = n + 1;
     const word = (request.dataStart + n * FORGET_ONE_BYTES) >>> 2;
     const lookups = word + (FORGET_ONE_NLOOKUP >>> 2);
     giveBack(context, u32[word]!, u32[word + 1]!, u32[lookups + 1]! * 4294967296 + u32[lookups]!);
@@ -58,26 +63,17 @@ export function batchForget(context: Context, request: Request): number {
   return NO_REPLY;
 }
 
-/** Takes back the lookups of a finished reply to a request of this opcode that the kernel did not take. */
+/** Takes back the lookups counted for a reply, finished or not, to a request of this opcode that the kernel did not take. */
 export function undoLookups(context: Context, opcode: number, reply: Reply): void {
-  if (reply.i32[1] !== 0) return;
-  if (opcode === FUSE_READDIRPLUS) undoListed(context, reply);
-  else if (carriesEntry(opcode)) giveBack(context, reply.u32[BODY >>> 2]!, reply.u32[(BODY >>> 2) + 1]!, 1);
+  if (opcode === FUSE_FORGET || opcode === FUSE_BATCH_FORGET) return;
+  const counted = context.flight.takeCounted();
+  if (counted === 0) return;
+  if (opcode === FUSE_READDIRPLUS) undoListed(context, reply, counted);
+  else giveBack(context, reply.u32[BODY >>> 2]!, reply.u32[(BODY >>> 2) + 1]!, 1);
 }
 
-function carriesEntry(opcode: number): boolean {
-  return (
-    opcode === FUSE_LOOKUP ||
-    opcode === FUSE_CREATE ||
-    opcode === FUSE_MKNOD ||
-    opcode === FUSE_MKDIR ||
-    opcode === FUSE_SYMLINK ||
-    opcode === FUSE_LINK
-  );
-}
-
-function undoListed(context: Context, reply: Reply): void {
-  for (let at = BODY; at < reply.length; ) {
+function undoListed(context: Context, reply: Reply, end: number): void {
+  for (let at = BODY; at < end; ) {
     const nameBytes = reply.u32[(at + ENTRY_OUT_BYTES + DIRENT_NAMELEN) >>> 2]!;
     giveBack(context, reply.u32[at >>> 2]!, reply.u32[(at >>> 2) + 1]!, 1);
     at += ENTRY_OUT_BYTES + ((DIRENT_NAME + nameBytes + 7) & ~7);

@@ -1,6 +1,6 @@
 /** Operations on names: finding, making, removing, renaming. Permissions are the kernel's (default_permissions). */
 import { NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, EPERM } from '../../runtime/errno.ts';
+import { EEXIST, EINVAL, EIO, ENAMETOOLONG, ENOENT, EPERM } from '../../runtime/errno.ts';
 import {
   CREATE_IN_FLAGS,
   CREATE_IN_MODE,
@@ -47,7 +47,7 @@ function lookupVirtual(context: Context, request: Request, reply: Reply): number
   const found = virtual.lookup(nodeLo, nodeHi, u8, nameStart, nameEnd, uid, gid, pid, attr);
   if (found < 0) return found;
   if (found === 0) return finish(reply, entryOfVirtual(context, reply, attr));
-  context.handover.query(
+  const isPosted = context.handover.query(
     request.uniqueLo,
     request.uniqueHi,
     uid,
@@ -61,7 +61,7 @@ function lookupVirtual(context: Context, request: Request, reply: Reply): number
     nameStart,
     nameEnd - nameStart,
   );
-  return LATER;
+  return isPosted ? LATER : -EIO;
 }
 
 export function create(context: Context, request: Request, reply: Reply): number {

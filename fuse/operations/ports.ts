@@ -6,8 +6,11 @@ export type { VirtualText } from '../virtual/texts.ts';
 export { QUERY_SEARCH, QUERY_SIMILAR } from '../virtual/virtual-tree.ts';
 
 export interface Handover {
-  /** Make the object (0 = none) and everything journalled so far durable, then answer the request. */
-  sync(uniqueLo: number, uniqueHi: number, objectId: number): void;
+  /**
+   * Make the object (0 = none) and everything journalled so far durable, then answer the request. False: as many
+   * requests wait as there is room for, and this one is not going to be answered.
+   */
+  sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean;
   /** The object has bytes that no fsync has made durable. Called for every write. */
   objectDirty(objectId: number): void;
   /** Nothing refers to the object any more: delete its file once the journal says so durably. */
@@ -30,7 +33,7 @@ export interface Handover {
    * Answer the LOOKUP of a query: u8[start, start + length) is the name looked up in the virtual directory
    * (parentLo, parentHi); of QUERY_SIMILAR `ino` is the file it names. The reply is made by `answerQuery`
    * (fuse/virtual/query-reply.ts). It shows only what the caller may read, and is −EACCES where the caller may
-   * not read the file asked about.
+   * not read the file asked about. False as in `sync`.
    */
   query(
     uniqueLo: number,
@@ -45,5 +48,11 @@ export interface Handover {
     u8: Uint8Array,
     start: number,
     length: number,
-  ): void;
+  ): boolean;
+  /** Whoever was to answer this request need not: it is going to be run again. */
+  withdraw(uniqueLo: number, uniqueHi: number): void;
+  /** The kernel is to forget the name u8[start, start + length) in this directory, and what it knows of the directory. */
+  forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void;
+  /** The kernel is to forget the attributes and the data of this node. */
+  forgetInode(lo: number, hi: number): void;
 }

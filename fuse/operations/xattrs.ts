@@ -85,6 +85,22 @@ export function removexattr(context: Context, request: Request, reply: Reply): n
   return finish(reply, 0);
 }
 
+/** REMOVEXATTR of an attribute that is gone already: what is left to do is to tell whoever has copies of it. */
+export function finishRemoval(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, u8, nameStart, nameEnd } = request;
+  const { namespace, virtual, handover, attr } = context;
+  if (kindOf(u8, nameStart, nameEnd) === OUR_VECTOR && namespace.stat(nodeLo, attr) >= 0) {
+    const suffix = Buffer.from(
+      u8.subarray(nameStart + VECTOR.length + 1, Math.max(nameEnd, nameStart + VECTOR.length + 1)),
+    );
+    const name = suffix.length === 0 ? 'default' : suffix.toString();
+    const collection = namespace.collection(name);
+    if (collection !== undefined) handover.vectorRemoved(collection.id, nodeLo, attr.generation);
+    virtual.searchableChanged();
+  }
+  return finish(reply, 0);
+}
+
 export function getxattr(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
   if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;

@@ -43,6 +43,8 @@ export interface ClassicChannelOptions {
   readonly awake?: CpuLatency | undefined;
   /** Needed where several threads share the descriptor. */
   readonly watch?: Watch | undefined;
+  /** Called after each sleep, at least once a second while no request comes: a sign of life. */
+  readonly turn?: (() => void) | undefined;
 }
 
 /** A parked thread looks around this often by itself. */
@@ -81,6 +83,7 @@ export class ClassicChannel implements Channel {
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
   readonly #awake: CpuLatency | undefined;
+  readonly #turn: () => void;
   readonly #maxSpinMs: number;
   /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
   #spinMs: number;
@@ -97,6 +100,7 @@ export class ClassicChannel implements Channel {
     this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
+    this.#turn = options.turn ?? (() => {});
     // On one CPU the client cannot run while this thread polls for its request.
     this.#maxSpinMs = availableParallelism() > 1 ? options.spinMicroseconds / 1000 : 0;
     this.#spinMs = this.#maxSpinMs;
@@ -167,7 +171,8 @@ export class ClassicChannel implements Channel {
     this.parked++;
     this.#awake?.release();
     this.#watch!.standBy(this.#standBySet, 0, PARK_MS);
-    this.#doorbell.unpark();
+    this.#doorbell.unpark(this.#standBySet.events(1) !== 0);
+    this.#turn();
   }
 
   #spin(request: Request, seen: number): number {
@@ -194,7 +199,8 @@ export class ClassicChannel implements Channel {
     const since = performance.now();
     const isAwake = this.#awake?.held ?? false;
     const ready = this.#pollSet.wait(isAwake ? AWAKE_MS : PARK_MS);
-    this.#doorbell.unpark();
+    this.#doorbell.unpark(this.#pollSet.events(1) !== 0);
+    this.#turn();
     if (isAwake && ready === 0) this.#awake?.release();
     const isSoon = this.#pollSet.events(0) !== 0 && performance.now() - since < SOON_MS;
     if (!isSoon) return;

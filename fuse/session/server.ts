@@ -1,12 +1,14 @@
 /**
  * The request loop of one thread: receive, parse, dispatch, reply. Whatever an operation does, the caller gets an
- * answer and the loop goes on: a throw is a bug, answered with EIO and reported with the request.
+ * answer and the loop goes on: a throw is a bug, answered with EIO and reported with the request. And if the thread
+ * dies, its successor answers (`resume`): what it was at is kept in a Flight.
  */
 import { EACCES, EIO, ENODEV, ENOENT, ENOSYS } from '../../runtime/errno.ts';
 import { FUSE_BATCH_FORGET, FUSE_FORGET, isKnownOpcode, opcodeName } from '../protocol/abi.ts';
-import { Reply } from '../protocol/reply.ts';
-import { Request } from '../protocol/request.ts';
+import type { Reply } from '../protocol/reply.ts';
+import type { Request } from '../protocol/request.ts';
 import { type Channel, RANG, UNMOUNTED } from './channel.ts';
+import { ANSWERING, Flight, IDLE, PUBLISHED, RUNNING } from './flight.ts';
 
 /** What `dispatch` returns beside a negative errno. */
 export const REPLY_READY = 0;
@@ -22,6 +24,22 @@ export interface Dispatcher {
   undelivered(request: Request, reply: Reply): void;
 }
 
+/** How a request is brought to an end that a dead thread had begun. `request` is parsed, the reply begun. */
+export interface Recovery {
+  /** Takes back what the predecessor did for the request and the tables do not show: it is to be answered from here. */
+  withdraw(request: Request, reply: Reply): void;
+  /** After `withdraw`: the outcome, as of `dispatch`, of a request whose change is in the journal, or, if not `isPublished`, may be. */
+  settle(request: Request, reply: Reply, isPublished: boolean): number;
+  /** The request is answered EIO, whatever became of it: nothing that the kernel keeps in its caches may depend on it. */
+  giveUp(request: Request): void;
+}
+
+/** What became of the request that a dead thread was at. */
+export type Resumed = 'nothing to do' | 'answered again' | 'run' | 'run again' | 'completed' | 'given up';
+
+/** A request that this many threads have died of is not given to another one. */
+const RUNS_MAX = 3;
+
 /** One object per thread, called for every request: keep its methods cheap and never throw from them. */
 export interface ServerHooks {
   started(opcode: number): void;
@@ -36,9 +54,8 @@ export interface ServerHooks {
 export interface ServerOptions {
   /** The mount option allow_root: requests of users other than this one and root are answered with EACCES. */
   readonly onlyUid?: number | undefined;
-  /** Buffers to use, for instance in shared memory. */
-  readonly request?: Request;
-  readonly reply?: Reply;
+  /** The thread's row, with the buffers to use; the same that its operations have. Needed where there are successors. */
+  readonly flight?: Flight;
 }
 
 /** No user has it: (uid_t) −1. */
@@ -69,14 +86,16 @@ export class Server {
   readonly #dispatcher: Dispatcher;
   readonly #hooks: ServerHooks;
   readonly #onlyUid: number;
+  readonly #flight: Flight;
 
   constructor(channel: Channel, dispatcher: Dispatcher, hooks: ServerHooks, options: ServerOptions = {}) {
     this.#channel = channel;
     this.#dispatcher = dispatcher;
     this.#hooks = hooks;
     this.#onlyUid = options.onlyUid ?? ANY_UID;
-    this.request = options.request ?? new Request();
-    this.reply = options.reply ?? new Reply();
+    this.#flight = options.flight ?? Flight.alone();
+    this.request = this.#flight.request;
+    this.reply = this.#flight.reply;
   }
 
   /** Serves on this thread until the filesystem is unmounted or `hooks.rang` says stop. */
@@ -95,11 +114,73 @@ export class Server {
 
   #handle(length: number): void {
     const { request, reply } = this;
+    this.#flight.begin();
     const isWellFormed = request.parse(length);
     const { opcode } = request;
     this.#hooks.started(opcode);
     reply.begin(request);
     const outcome = isWellFormed ? this.#run() : -EIO;
+    this.#conclude(outcome);
+    const error = outcome < 0 ? outcome : outcome === REPLY_READY ? reply.i32[1]! : 0;
+    this.#hooks.finished(opcode, error, request, outcome === LATER);
+  }
+
+  /**
+   * Before `serve`, on a thread that takes over for one that died: brings the request it was at to an end. Of
+   * its own that thread has nothing but the row, so `hooks` hear nothing of it.
+   */
+  resume(recovery: Recovery): Resumed {
+    const { request, reply } = this;
+    const flight = this.#flight;
+    const { length, phase } = flight;
+    if (length === 0) return 'nothing to do';
+    if (phase === IDLE) {
+      this.#handle(length);
+      return 'run';
+    }
+    const isWellFormed = request.parse(length);
+    if (phase === ANSWERING) {
+      this.#sendAgain();
+      return 'answered again';
+    }
+    reply.begin(request);
+    if (!isWellFormed) {
+      this.#conclude(-EIO);
+      return 'run again';
+    }
+    return this.#resumeRun(recovery, phase);
+  }
+
+  #resumeRun(recovery: Recovery, phase: number): Resumed {
+    const { request, reply } = this;
+    const mayRun = this.#flight.beginAgain() <= RUNS_MAX;
+    let outcome: number;
+    try {
+      recovery.withdraw(request, reply);
+      if (!mayRun) outcome = -EIO;
+      else if (phase === RUNNING) outcome = this.#run();
+      else outcome = recovery.settle(request, reply, phase === PUBLISHED);
+    } catch (error) {
+      this.#hooks.failed(request, error);
+      outcome = -EIO;
+    }
+    if (outcome === -EIO) recovery.giveUp(request);
+    this.#conclude(outcome);
+    if (!mayRun) return 'given up';
+    return phase === RUNNING ? 'run again' : 'completed';
+  }
+
+  /** The predecessor's reply. ENOENT: the kernel has it, with all that it counts. */
+  #sendAgain(): void {
+    this.#flight.restoreReply();
+    const sent = this.#channel.send(this.reply);
+    if (sent !== 0 && sent !== -ENOENT && sent !== -ENODEV) this.#refused(sent);
+    this.#flight.end();
+  }
+
+  /** Answers, if an answer is due, and is done with the request. */
+  #conclude(outcome: number): void {
+    const { reply } = this;
     if (outcome < 0) {
       if (this.#hasReply()) {
         reply.error(outcome);
@@ -108,8 +189,7 @@ export class Server {
     } else if (outcome === REPLY_READY) {
       this.#send();
     }
-    const error = outcome < 0 ? outcome : outcome === REPLY_READY ? reply.i32[1]! : 0;
-    this.#hooks.finished(opcode, error, request, outcome === LATER);
+    this.#flight.end();
   }
 
   #run(): number {
@@ -120,6 +200,7 @@ export class Server {
       return this.#dispatcher.dispatch(request, reply);
     } catch (error) {
       this.#hooks.failed(request, error);
+      this.#takeBack();
       return -EIO;
     }
   }
@@ -130,13 +211,19 @@ export class Server {
   }
 
   #send(): void {
+    this.#flight.answering();
     const sent = this.#channel.send(this.reply);
     if (sent === 0 || sent === -ENODEV) return;
+    if (sent === -ENOENT) this.#takeBack();
+    else this.#refused(sent);
+  }
+
+  /** The kernel took the message for malformed, so the caller still waits. */
+  #refused(sent: number): void {
     this.#takeBack();
-    if (sent === -ENOENT) return;
-    // The kernel refused the message, so the caller still waits.
     this.#hooks.failed(this.request, new Error(`the kernel refused the reply: errno ${-sent}`));
     this.reply.error(-EIO);
+    this.#flight.answering();
     this.#channel.send(this.reply);
   }
 

@@ -7,9 +7,10 @@
  *
  * Roles: any thread may allocate, count and read. Layout: one header of 64 bytes, then slots of 64 bytes, 1-based.
  * A node's id is its slot in the low SLOT_BITS and its generation, modulo what is left of 32 bits, above.
- * 1. STATE goes FREE → FILLING (by compare-and-exchange: the winner owns the slot) → TEXT or RESULTS → FILLING → FREE.
- *    The store that leaves FILLING publishes all other columns; they do not change before the next FILLING.
- * 2. Who reads a node pins it: PINS + 1, then a look at STATE and id. Who frees it makes STATE FILLING, then looks at
+ * 1. STATE goes FREE → owned (by compare-and-exchange: −1 − the thread's id, so a slot says whose it is) → TEXT or
+ *    RESULTS → owned → FREE. The store that leaves `owned` publishes all other columns; they do not change before the
+ *    slot is owned again.
+ * 2. Who reads a node pins it: PINS + 1, then a look at STATE and id. Who frees it makes STATE its own, then looks at
  *    PINS, and puts STATE back if somebody has pinned. One of the two sees the other; so a pinned node stays.
  * 3. LOOKUPS counts the kernel's references to the node and to its links together. It is 1 when the node is
  *    published (for the reply that is about to be sent) and only rises from a value above 0. At 0 the node is freed.
@@ -18,8 +19,12 @@
  * 5. EPOCH (header) rises whenever a search might give another answer. Results are shared between lookups only
  *    within one epoch, so a search that starts after a change sees it.
  *
+ * 6. A thread that ends leaves nobody waiting: no state here is waited for. What it owned, {@link abandonNodes} frees;
+ *    a blob of it that nothing refers to is lost until the slab is made anew. A node it had pinned stays until then.
+ *
  * All-zero memory is a valid, empty table.
  */
+import { threadId } from 'node:worker_threads';
 import { assert } from '../../runtime/assert.ts';
 import { ENFILE, ENOSPC } from '../../runtime/errno.ts';
 import type { Arena, RegionPlan } from '../../runtime/memory/arena.ts';
@@ -34,7 +39,6 @@ const HINT = 0;
 const EPOCH = 1;
 
 export const FREE = 0;
-export const FILLING = 1;
 export const TEXT = 2;
 export const RESULTS = 3;
 
@@ -69,6 +73,45 @@ export function planVirtual(maxNodes: number): RegionPlan {
   return { name: REGION, bytes: (1 + maxNodes) * SLOT_WORDS * 4 };
 }
 
+/** STATE of a slot that thread `id` (Node's) fills or frees. */
+function ownedBy(id: number): number {
+  return -1 - id;
+}
+
+const OWNED_HERE = ownedBy(threadId);
+
+/** For whoever knows that thread `dead` has ended: frees the slots it was filling or freeing. How many. */
+export function abandonNodes(arena: Arena, dead: number): number {
+  const { i32 } = arena.region(REGION);
+  let freed = 0;
+  for (let at = SLOT_WORDS; at + SLOT_WORDS <= i32.length; at += SLOT_WORDS) {
+    // One that is pinned by a reader must not be filled anew: it is left as it is.
+    if (Atomics.load(i32, at + STATE) !== ownedBy(dead) || Atomics.load(i32, at + PINS) !== 0) continue;
+    empty(i32, at);
+    freed++;
+  }
+  return freed;
+}
+
+/** For whoever knows that every thread that used the table has ended: no node is left, and no id so far is valid. */
+export function resetNodes(arena: Arena): void {
+  const { i32 } = arena.region(REGION);
+  for (let at = SLOT_WORDS; at + SLOT_WORDS <= i32.length; at += SLOT_WORDS) {
+    i32[at + PINS] = 0;
+    if (Atomics.load(i32, at + STATE) !== FREE) empty(i32, at);
+  }
+  Atomics.add(i32, EPOCH, 1);
+}
+
+/** GENERATION rises, so that an id from before names nothing, whether the slot had got as far as the next one or not. */
+function empty(i32: Int32Array, at: number): void {
+  i32[at + GENERATION]!++;
+  i32[at + LOOKUPS] = 0;
+  i32[at + BLOB] = 0;
+  i32[at + QUERY_HASH] = 0;
+  Atomics.store(i32, at + STATE, FREE);
+}
+
 export class NodeTable {
   /** The slab's bytes, in which a blob begins at {@link blobAt}. */
   readonly u8: Uint8Array;
@@ -97,7 +140,7 @@ export class NodeTable {
     Atomics.add(this.#u32, EPOCH, 1);
   }
 
-  /** A FILLING slot with a blob of `bytes` and the next generation, or −ENFILE (no slot), −ENOSPC (no memory). */
+  /** A slot of one's own with a blob of `bytes` and the next generation, or −ENFILE (no slot), −ENOSPC (no memory). */
   allocate(bytes: number, uid: number, gid: number, now: number): number {
     let slot = this.#claim();
     if (slot === 0 && this.#evictOldest(now)) slot = this.#claim();
@@ -116,7 +159,7 @@ export class NodeTable {
     return slot;
   }
 
-  /** Ends FILLING: the node is visible, with one lookup for the reply that carries it. */
+  /** Gives the slot to all: the node is visible, with one lookup for the reply that carries it. */
   publish(slot: number, state: typeof TEXT | typeof RESULTS): void {
     this.set(slot, LOOKUPS, 1);
     Atomics.store(this.#i32, slot * SLOT_WORDS + STATE, state);
@@ -218,7 +261,7 @@ export class NodeTable {
       const slot = ((from + i) % this.#capacity) + 1;
       const word = slot * SLOT_WORDS + STATE;
       if (Atomics.load(this.#i32, word) !== FREE) continue;
-      if (Atomics.compareExchange(this.#i32, word, FREE, FILLING) !== FREE) continue;
+      if (Atomics.compareExchange(this.#i32, word, FREE, OWNED_HERE) !== FREE) continue;
       Atomics.store(this.#u32, HINT, slot % this.#capacity);
       return slot;
     }
@@ -233,7 +276,7 @@ export class NodeTable {
     let oldest = 0;
     let time = now - EVICTABLE_MS;
     for (let slot = 1; slot <= this.#capacity; slot++) {
-      if (this.get(slot, STATE) < TEXT || this.#time(slot) > time) continue;
+      if (Atomics.load(this.#i32, slot * SLOT_WORDS + STATE) < TEXT || this.#time(slot) > time) continue;
       oldest = slot;
       time = this.#time(slot);
     }
@@ -244,7 +287,7 @@ export class NodeTable {
   #free(slot: number, id: number): boolean {
     const word = slot * SLOT_WORDS + STATE;
     const state = Atomics.load(this.#i32, word);
-    if (state < TEXT || Atomics.compareExchange(this.#i32, word, state, FILLING) !== state) return false;
+    if (state < TEXT || Atomics.compareExchange(this.#i32, word, state, OWNED_HERE) !== state) return false;
     if (this.idOf(slot) !== id || Atomics.load(this.#i32, slot * SLOT_WORDS + PINS) !== 0) {
       Atomics.store(this.#i32, word, state);
       return false;

@@ -99,11 +99,39 @@ const index = section('Which files are found by their text.', {
   settle_ms: count(300, 0, 600_000, 'A changed file is indexed after this long without another write, ms.'),
   max_file_size: size('16MiB', 1, 256 * MIB, 'Larger files are not indexed.'),
   max_chunks: count(512, 1, 65_535, 'Passages indexed of one file; what follows them is left out.'),
+  task_timeout_s: count(60, 1, 86_400, 'A file that takes longer to cut and embed is left out, seconds.'),
   exclude: z
     .array(z.string().min(1))
     .default(['.git', 'node_modules/.cache'])
     .describe('Left out: a name anywhere in a path (".git"), or the beginning of a path ("a/b").'),
 });
+
+const supervision = section(
+  'What happens when a thread dies or hangs: it is started again, without unmounting.',
+  {
+    heartbeat_ms: count(250, 10, 1000, 'How often the threads are looked at, ms.'),
+    hang_ms: count(10_000, 2000, 600_000, 'A thread that has shown no sign of life for this long hangs, ms.'),
+    restarts: count(
+      5,
+      0,
+      1000,
+      'Restarts of one thread within window_s; one failure more, and the mount ends.',
+    ),
+    window_s: count(60, 1, 86_400, 'The time over which restarts are counted, seconds.'),
+    request_deadline_s: count(
+      60,
+      1,
+      3600,
+      'A request that waits longer for another thread is answered with EIO, seconds.',
+    ),
+    heap_mib: count(
+      0,
+      0,
+      65_536,
+      "Most memory of a thread's own, MiB; one that needs more is started again. 0 = as Node.js has it.",
+    ),
+  },
+);
 
 const log = section('Messages of the running mount (STORE/vexfs.log).', {
   level: choice(
@@ -122,6 +150,7 @@ export const configSchema = z
     fuse: fuse.prefault({}),
     vectors: vectors.prefault({}),
     index: index.prefault({}),
+    supervision: supervision.prefault({}),
     log: log.prefault({}),
   })
   .superRefine((config, context) => {

@@ -18,7 +18,11 @@
  *    before `seen` may do so just before the owner sleeps; therefore the owner sleeps on the state word, while it is
  *    WAITING, and not on the sequence, which says nothing of that ringer.
  * 3. Every wait is bounded by WAIT_SLICE_MS; waking without a ring is allowed, the owner just looks again.
- * 4. Each write of 1 to the eventfd belongs to one PARKED → AWAKE by a ringer; unpark() takes as many out again.
+ * 4. Each write of 1 to the eventfd belongs to one PARKED → AWAKE by a ringer, and comes after it, perhaps late. unpark()
+ *    empties the eventfd when its own park was ended so, and when poll(2) found it readable. A write that is still
+ *    to come then ends a later poll without a ring, once.
+ * 5. An owner that died leaves its state and writes behind. armDescriptor() takes both back; what a ringer of that time
+ *    writes even later is as in 4.
  */
 import { readSync, writeSync } from 'node:fs';
 import { assert } from '../assert.ts';
@@ -46,8 +50,6 @@ export class Doorbell {
   #wake: (() => void) | undefined;
   /** Between park() and unpark(). */
   #parked = false;
-  /** Writes to the eventfd that were promised (invariant 4) and not yet read. */
-  #owed = 0;
   readonly #counter = new Uint8Array(8);
 
   /** `index` is the first of WORDS zeroed words in `i32`, best on a cache line of their own. */
@@ -66,6 +68,11 @@ export class Doorbell {
     if (state === AWAKE || Atomics.compareExchange(i32, stateAt, state, AWAKE) !== state) return;
     if (state === WAITING) Atomics.notify(i32, stateAt);
     else writeSync(Atomics.load(i32, this.#at + DESCRIPTOR), ONE);
+  }
+
+  /** Any thread: whether the owner waits; a snapshot. */
+  get isAsleep(): boolean {
+    return Atomics.load(this.#i32, this.#at + STATE) !== AWAKE;
   }
 
   /** Owner: the sequence to wait from. Take it before looking for work. */
@@ -120,6 +127,8 @@ export class Doorbell {
   /** Owner, once, before the first park(): `fd` is an eventfd (EFD_NONBLOCK) that it polls beside its own descriptors. */
   armDescriptor(fd: number): void {
     Atomics.store(this.#i32, this.#at + DESCRIPTOR, fd);
+    Atomics.store(this.#i32, this.#at + STATE, AWAKE);
+    this.#empty();
   }
 
   /** Owner, before poll(2). False: something was rung since `seen`, do not sleep; unpark() is then already done. */
@@ -127,25 +136,23 @@ export class Doorbell {
     this.#parked = true;
     Atomics.store(this.#i32, this.#at + STATE, PARKED);
     if (Atomics.load(this.#i32, this.#at) === seen) return true;
-    this.unpark();
+    this.unpark(false);
     return false;
   }
 
-  /** Owner, after poll(2), whatever it returned. Empties the eventfd when a ringer used it. */
-  unpark(): void {
+  /** Owner, after poll(2), whatever it returned. `isReadable`: it found the eventfd readable. */
+  unpark(isReadable: boolean): void {
     if (!this.#parked) return;
     this.#parked = false;
-    if (Atomics.exchange(this.#i32, this.#at + STATE, AWAKE) !== PARKED) this.#owed++;
-    if (this.#owed > 0) this.#collect();
+    const isRung = Atomics.exchange(this.#i32, this.#at + STATE, AWAKE) !== PARKED;
+    if (isRung || isReadable) this.#empty();
   }
 
-  #collect(): void {
+  #empty(): void {
     try {
       readSync(Atomics.load(this.#i32, this.#at + DESCRIPTOR), this.#counter);
-      this.#owed -= this.#counter[0]!;
-      assert(this.#owed >= 0, 'nobody but ringers writes to a doorbell’s eventfd');
     } catch (error) {
-      // The ringer has moved the state but its write is still to come; the next unpark() takes it.
+      // Nothing there, or the write is still to come.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
     }
   }

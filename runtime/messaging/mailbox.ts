@@ -18,6 +18,7 @@ import { assert } from '../assert.ts';
 import { SHARED_LINE, WAIT_SLICE_MS } from '../config/bounds.ts';
 import type { Region } from '../memory/arena.ts';
 import { DEFAULT_SPINS } from '../sync/spin.ts';
+import { stillWaiting } from '../sync/waiting.ts';
 import { Doorbell } from './doorbell.ts';
 import {
   peekRing,
@@ -192,6 +193,7 @@ export class Outbox {
       if (offset >= 0) return offset;
       this.send();
       this.#ring.waitForRoom(WAIT_SLICE_MS);
+      stillWaiting();
     }
   }
 }

@@ -2,8 +2,8 @@
  * The shared table of actor states: one row of a cache line per actor.
  *
  * Roles: the actor's own thread writes its row (single writer), except that the supervisor writes FAILED for a thread
- * that can no longer do so, and the words INCARNATION, GATE, TAP and DRILL, by which the actor is told something. Any
- * thread reads.
+ * that can no longer do so, the whole row between two threads, FATE at any time, and the words INCARNATION, GATE, TAP
+ * and DRILL, by which the actor is told something. Any thread reads.
  *
  * Invariants
  * 1. Within one incarnation a state only moves forward: ABSENT → STARTING → READY → DRAINING → STOPPED, or to FAILED
@@ -34,8 +34,14 @@ export const DRILL_HANG = 2;
 /** Use up the memory of the thread's heap. */
 export const DRILL_MEMORY = 3;
 
-const NAMES = ['absent', 'starting', 'ready', 'draining', 'stopped', 'failed'] as const;
-export type StateName = (typeof NAMES)[number];
+/** What the supervisor makes of an actor that has failed; stands until its next thread starts. */
+export const NO_FATE = 0;
+export const RESTARTING = 1;
+export const GIVEN_UP = 2;
+
+const NAMES = ['absent', 'starting', 'ready', 'draining', 'stopped', 'crashed'] as const;
+const FATES = ['', 'restarting', 'given-up'] as const;
+export type StateName = (typeof NAMES)[number] | 'restarting' | 'given-up';
 
 const ROW_WORDS = 16;
 const STATE = 0;
@@ -47,6 +53,7 @@ const PATIENCE = 5;
 const GATE = 6;
 const TAP = 7;
 const DRILL = 8;
+const FATE = 9;
 const NODE_THREAD = 15;
 
 /** Bytes of the table for `actors` rows. */
@@ -68,7 +75,7 @@ export class ActorState {
   }
 
   get label(): StateName {
-    return NAMES[this.get()] ?? 'failed';
+    return FATES[Atomics.load(this.#words, this.#row + FATE)] || (NAMES[this.get()] ?? 'crashed');
   }
 
   set(state: number): void {
@@ -130,6 +137,20 @@ export class ActorState {
 
   set incarnation(count: number) {
     Atomics.store(this.#words, this.#row + INCARNATION, count);
+  }
+
+  /** Supervisor, before it starts a thread, while none runs: nothing of the last one's row is left but its heartbeat. */
+  renew(incarnation: number): void {
+    for (const word of [PARKED, THREAD, PATIENCE, GATE, DRILL, FATE]) {
+      Atomics.store(this.#words, this.#row + word, 0);
+    }
+    this.incarnation = incarnation;
+    this.set(ABSENT);
+  }
+
+  /** Supervisor: NO_FATE, RESTARTING or GIVEN_UP. */
+  set fate(fate: number) {
+    Atomics.store(this.#words, this.#row + FATE, fate);
   }
 
   /** Set by the actor around a long step in which it cannot beat: how many milliseconds it may take. 0 = the usual. */

@@ -11,7 +11,11 @@
  * 3. `published` always lies on a transaction boundary: what the reader sees ends with a COMMIT record.
  * 4. A record never wraps. What is left before the end of the ring is skipped by a length word of PAD.
  * 5. durable ≤ released: what lies before `durable` survives a power cut.
- * 6. LSNs in the ring are consecutive; `nextLsn` is the one after the last published record.
+ * 6. LSNs in the ring are consecutive; `nextLsn` is the one after the last published record. A writer that ends
+ *    inside {@link JournalWriter.commit} can leave it one transaction too high: {@link continueJournal} puts it right.
+ * 7. A writer that waits for room sets `wanted`, then looks at `released`; the reader stores `released`, then clears
+ *    `wanted` and wakes all if it was set. So none sleeps through it, and one that ended while it waited leaves a flag
+ *    that the next release clears.
  *
  * What each store publishes: Atomics.store(PUBLISHED) publishes the records before it to the reader;
  * Atomics.store(RELEASED) gives their bytes back to the writers; Atomics.store(DURABLE) allows what had to
@@ -19,6 +23,7 @@
  * durable any more.
  */
 import { assert } from '../assert.ts';
+import { stillWaiting } from '../sync/waiting.ts';
 import {
   COMMIT,
   CRC_AT,
@@ -49,7 +54,7 @@ const CONTROL_BYTES = 4096;
 const PUBLISHED = 0;
 const NEXT_LSN_F64 = 8;
 const RELEASED = 32;
-const WAITERS = 48;
+const WANTED = 48;
 const FAILURE = 64;
 const DURABLE = 80;
 
@@ -67,6 +72,16 @@ export function journalRegionBytes(bytes: number): number {
 export function formatJournal(region: JournalRegion, nextLsn: number): void {
   region.u32.fill(0, 0, CONTROL_BYTES >> 2);
   region.f64[NEXT_LSN_F64] = nextLsn;
+}
+
+/**
+ * After the death of threads: the next record gets `nextLsn`, and nobody waits. Only while no writer and no other
+ * reader uses the ring, and with everything published released.
+ */
+export function continueJournal(region: JournalRegion, nextLsn: number): void {
+  assert(region.u32[PUBLISHED] === region.u32[RELEASED], 'what was published has been written to the log');
+  region.f64[NEXT_LSN_F64] = nextLsn;
+  Atomics.store(region.i32, WANTED, 0);
 }
 
 function capacityOf(region: JournalRegion): number {
@@ -111,6 +126,15 @@ export class JournalWriter {
     return this.f64[NEXT_LSN_F64]! - 1;
   }
 
+  /** The LSN that the next record gets, and the position where it starts. Stable as {@link lastLsn}. */
+  get nextLsn(): number {
+    return this.f64[NEXT_LSN_F64]!;
+  }
+
+  get published(): number {
+    return Atomics.load(this.u32, PUBLISHED);
+  }
+
   /**
    * Whether a transaction fits now; `bytes` is the sum of {@link recordBytes} of its records. Called with the
    * lock held; when false, the caller releases the lock, calls {@link waitForRoom} and starts over.
@@ -133,10 +157,10 @@ export class JournalWriter {
       const released = Atomics.load(this.#i32, RELEASED);
       if (this.failure !== 0) return false;
       if (this.hasRoom(bytes)) return true;
-      Atomics.add(this.#i32, WAITERS, 1);
+      Atomics.store(this.#i32, WANTED, 1);
       this.#reader?.ring();
       Atomics.wait(this.#i32, RELEASED, released, SLICE_MS);
-      Atomics.sub(this.#i32, WAITERS, 1);
+      stillWaiting();
     }
   }
 
@@ -227,9 +251,9 @@ export class JournalReader {
     return (this.published() - Atomics.load(this.u32, RELEASED)) >>> 0;
   }
 
-  /** Whether a writer is parked for want of room. */
+  /** Whether a writer has waited for room since the last release. */
   wanted(): boolean {
-    return Atomics.load(this.#i32, WAITERS) > 0;
+    return Atomics.load(this.#i32, WANTED) !== 0;
   }
 
   /** LSN of the last published record. Stable only while no writer is active. */
@@ -256,7 +280,35 @@ export class JournalReader {
 
   release(): void {
     Atomics.store(this.u32, RELEASED, this.position);
-    if (Atomics.load(this.#i32, WAITERS) > 0) Atomics.notify(this.#i32, RELEASED);
+    if (Atomics.load(this.#i32, WANTED) === 0) return;
+    Atomics.store(this.#i32, WANTED, 0);
+    Atomics.notify(this.#i32, RELEASED);
+  }
+
+  /** LSN of the first record that was not released; with none published, of the next one to be written. */
+  nextLsnToRead(): number {
+    return this.skipThrough(0) || this.f64[NEXT_LSN_F64]!;
+  }
+
+  /**
+   * Steps over the published records with an LSN up to `lsn`, which a predecessor of this reader has written to the
+   * log, and releases them. Returns the LSN of the first record that is left, 0 = there is none.
+   */
+  skipThrough(lsn: number): number {
+    const limit = this.published();
+    let before = this.position;
+    let first = 0;
+    while (this.next(limit)) {
+      const found = this.f64[(this.offset + LSN_AT) >> 3]!;
+      if (found > lsn) {
+        first = found;
+        break;
+      }
+      before = this.position;
+    }
+    this.position = before;
+    this.release();
+    return first;
   }
 
   /** The position up to which records are durable; io-0 moves it on. */

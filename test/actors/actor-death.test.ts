@@ -1,7 +1,7 @@
-/** An actor's thread ends while the mount serves: everything ends, in order, and what was acknowledged is there. */
+/** Actors that fail while the mount serves are started again; one that fails too often ends it, in order. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NO_FUSE, titled } from '../e2e/mounted.ts';
@@ -13,60 +13,142 @@ beforeEach(() => {
 });
 afterEach(() => place.dispose());
 
-/** Writes and fsyncs numbered files until a call fails; resolves with how many were acknowledged. */
-function writer(directory: string): Promise<number> {
+interface Writer {
+  /** Files that were written and fsynced so far. */
+  readonly count: number;
+  /** Resolves with their number once a call has failed, or the writer was told to end. */
+  readonly ended: Promise<number>;
+  end(): void;
+}
+
+/** Writes and fsyncs numbered files, in a process of its own. */
+function writer(directory: string): Writer {
   const program = `
     const fs = require('fs');
-    for (let n = 0; ; n++) {
+    let isOver = false;
+    process.on('message', () => { isOver = true; });
+    (function next(n) {
+      if (isOver) process.exit();
       try {
         const fd = fs.openSync(${JSON.stringify(directory)} + '/file-' + n, 'wx');
         fs.writeSync(fd, 'content ' + n + '.'.repeat(n % 7 === 0 ? 40000 : 10));
         fs.fsyncSync(fd);
         fs.closeSync(fd);
-      } catch {
-        process.stdout.write(String(n));
-        process.exit();
+      } catch (error) {
+        process.send({ failed: String(error) }, () => process.exit());
+        return;
       }
-    }`;
-  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let written = '';
-  child.stdout.on('data', (text) => {
-    written += text;
+      process.send({ count: n + 1 });
+      setImmediate(next, n + 1);
+    })(0)`;
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  let count = 0;
+  child.on('message', (message: { count?: number }) => {
+    count = message.count ?? count;
   });
-  return new Promise((resolve) => child.on('close', () => resolve(Number(written))));
+  return {
+    get count() {
+      return count;
+    },
+    ended: new Promise((resolve) => child.on('close', () => resolve(count))),
+    end: () => child.send('end'),
+  };
 }
 
 function content(n: number): string {
   return `content ${n}${'.'.repeat(n % 7 === 0 ? 40_000 : 10)}`;
 }
 
-describe.skipIf(NO_FUSE)(titled('an actor that dies while the mount serves', NO_FUSE), () => {
-  test.each(['shard-0', 'io-0', 'io-1', 'indexer', 'fuse-1', 'pool'])(
-    '%s: a clear notice, exit code 1, nothing mounted, no call hangs, no fsynced file is lost',
-    async (actor) => {
-      const daemon = await place.mount();
-      const acknowledged = writer(place.directory);
-      const isThere = (): Promise<boolean> =>
-        stat(join(place.directory, 'file-8')).then(
-          () => true,
-          () => false,
-        );
-      while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, 20));
-      daemon.terminate(actor);
-      expect(await daemon.end()).toBe(1);
-      expect(daemon.notices.join('\n')).toContain(`actor ${actor} failed: its thread ended with code 1`);
-      expect(place.isMounted).toBe(false);
-      const count = await acknowledged;
-      expect(count).toBeGreaterThan(0);
+async function wrote(writer: Writer, files: number): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (writer.count < files) {
+    if (performance.now() > deadline) throw new Error(`the writer stands still at ${writer.count} files`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function expectFiles(count: number): void {
+  for (let n = 0; n < count; n++) {
+    expect(readFileSync(join(place.directory, `file-${n}`), 'utf8')).toBe(content(n));
+  }
+}
+
+/** Kinds of actors that are started again. */
+const ACTORS = ['pool', 'stats', 'indexer', 'fuse-1'];
+const QUICK = [
+  ...SMALL,
+  'supervision.hang_ms=2000',
+  'supervision.heartbeat_ms=50',
+  'supervision.heap_mib=64',
+];
+
+describe.skipIf(NO_FUSE)(titled('an actor that fails while the mount serves', NO_FUSE), () => {
+  test.each([
+    ['end', /ended with code 1/],
+    ['crash', /a drill/],
+    ['hang', /hangs/],
+    ['memory', /memory/],
+  ] as const)(
+    'by %s: each is started again, a writer goes on, and nothing is lost',
+    async (how, complaint) => {
+      const daemon = await place.mount(QUICK);
+      const writing = writer(place.directory);
+      await wrote(writing, 8);
+      for (const actor of ACTORS) {
+        if (how === 'end') daemon.terminate(actor);
+        else daemon.drill(actor, how);
+        await daemon.restarted(actor);
+        expect((await daemon.describe(actor)).lastError).toMatch(complaint);
+        await wrote(writing, writing.count + 8);
+      }
+      writing.end();
+      const count = await writing.ended;
+      expectFiles(count);
+      expect(await daemon.stop()).toEqual({ stopped: true });
+      expect(await daemon.end()).toBe(0);
+      expect(daemon.notices).toEqual([]);
 
       const again = await place.mount();
-      for (let n = 0; n < count; n++) {
-        expect(readFileSync(join(place.directory, `file-${n}`), 'utf8')).toBe(content(n));
-      }
+      expectFiles(count);
       expect(await again.stop()).toEqual({ stopped: true });
       expect(await again.end()).toBe(0);
     },
   );
+
+  test.each(['shard-0', 'io-0', 'io-1', 'indexer', 'fuse-1', 'pool'])(
+    '%s, once more than allowed: a clear notice, exit code 1, nothing mounted, no call hangs, no fsynced file is lost',
+    async (actor) => {
+      const daemon = await place.mount([...QUICK, 'supervision.restarts=0']);
+      const writing = writer(place.directory);
+      await wrote(writing, 8);
+      daemon.terminate(actor);
+      expect(await daemon.end()).toBe(1);
+      expect(daemon.notices.join('\n')).toContain(`actor ${actor} failed: its thread ended with code 1`);
+      expect(place.isMounted).toBe(false);
+      const count = await writing.ended;
+      expect(count).toBeGreaterThan(0);
+
+      const again = await place.mount();
+      expectFiles(count);
+      expect(await again.stop()).toEqual({ stopped: true });
+      expect(await again.end()).toBe(0);
+    },
+  );
+
+  test('restarts that are asked for are not failures: any number of them', async () => {
+    const daemon = await place.mount([...QUICK, 'supervision.restarts=0']);
+    const writing = writer(place.directory);
+    for (let n = 1; n <= 3; n++) {
+      for (const actor of ACTORS) expect(await daemon.restart(actor)).toEqual({ restarted: true });
+    }
+    for (const actor of ACTORS) expect((await daemon.describe(actor)).restarts).toBe(3);
+    expect((await daemon.restart('nobody')).refused).toContain("no supervised actor is named 'nobody'");
+    await wrote(writing, writing.count + 8);
+    writing.end();
+    expectFiles(await writing.ended);
+    expect(await daemon.stop()).toEqual({ stopped: true });
+    expect(await daemon.end()).toBe(0);
+  });
 });
 
 describe.skipIf(NO_FUSE)(titled('start and stop', NO_FUSE), () => {

@@ -24,7 +24,7 @@ else {
       drain();
       if (stopRequested() || !doorbell.park(seen)) continue;
       pollSet.wait(1000);
-      doorbell.unpark();
+      doorbell.unpark(pollSet.events(0) !== 0);
     }
   };
   runOnSystemCall(context, { onMessage, stop, serve });

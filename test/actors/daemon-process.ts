@@ -1,12 +1,8 @@
-/** Serves a mount as the command line does, in a process of its own whose threads a test can end. */
-import type { Worker } from 'node:worker_threads';
+/** Serves a mount as the command line does, in a process of its own whose actors a test can harm. */
 import { runMount } from '../../actors/main/daemon.ts';
 import type { Order, Report } from './daemon.ts';
 
 const [store, directory, ...set] = process.argv.slice(2);
-/** In the order of their start. */
-const workers: Worker[] = [];
-process.on('worker', (worker) => workers.push(worker));
 const report = (message: Report): void => {
   process.send?.(message);
 };
@@ -21,8 +17,16 @@ try {
     onNotice: (text) => report({ notice: text }),
   });
   process.on('message', (order: Order) => {
-    if ('terminate' in order) void workers[order.terminate]!.terminate();
-    else {
+    const { supervisor } = handle;
+    if ('terminate' in order) supervisor.end(order.terminate);
+    else if ('drill' in order) supervisor.drill(order.drill, order.fault);
+    else if ('describe' in order) report({ actors: supervisor.describe() });
+    else if ('restart' in order) {
+      supervisor.restart(order.restart).then(
+        () => report({ restarted: true }),
+        (error: Error) => report({ refused: error.message }),
+      );
+    } else {
       handle.stop(order.stop).then(
         () => report({ stopped: true }),
         (error: Error) => report({ refused: error.message }),

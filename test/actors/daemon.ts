@@ -3,20 +3,27 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StopReason } from '../../actors/main/daemon.ts';
+import type { Fault, SupervisedActor } from '../../actors/main/supervisor-port.ts';
 import { mountAt, readMounts } from '../../fuse/mount/mountinfo.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
 
-export type Order = { readonly terminate: number } | { readonly stop: StopReason };
+export type Order =
+  | { readonly terminate: string }
+  | { readonly drill: string; readonly fault: Fault }
+  | { readonly restart: string }
+  | { readonly describe: true }
+  | { readonly stop: StopReason };
 export interface Report {
   readonly ready?: true;
   readonly stopped?: true;
+  readonly restarted?: true;
+  readonly actors?: readonly SupervisedActor[];
   readonly refused?: string;
   readonly notice?: string;
 }
 
-/** Actors with threads, in the order in which they are started, of a configuration with these counts. */
+/** shard-0, io-0, io-1, pool, stats, indexer, fuse-0, fuse-1. */
 export const SMALL = ['workers.shards=1', 'workers.fuse=2', 'workers.io=2', 'workers.tasks=1'];
-export const STARTED = ['shard-0', 'io-0', 'io-1', 'pool', 'stats', 'indexer', 'fuse-0', 'fuse-1'];
 
 /** Nothing here takes this long, unless it hangs. */
 const PATIENCE_MS = 30_000;
@@ -58,8 +65,40 @@ export class Daemon {
     return report;
   }
 
+  /** Ends the actor's thread, as a fault would. */
   terminate(actor: string): void {
-    this.#child.send({ terminate: STARTED.indexOf(actor) } satisfies Order);
+    this.#child.send({ terminate: actor } satisfies Order);
+  }
+
+  drill(actor: string, fault: Fault): void {
+    this.#child.send({ drill: actor, fault } satisfies Order);
+  }
+
+  /** Resolves when the actor has another thread, which is ready. */
+  async restart(actor: string): Promise<Report> {
+    const report = this.#report();
+    this.#child.send({ restart: actor } satisfies Order);
+    return report;
+  }
+
+  async describe(actor: string): Promise<SupervisedActor> {
+    const report = this.#report();
+    this.#child.send({ describe: true } satisfies Order);
+    const { actors, refused } = await report;
+    const described = actors?.find(({ name }) => name === actor);
+    if (!described) throw new Error(refused ?? `${actor} is not described`);
+    return described;
+  }
+
+  /** Resolves when the actor runs and was restarted at least so often. */
+  async restarted(actor: string, times = 1): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const described = await this.describe(actor);
+      if (described.restarts >= times && ['ready', 'busy'].includes(described.state)) return;
+      if (performance.now() > deadline) throw new Error(`${actor} is ${JSON.stringify(described)}`);
+      await new Promise((resume) => setTimeout(resume, 20));
+    }
   }
 
   kill(): Promise<number | null> {

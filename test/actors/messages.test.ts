@@ -10,11 +10,11 @@ beforeEach(() => {
 
 test('SYNC and the messages of one or two words arrive as they were written', () => {
   const io = world.actor('fuse-0').outbox('io-0');
-  messages.writeSync(io, 1, 0xffff_ffff, 3);
+  messages.writeSync(io, 1, 0xffff_ffff, 3, 9);
   messages.postObject(io, messages.OBJECT_DIRTY, 77);
   messages.writeWords(io, messages.FLUSH, 5);
   const [sync, dirty, flush] = take(world.actor('io-0'));
-  expect([sync!.kind, ...sync!.u32.subarray(0, 3)]).toEqual([messages.SYNC, 1, 0xffff_ffff, 3]);
+  expect([sync!.kind, ...sync!.u32.subarray(0, 4)]).toEqual([messages.SYNC, 1, 0xffff_ffff, 3, 9]);
   expect([dirty!.kind, dirty!.u32[0]]).toEqual([messages.OBJECT_DIRTY, 77]);
   expect([flush!.kind, ...flush!.u32]).toEqual([messages.FLUSH, 5, 0]);
   expect(sync!.from).toBe('fuse-0');
@@ -27,7 +27,7 @@ test('an object belongs to one io actor', () => {
 test('a QUERY is read back whole, its text included', () => {
   const text = new TextEncoder().encode('…rotate the keys?');
   const indexer = world.actor('fuse-0').outbox('indexer');
-  messages.writeQuery(indexer, 1, 2, 3, 4, 5, 6, 7, 8, 9, text, 3, text.length - 4);
+  messages.writeQuery(indexer, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, text, 3, text.length - 4);
   const [query] = take(world.actor('indexer'));
   expect(messages.readQuery(query!.u8, query!.u32, 0)).toEqual({
     uniqueLo: 1,
@@ -39,6 +39,7 @@ test('a QUERY is read back whole, its text included', () => {
     parentLo: 7,
     parentHi: 8,
     ino: 9,
+    slot: 10,
     text: text.subarray(3, text.length - 1),
   });
 });
@@ -49,7 +50,7 @@ test('vectors, chunks, removals and numbers arrive as they were written, waiting
   const bytes = new Uint8Array(vector.buffer);
   const io = world.actor('io-0').outbox('shard-0');
   const indexer = world.actor('indexer').outbox('shard-0');
-  messages.writePutVector(io, 1, 2, 3, bytes, 0, 12);
+  messages.writePutVector(io, 1, 2, 3, 4, bytes, 0, 12);
   messages.writePutChunks(io, 4, 5, batch, 0, batch.length);
   messages.writeRemove(io, messages.REMOVE_FILE, 6, 7, 0);
   messages.writeNumber(io, messages.LOAD_SEGMENT, 2 ** 40);
@@ -60,8 +61,8 @@ test('vectors, chunks, removals and numbers arrive as they were written, waiting
   const got = take(world.actor('shard-0'));
   const from = (name: string) => got.filter((message) => message.from === name);
   const [put, chunks, remove, number] = from('io-0');
-  expect([put!.kind, ...put!.u32.subarray(0, 4)]).toEqual([messages.PUT_VECTOR, 1, 2, 3, 3]);
-  expect(put!.u8.subarray(16)).toEqual(bytes);
+  expect([put!.kind, ...put!.u32.subarray(0, 5)]).toEqual([messages.PUT_VECTOR, 1, 2, 3, 3, 4]);
+  expect(put!.u8.subarray(messages.PUT_VECTOR_HEADER_BYTES)).toEqual(bytes);
   expect(chunks!.u8.subarray(8)).toEqual(batch);
   expect([remove!.kind, ...remove!.u32.subarray(0, 2)]).toEqual([messages.REMOVE_FILE, 6, 7]);
   expect([number!.kind, number!.f64[0]]).toEqual([messages.LOAD_SEGMENT, 2 ** 40]);

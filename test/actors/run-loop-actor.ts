@@ -61,7 +61,7 @@ function run({ buffer, kind, eventfd }: { buffer: SharedArrayBuffer; kind: Kind;
       drain();
       if (stopRequested() || !doorbell.park(seen)) continue;
       pollSet.wait(1000);
-      doorbell.unpark();
+      doorbell.unpark(pollSet.events(0) !== 0);
     }
   };
   return runOnSystemCall(context, { onMessage, stop, serve });

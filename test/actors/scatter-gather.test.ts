@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Context } from '../../actors/context.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
 import { HIT_BYTES, HITS, SEARCH } from '../../actors/messages.ts';
+import { READY } from '../../runtime/scheduling/actor-state.ts';
 import { take, World } from './world.ts';
 
 const QUERY = Float32Array.from([1, 0]);
@@ -11,7 +12,7 @@ let gather: ScatterGather;
 beforeEach(() => {
   world = new World({ shards: 3, fuse: 1 });
   indexer = world.actor('indexer');
-  gather = new ScatterGather(world.topology.ofKind('shard').map(({ name }) => indexer.outbox(name)));
+  gather = new ScatterGather(indexer, 60_000);
 });
 
 /** A shard answers the searches it got; each hit is [ino, distance]. */
@@ -35,7 +36,7 @@ function answer(shard: string, hits: readonly [number, number][]): void {
 }
 
 function receive(): void {
-  for (const { u32 } of take(indexer)) gather.gather(u32, 0);
+  for (const { from, u32 } of take(indexer)) gather.gather(Number(from.slice(6)), u32, 0);
 }
 
 test('the nearest of all shards come back in order, once the last shard has answered', async () => {
@@ -87,6 +88,54 @@ test('a search that finds a lane full waits without blocking, and is answered', 
   expect(answered).toBe(200);
 });
 
+/** A HITS message by which the shard found one file. */
+function hit(id: number, ino: number): Uint32Array {
+  return Uint32Array.from([id, 1, ino, 1, 0, 0, 0, 0, 0, 0]);
+}
+
+test('a shard that did not live to answer is asked again once its successor is ready; its first answer counts', async () => {
+  const found = gather.search(0, QUERY, 3, 10);
+  for (const shard of ['shard-0', 'shard-1']) answer(shard, []);
+  receive();
+  const [question] = take(world.actor('shard-2'));
+  const successor = world.actor('shard-2', 2);
+  await new Promise((resume) => setTimeout(resume, 150));
+  expect(take(successor)).toEqual([]);
+  successor.state.set(READY);
+  let again = take(successor);
+  while (again.length === 0) {
+    await new Promise((resume) => setTimeout(resume, 10));
+    again = take(successor);
+  }
+  expect(again.map(({ u32 }) => u32[0])).toEqual([question!.u32[0]]);
+  gather.gather(0, hit(again[0]!.u32[0]!, 8), 0);
+  gather.gather(2, hit(again[0]!.u32[0]!, 7), 0);
+  gather.gather(2, hit(again[0]!.u32[0]!, 9), 0);
+  expect((await found).map(({ ino }) => ino)).toEqual([7]);
+});
+
+test('a question that a shard does not answer in time is refused, and names the shard', async () => {
+  gather = new ScatterGather(indexer, 120);
+  const found = gather.search(0, QUERY, 3, 10);
+  for (const shard of ['shard-0', 'shard-2']) answer(shard, []);
+  receive();
+  await expect(found).rejects.toThrow('within 0 s by shard-1');
+  await gather.idle();
+  answer('shard-1', [[1, 0.1]]);
+  receive();
+});
+
+test('the answer to a question of a predecessor is not taken for one of its successor', async () => {
+  void gather.search(0, QUERY, 3, 10);
+  const [{ u32: before } = { u32: new Uint32Array(1) }] = take(world.actor('shard-0'));
+  const successor = new ScatterGather(world.actor('indexer', 2), 60_000);
+  const found = successor.search(0, QUERY, 3, 10);
+  for (const shard of [0, 1, 2]) successor.gather(shard, hit(before[0]!, 5), 0);
+  const [question] = take(world.actor('shard-0'));
+  for (const shard of [0, 1, 2]) successor.gather(shard, hit(question!.u32[0]!, shard + 1), 0);
+  expect((await found).map(({ ino }) => ino)).toEqual([1, 2, 3]);
+});
+
 test('an answer to nobody is passed over', () => {
-  gather.gather(Uint32Array.from([99, 0]), 0);
+  gather.gather(0, Uint32Array.from([99, 0]), 0);
 });

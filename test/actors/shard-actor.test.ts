@@ -37,10 +37,10 @@ const batch = encodeChunkBatch(1, 0, [{ byteOffset: 0, byteLength: 1, line: 1, v
 /** Asks the shard as the indexer does; what it has of text, by inode. */
 async function search(shard: { run(): void }): Promise<number[]> {
   const indexer = world.actor('indexer');
-  const gather = new ScatterGather([indexer.outbox('shard-0')]);
+  const gather = new ScatterGather(indexer, 60_000);
   const found = gather.search(TEXT_COLLECTION, NEAR, 1000, 1000);
   shard.run();
-  for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(u32, 0);
+  for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(0, u32, 0);
   await gather.idle();
   return (await found).map(({ ino }) => ino);
 }

@@ -36,6 +36,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       settle_ms: 300,
       max_file_size: 16 * MIB,
       max_chunks: 512,
+      task_timeout_s: 60,
       exclude: ['.git', 'node_modules/.cache'],
     },
     log: { level: 'info' },

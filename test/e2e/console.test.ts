@@ -148,6 +148,36 @@ describe.skipIf(NO_FUSE)(titled('one command after the other', NO_FUSE), () => {
     await expectWork();
   });
 
+  test.each(['fuse-0', 'io-1', 'shard-1', 'indexer', 'pool', 'stats'])(
+    '%s is restarted, and the mount goes on',
+    async (name) => {
+      type Supervised = Row & { incarnation: number };
+      const before = consoleJson<Supervised[]>('actors').find((row) => row.name === name)!;
+      expect(consoleJson<{ incarnation: number }>(`restart ${name}`).incarnation).toBe(
+        before.incarnation + 1,
+      );
+      const after = consoleJson<Supervised[]>('actors').find((row) => row.name === name)!;
+      expect(after.incarnation).toBe(before.incarnation + 1);
+      expect(after.thread).not.toBe(before.thread);
+      await expectWork();
+    },
+  );
+
+  test.each(['fuse-1 crash', 'indexer end', 'shard-0 crash'])(
+    '"kill %s" is survived, and is to be seen',
+    async (drill) => {
+      type Supervised = Row & { restarts: number; lastError?: string };
+      const [name] = drill.split(' ');
+      const row = (): Supervised => consoleJson<Supervised[]>('actors').find((one) => one.name === name)!;
+      const { restarts } = row();
+      mounted.ok(['console', mounted.dir, '-c', `kill ${drill}`]);
+      for (let i = 0; i < 100 && !(row().restarts > restarts && ['ready', 'busy'].includes(row().state)); i++)
+        await pause(100);
+      expect(row().restarts).toBe(restarts + 1);
+      await expectWork();
+    },
+  );
+
   test('a bundle holds everything, and only its owner may read it', () => {
     const { path, files } = consoleJson<{ path: string; files: string[] }>('dump');
     expect(path.startsWith(join(mounted.store, 'dumps/'))).toBe(true);

@@ -9,23 +9,22 @@ import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
+import { Resumption } from '../../fuse/operations/resumption.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { FOREVER, type Reply } from '../../fuse/protocol/reply.ts';
 import type { Request } from '../../fuse/protocol/request.ts';
 import { type Channel, UNMOUNTED } from '../../fuse/session/channel.ts';
-import { Server } from '../../fuse/session/server.ts';
+import { Flight, flightBytes } from '../../fuse/session/flight.ts';
+import { type Resumed, Server } from '../../fuse/session/server.ts';
 import { planVirtual } from '../../fuse/virtual/node-table.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import { ENOENT } from '../../runtime/errno.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import {
-  formatJournal,
-  JournalReader,
-  JournalWriter,
-  journalRegionBytes,
-} from '../../runtime/storage/journal-ring.ts';
+import { formatJournal, JournalReader, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
+import { WitnessedJournal } from '../../runtime/storage/witnessed-journal.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 
 export interface Node {
@@ -85,6 +84,11 @@ export interface HarnessOptions {
   text?: VirtualText;
   descriptors?: number;
   slabBytes?: number;
+  journalBytes?: number;
+  /** The shared memory of another harness, which is not used any more: this one takes over. */
+  over?: SharedArrayBuffer;
+  /** Whether the kernel waits for an answer to this request; an answer that it does not wait for is refused. */
+  waitsFor?: (unique: number) => boolean;
 }
 
 /** What was handed over, newest last. */
@@ -105,10 +109,16 @@ export class Handed implements Handover {
     ino: number;
     name: string;
   }[] = [];
+  /** Nodes and names that the kernel was told to forget. */
+  readonly forgotten: (Node | { parent: Node; name: string })[] = [];
   onDropped: (object: number) => void = () => {};
 
-  sync(uniqueLo: number, _uniqueHi: number, object: number): void {
-    this.synced.push({ unique: uniqueLo, object });
+  /** Whether there is room for one more request that waits for its answer. */
+  hasRoom = true;
+
+  sync(_opcode: number, uniqueLo: number, _uniqueHi: number, object: number): boolean {
+    if (this.hasRoom) this.synced.push({ unique: uniqueLo, object });
+    return this.hasRoom;
   }
   objectDirty(object: number): void {
     this.dirty.push(object);
@@ -150,10 +160,25 @@ export class Handed implements Handover {
     u8: Uint8Array,
     start: number,
     length: number,
-  ): void {
+  ): boolean {
     const name = Buffer.from(u8.slice(start, start + length)).toString();
     const parent = { lo: parentLo, hi: parentHi };
-    this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
+    if (this.hasRoom) this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
+    return this.hasRoom;
+  }
+  /** As the real one: who was to answer, and has not, does not any more. */
+  withdraw(uniqueLo: number): void {
+    for (const posted of [this.synced, this.queries]) {
+      const at = posted.findIndex(({ unique }) => unique === uniqueLo);
+      if (at >= 0) posted.splice(at, 1);
+    }
+  }
+  forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void {
+    const name = Buffer.from(u8.slice(start, start + length)).toString();
+    this.forgotten.push({ parent: { lo: parentLo, hi: parentHi }, name });
+  }
+  forgetInode(lo: number, hi: number): void {
+    this.forgotten.push({ lo, hi });
   }
 }
 
@@ -172,6 +197,9 @@ export class Harness {
   readonly objects: ObjectFiles;
   readonly operations: Operations;
   readonly handed = new Handed();
+  readonly flight: Flight;
+  /** Called between the steps of a request. */
+  onStep: (step: string) => void = () => {};
   /** Errors that operations threw. */
   readonly failures: unknown[] = [];
   /** Milliseconds since the epoch; tests move it. */
@@ -181,27 +209,35 @@ export class Harness {
   #message = 0;
   #sent: Buffer | undefined;
   #unique = 1;
+  readonly #waitsFor: (unique: number) => boolean;
 
   constructor(options: HarnessOptions = {}) {
     const inlineLimit = options.inlineLimit ?? 16 * KIB;
     const clock = { now: () => this.now, monotonic: () => this.now };
     this.disk = options.disk ?? new FaultyDisk();
     this.disk.mkdir('objects');
-    this.arena = Arena.create([
-      ...planNamespace({
-        maxInodes: options.maxInodes ?? 4096,
-        maxDentries: 2 * (options.maxInodes ?? 4096),
-      }),
-      planVirtual(options.virtualNodes ?? 64),
-      planDataLocks(),
-      { name: 'journal', bytes: journalRegionBytes(4 * MIB) },
-      { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
-    ]);
-    SlabAllocator.format(this.arena.region('slab'));
-    formatJournal(this.arena.region('journal'), 1);
+    this.#waitsFor = options.waitsFor ?? (() => true);
+    this.arena = options.over === undefined ? this.#createArena(options) : Arena.attach(options.over);
+    this.flight = new Flight(this.arena.region('flights'), 0);
+    if (options.over === undefined) {
+      SlabAllocator.format(this.arena.region('slab'));
+      formatJournal(this.arena.region('journal'), 1);
+    }
     this.slab = new SlabAllocator(this.arena.region('slab'));
-    Namespace.format(this.arena, this.slab, { uid: 0, gid: 0, mode: 0o755, now: this.now });
-    const journal = new JournalWriter(this.arena.region('journal'));
+    if (options.over === undefined)
+      Namespace.format(this.arena, this.slab, { uid: 0, gid: 0, mode: 0o755, now: this.now });
+    const nobody = { ring: () => {} };
+    const journal = new WitnessedJournal(this.arena.region('journal'), nobody, {
+      publishing: () => {
+        this.flight.publishing();
+        this.onStep('publishing');
+      },
+      published: () => {
+        this.onStep('published, not noted');
+        this.flight.published();
+        this.onStep('published');
+      },
+    });
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
@@ -214,14 +250,28 @@ export class Harness {
       handover: this.handed,
       disk: this.disk,
       clock,
+      flight: this.flight,
       options: { entryTimeout: FOREVER, negativeTimeout: FOREVER, attrTimeout: FOREVER, model: 'test-model' },
     });
-    this.#server = new Server(this.#channel(), this.operations, {
+    const hooks = {
       started: () => {},
       finished: () => {},
       rang: () => true,
-      failed: (_request, error) => this.failures.push(error),
-    });
+      failed: (_request: Request, error: unknown) => void this.failures.push(error),
+    };
+    this.#server = new Server(this.#channel(), this.operations, hooks, { flight: this.flight });
+  }
+
+  #createArena(options: HarnessOptions): Arena {
+    const maxInodes = options.maxInodes ?? 4096;
+    return Arena.create([
+      ...planNamespace({ maxInodes, maxDentries: 2 * maxInodes }),
+      planVirtual(options.virtualNodes ?? 64),
+      planDataLocks(),
+      { name: 'journal', bytes: journalRegionBytes(options.journalBytes ?? 4 * MIB) },
+      { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
+      { name: 'flights', bytes: flightBytes(1) },
+    ]);
   }
 
   get request(): Request {
@@ -238,10 +288,14 @@ export class Harness {
       receive: () => {
         const length = this.#message;
         this.#message = 0;
+        this.onStep(length > 0 ? 'received' : 'ended');
         return length > 0 ? length : UNMOUNTED;
       },
       send: (reply) => {
+        this.onStep('answering');
+        if (!this.#waitsFor(reply.u32[2]!)) return -ENOENT;
         this.#sent = Buffer.from(reply.u8.slice(0, reply.length));
+        this.onStep('answered');
         return 0;
       },
       polled: 0,
@@ -255,6 +309,18 @@ export class Harness {
     this.#sent = undefined;
     this.#server.serve();
     this.drainJournal();
+    return this.#answer();
+  }
+
+  /** Ends the request that the harness before this one was at. */
+  resume(): Answer & { resumed: Resumed } {
+    this.#sent = undefined;
+    const resumed = this.#server.resume(new Resumption(this.operations));
+    this.drainJournal();
+    return { resumed, ...this.#answer() };
+  }
+
+  #answer(): Answer {
     const sent = this.#sent as Buffer | undefined;
     if (sent === undefined) return { error: undefined, body: Buffer.alloc(0) };
     return { error: sent.readInt32LE(4), body: sent.subarray(16) };

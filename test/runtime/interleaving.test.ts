@@ -14,7 +14,12 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['slab, two threads open a span for one class', 2],
     ['mutex, two threads', 3],
     ['mutex, three threads', 1],
+    ['mutex, one of two threads ends', 2],
+    ['mutex, one of three threads ends', 1],
     ['sequence lock', Number.POSITIVE_INFINITY],
+    ['sequence lock, the writer ends and another takes over', Number.POSITIVE_INFINITY],
+    ['store status, io-0 ends and its successor writes', 0],
+    ['journal, a writer that waits for room ends', 1],
     ['semaphore, two takers of two permits given one by one', 1],
     ['condition, a notify between unlock and park', 2],
     ['barrier, two rounds', 2],
@@ -34,6 +39,14 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     'a ringer that looks before it bumps loses a wake-up, and the explorer finds the schedule',
     async () => {
       await expect(explore('doorbell, hasty ringer')).rejects.toThrow('deadlock');
+    },
+    LONG,
+  );
+
+  test(
+    'a lock broken without waking those who are parked leaves one parked, and the explorer finds the schedule',
+    async () => {
+      await expect(explore('mutex, broken without waking anybody', 2)).rejects.toThrow('deadlock');
     },
     LONG,
   );

@@ -93,7 +93,7 @@ test(
       if (++parked % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
       if (!mailbox.doorbell.park(seen)) continue;
       poll(pollfd, 1, WAIT_SLICE_MS);
-      mailbox.doorbell.unpark();
+      mailbox.doorbell.unpark(pollfd[1]! >>> 16 !== 0);
     }
     const reports = await senders;
     console.log('poll', keeper.received, keeper.oldest, 'parked', parked, 'senders', reports);

@@ -39,13 +39,28 @@ export class FaultyDisk implements Disk {
   readonly failures = new Map<number, number>();
   /** Fails every call whose name it accepts. */
   failing: ((name: string, path: string) => number) | undefined;
+  /** Asked before each call that changes something; ends the thread by throwing. */
+  mortality: { step(): void; readonly tornFraction: number } | undefined;
   #root = new Directory();
-  #descriptors: ({ file: File | Directory; path: string } | undefined)[] = [undefined, undefined, undefined];
+  /** Who makes the calls: descriptors belong to a thread. */
+  thread = 0;
+  #descriptors: ({ file: File | Directory; path: string; thread: number } | undefined)[] = [
+    undefined,
+    undefined,
+    undefined,
+  ];
 
   /** What the next boot finds after a power cut. */
   crash(seed: number): FaultyDisk {
     const next = new FaultyDisk();
     next.#root = survivors(this.#root, seeded(seed));
+    return next;
+  }
+
+  /** The same disk as it is now, for a process of its own. */
+  copy(): FaultyDisk {
+    const next = new FaultyDisk();
+    next.#root = copyOf(this.#root) as Directory;
     return next;
   }
 
@@ -55,6 +70,11 @@ export class FaultyDisk implements Disk {
     this.cutAt = 0;
     this.failures.clear();
     this.failing = undefined;
+  }
+
+  /** Only a thread ends, and its descriptors are closed. */
+  endOfThread(thread: number): void {
+    this.#descriptors = this.#descriptors.map((entry) => (entry?.thread === thread ? undefined : entry));
   }
 
   /** Direct access for tests: the bytes of a file as they are now. */
@@ -88,7 +108,7 @@ export class FaultyDisk implements Disk {
       parent.changed();
     }
     if (file === undefined) return -ENOENT;
-    this.#descriptors.push({ file, path });
+    this.#descriptors.push({ file, path, thread: this.thread });
     return this.#descriptors.length - 1;
   }
 
@@ -106,8 +126,17 @@ export class FaultyDisk implements Disk {
 
   pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
     const { file, path } = this.#file(descriptor);
-    const failed = this.#step('pwrite', path);
-    if (failed < 0) return failed;
+    try {
+      const failed = this.#step('pwrite', path);
+      if (failed < 0) return failed;
+    } catch (death) {
+      this.#put(file, u8, start, Math.floor(length * (this.mortality?.tornFraction ?? 0)), position);
+      throw death;
+    }
+    return this.#put(file, u8, start, length, position);
+  }
+
+  #put(file: File, u8: Uint8Array, start: number, length: number, position: number): number {
     if (length === 0) return 0;
     grow(file, position + length);
     file.data.set(u8.subarray(start, start + length), position);
@@ -224,6 +253,7 @@ export class FaultyDisk implements Disk {
   }
 
   #step(name: string, path: string): number {
+    this.mortality?.step();
     this.calls++;
     this.log.push(`${name} ${path}`);
     if (this.calls === this.cutAt) throw new PowerCut(`before call ${this.calls}: ${name} ${path}`);
@@ -302,4 +332,18 @@ function survivingFile(file: File, random: (bound: number) => number): File {
   }
   next.durable = next.data.slice();
   return next;
+}
+
+/** Without the history of unsynced changes: the copy is not for power cuts. */
+function copyOf(node: File | Directory): File | Directory {
+  if (node instanceof File) {
+    const file = new File();
+    file.data = node.data.slice();
+    file.durable = node.durable.slice();
+    return file;
+  }
+  const directory = new Directory();
+  for (const [name, child] of node.entries) directory.entries.set(name, copyOf(child));
+  directory.durable = new Map(directory.entries);
+  return directory;
 }

@@ -38,8 +38,11 @@ const actor = new CommitActor({
       Atomics.add(answers, 0, 1);
     },
     toMain: () => Atomics.add(answers, 2, 1),
-    toOthers: () => {},
+    toOther: () => {},
+    incarnationOf: () => 1,
+    patience: () => {},
     checkpoint: () => 0,
+    rebuild: () => 0,
     failed: () => {},
   },
 });

@@ -14,10 +14,16 @@ import {
   recover,
   startJournal,
 } from '../../actors/io/recovery.ts';
+import { resumeLog } from '../../actors/io/resume.ts';
 import { CHECKPOINT, FLUSH, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { JournalReader, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
+import {
+  JournalReader,
+  type JournalRegion,
+  JournalWriter,
+  journalRegionBytes,
+} from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
@@ -104,76 +110,187 @@ export interface ToyOptions {
 
 type Message = readonly [kind: number, first: number, second: number, third: number];
 
+/** An io actor's thread ended here. */
+export class Death extends Error {}
+
+/** Counts the steps of the io actors that leave a trace outside of them, and ends a thread before step `diesAt`. */
+export class Mortality {
+  steps = 0;
+  diesAt = 0;
+  /** Of the last write to the log that is cut short by a death: how much of it is there. */
+  tornFraction = 0;
+
+  step(): void {
+    this.steps++;
+    if (this.steps === this.diesAt) throw new Death(`before step ${this.steps}`);
+  }
+}
+
+class MortalReader extends JournalReader {
+  readonly #mortality: Mortality;
+
+  constructor(region: JournalRegion, mortality: Mortality) {
+    super(region);
+    this.#mortality = mortality;
+  }
+
+  override release(): void {
+    this.#mortality?.step();
+    super.release();
+  }
+
+  override setDurable(position: number): void {
+    this.#mortality.step();
+    super.setDurable(position);
+  }
+}
+
+class MortalStatus extends StoreStatus {
+  readonly #mortality: Mortality;
+
+  constructor(region: JournalRegion, mortality: Mortality) {
+    super(region);
+    this.#mortality = mortality;
+  }
+
+  override answered(ticket: number, errno: number): void {
+    this.#mortality.step();
+    super.answered(ticket, errno);
+  }
+}
+
 export class ToyStore {
   readonly disk: FaultyDisk;
   readonly state = new ToyState();
   readonly recovered: Recovered;
-  readonly status = new StoreStatus(sharedRegion(4096));
+  readonly mortality = new Mortality();
+  readonly status = new MortalStatus(sharedRegion(4096), this.mortality);
   readonly writer: JournalWriter;
-  readonly journal: JournalReader;
-  readonly log: LogWriter;
+  journal: JournalReader;
+  log: LogWriter;
   readonly replies: { unique: number; errno: number }[] = [];
   readonly done: { ticket: number; errno: number }[] = [];
+  /** Checkpoints written. */
+  checkpoints = 0;
   /** Operations done when the newest acknowledged fsync was asked for. */
   acknowledged = 0;
   now = 1000;
-  readonly #commit: CommitActor;
-  readonly #flushers: FlushActor[] = [];
-  readonly #mailboxes: Message[][] = [[]];
+  readonly #region: JournalRegion;
+  readonly #clock: Clock;
+  readonly #others: number;
+  readonly #segmentBytes: number;
+  readonly #actors: (CommitActor | FlushActor)[] = [];
+  readonly #incarnations: number[] = [];
+  readonly #mailboxes: Message[][] = [];
+  /** Taken by the actor since its mailbox was last empty: not released, so a successor gets them again. */
+  readonly #taken: Message[][] = [];
+  /** Fsyncs that nobody has answered, as in pending.ts: with the operations done when they were asked for. */
   readonly #asked = new Map<number, number>();
+  /** What main waits for, by ticket: it asks a successor again. */
+  readonly #tickets = new Map<number, number>();
   readonly #message = new Uint32Array(4);
   #unique = 0;
+  #running = -1;
 
   constructor(options: ToyOptions = {}) {
     this.disk = options.disk ?? new FaultyDisk();
     for (const name of ['log', 'checkpoint', 'objects']) this.disk.mkdir(name);
     this.disk.syncDirectory('.');
-    const clock: Clock = { now: () => this.now, monotonic: () => this.now };
-    const recovered = recover(this.disk, identity, this.state, clock);
+    this.#clock = { now: () => this.now, monotonic: () => this.now };
+    this.#others = options.others ?? 0;
+    this.#segmentBytes = options.segmentBytes ?? 1200;
+    const recovered = recover(this.disk, identity, this.state, this.#clock);
     if (typeof recovered === 'string') throw new Error(recovered);
     this.recovered = recovered;
-    const region = sharedRegion(journalRegionBytes(16 * 1024));
-    startJournal(region, recovered, clock);
-    this.writer = new JournalWriter(region);
-    this.journal = new JournalReader(region);
-    const { segmentBytes = 1200, others = 0 } = options;
-    const { lastLsn, nextSequence } = recovered;
-    this.log = new LogWriter(this.disk, { uuid, segmentBytes, lastLsn, nextSequence });
-    const { disk, journal, log, status, state } = this;
-    this.#commit = new CommitActor({
+    this.#region = sharedRegion(journalRegionBytes(16 * 1024));
+    startJournal(this.#region, recovered, this.#clock);
+    this.writer = new JournalWriter(this.#region);
+    this.journal = new MortalReader(this.#region, this.mortality);
+    this.log = this.#openLog(recovered.lastLsn, recovered.nextSequence);
+    for (let k = 0; k <= this.#others; k++) {
+      this.#mailboxes.push([]);
+      this.#taken.push([]);
+      this.#incarnations.push(1);
+      this.#actors.push(k === 0 ? this.#commitActor(false) : this.#flushActor(false));
+    }
+  }
+
+  #openLog(lastLsn: number, nextSequence: number): LogWriter {
+    return new LogWriter(this.disk, { uuid, segmentBytes: this.#segmentBytes, lastLsn, nextSequence });
+  }
+
+  #commitActor(isSuccessor: boolean): CommitActor {
+    const { disk, journal, log, status, state, mortality } = this;
+    const clock = this.#clock;
+    return new CommitActor({
       journal,
       log,
-      objects: new DirtyObjects(disk),
+      objects: new DirtyObjects(disk, isSuccessor),
       status,
       clock,
-      others,
+      others: this.#others,
       intervalMs: 1000,
       ports: {
-        reply: (lo, _hi, errno) => this.#reply(lo, errno),
-        toMain: (_kind, ticket, errno) => this.done.push({ ticket, errno }),
-        toOthers: (kind, round) => {
-          for (let k = 1; k <= others; k++) this.#mailboxes[k]!.push([kind, round, 0, 0]);
+        reply: (lo, _hi, errno) => {
+          mortality.step();
+          this.#reply(lo, errno);
         },
-        checkpoint: (lsn) => checkpoint(disk, identity, state, lsn, clock),
+        toMain: (_kind, ticket, errno) => {
+          mortality.step();
+          this.done.push({ ticket, errno });
+          this.#tickets.delete(ticket);
+        },
+        toOther: (index, kind, question) => {
+          mortality.step();
+          this.#mailboxes[index + 1]!.push([kind, question, 0, 0]);
+        },
+        incarnationOf: (index) => this.#incarnations[index + 1]!,
+        patience: () => {},
+        checkpoint: (lsn) => {
+          this.checkpoints++;
+          return checkpoint(disk, identity, state, lsn, clock);
+        },
+        rebuild: () => 0,
         failed: () => {},
       },
     });
-    for (let k = 1; k <= others; k++) {
-      this.#mailboxes.push([]);
-      const toFirst = (kind: number, round: number, errno: number) =>
-        this.#mailboxes[0]!.push([kind, round, errno, 0]);
-      const objects = new DirtyObjects(disk);
-      this.#flushers.push(
-        new FlushActor({
-          journal: new JournalReader(region),
-          objects,
-          status,
-          clock,
-          intervalMs: 1000,
-          toFirst,
-        }),
-      );
+  }
+
+  #flushActor(isSuccessor: boolean): FlushActor {
+    const toFirst = (kind: number, question: number, errno: number) => {
+      this.mortality.step();
+      this.#mailboxes[0]!.push([kind, question, errno, 0]);
+    };
+    return new FlushActor({
+      journal: new JournalReader(this.#region),
+      objects: new DirtyObjects(this.disk, isSuccessor),
+      status: this.status,
+      clock: this.#clock,
+      intervalMs: 1000,
+      toFirst,
+    });
+  }
+
+  /** The thread of the actor that was running has ended; another takes its place, and may end too. Which one it was. */
+  succeed(): number {
+    const k = this.#running;
+    this.disk.endOfThread(k);
+    this.disk.mortality = this.mortality;
+    this.#mailboxes[k]!.unshift(...this.#taken[k]!.splice(0));
+    this.#incarnations[k]!++;
+    if (k > 0) {
+      this.#actors[k] = this.#flushActor(true);
+      return k;
     }
+    this.journal = new MortalReader(this.#region, this.mortality);
+    const resumed = resumeLog(this.disk, uuid, this.journal);
+    if (typeof resumed === 'string') throw new Error(resumed);
+    this.log = this.#openLog(resumed.lastLsn, resumed.nextSequence);
+    const actor = this.#commitActor(true);
+    for (const unique of this.#asked.keys()) actor.takeUp(unique, 0, 0);
+    for (const [ticket, kind] of this.#tickets) this.#ask(kind, ticket);
+    this.#actors[0] = actor;
+    return 0;
   }
 
   /** Operation n: sets a word, or writes an object and records its new version, or drops one. */
@@ -209,26 +326,38 @@ export class ToyStore {
   }
 
   flush(ticket: number): void {
-    this.#mailboxes[0]!.push([FLUSH, ticket, 0, 0]);
+    this.#ask(FLUSH, ticket);
   }
 
   checkpoint(ticket: number): void {
-    this.#mailboxes[0]!.push([CHECKPOINT, ticket, 0, 0]);
+    this.#ask(CHECKPOINT, ticket);
+  }
+
+  #ask(kind: number, ticket: number): void {
+    this.#tickets.set(ticket, kind);
+    this.#mailboxes[0]!.push([kind, ticket, 0, 0]);
   }
 
   /** Runs all io actors until none has anything to do now. */
   run(): void {
-    const actors = [this.#commit, ...this.#flushers];
+    this.disk.mortality = this.mortality;
     for (let busy = true; busy; ) {
       busy = false;
-      for (const [k, actor] of actors.entries()) {
+      for (const [k, actor] of this.#actors.entries()) {
         const mailbox = this.#mailboxes[k]!;
+        this.#running = k;
+        this.disk.thread = k;
         if (mailbox.length > 0) {
           busy = true;
+          this.#taken[k]!.push(mailbox[0]!);
           this.#deliver(actor, mailbox.shift()!);
-        } else if (actor.idle() === 0) busy = true;
+        } else {
+          this.#taken[k]!.length = 0;
+          if (actor.idle() === 0) busy = true;
+        }
       }
     }
+    this.disk.mortality = undefined;
   }
 
   #deliver(actor: CommitActor | FlushActor, [kind, first, second, third]: Message): void {
@@ -262,8 +391,11 @@ export class ToyStore {
   }
 
   #reply(unique: number, errno: number): void {
+    const operations = this.#asked.get(unique);
+    if (operations === undefined) return;
+    this.#asked.delete(unique);
     this.replies.push({ unique, errno });
-    if (errno === 0) this.acknowledged = Math.max(this.acknowledged, this.#asked.get(unique)!);
+    if (errno === 0) this.acknowledged = Math.max(this.acknowledged, operations);
   }
 }
 

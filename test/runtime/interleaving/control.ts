@@ -12,6 +12,8 @@ export const VALUE = 3;
 export const NOTIFIED = 4;
 export const NOTIFY_COUNT = 5;
 export const ERROR_LENGTH = 6;
+/** 1 = the turn is not to go on but to give up whatever the thread was doing. */
+export const ABANDON = 7;
 
 export const RUNNING = 0;
 export const IDLE = 1;

@@ -3,9 +3,13 @@
  * start (M. Musuvathi and S. Qadeer, "Iterative Context Bounding", PLDI 2007). With `preemptions`, through every one
  * that takes the turn from a thread that could go on at most so often. Sequentially consistent: reorderings by
  * the CPU are not explored.
+ *
+ * In a scenario with an heir the first thread may also end before any of its steps, which is one more choice at each of
+ * them. Then, and not before, the heir runs beside the others: whoever puts right what the first has left.
  */
 import { Worker } from 'node:worker_threads';
 import {
+  ABANDON,
   ADDRESS,
   add,
   awaitChange,
@@ -36,15 +40,21 @@ interface Choice {
 }
 
 const LONGEST_SCHEDULE = 2000;
+/** The choice that the first thread ends. */
+const DEATH = -1;
+const MORTAL = 0;
 
 export async function explore(name: string, preemptions = Number.POSITIVE_INFINITY): Promise<number> {
   const scenario = scenarios[name]!;
-  const threads = scenario.threads.length;
+  const living = scenario.threads.length;
+  const heir = living;
+  const threads = living + (scenario.heir ? 1 : 0);
   const control = new Int32Array(new SharedArrayBuffer(threads * LINE * 4));
   const buffer = new SharedArrayBuffer(scenario.bytes);
   const errors = new Uint8Array(new SharedArrayBuffer(ERROR_BYTES));
   const memory = memoryOver(buffer);
-  const workers = scenario.threads.map(
+  const workers = Array.from(
+    { length: threads },
     (_, thread) =>
       new Worker(new URL('./worker.js', import.meta.url), {
         workerData: { name, thread, control, buffer, errors },
@@ -75,6 +85,19 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     }
   }
 
+  /** The first thread takes no more steps; nobody waits on its behalf. */
+  function end(): void {
+    const at = waiting.indexOf(MORTAL);
+    if (at >= 0) waiting.splice(at, 1);
+    give(heir);
+  }
+
+  /** Whatever a thread that ended was in the middle of is over: it can begin the next schedule. */
+  function abandon(): void {
+    store(control, MORTAL * LINE + ABANDON, 1);
+    give(MORTAL);
+  }
+
   function runnable(thread: number): boolean {
     if (state(thread) === YIELDED) return memory.i32[word(thread, ADDRESS) / 4] !== word(thread, VALUE);
     return state(thread) === PAUSED;
@@ -85,25 +108,33 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     memory.u8.fill(0);
     scenario.setup(memory);
     waiting.length = 0;
-    for (let thread = 0; thread < threads; thread++) give(thread);
+    for (let thread = 0; thread < living; thread++) give(thread);
     let current = -1;
     let left = preemptions;
+    let dead = false;
     for (let step = 0; ; step++) {
-      const able = [...Array(threads).keys()].filter(runnable);
-      if (able.length === 0) break;
+      const able = [...Array(threads).keys()].filter((t) => runnable(t) && !(dead && t === MORTAL));
+      const mayDie = scenario.heir !== undefined && !dead && state(MORTAL) !== IDLE;
+      if (able.length === 0 && !mayDie) break;
       const goesOn = able.includes(current);
       const options = goesOn ? [current, ...able.filter((t) => t !== current && left > 0)] : able;
-      if (step === path.length) path.push({ options, taken: 0 });
+      if (step === path.length) path.push({ options: mayDie ? [...options, DEATH] : options, taken: 0 });
       const next = path[step]!.options[path[step]!.taken]!;
+      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
+      if (next === DEATH) {
+        dead = true;
+        end();
+        continue;
+      }
       if (goesOn && next !== current) left--;
       current = next;
-      if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
       give(current);
     }
+    if (dead) abandon();
     for (let thread = 0; thread < threads; thread++) {
       if (state(thread) !== IDLE) throw new Error(`deadlock: thread ${thread} waits and nobody will wake it`);
     }
-    scenario.check(memory);
+    scenario.check(memory, dead);
   }
 
   const path: Choice[] = [];
@@ -117,7 +148,9 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       if (path.length > 0) path.at(-1)!.taken++;
     } while (path.length > 0);
   } catch (error) {
-    const schedule = path.map(({ options, taken }) => options[taken]).join('');
+    const schedule = path
+      .map(({ options, taken }) => (options[taken] === DEATH ? '†' : options[taken]))
+      .join('');
     throw new Error(`${name}, schedule ${schedule}: ${(error as Error).message}`, { cause: error });
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));

@@ -1,4 +1,5 @@
 /** What the explorer runs: small uses of the real shared-memory code, one function per logical thread. */
+import { threadId } from 'node:worker_threads';
 import { MIB } from '../../../runtime/config/bounds.ts';
 import type { Region } from '../../../runtime/memory/arena.ts';
 import { MagazineList, wordOf } from '../../../runtime/memory/magazine-list.ts';
@@ -7,6 +8,13 @@ import { SlabAllocator } from '../../../runtime/memory/slab.ts';
 import { Doorbell } from '../../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox, planMailbox } from '../../../runtime/messaging/mailbox.ts';
 import { RingConsumer, RingProducer, ringBytes } from '../../../runtime/messaging/ring.ts';
+import {
+  formatJournal,
+  JournalReader,
+  JournalWriter,
+  journalRegionBytes,
+} from '../../../runtime/storage/journal-ring.ts';
+import { StoreStatus } from '../../../runtime/storage/store-status.ts';
 import { Barrier } from '../../../runtime/sync/barrier.ts';
 import { Condition } from '../../../runtime/sync/condition.ts';
 import { Mutex } from '../../../runtime/sync/mutex.ts';
@@ -18,9 +26,11 @@ export interface Scenario {
   readonly bytes: number;
   /** Each makes what it needs, then returns the part that is interleaved. */
   readonly threads: readonly ((memory: Region) => () => void)[];
+  /** With one, the first thread may end at any step; then this runs beside the others. */
+  readonly heir?: (memory: Region) => () => void;
   setup(memory: Region): void;
-  /** After all threads have ended; throws when the outcome is wrong. */
-  check(memory: Region): void;
+  /** After all threads have come to their end, or the first has `died` on the way; throws when the outcome is wrong. */
+  check(memory: Region, died: boolean): void;
 }
 
 export function memoryOver(buffer: SharedArrayBuffer): Region {
@@ -135,6 +145,55 @@ const lockedIncrement = ({ i32 }: Region): (() => void) => {
     mutex.lock();
     Atomics.store(i32, FLAG, Atomics.load(i32, FLAG) + 1);
     mutex.unlock();
+  };
+};
+
+/** Node's thread id of the thread that may end, for its heir. */
+const MORTAL_ID = 48;
+const DEAD = 49;
+/** Per thread: it is between lock and unlock. */
+const INSIDE = 100;
+
+/** Locks once; fails if a living thread has the lock as well. */
+const lockedVisit =
+  (thread: number, threads: number) =>
+  ({ i32 }: Region): (() => void) => {
+    const mutex = new Mutex(i32, 0, NO_SPIN);
+    if (thread === 0) i32[MORTAL_ID] = threadId;
+    return () => {
+      mutex.lock();
+      Atomics.store(i32, INSIDE + thread, 1);
+      for (let other = 0; other < threads; other++) {
+        if (other === thread || i32[INSIDE + other] === 0) continue;
+        expect(other === 0 && i32[DEAD] === 1, `threads ${thread} and ${other} hold the lock`);
+      }
+      Atomics.store(i32, INSIDE + thread, 0);
+      mutex.unlock();
+      i32[FLAG + thread] = 1;
+    };
+  };
+
+const lockBreaker = ({ i32 }: Region): (() => void) => {
+  const mutex = new Mutex(i32, 0, NO_SPIN);
+  return () => {
+    i32[DEAD] = 1;
+    const held = mutex.breakFor(i32[MORTAL_ID]!);
+    expect(held || i32[INSIDE] === 0, 'the lock of a thread that ended inside is broken');
+  };
+};
+
+function checkVisits({ i32 }: Region, threads: number, died: boolean): void {
+  expect(i32[0] === 0, 'the lock is free');
+  for (let thread = died ? 1 : 0; thread < threads; thread++) {
+    expect(i32[FLAG + thread] === 1, `thread ${thread} got the lock`);
+  }
+}
+
+/** The breaker that only frees: a thread that was woken, or was to wake one, has taken that with it. */
+const silentBreaker = ({ i32 }: Region): (() => void) => {
+  return () => {
+    i32[DEAD] = 1;
+    if ((Atomics.load(i32, 0) & 0xffff) === i32[MORTAL_ID]! + 1) Atomics.store(i32, 0, 0);
   };
 };
 
@@ -311,6 +370,128 @@ export const scenarios: Record<string, Scenario> = {
     threads: [lockedIncrement, lockedIncrement, lockedIncrement],
     setup: nothing,
     check: ({ i32 }) => expect(i32[FLAG] === 3 && i32[0] === 0, 'all increments count'),
+  },
+  'mutex, one of two threads ends': {
+    bytes: 4096,
+    threads: [lockedVisit(0, 2), lockedVisit(1, 2)],
+    heir: lockBreaker,
+    setup: nothing,
+    check: (memory, died) => checkVisits(memory, 2, died),
+  },
+  'mutex, one of three threads ends': {
+    bytes: 4096,
+    threads: [lockedVisit(0, 3), lockedVisit(1, 3), lockedVisit(2, 3)],
+    heir: lockBreaker,
+    setup: nothing,
+    check: (memory, died) => checkVisits(memory, 3, died),
+  },
+  'mutex, broken without waking anybody': {
+    bytes: 4096,
+    threads: [lockedVisit(0, 2), lockedVisit(1, 2)],
+    heir: silentBreaker,
+    setup: nothing,
+    check: (memory, died) => checkVisits(memory, 2, died),
+  },
+  'sequence lock, the writer ends and another takes over': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const lock = new SequenceLock(i32, 0, NO_SPIN);
+        return () => {
+          lock.writeBegin();
+          Atomics.store(i32, FLAG, 1);
+          Atomics.store(i32, FLAG + 1, 1);
+          lock.writeEnd();
+        };
+      },
+      ({ i32 }) => {
+        const lock = new SequenceLock(i32, 0, NO_SPIN);
+        return () => {
+          let seen: number;
+          let sum: number;
+          do {
+            seen = lock.readBegin();
+            sum = Atomics.load(i32, FLAG) + Atomics.load(i32, FLAG + 1);
+          } while (lock.readRetry(seen));
+          expect(sum !== 1, 'a reader sees all of a write or nothing');
+        };
+      },
+    ],
+    heir: ({ i32 }) => {
+      const lock = new SequenceLock(i32, 0, NO_SPIN);
+      return () => {
+        lock.takeOverWrite();
+        Atomics.store(i32, FLAG, 1);
+        Atomics.store(i32, FLAG + 1, 1);
+        lock.writeEnd();
+      };
+    },
+    setup: nothing,
+    check: ({ i32 }) => expect((i32[0]! & 1) === 0 && i32[FLAG + 1] === 1, 'the write is done'),
+  },
+  'store status, io-0 ends and its successor writes': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const status = new StoreStatus({ i32 });
+        return () => status.write({ segment: 1, commits: 1 });
+      },
+      ({ i32 }) => {
+        const status = new StoreStatus({ i32 });
+        return () => {
+          const { segment, commits } = status.read();
+          expect(segment === commits, `numbers of one write belong together: ${segment}, ${commits}`);
+        };
+      },
+    ],
+    heir: ({ i32 }) => {
+      const status = new StoreStatus({ i32 });
+      return () => {
+        status.write({ segment: 2, commits: 2 });
+        status.write({ segment: 3, commits: 3 });
+      };
+    },
+    setup: nothing,
+    check({ i32 }, died) {
+      const { segment, commits } = new StoreStatus({ i32 }).read();
+      expect(segment === commits && segment === (died ? 3 : 1), 'the last write is what is shown');
+    },
+  },
+  'journal, a writer that waits for room ends': {
+    bytes: journalRegionBytes(4096),
+    threads: [
+      (memory) => {
+        const writer = new JournalWriter(memory);
+        return () => {
+          writer.waitForRoom(2000);
+        };
+      },
+      (memory) => {
+        const writer = new JournalWriter(memory);
+        return () => {
+          writer.waitForRoom(2000);
+        };
+      },
+      (memory) => {
+        const reader = new JournalReader(memory);
+        return () => {
+          reader.next(reader.published());
+          reader.release();
+          expect(reader.next(reader.published()), 'there are two records');
+          reader.release();
+        };
+      },
+    ],
+    heir: () => nothing,
+    setup(memory) {
+      formatJournal(memory, 1);
+      const writer = new JournalWriter(memory);
+      for (let i = 0; i < 2; i++) {
+        writer.append(1, 2000);
+        writer.commit();
+      }
+    },
+    check: nothing,
   },
   'sequence lock': {
     bytes: 4096,

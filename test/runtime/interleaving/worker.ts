@@ -4,6 +4,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import {
+  ABANDON,
   ADDRESS,
   awaitChange,
   BLOCKED,
@@ -12,6 +13,7 @@ import {
   FAILED,
   IDLE,
   LINE,
+  load,
   NOTIFIED,
   NOTIFY_COUNT,
   notify,
@@ -37,10 +39,14 @@ const at = thread * LINE;
 let turn = 0;
 let stepping = false;
 
+/** The thread has ended in this schedule: whatever it would do on its way out has no effect. */
+class Abandoned extends Error {}
+
 function pause(state: number): void {
   store(control, at + STATE, state);
   notify(control, at + STATE);
   turn = awaitChange(control, at + TURN, turn);
+  if (load(control, at + ABANDON) !== 0) throw new Abandoned();
 }
 
 const original = { ...methods() };
@@ -84,12 +90,15 @@ const memory = memoryOver(buffer);
 for (;;) {
   pause(IDLE);
   try {
-    const run = scenarios[name]!.threads[thread]!(memory);
+    const scenario = scenarios[name]!;
+    const run = (scenario.threads[thread] ?? scenario.heir!)(memory);
     stepping = true;
     run();
     stepping = false;
   } catch (error) {
     stepping = false;
+    store(control, at + ABANDON, 0);
+    if (error instanceof Abandoned) continue;
     const text = new TextEncoder().encode(String((error as Error).stack)).subarray(0, ERROR_BYTES);
     errors.set(text);
     store(control, at + ERROR_LENGTH, text.length);

@@ -1,0 +1,111 @@
+import type { ActorState } from '../../runtime/scheduling/actor-state.ts';
+import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
+
+/**
+ * How long a call into the disk may take before the thread counts as one that hangs, ms. A thread inside a system
+ * call cannot be ended anyway, so nothing is won by less.
+ */
+const DISK_PATIENCE_MS = 600_000;
+
+/** A disk whose calls may take long: while one is under way, the actor's state asks for patience. */
+export class PatientDisk implements Disk {
+  readonly #disk: Disk;
+  readonly #state: ActorState;
+
+  constructor(disk: Disk, state: ActorState) {
+    this.#disk = disk;
+    this.#state = state;
+  }
+
+  open(path: string, mode: 'read' | 'write' | 'create'): number {
+    this.#begin();
+    return this.#end(this.#disk.open(path, mode));
+  }
+
+  close(descriptor: number): void {
+    this.#begin();
+    this.#disk.close(descriptor);
+    this.#end(0);
+  }
+
+  pread(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
+    this.#begin();
+    return this.#end(this.#disk.pread(descriptor, u8, start, length, position));
+  }
+
+  pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
+    this.#begin();
+    return this.#end(this.#disk.pwrite(descriptor, u8, start, length, position));
+  }
+
+  writev(descriptor: number, parts: readonly Uint8Array[], position: number): number {
+    this.#begin();
+    return this.#end(this.#disk.writev(descriptor, parts, position));
+  }
+
+  truncate(descriptor: number, bytes: number): number {
+    this.#begin();
+    return this.#end(this.#disk.truncate(descriptor, bytes));
+  }
+
+  fdatasync(descriptor: number): number {
+    this.#begin();
+    return this.#end(this.#disk.fdatasync(descriptor));
+  }
+
+  list(path: string): string[] | number {
+    this.#begin();
+    return this.#end(this.#disk.list(path));
+  }
+
+  stat(path: string): FileStatus | number {
+    this.#begin();
+    return this.#end(this.#disk.stat(path));
+  }
+
+  mkdir(path: string): number {
+    this.#begin();
+    return this.#end(this.#disk.mkdir(path));
+  }
+
+  rmdir(path: string): number {
+    this.#begin();
+    return this.#end(this.#disk.rmdir(path));
+  }
+
+  rename(from: string, to: string): number {
+    this.#begin();
+    return this.#end(this.#disk.rename(from, to));
+  }
+
+  unlink(path: string): number {
+    this.#begin();
+    return this.#end(this.#disk.unlink(path));
+  }
+
+  syncDirectory(path: string): number {
+    this.#begin();
+    return this.#end(this.#disk.syncDirectory(path));
+  }
+
+  syncAll(): number {
+    this.#begin();
+    return this.#end(this.#disk.syncAll());
+  }
+
+  space(): DiskSpace | number {
+    this.#begin();
+    return this.#end(this.#disk.space());
+  }
+
+  #begin(): void {
+    this.#state.patience = DISK_PATIENCE_MS;
+  }
+
+  /** The sign of life comes first: without patience the last one would be too old. */
+  #end<T>(result: T): T {
+    this.#state.beat();
+    this.#state.patience = 0;
+    return result;
+  }
+}

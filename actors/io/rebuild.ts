@@ -1,0 +1,163 @@
+/**
+ * The tables made anew from the newest checkpoint and the log after it, while the kernel goes on using the mount: for
+ * when a thread ended in the middle of a change. fuse/namespace/survivors.ts is the contract.
+ *
+ * No file is swept, cut or deleted here: an object that nothing refers to may belong to a file that has no name and is
+ * open. Objects that the log drops are reported; their files may be there still, if who dropped them ended before it
+ * said so.
+ */
+import { Namespace, type ReplayObserver, type Survived, Survivors } from '../../fuse/namespace/namespace.ts';
+import { DataLocks } from '../../fuse/objects/data-locks.ts';
+import { resetNodes } from '../../fuse/virtual/node-table.ts';
+import { assert } from '../../runtime/assert.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Arena } from '../../runtime/memory/arena.ts';
+import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
+import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import { JOURNAL, SLAB } from '../regions.ts';
+import { replayLog } from './log-recovery.ts';
+import { type Loadable, loadState } from './recovery.ts';
+
+export interface RebuildOptions {
+  readonly arena: Arena;
+  readonly disk: Disk;
+  readonly identity: StoreIdentity;
+  readonly clock: Clock;
+  readonly inlineLimit: number;
+  /** LSN of the last record of the log. */
+  readonly lastLsn: number;
+}
+
+export interface Freed {
+  readonly ino: number;
+  readonly generation: number;
+}
+
+export interface Rebuilt extends Survived {
+  readonly namespace: Namespace;
+  readonly slab: SlabAllocator;
+  readonly checkpointLsn: number;
+  readonly transactions: number;
+  /** Objects that nothing refers to any more. */
+  readonly dropped: readonly number[];
+  /** Inodes whose vectors changed since the checkpoint, and files that are gone: the shards may not have heard of it. */
+  readonly touched: ReadonlySet<number>;
+  readonly freed: readonly Freed[];
+  readonly milliseconds: number;
+}
+
+/** Or the sentence that says why it cannot be done: then the tables take no changes. */
+export function rebuild(options: RebuildOptions): Rebuilt | string {
+  const { disk, identity, clock, lastLsn } = options;
+  const started = clock.monotonic();
+  const state = new RebuiltState(options);
+  const loaded = loadState(disk, identity, state);
+  if (typeof loaded === 'string') return loaded;
+  const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
+    if (type === RECORD_MOUNTED) state.afterRecovery();
+    else state.apply(type, u8, u32, f64, offset, length);
+  });
+  if (typeof outcome === 'number') return `the log cannot be read (errno ${-outcome})`;
+  if (outcome.damage !== undefined) {
+    const { file, offset, reason } = outcome.damage;
+    return `the log is damaged: ${file} at byte ${offset}: ${reason}`;
+  }
+  if (outcome.lastLsn !== lastLsn) return `the log ends with record ${outcome.lastLsn}, not ${lastLsn}`;
+  const survived = state.finish();
+  const { namespace, slab, touched, freed } = state;
+  slab.flush();
+  const dropped: number[] = [];
+  for (let id = namespace.takeDropped(); id !== 0; id = namespace.takeDropped()) dropped.push(id);
+  const { transactions } = outcome;
+  const milliseconds = clock.monotonic() - started;
+  const checkpointLsn = loaded.lsn;
+  return {
+    ...survived,
+    namespace,
+    slab,
+    checkpointLsn,
+    transactions,
+    dropped,
+    touched,
+    freed,
+    milliseconds,
+  };
+}
+
+/** The regions as a recovery sees them, except that lock, sequence and what the kernel holds are kept out of it. */
+class RebuiltState implements Loadable {
+  readonly touched = new Set<number>();
+  readonly freed: Freed[] = [];
+  readonly #options: RebuildOptions;
+  readonly #survivors: Survivors;
+  readonly #replay: ReplayObserver = {
+    vectorSet: (_collection, ino) => this.touched.add(ino),
+    vectorRemoved: (_collection, ino) => this.touched.add(ino),
+  };
+  readonly #end: ReplayObserver = {
+    inodeFreed: (ino, generation) => this.freed.push({ ino, generation }),
+  };
+  #slab: SlabAllocator | undefined;
+  #namespace: Namespace | undefined;
+
+  constructor(options: RebuildOptions) {
+    const { arena } = options;
+    this.#options = options;
+    this.#survivors = new Survivors(arena);
+    this.#survivors.setAside();
+    // Their nodes have blobs in the slab that is about to be another.
+    resetNodes(arena);
+    new DataLocks(arena).breakAll();
+  }
+
+  get slab(): SlabAllocator {
+    assert(this.#slab !== undefined, 'the slab is loaded before it is used');
+    return this.#slab;
+  }
+
+  get namespace(): Namespace {
+    assert(this.#namespace !== undefined, 'the tree is loaded before it is used');
+    return this.#namespace;
+  }
+
+  region(name: string): Uint8Array | undefined {
+    const { arena } = this.#options;
+    if (name === 'namespace') return this.#survivors.header;
+    return arena.names().includes(name) ? arena.region(name).u8 : undefined;
+  }
+
+  loaded(): void {
+    const { arena, clock, inlineLimit } = this.#options;
+    this.#survivors.putHeader();
+    this.#slab = new SlabAllocator(arena.region(SLAB));
+    const journal = new JournalWriter(arena.region(JOURNAL));
+    this.#namespace = new Namespace(arena, this.#slab, journal, { inlineLimit, clock });
+    this.#namespace.restoredBy(this.#survivors);
+  }
+
+  apply(
+    type: number,
+    u8: Uint8Array,
+    u32: Uint32Array,
+    f64: Float64Array,
+    offset: number,
+    length: number,
+  ): void {
+    this.namespace.apply(type, u8, u32, f64, offset, length, this.#replay);
+  }
+
+  afterRecovery(): void {
+    this.namespace.afterRecovery();
+  }
+
+  finish(): Survived {
+    return this.namespace.survivedBy(this.#survivors, this.#end);
+  }
+
+  format(): void {
+    assert(false, 'a store that is mounted has a checkpoint');
+  }
+}

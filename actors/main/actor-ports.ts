@@ -1,0 +1,69 @@
+import type { Arena } from '../../runtime/memory/arena.ts';
+import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
+import { STOP } from '../../runtime/scheduling/actor.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
+import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import type { MountChart } from '../../runtime/supervision/chart.ts';
+import type { Context, ThreadData } from '../context.ts';
+import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
+import { isAsleep } from '../status.ts';
+import { mailboxRegion } from '../topology.ts';
+import type { IndexerLink } from './indexer-link.ts';
+import { expirePending } from './late-requests.ts';
+import type { MainRequests } from './requests.ts';
+import type { SupervisorPorts } from './supervisor.ts';
+import { WorkerThread } from './threads.ts';
+import { inspectLocks, tablesAreBroken } from './wreck.ts';
+
+export interface ActorPortsParts {
+  readonly arena: Arena;
+  readonly data: ThreadData;
+  readonly context: Context;
+  readonly requests: MainRequests;
+  readonly indexer: IndexerLink;
+  readonly chart: MountChart;
+  /** A CPU for each actor, −1 = any. */
+  readonly placement: ReadonlyMap<string, number>;
+}
+
+/** What the supervisor does to the actors of a mount, and asks of them. */
+export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
+  const { arena, data, context, requests, indexer, chart, placement } = parts;
+  const { request_deadline_s } = data.config.supervision;
+  const status = new StoreStatus(arena.region(STORE_STATUS));
+  const doorbell = (name: string) => doorbellOf(arena.region(mailboxRegion(name)));
+  return {
+    startThread({ name, kind }, incarnation) {
+      const thread = new WorkerThread({ ...data, name, cpu: placement.get(name) ?? -1, incarnation });
+      if (kind === 'indexer') indexer.connect(thread.worker);
+      return thread;
+    },
+    stateOf: ({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot),
+    clear({ name }, thread) {
+      const wreck = inspectLocks(context, thread);
+      if (name === 'io-0') requests.repeat();
+      return wreck;
+    },
+    async resume({ kind, index }) {
+      if (kind === 'shard') await requests.replayShard(index);
+    },
+    looked() {
+      if (status.errno !== 0) chart.send({ type: 'damaged' });
+      expirePending(context, context.clock.monotonic(), request_deadline_s * 1000);
+    },
+    tablesBroken: () => tablesAreBroken(context),
+    async rebuild() {
+      chart.send({ type: 'rebuild' });
+      const errno = await requests.rebuild();
+      chart.send({ type: 'recovered', damaged: status.errno !== 0 });
+      return errno;
+    },
+    sendStop({ name }) {
+      const outbox = context.outbox(name);
+      outbox.claimOrWait(STOP, 0);
+      outbox.send();
+    },
+    isAsleep: (actor) => isAsleep(context, actor),
+    wake: ({ name }) => doorbell(name).ring(),
+  };
+}

@@ -1,0 +1,278 @@
+import { describe, expect, it, test } from 'vitest';
+import { repetitionOf } from '../../fuse/operations/resumption.ts';
+import * as abi from '../../fuse/protocol/abi.ts';
+import { EIO } from '../../runtime/errno.ts';
+import {
+  flightWords,
+  isDoubtful,
+  mayLeak,
+  type Recovered,
+  type Remains,
+  type Run,
+  recover,
+  run,
+  type Scenario,
+} from './death.ts';
+import { type Harness, type Node, ok, ROOT } from './harness.ts';
+
+const BIG = 20_000;
+const OTHER_VECTOR = Buffer.from(Float32Array.from([5, 6, 7, 8]).buffer);
+
+/** A file in a directory, a second name, a vector, and some the kernel knows. */
+function furnish(h: Harness): { dir: Node; file: Node; big: Node } {
+  const dir = ok(h.mkdir(ROOT, 'dir'));
+  const file = ok(h.create(dir, 'file'));
+  h.write(file, 0, 'content');
+  h.setxattr(file, 'user.color', 'red');
+  h.setxattr(file, 'user.vexfs.vector', Buffer.from(Float32Array.from([1, 2, 3, 4]).buffer));
+  const big = ok(h.create(dir, 'big'));
+  h.write(big, 0, Buffer.alloc(BIG, 'x'));
+  ok(h.mkdir(dir, 'empty'));
+  ok(h.create(ROOT, 'top'));
+  ok(h.symlink(dir, 'arrow', 'target'));
+  return { dir, file, big };
+}
+
+type Furnished = ReturnType<typeof furnish>;
+const scenario = (request: (h: Harness, f: Furnished) => unknown): Scenario<Furnished> => ({
+  prepare: furnish,
+  request,
+});
+
+/** Counted lookups of the recovered filesystem beyond those of the undisturbed one: [more, fewer]. */
+function miscounted(undisturbed: Run, { outcome }: Recovered): [number, number] {
+  let [more, fewer] = [0, 0];
+  outcome.lookups.forEach((lookups, ino) => {
+    const difference = lookups - undisturbed.outcome.lookups[ino]!;
+    if (difference > 0) more += difference;
+    else fewer -= difference;
+  });
+  return [more, fewer];
+}
+
+/** At every step: the answer and the filesystem are those of the undisturbed run, or, as `allowed` says, EIO. */
+function expectSame(undisturbed: Run, allowed: (remains: Remains) => boolean = () => false): void {
+  expect(undisturbed.remains.length).toBeGreaterThanOrEqual(3);
+  for (const remains of undisturbed.remains) {
+    const { step } = remains;
+    const recovered = recover(undisturbed, remains);
+    const [more, fewer] = miscounted(undisturbed, recovered);
+    expect({ step, fewer }).toEqual({ step, fewer: 0 });
+    if (allowed(remains) && recovered.answer.error === -EIO) {
+      expect({ step, forgotten: recovered.handed.forgotten.length > 0 }).toEqual({ step, forgotten: true });
+      continue;
+    }
+    expect({ step, more }).toEqual({ step, more: mayLeak(remains) ? more : 0 });
+    expect(more).toBeLessThanOrEqual(1);
+    expect({ step, error: recovered.answer.error, body: recovered.answer.body.toString('hex') }).toEqual({
+      step,
+      error: undisturbed.answer.error,
+      body: undisturbed.answer.body.toString('hex'),
+    });
+    expect(`${step}\n${recovered.outcome.tree}`).toBe(`${step}\n${undisturbed.outcome.tree}`);
+  }
+}
+
+const steps = (undisturbed: Run): string[] => undisturbed.remains.map(({ step }) => step);
+
+describe('a thread dies at any step of a request, and its successor answers as if nothing had happened:', () => {
+  const same: Record<string, Scenario<Furnished>> = {
+    'LOOKUP of a file': scenario((h, { dir }) => h.lookup(dir, 'file')),
+    'LOOKUP of a name that is missing': scenario((h, { dir }) => h.lookup(dir, 'nothing')),
+    'LOOKUP of the virtual directory': scenario((h) => h.lookup(ROOT, '.vexfs')),
+    GETATTR: scenario((h, { file }) => h.getattr(file)),
+    READ: scenario((h, { file }) => h.read(file, 0, 100)),
+    'READ of an object': scenario((h, { big }) => h.read(big, 1000, 5000)),
+    READLINK: scenario((h, { dir }) => {
+      const arrow = ok(h.lookup(dir, 'arrow'));
+      return h.readlink(arrow);
+    }),
+    READDIR: scenario((h, { dir }) => h.readdirOnce(dir, 0n, 4096)),
+    READDIRPLUS: scenario((h, { dir }) => h.readdirOnce(dir, 0n, 4096, true)),
+    STATFS: scenario((h) => h.call(abi.FUSE_STATFS, ROOT)),
+    GETXATTR: scenario((h, { file }) => h.getxattr(file, 'user.color')),
+    LISTXATTR: scenario((h, { file }) => h.listxattr(file)),
+    'WRITE to a small file': scenario((h, { file }) => h.write(file, 3, 'changed')),
+    'WRITE beyond the end of a small file': scenario((h, { file }) => h.write(file, 2000, 'far')),
+    'WRITE that makes a small file an object': scenario((h, { file }) =>
+      h.write(file, 1000, Buffer.alloc(9000, 'y')),
+    ),
+    'WRITE to an object': scenario((h, { big }) => h.write(big, 15_000, Buffer.alloc(9000, 'z'))),
+    'SETATTR of mode and times': scenario((h, { file }) =>
+      h.setattr(file, { valid: abi.FATTR_MODE | abi.FATTR_MTIME, mode: 0o600, mtime: 12345 }),
+    ),
+    'SETATTR of the size and the owner, which is two transactions': scenario((h, { file }) =>
+      h.setattr(file, { valid: abi.FATTR_SIZE | abi.FATTR_UID, size: 3, uid: 7 }),
+    ),
+    'SETATTR that cuts an object': scenario((h, { big }) => h.truncate(big, 10_000)),
+    'FALLOCATE that grows': scenario((h, { file }) => h.fallocate(file, 0, 0, 3000)),
+    'FALLOCATE that punches a hole': scenario((h, { big }) => h.fallocate(big, 3, 100, 5000)),
+    'SETXATTR without flags': scenario((h, { file }) => h.setxattr(file, 'user.color', 'blue')),
+    'SETXATTR of a vector': scenario((h, { file }) => h.setxattr(file, 'user.vexfs.vector', OTHER_VECTOR)),
+    CREATE: scenario((h, { dir }) => h.create(dir, 'new')),
+    'CREATE of a file that is there': scenario((h, { dir }) => h.create(dir, 'file', 0o644, 0o100)),
+    MKNOD: scenario((h, { dir }) => h.mknod(dir, 'pipe', 0o010644)),
+    MKDIR: scenario((h, { dir }) => h.mkdir(dir, 'sub')),
+    SYMLINK: scenario((h, { dir }) => h.symlink(dir, 'link', 'elsewhere')),
+    LINK: scenario((h, { dir, file }) => h.link(file, dir, 'second')),
+    'UNLINK of a name among others': scenario((h, { dir, file }) => {
+      h.link(file, dir, 'second');
+      return h.unlink(dir, 'file');
+    }),
+    'UNLINK of the last name': scenario((h, { dir }) => h.unlink(dir, 'big')),
+    RMDIR: scenario((h, { dir }) => h.rmdir(dir, 'empty')),
+    'RENAME to a new name': scenario((h, { dir }) => h.rename(dir, 'file', ROOT, 'moved')),
+    'RENAME over another file': scenario((h, { dir }) => h.rename(dir, 'file', dir, 'big')),
+    'a request that fails': scenario((h, { dir }) => h.rmdir(dir, 'file')),
+    'a request that is not known': scenario((h) => h.call(4000, ROOT)),
+    'a request that is malformed': scenario((h, { dir }) =>
+      h.call(abi.FUSE_LOOKUP, dir, Buffer.from('no end')),
+    ),
+  };
+  for (const [name, its] of Object.entries(same)) {
+    it(name, () => expectSame(run(its)));
+  }
+});
+
+describe('a second run would do something else than the first, and whether the first was published cannot be known:', () => {
+  const unknowable: Record<string, Scenario<Furnished>> = {
+    'RENAME_EXCHANGE answers EIO, and the kernel forgets both names': scenario((h, { dir }) =>
+      h.rename(dir, 'file', dir, 'big', 2),
+    ),
+    'SETXATTR with XATTR_CREATE answers EIO': scenario((h, { file }) => h.setxattr(file, 'user.new', 'x', 1)),
+    'SETXATTR with XATTR_REPLACE answers EIO': scenario((h, { file }) =>
+      h.setxattr(file, 'user.color', 'x', 2),
+    ),
+    'REMOVEXATTR answers EIO': scenario((h, { file }) => h.removexattr(file, 'user.color')),
+    'REMOVEXATTR of a vector answers EIO': scenario((h, { file }) =>
+      h.removexattr(file, 'user.vexfs.vector'),
+    ),
+  };
+  for (const [name, its] of Object.entries(unknowable)) {
+    it(`${name}, and at every other step as if nothing had happened`, () => {
+      const undisturbed = run(its);
+      expect(undisturbed.remains.filter(isDoubtful)).toHaveLength(2);
+      expectSame(undisturbed, isDoubtful);
+      for (const remains of undisturbed.remains.filter(isDoubtful)) {
+        expect(recover(undisturbed, remains).answer.error).toBe(-EIO);
+      }
+    });
+  }
+
+  it('what the kernel is told to forget names the nodes of the request', () => {
+    const undisturbed = run(scenario((h, { dir }) => h.rename(dir, 'file', ROOT, 'top', 2)));
+    const doubt = undisturbed.remains.find(isDoubtful)!;
+    expect(recover(undisturbed, doubt).handed.forgotten).toEqual([
+      { parent: { lo: 2, hi: 0 }, name: 'file' },
+      { parent: { lo: 1, hi: 0 }, name: 'top' },
+    ]);
+  });
+});
+
+describe('what is done once and for all', () => {
+  it('FORGET: no lookup is given back twice, and at most the one at hand is kept', () => {
+    const undisturbed = run(scenario((h, { file }) => h.forget(file, 1)));
+    expect(steps(undisturbed)).toEqual(['received', 'noted, not given back', 'given back', 'ended']);
+    expectForgotten(undisturbed);
+  });
+
+  it('BATCH_FORGET: the same for each of its entries, wherever the thread died', () => {
+    const undisturbed = run(
+      scenario((h, { dir, file, big }) => {
+        h.lookup(dir, 'file');
+        const body = Buffer.alloc(8 + 3 * 16);
+        body.writeUInt32LE(3, 0);
+        [dir, file, big].forEach(({ lo }, n) => {
+          body.writeUInt32LE(lo, 8 + n * 16);
+          body.writeUInt32LE(1, 8 + n * 16 + 8);
+        });
+        return h.call(abi.FUSE_BATCH_FORGET, ROOT, body);
+      }),
+    );
+    expect(steps(undisturbed).filter((step) => step === 'given back')).toHaveLength(3);
+    expectForgotten(undisturbed);
+  });
+
+  function expectForgotten(undisturbed: Run): void {
+    for (const remains of undisturbed.remains.slice(undisturbed.remains.findIndex(isOfForget))) {
+      const recovered = recover(undisturbed, remains);
+      const [more, fewer] = miscounted(undisturbed, recovered);
+      const { step } = remains;
+      expect({ step, more, fewer }).toEqual({ step, more: mayLeak(remains) ? 1 : 0, fewer: 0 });
+      expect(recovered.answer.error).toBe(undefined);
+    }
+  }
+
+  /** The steps before belong to requests that prepare. */
+  const isOfForget = ({ step }: Remains): boolean => step === 'noted, not given back';
+
+  it('a vector that was set or removed is passed on, also when the thread died just after the journal had it', () => {
+    for (const [request, value] of [
+      [(h: Harness, { file }: Furnished) => h.setxattr(file, 'user.vexfs.vector', OTHER_VECTOR, 2), 'set'],
+      [(h: Harness, { file }: Furnished) => h.removexattr(file, 'user.vexfs.vector'), 'removed'],
+    ] as const) {
+      const undisturbed = run(scenario(request));
+      const published = undisturbed.remains.find(({ step }) => step === 'published')!;
+      const { vectors } = recover(undisturbed, published).handed;
+      expect(vectors).toMatchObject([{ collection: 1, value: value === 'set' ? OTHER_VECTOR : undefined }]);
+    }
+  });
+});
+
+describe('a request that another actor is to answer', () => {
+  it('FSYNC: is handed over again unless it was handed over and the thread was done with it', () => {
+    const undisturbed = run(scenario((h, { file }) => h.call(abi.FUSE_FSYNC, file, Buffer.alloc(16))));
+    expect(steps(undisturbed)).toEqual(['received', 'posted', 'ended']);
+    const posted = undisturbed.remains.map((remains) => {
+      const { answer, handed, resumed } = recover(undisturbed, remains);
+      expect(answer.error).toBe(undefined);
+      return [resumed, handed.synced.length];
+    });
+    expect(posted).toEqual([
+      ['run', 1],
+      ['run again', 1],
+      ['nothing to do', 0],
+    ]);
+  });
+
+  it('a search: is asked again', () => {
+    const undisturbed = run({
+      prepare: (h) => ok(h.lookup(ok(h.lookup(ROOT, '.vexfs')), 'search')),
+      request: (h, search) => h.lookup(search, 'where is it'),
+    });
+    const received = undisturbed.remains.find(({ step }) => step === 'received')!;
+    expect(recover(undisturbed, received).handed.queries).toHaveLength(1);
+  });
+});
+
+test('a request that three threads have died of is answered EIO, and the kernel forgets what it concerns', () => {
+  const undisturbed = run(scenario((h, { dir }) => h.mkdir(dir, 'sub')));
+  const running = undisturbed.remains.find(({ step }) => step === 'publishing, and it was not published')!;
+  const words = flightWords(running.buffer);
+  expect(words[1]).toBe(1);
+  words[1] = 3;
+  const { resumed, answer, handed } = recover(undisturbed, running);
+  expect([resumed, answer.error]).toEqual(['given up', -EIO]);
+  expect(handed.forgotten).toEqual([{ parent: { lo: 2, hi: 0 }, name: 'sub' }]);
+});
+
+test('every opcode that makes, takes or depends has a scenario here', () => {
+  const special = Array.from({ length: abi.OPCODES }, (_, opcode) => opcode)
+    .filter((opcode) => repetitionOf(opcode) !== 'idempotent')
+    .map(abi.opcodeName);
+  expect(special.sort()).toEqual(
+    [
+      'CREATE',
+      'MKNOD',
+      'MKDIR',
+      'SYMLINK',
+      'LINK',
+      'UNLINK',
+      'RMDIR',
+      'RENAME',
+      'RENAME2',
+      'SETXATTR',
+      'REMOVEXATTR',
+    ].sort(),
+  );
+});

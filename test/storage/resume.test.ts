@@ -1,0 +1,161 @@
+/** io actors end at any step, again and again, and successors go on in the memory they left. */
+import { expect, test } from 'vitest';
+import { type LogOutcome, replayLog } from '../../actors/io/log-recovery.ts';
+import type { FaultyDisk } from './faulty-disk.ts';
+import { uuid } from './sample-log.ts';
+import { checkObjects, Death, type ToyOptions, ToyStore } from './toy-store.ts';
+import { seeded } from './views.ts';
+
+const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
+console.log(`deaths of io actors: seed ${SEED} (VEXFS_TEST_SEED)`);
+
+interface Workload {
+  readonly operations: number;
+  readonly checkpoint: boolean;
+}
+
+/** What happens when the actors run: `onDeath` may do whatever the supervisor does. */
+function runWith(store: ToyStore, onDeath: () => void): void {
+  for (;;) {
+    try {
+      store.run();
+      return;
+    } catch (error) {
+      if (!(error instanceof Death)) throw error;
+      onDeath();
+    }
+  }
+}
+
+/** Whether the successor lived long enough to begin. */
+function hasSucceeded(store: ToyStore): boolean {
+  try {
+    store.succeed();
+    return true;
+  } catch (error) {
+    if (error instanceof Death) return false;
+    throw error;
+  }
+}
+
+/** The same operations whoever ends meanwhile; at the end everything is asked to be durable. */
+function drive(store: ToyStore, { operations, checkpoint }: Workload, onDeath: () => void): void {
+  const random = seeded(5);
+  while (store.state.operations < operations) {
+    const n = store.state.operations;
+    store.operate(random(1000));
+    if (n % 4 === 3) store.sync();
+    if (n % 11 === 10) store.now += 1500;
+    if (checkpoint && n === 12) store.checkpoint(n);
+    // A checkpoint is written while nobody changes anything.
+    if (n % 3 !== 1 || n === 12) runWith(store, onDeath);
+  }
+  store.sync();
+  store.flush(operations);
+  runWith(store, onDeath);
+}
+
+/** Numbers of the operations in the log, in its order: of an operation with several records once. */
+function operationsIn(disk: FaultyDisk): { operations: number[]; outcome: LogOutcome } {
+  const operations: number[] = [];
+  const outcome = replayLog(disk, uuid, 0, (type, _u8, u32, _f64, offset) => {
+    const operation = u32[offset >> 2]!;
+    if (type < 100 && operations.at(-1) !== operation) operations.push(operation);
+  });
+  if (typeof outcome === 'number') throw new Error(`errno ${-outcome}`);
+  return { operations, outcome };
+}
+
+function stepsOf(options: ToyOptions, workload: Workload): number {
+  const store = new ToyStore(options);
+  drive(store, workload, () => {
+    throw new Error('nobody ends');
+  });
+  return store.mortality.steps;
+}
+
+for (const options of [{ others: 0 }, { others: 2 }]) {
+  const workload = { operations: 24, checkpoint: false };
+  test(`an io actor ends before any of its steps: each transaction is in the log once, each fsync is answered once and holds (${1 + options.others} io actors)`, () => {
+    const steps = stepsOf(options, workload);
+    const random = seeded(SEED);
+    const died = [0, 0, 0];
+    for (let diesAt = 1; diesAt <= steps; diesAt++) {
+      const store = new ToyStore(options);
+      store.mortality.diesAt = diesAt;
+      store.mortality.tornFraction = random(4) / 3;
+      let acknowledged = 0;
+      let atDeath: FaultyDisk | undefined;
+      drive(store, workload, () => {
+        atDeath = store.disk.crash(random(2 ** 31));
+        acknowledged = store.acknowledged;
+        died[store.succeed()]!++;
+      });
+      expect(store.replies.every(({ errno }) => errno === 0)).toBe(true);
+      expect(store.replies.map(({ unique }) => unique)).toEqual(store.replies.map((_, i) => i + 1));
+      expect(store.replies).toHaveLength(workload.operations / 4 + 1);
+      expect(store.done.filter(({ ticket }) => ticket === workload.operations)).toContainEqual({
+        ticket: workload.operations,
+        errno: 0,
+      });
+      const { operations, outcome } = operationsIn(store.disk);
+      expect(operations).toEqual(Array.from({ length: workload.operations }, (_, n) => n + 1));
+      expect(outcome.damage).toBeUndefined();
+      // The power goes: at the death, and when all is done.
+      const then = new ToyStore({ ...options, disk: atDeath! });
+      expect(then.state.operations).toBeGreaterThanOrEqual(acknowledged);
+      const after = new ToyStore({ ...options, disk: store.disk.crash(random(2 ** 31)) });
+      expect(after.state.operations).toBe(workload.operations);
+      checkObjects(after, workload.operations);
+    }
+    console.log(`${steps} steps; deaths of io-0, io-1, io-2: ${died.join(', ')}`);
+    expect(died[0]).toBeGreaterThan(50);
+    if (options.others > 0) expect(Math.min(...died)).toBeGreaterThan(5);
+  });
+
+  test(`io actors end again and again, also with checkpoints: nothing acknowledged is lost (${1 + options.others} io actors)`, () => {
+    const random = seeded(SEED ^ 1);
+    let deaths = 0;
+    for (let run = 0; run < 80; run++) {
+      const store = new ToyStore(options);
+      const some = { operations: 30, checkpoint: true };
+      const { mortality } = store;
+      mortality.diesAt = 1 + random(40);
+      drive(store, some, () => {
+        for (let alive = false; !alive; ) {
+          deaths++;
+          const power = new ToyStore({ ...options, disk: store.disk.crash(random(2 ** 31)) });
+          expect(power.state.operations).toBeGreaterThanOrEqual(store.acknowledged);
+          mortality.diesAt = mortality.steps + 1 + random(random(2) === 0 ? 5 : 60);
+          mortality.tornFraction = random(4) / 3;
+          alive = hasSucceeded(store);
+        }
+      });
+      expect(store.replies.map(({ unique }) => unique)).toEqual(store.replies.map((_, i) => i + 1));
+      expect(store.replies.every(({ errno }) => errno === 0)).toBe(true);
+      expect(store.done).toContainEqual({ ticket: 12, errno: 0 });
+      const after = new ToyStore({ ...options, disk: store.disk.crash(random(2 ** 31)) });
+      expect(after.recovered.damage).toBeUndefined();
+      expect(after.state.operations).toBe(some.operations);
+      checkObjects(after, some.operations);
+    }
+    console.log(`${deaths} deaths`);
+    expect(deaths).toBeGreaterThan(200);
+  });
+}
+
+test('a ticket that is asked again is answered the same, and its checkpoint is written once', () => {
+  const store = new ToyStore();
+  store.operate(3);
+  store.checkpoint(1);
+  store.run();
+  expect(store.done).toEqual([{ ticket: 1, errno: 0 }]);
+  store.succeed();
+  store.checkpoint(1);
+  store.run();
+  expect(store.done).toEqual([
+    { ticket: 1, errno: 0 },
+    { ticket: 1, errno: 0 },
+  ]);
+  expect(store.checkpoints).toBe(1);
+});
