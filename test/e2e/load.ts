@@ -1,4 +1,7 @@
-/** A program that keeps a mount busy with names, data, fsyncs and searches until it is ended: `node load.js DIRECTORY`. */
+/**
+ * A program that keeps a mount busy with names, data, fsyncs and searches until it is ended: `node load.js DIRECTORY`.
+ * A search may fail, when whoever is to answer it is restarted; nothing else may.
+ */
 import {
   closeSync,
   fsyncSync,
@@ -19,6 +22,14 @@ const folder = join(directory, 'load');
 mkdirSync(folder, { recursive: true });
 process.stdout.on('error', () => process.exit());
 
+function search(question: string): void {
+  try {
+    readdirSync(join(directory, '.vexfs/search', question));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EIO') throw error;
+  }
+}
+
 for (let n = 0; ; n++) {
   const path = join(folder, `${n % FILES}.txt`);
   const file = openSync(`${path}.new`, 'w');
@@ -29,6 +40,6 @@ for (let n = 0; ; n++) {
   statSync(path);
   readFileSync(path);
   if (n % FILES === FILES - 1) unlinkSync(path);
-  if (n % 50 === 0) readdirSync(join(directory, '.vexfs/search', `bread ${n}`));
-  if (n % 1000 === 0) process.stdout.write(`${n}\n`);
+  if (n % 50 === 0) search(`bread ${n}`);
+  if (n % 100 === 0) process.stdout.write(`${n}\n`);
 }
