@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { ControlClient } from './client.ts';
 import { ConsoleUsage, findCommand, helpLines, isTailBatch, splitWords } from './console-commands.ts';
 import type { RunningMount } from './mounts.ts';
@@ -73,13 +74,8 @@ export class ConsoleSession {
       if (!this.#json)
         print(style('dim', `${new Date().toISOString()} every ${every} s: ${[name, ...its].join(' ')}`));
       await this.#runCommand(name, its, signal);
-      await new Promise<void>((resume) => {
-        const timer = setTimeout(resume, every * 1000);
-        signal.addEventListener('abort', () => {
-          clearTimeout(timer);
-          resume();
-        });
-      });
+      // Rejects when it is ended.
+      await setTimeout(every * 1000, undefined, { signal }).catch(() => {});
     }
   }
 

@@ -5,6 +5,7 @@
  * A client costs a bounded amount of memory whatever it does: it is not read from while it has CALLS_MAX requests
  * open or leaves OUTPUT_MAX bytes of answers unread, and progress it does not read in time is left out.
  */
+import { setMaxListeners } from 'node:events';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -95,6 +96,8 @@ class Client {
 
   constructor(socket: Socket, methods: Readonly<Record<string, Method>>, logger: Logger) {
     this.#socket = socket;
+    // Each open call listens to it, and so may its method.
+    setMaxListeners(2 * CALLS_MAX, this.#gone.signal);
     this.#methods = methods;
     this.#logger = logger;
     socket.setEncoding('utf8');
