@@ -3,7 +3,7 @@
  * start of the payload, which is 8-byte aligned; numbers are little-endian u32 unless said otherwise.
  *
  * A writer that finds its lane full waits for room: messages are never dropped. That cannot end in a circle, because
- * fuse actors wait for io, shards and the indexer; io and main wait for shards; shards wait for the indexer and main;
+ * fuse actors wait for io, shards, the indexer and main; io and main wait for shards; shards wait for the indexer and main;
  * and these two never block: the indexer tries again from its event loop (`try…`), and main sends no more messages
  * than a lane holds.
  */

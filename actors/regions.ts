@@ -6,6 +6,8 @@ import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { CACHE_LINE, KIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
+import { slabCachesBytes } from '../runtime/memory/slab-caches.ts';
+import { slabTagsBytes } from '../runtime/memory/slab-tags.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
 import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
@@ -15,11 +17,18 @@ import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
+import { POOL_REPORT_BYTES } from './pool-report.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
 import { tracesBytes } from './trace.ts';
 
 export const ACTOR_STATES = 'actors';
 export const SLAB = 'slab';
+/** What each actor's thread keeps of the slab: not part of a checkpoint. */
+export const SLAB_CACHES = 'slab-caches';
+/** Who holds which block of the slab. */
+export const SLAB_TAGS = 'slab-tags';
+/** What the pool actor found out. */
+export const POOL_REPORT = 'pool-report';
 export const JOURNAL = 'journal';
 export const STORE_STATUS = 'store-status';
 export const CONNECTION = 'connection';
@@ -49,6 +58,9 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
     { name: SLAB, bytes: config.memory.budget },
+    { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
+    { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },
+    { name: POOL_REPORT, bytes: POOL_REPORT_BYTES },
     ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
     planVirtual(VIRTUAL_NODES),
     planDataLocks(),

@@ -1,10 +1,11 @@
 import { Namespace } from '../fuse/namespace/namespace.ts';
-import { SlabAllocator } from '../runtime/memory/slab.ts';
+import type { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../runtime/storage/journal-ring.ts';
 import { type PublicationWitness, WitnessedJournal } from '../runtime/storage/witnessed-journal.ts';
 import type { Context } from './context.ts';
-import { JOURNAL, SLAB } from './regions.ts';
+import { JOURNAL } from './regions.ts';
+import { openSlab } from './slab.ts';
 import { mailboxRegion } from './topology.ts';
 
 /** This thread's view of the shared tree. */
@@ -16,7 +17,7 @@ export interface Tree {
 /** `witness`: who is to hear when this thread publishes a change. */
 export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const { arena, settings, clock } = context;
-  const slab = new SlabAllocator(arena.region(SLAB));
+  const slab = openSlab(context);
   const reader = doorbellOf(arena.region(mailboxRegion('io-0')));
   const region = arena.region(JOURNAL);
   const journal = witness ? new WitnessedJournal(region, reader, witness) : new JournalWriter(region, reader);

@@ -7,6 +7,7 @@ import { loadWords } from '../../kernels/text/words.ts';
 import { assert } from '../../runtime/assert.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
@@ -21,7 +22,7 @@ import {
   TEXT_MISSING,
 } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
-import { METRICS } from '../regions.ts';
+import { ACTOR_STATES, METRICS } from '../regions.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
@@ -37,8 +38,6 @@ import { filesAtOnce, INDEX_TRANSIT, Transit } from './transit.ts';
 /** Messages that were posted quietly wait no longer than this. */
 const LOOK_MS = 100;
 const METRICS_MS = 250;
-/** A search that waits longer for a shard is refused, milliseconds. */
-const REQUEST_DEADLINE_MS = 60_000;
 /** By then a message that was about to be sent when this thread started is in its lane, milliseconds. */
 const LANES_SEEN_MS = 1000;
 
@@ -114,6 +113,19 @@ class IndexerActor implements EventLoopActor {
   }
 }
 
+/** A fuse actor that ended may have changed a file and not said so: its successor's start is when to look for such files. */
+function lookAfterFuseActors(context: Context, scan: () => void): NodeJS.Timeout {
+  const region = context.arena.region(ACTOR_STATES);
+  const states = context.topology.ofKind('fuse').map(({ slot }) => new ActorState(region, slot));
+  const restarts = (): number => states.reduce((sum, { incarnation }) => sum + incarnation, 0);
+  let known = restarts();
+  return setInterval(() => {
+    if (restarts() === known) return;
+    known = restarts();
+    scan();
+  }, METRICS_MS);
+}
+
 /** Answers what a predecessor had taken in and did not live to answer. */
 function answerOrphans(pending: Pending, answers: Answers): NodeJS.Timeout {
   const left: [number, number, number][] = [];
@@ -139,7 +151,7 @@ export async function run(context: Context): Promise<void> {
   const { slab, namespace } = openTree(context);
   const virtual = new VirtualTree(context.arena, slab, namespace, virtualText(context), context.clock);
   const shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
-  const gather = new ScatterGather(context, REQUEST_DEADLINE_MS);
+  const gather = new ScatterGather(context, config.supervision.request_deadline_s * 1000);
   const content = new FileContent(namespace, store);
   const { logger } = context;
   const threads = config.workers.tasks;
@@ -181,6 +193,7 @@ export async function run(context: Context): Promise<void> {
   const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
   const { senders } = context.topology.actor(context.name);
   const shardOfLane = senders.map((name) => context.topology.actor(name).index);
+  const scan = (): void => namespace.scanUnindexed((ino) => backlog.changed(ino));
   const timers: NodeJS.Timeout[] = [];
   if (incarnation > 1) await files.takeOver();
   const actor = new IndexerActor({
@@ -194,9 +207,10 @@ export async function run(context: Context): Promise<void> {
       const api = new IndexerApi(parts, drain);
       expose(api, nodeEndpoint(parentPort!));
       timers.push(setInterval(() => api.publishMetrics(), METRICS_MS));
+      if (enabled) timers.push(lookAfterFuseActors(context, scan));
       if (incarnation > 1) timers.push(answerOrphans(pending, answers));
       else answers.startedUp();
-      if (enabled) namespace.scanUnindexed((ino) => backlog.changed(ino));
+      if (enabled) scan();
     },
     async end() {
       for (const timer of timers) clearTimeout(timer);

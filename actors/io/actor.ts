@@ -34,6 +34,7 @@ interface Parts {
   readonly status: StoreStatus;
   readonly pending: Pending;
   readonly objects: DirtyObjects;
+  readonly replays: ShardReplays;
 }
 
 /** Brings the tree into shared memory. Throws the sentence that says why it cannot be done. */
@@ -88,10 +89,8 @@ function resume(context: Context, { disk, status }: Parts, journal: JournalReade
 
 /** Makes the tables anew: 0 or −errno. */
 function rebuildTables(context: Context, { disk, tree, objects }: Parts, lastLsn: number): number {
-  const { arena, clock, logger, settings } = context;
-  const { identity, config } = settings;
-  const inlineLimit = config.store.inline_limit;
-  const rebuilt = rebuild({ arena, disk, identity, clock, inlineLimit, lastLsn });
+  const { arena, logger } = context;
+  const rebuilt = rebuild(context, disk, lastLsn);
   if (typeof rebuilt === 'string') {
     logger.fatal({ reason: rebuilt }, 'the tables cannot be made anew');
     return -EIO;
@@ -136,7 +135,11 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
       state.patience = ms;
     },
     checkpoint: (lsn) => writeCheckpoint(context, parts, lsn),
-    rebuild: (lsn) => rebuildTables(context, parts, lsn),
+    rebuild(lsn) {
+      const failed = rebuildTables(context, parts, lsn);
+      parts.replays.startOver();
+      return failed;
+    },
     failed: (errno, doing) => logger.fatal({ errno, doing }, 'the store failed: it can only be read now'),
   };
 }
@@ -146,13 +149,13 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
   const { store } = settings.config;
   const isSuccessor = settings.incarnation > 1;
   const status = new StoreStatus(arena.region(STORE_STATUS));
-  const parts: Parts = {
-    disk,
-    tree: new TreeState(context),
-    status,
-    pending: openPending(context),
-    objects: new DirtyObjects(disk, isSuccessor),
-  };
+  const tree = new TreeState(context);
+  const replays = new ShardReplays(context, () => {
+    tree.attach();
+    return tree.namespace;
+  });
+  const objects = new DirtyObjects(disk, isSuccessor);
+  const parts: Parts = { disk, tree, status, pending: openPending(context), objects, replays };
   const recovered = isSuccessor ? undefined : recoverTree(context, parts);
   const journal = new JournalReader(arena.region(JOURNAL));
   if (recovered) serveReadOnly(context, recovered, status, journal);
@@ -174,7 +177,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     ports: commitPorts(context, parts, others),
   });
   if (isSuccessor) parts.pending.each(SYNC, (slot, lo, hi) => actor.takeUp(lo, hi, slot));
-  return withShardReplays(actor, new ShardReplays(context, () => parts.tree.namespace));
+  return withShardReplays(actor, replays);
 }
 
 function flushActor(context: Context, disk: HostDisk): DoorbellActor {

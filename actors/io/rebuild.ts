@@ -10,26 +10,17 @@ import { Namespace, type ReplayObserver, type Survived, Survivors } from '../../
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { resetNodes } from '../../fuse/virtual/node-table.ts';
 import { assert } from '../../runtime/assert.ts';
-import type { Clock } from '../../runtime/clock.ts';
-import type { Arena } from '../../runtime/memory/arena.ts';
-import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { SlabAllocator } from '../../runtime/memory/slab.ts';
+import { SlabCaches } from '../../runtime/memory/slab-caches.ts';
+import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
-import type { StoreIdentity } from '../../runtime/storage/store.ts';
-import { JOURNAL, SLAB } from '../regions.ts';
+import type { Context } from '../context.ts';
+import { JOURNAL, SLAB_CACHES } from '../regions.ts';
+import { openSlab } from '../slab.ts';
 import { replayLog } from './log-recovery.ts';
 import { type Loadable, loadState } from './recovery.ts';
-
-export interface RebuildOptions {
-  readonly arena: Arena;
-  readonly disk: Disk;
-  readonly identity: StoreIdentity;
-  readonly clock: Clock;
-  readonly inlineLimit: number;
-  /** LSN of the last record of the log. */
-  readonly lastLsn: number;
-}
 
 export interface Freed {
   readonly ino: number;
@@ -49,11 +40,18 @@ export interface Rebuilt extends Survived {
   readonly milliseconds: number;
 }
 
-/** Or the sentence that says why it cannot be done: then the tables take no changes. */
-export function rebuild(options: RebuildOptions): Rebuilt | string {
-  const { disk, identity, clock, lastLsn } = options;
+/** The pool actor leaves the slab between two of its steps, milliseconds. */
+const POOL_LEAVES_MS = 2000;
+
+/**
+ * `lastLsn` is that of the last record of the log. Or the sentence that says why it cannot be done: then the tables take
+ * no changes.
+ */
+export function rebuild(context: Context, disk: Disk, lastLsn: number): Rebuilt | string {
+  const { clock, settings } = context;
+  const { identity } = settings;
   const started = clock.monotonic();
-  const state = new RebuiltState(options);
+  const state = new RebuiltState(context);
   const loaded = loadState(disk, identity, state);
   if (typeof loaded === 'string') return loaded;
   const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
@@ -68,7 +66,6 @@ export function rebuild(options: RebuildOptions): Rebuilt | string {
   if (outcome.lastLsn !== lastLsn) return `the log ends with record ${outcome.lastLsn}, not ${lastLsn}`;
   const survived = state.finish();
   const { namespace, slab, touched, freed } = state;
-  slab.flush();
   const dropped: number[] = [];
   for (let id = namespace.takeDropped(); id !== 0; id = namespace.takeDropped()) dropped.push(id);
   const { transactions } = outcome;
@@ -91,7 +88,8 @@ export function rebuild(options: RebuildOptions): Rebuilt | string {
 class RebuiltState implements Loadable {
   readonly touched = new Set<number>();
   readonly freed: Freed[] = [];
-  readonly #options: RebuildOptions;
+  readonly #context: Context;
+  readonly #caches: SlabCaches;
   readonly #survivors: Survivors;
   readonly #replay: ReplayObserver = {
     vectorSet: (_collection, ino) => this.touched.add(ino),
@@ -103,11 +101,14 @@ class RebuiltState implements Loadable {
   #slab: SlabAllocator | undefined;
   #namespace: Namespace | undefined;
 
-  constructor(options: RebuildOptions) {
-    const { arena } = options;
-    this.#options = options;
+  constructor(context: Context) {
+    const { arena } = context;
+    this.#context = context;
     this.#survivors = new Survivors(arena);
     this.#survivors.setAside();
+    this.#caches = new SlabCaches(arena.region(SLAB_CACHES));
+    // A pool actor that has not left by then has ended, as the others have.
+    if (!this.#caches.suspend(POOL_LEAVES_MS)) this.#caches.forget();
     // Their nodes have blobs in the slab that is about to be another.
     resetNodes(arena);
     new DataLocks(arena).breakAll();
@@ -124,18 +125,21 @@ class RebuiltState implements Loadable {
   }
 
   region(name: string): Uint8Array | undefined {
-    const { arena } = this.#options;
+    const { arena } = this.#context;
     if (name === 'namespace') return this.#survivors.header;
     return arena.names().includes(name) ? arena.region(name).u8 : undefined;
   }
 
   loaded(): void {
-    const { arena, clock, inlineLimit } = this.#options;
+    const { arena, clock, settings, logger } = this.#context;
+    const { inline_limit: inlineLimit } = settings.config.store;
     this.#survivors.putHeader();
-    this.#slab = new SlabAllocator(arena.region(SLAB));
+    this.#slab = openSlab(this.#context);
     const journal = new JournalWriter(arena.region(JOURNAL));
     this.#namespace = new Namespace(arena, this.#slab, journal, { inlineLimit, clock });
     this.#namespace.restoredBy(this.#survivors);
+    const { misfits } = rebuildSlab(this.#slab, (visit) => this.namespace.slabHandles(visit));
+    if (misfits > 0) logger.error({ misfits }, 'the checkpoint refers to memory that it does not have');
   }
 
   apply(
@@ -154,7 +158,10 @@ class RebuiltState implements Loadable {
   }
 
   finish(): Survived {
-    return this.namespace.survivedBy(this.#survivors, this.#end);
+    const survived = this.namespace.survivedBy(this.#survivors, this.#end);
+    this.slab.flush();
+    this.#caches.resume();
+    return survived;
   }
 
   format(): void {

@@ -2,6 +2,7 @@
 import { IndexState, Namespace } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import type { Context } from '../context.ts';
@@ -15,6 +16,7 @@ import {
   writeRemove,
 } from '../messages.ts';
 import { JOURNAL, SLAB } from '../regions.ts';
+import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
 import { openTree } from '../tree.ts';
@@ -81,11 +83,17 @@ export class TreeState implements Recoverable {
 
   loaded(checkpointLsn: number): void {
     const { arena, clock, settings } = this.#context;
-    this.#slab = new SlabAllocator(arena.region(SLAB));
+    this.#slab = openSlab(this.#context);
     const journal = new JournalWriter(arena.region(JOURNAL));
     const inlineLimit = settings.config.store.inline_limit;
     this.#namespace = new Namespace(arena, this.#slab, journal, { inlineLimit, clock });
-    if (!this.#formatted) this.#namespace.restored();
+    if (!this.#formatted) {
+      this.#namespace.restored();
+      // Blocks that nobody gave back before the checkpoint was written end with it.
+      const { misfits } = rebuildSlab(this.#slab, (visit) => this.namespace.slabHandles(visit));
+      if (misfits > 0)
+        this.#context.logger.error({ misfits }, 'the checkpoint refers to memory that it does not have');
+    }
     // The lanes keep the order: a shard reads its segment before it hears of what the log changed after it.
     for (const shard of this.#shards) writeNumber(shard, LOAD_SEGMENT, this.#formatted ? 0 : checkpointLsn);
   }

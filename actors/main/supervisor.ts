@@ -4,71 +4,34 @@ import type { Config } from '../../runtime/config/schema.ts';
 import type { Logger } from '../../runtime/log.ts';
 import {
   type ActorState,
-  DRAINING,
   DRILL_CRASH,
   DRILL_HANG,
   DRILL_MEMORY,
   FAILED,
   GATE_CLOSED,
-  READY,
   STOPPED,
 } from '../../runtime/scheduling/actor-state.ts';
-import type { ActorEvent } from '../../runtime/supervision/actor-machine.ts';
 import { HeartbeatWatch } from '../../runtime/supervision/heartbeat-watch.ts';
-import { affected } from '../../runtime/supervision/strategy.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import type { ActorKind, ActorPlan } from '../topology.ts';
+import type { ActorPlan } from '../topology.ts';
+import { ActorFailure, Revival, type RevivalPorts } from './revival.ts';
 import { Supervised } from './supervised.ts';
 import type { Fault, SupervisedActor, SupervisorPort } from './supervisor-port.ts';
-import { type ActorThread, waitsForDisk, withinMs } from './threads.ts';
+import { pause, waitsForDisk, withinMs } from './threads.ts';
 
-/** An actor that is not ready by then is stuck: recovery of a large store reports ready only when it is done. */
-const START_TIMEOUT_MS = 600_000;
 const STOP_TIMEOUT_MS = 60_000;
-/** A thread that does not end within this hangs in the kernel. */
-const END_TIMEOUT_MS = 5000;
 /** How long a restart that was asked for waits for the actor to sleep. */
 const SLEEP_TIMEOUT_MS = 1000;
 const SLEEP_LOOK_MS = 5;
 
-/**
- * In the order of their start. The tables have no thread, but they can break, and those after them build on them:
- * one-for-one for a thread that left them whole, rest-for-one for the tables.
- */
-const START_ORDER: readonly (Exclude<ActorKind, 'main'> | 'tables')[] = [
-  'shard',
-  'io',
-  'stats',
-  'tables',
-  'pool',
-  'indexer',
-  'fuse',
-];
-const ON_TABLES = new Set(affected('rest-for-one', START_ORDER, 'tables'));
-
 const DRILLS: Record<Fault, number> = { crash: DRILL_CRASH, hang: DRILL_HANG, memory: DRILL_MEMORY };
 
-/** An actor was given up, or did not do what it was asked. */
-export class ActorFailure extends UserError {
-  override name = 'ActorFailure';
-}
-
-/** What a thread that ended left: nothing that others miss, or tables in the middle of a change. */
-export type Wreck = 'clean' | 'tables';
-
-export interface SupervisorPorts {
-  startThread(actor: ActorPlan, incarnation: number): ActorThread;
+export interface SupervisorPorts extends RevivalPorts {
   stateOf(actor: ActorPlan): ActorState;
-  /** A thread of the actor has ended and no other runs yet: frees what it held, repeats what it did not answer. */
-  clear(actor: ActorPlan, thread: number): Wreck;
-  /** A successor is ready: gives it what it lacks. */
-  resume(actor: ActorPlan): Promise<void>;
   /** At each look at the heartbeats. */
   looked(): void;
   /** Whether a thread that is alive has left the tables in the middle of a change. */
   tablesBroken(): boolean;
-  /** Makes the tables anew, while no actor that builds on them runs; 0 or an errno. */
-  rebuild(): Promise<number>;
   /** Asks an actor that runs to stop. */
   sendStop(actor: ActorPlan): void;
   /** Whether it sleeps on its doorbell. */
@@ -77,30 +40,16 @@ export interface SupervisorPorts {
 }
 
 /**
- * Starts the actors' threads, watches over them, starts again the ones that die or hang, and ends them. Lives in the
- * main actor, on its event loop.
- *
- * Each actor has a chart (runtime/supervision/actor-machine.ts); whatever happens is an event for it, and one loop per
- * failed actor (`#tend`) does what its state asks for until it runs again. While the tables are being rebuilt, the
- * loops of the actors that build on them wait.
+ * Starts the actors, watches over them, has those that die or hang started again (revival.ts), and stops them. Lives in
+ * the main actor, on its event loop.
  */
 export class Supervisor implements SupervisorPort {
-  /** Rejects with an {@link ActorFailure} when the first actor is given up; never resolves. */
-  readonly failure: Promise<never>;
   readonly #ports: SupervisorPorts;
   readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #children: readonly Supervised[];
+  readonly #revival: Revival;
   readonly #watch: HeartbeatWatch;
   readonly #timer: NodeJS.Timeout;
   readonly #hangSeconds: number;
-  /** Looked at after every change of a chart. */
-  readonly #waiting = new Set<() => void>();
-  #isArmed = false;
-  /** Nothing is started any more. */
-  #isOver = false;
-  #isRebuilding = false;
-  #reportFailure: (failure: ActorFailure) => void = () => {};
 
   constructor(
     actors: readonly ActorPlan[],
@@ -112,18 +61,18 @@ export class Supervisor implements SupervisorPort {
     const policy = { restarts: config.restarts, windowMs: config.window_s * 1000 };
     this.#ports = ports;
     this.#clock = clock;
-    this.#logger = logger;
-    this.#children = actors
+    const children = actors
       .filter(({ kind }) => kind !== 'main')
       .map((plan) => new Supervised(plan, ports.stateOf(plan), policy, clock));
+    this.#revival = new Revival(children, ports, clock, logger);
     this.#watch = new HeartbeatWatch(config.hang_ms, config.heartbeat_ms);
     this.#hangSeconds = config.hang_ms / 1000;
     this.#timer = setInterval(() => this.#look(), config.heartbeat_ms);
-    this.failure = new Promise((_, reject) => {
-      this.#reportFailure = reject;
-    });
-    // Whoever waits for something hears of it; while nobody does, it is not unhandled.
-    this.failure.catch(() => {});
+  }
+
+  /** Rejects with an {@link ActorFailure} when the first actor is given up; never resolves. */
+  get failure(): Promise<never> {
+    return this.#revival.failure;
   }
 
   // -------------------------------------------------------------- the orderly life
@@ -131,22 +80,22 @@ export class Supervisor implements SupervisorPort {
   /** Resolves when all are ready. Rejects when any actor is given up. */
   async start(actors: readonly ActorPlan[]): Promise<void> {
     const children = actors.map(({ name }) => this.#child(name));
-    for (const child of children) this.#launch(child);
+    for (const child of children) this.#revival.launch(child);
     for (const child of children) {
-      await this.#started(child);
-      if (child.chart.state === 'given-up') await this.failure;
+      await this.#revival.started(child);
+      if (child.chart.state === 'given-up') await this.#revival.failure;
     }
   }
 
   /** From now on what fails is started again; until now it ended everything, because nothing depended on it yet. */
   arm(): void {
-    this.#isArmed = true;
+    this.#revival.isArmed = true;
   }
 
   /** Resolves when the actor has stopped in order. */
   async stopped({ name }: ActorPlan): Promise<void> {
     const { chart } = this.#child(name);
-    await this.#until(() => chart.state === 'stopped');
+    await this.#revival.until(() => chart.state === 'stopped');
   }
 
   /**
@@ -159,14 +108,14 @@ export class Supervisor implements SupervisorPort {
 
   /** Ends threads wherever they are; nothing is started again after. */
   async terminate(actors: readonly ActorPlan[]): Promise<void> {
-    this.#isOver = true;
+    this.#revival.isOver = true;
     clearInterval(this.#timer);
-    const children = this.#children.filter(({ plan }) => actors.includes(plan));
+    const children = this.#revival.children.filter(({ plan }) => actors.includes(plan));
     await Promise.all(
       children.map(async (child) => {
-        await this.#endThread(child);
+        await this.#revival.endThread(child);
         if (child.row.get() < STOPPED) child.row.set(FAILED);
-        this.#send(child, { type: 'end' });
+        this.#revival.send(child, { type: 'end' });
       }),
     );
   }
@@ -178,7 +127,7 @@ export class Supervisor implements SupervisorPort {
 
   /** For errors of the main actor, whose loop is not a thread of its own. */
   mainFailed(error: Error): void {
-    this.#giveUp('main', error);
+    this.#revival.giveUp('main', error);
   }
 
   // -------------------------------------------------------------- SupervisorPort
@@ -190,10 +139,10 @@ export class Supervisor implements SupervisorPort {
     while (!this.#ports.isAsleep(child.plan) && this.#clock.monotonic() < deadline)
       await pause(SLEEP_LOOK_MS);
     if (child.incarnation === incarnation && child.chart.isRunning) {
-      await this.#recall(child);
-      void this.#tend(child);
+      await this.#revival.recall(child);
+      void this.#revival.tend(child);
     }
-    await this.#until(() => child.incarnation > incarnation && child.chart.isRunning);
+    await this.#revival.until(() => child.incarnation > incarnation && child.chart.isRunning);
   }
 
   end(name: string): void {
@@ -207,7 +156,7 @@ export class Supervisor implements SupervisorPort {
   }
 
   describe(): SupervisedActor[] {
-    return this.#children.map(({ name, chart, lastError }) => ({
+    return this.#revival.children.map(({ name, chart, lastError }) => ({
       name,
       state: chart.state,
       restarts: chart.restarts,
@@ -217,232 +166,44 @@ export class Supervisor implements SupervisorPort {
   }
 
   #running(name: string): Supervised {
-    const child = this.#children.find((one) => one.name === name);
+    const child = this.#revival.children.find((one) => one.name === name);
     if (!child) {
-      const known = this.#children.map((one) => one.name).join(', ');
+      const known = this.#revival.children.map((one) => one.name).join(', ');
       throw new UserError(`no supervised actor is named '${name}'; there are ${known}`);
     }
     if (!child.chart.isRunning) throw new UserError(`actor ${name} is ${child.chart.state}: try again later`);
     return child;
   }
 
-  // -------------------------------------------------------------- what happens to one
-
   #child(name: string): Supervised {
-    const child = this.#children.find((one) => one.name === name);
+    const child = this.#revival.children.find((one) => one.name === name);
     assert(child !== undefined, 'every actor but main is supervised');
     return child;
-  }
-
-  #send(child: Supervised, event: ActorEvent): void {
-    if (!child.chart.send(event)) return;
-    child.showFate();
-    this.#wakeWaiting();
-  }
-
-  #wakeWaiting(): void {
-    for (const look of [...this.#waiting]) look();
-  }
-
-  #launch(child: Supervised): void {
-    child.incarnation++;
-    child.row.renew(child.incarnation);
-    this.#send(child, { type: 'start', at: this.#clock.monotonic() });
-    assert(child.chart.state === 'starting', 'a thread is started when its chart says so');
-    const thread = this.#ports.startThread(child.plan, child.incarnation);
-    child.thread = thread;
-    child.isThreadOver = false;
-    void thread.ended.then((error) => this.#threadEnded(child, thread, error));
-    void this.#follow(child, child.incarnation);
-  }
-
-  /** Tells the chart what the thread says of itself. */
-  async #follow(child: Supervised, incarnation: number): Promise<void> {
-    const news = [
-      [READY, 'ready'],
-      [DRAINING, 'drain'],
-      [STOPPED, 'stopped'],
-    ] as const;
-    for (const [state, type] of news) {
-      const seen = await child.row.reached(state, Number.MAX_SAFE_INTEGER);
-      if (child.incarnation !== incarnation || seen === FAILED) return;
-      this.#send(child, { type });
-    }
-  }
-
-  #threadEnded(child: Supervised, thread: ActorThread, error: Error): void {
-    if (child.thread !== thread || child.isThreadOver) return;
-    child.isThreadOver = true;
-    if (child.row.get() === STOPPED) this.#send(child, { type: 'stopped' });
-    else this.#failed(child, error);
-  }
-
-  #failed(child: Supervised, error: Error): void {
-    child.lastError = error;
-    child.row.set(FAILED);
-    if (!this.#isArmed) this.#send(child, { type: 'give up' });
-    else this.#send(child, { type: 'fail', at: this.#clock.monotonic() });
-    if (child.chart.state === 'given-up') {
-      this.#giveUp(child.name, error);
-      return;
-    }
-    const { failures } = child.chart;
-    this.#logger.error({ err: error, failed: child.name, failures }, 'an actor failed and is started again');
-    void this.#tend(child);
-  }
-
-  #giveUp(name: string, error: Error): void {
-    this.#isOver = true;
-    this.#logger.fatal({ err: error, failed: name }, 'an actor failed');
-    const restarts = this.#children.find((child) => child.name === name)?.chart.restarts ?? 0;
-    const often = restarts > 0 ? ` (after ${restarts} restarts)` : '';
-    this.#reportFailure(new ActorFailure(`actor ${name} failed: ${error.message}${often}`));
-  }
-
-  /** Resolves once it is so, and rejects when an actor is given up. */
-  async #until(isSo: () => boolean): Promise<true> {
-    if (isSo()) return true;
-    let look: () => void = () => {};
-    const so = new Promise<true>((resolve) => {
-      look = () => {
-        if (isSo()) resolve(true);
-      };
-    });
-    this.#waiting.add(look);
-    try {
-      return await Promise.race([so, this.failure]);
-    } finally {
-      this.#waiting.delete(look);
-    }
-  }
-
-  /** Ready, or failed again. */
-  async #started(child: Supervised): Promise<void> {
-    const { incarnation } = child;
-    const isOver = (): boolean => child.incarnation !== incarnation || child.chart.state !== 'starting';
-    if ((await withinMs(START_TIMEOUT_MS, this.#until(isOver))) !== undefined) return;
-    child.isThreadOver = true;
-    this.#failed(child, new Error('it did not start in time'));
   }
 
   async #stop(child: Supervised): Promise<void> {
     const { chart, plan } = child;
     while (chart.state !== 'stopped') {
-      await this.#until(() => chart.isRunning || chart.isOver);
+      await this.#revival.until(() => chart.isRunning || chart.isOver);
       if (chart.isOver) break;
       const { incarnation } = child;
       this.#ports.sendStop(plan);
-      const over = this.#until(() => chart.isOver || child.incarnation !== incarnation);
+      const over = this.#revival.until(() => chart.isOver || child.incarnation !== incarnation);
       if ((await withinMs(STOP_TIMEOUT_MS, over)) === undefined)
         throw new ActorFailure(`actor ${child.name} did not stop in time`);
     }
-    await this.#endThread(child);
-  }
-
-  /** False: it hangs in the kernel. */
-  async #endThread(child: Supervised): Promise<boolean> {
-    child.isThreadOver = true;
-    const { thread } = child;
-    if (!thread) return true;
-    thread.kill();
-    return (await withinMs(END_TIMEOUT_MS, thread.ended)) !== undefined;
-  }
-
-  // -------------------------------------------------------------- starting again
-
-  /** Does what the chart asks for until the actor runs, or is over. */
-  async #tend(child: Supervised): Promise<void> {
-    if (child.isTended) return;
-    child.isTended = true;
-    try {
-      while (!this.#isOver) {
-        const { state } = child.chart;
-        if (state === 'crashed') await this.#clear(child);
-        else if (state === 'restarting') await this.#relaunch(child);
-        else break;
-      }
-    } catch (error) {
-      // Given up meanwhile, which is said where it happens; anything else is a bug.
-      if (!this.#isOver) this.#giveUp(child.name, error as Error);
-    } finally {
-      child.isTended = false;
-    }
-  }
-
-  async #clear(child: Supervised): Promise<void> {
-    if (!(await this.#endThread(child))) {
-      this.#send(child, { type: 'give up' });
-      this.#giveUp(child.name, new Error(`its thread does not end; ${child.lastError?.message}`));
-      return;
-    }
-    const wreck = this.#ports.clear(child.plan, child.thread?.id ?? -1);
-    this.#send(child, { type: 'cleared' });
-    if (child.chart.state === 'given-up') this.#giveUp(child.name, child.lastError!);
-    else if (wreck === 'tables') void this.#rebuild(`${child.name} died within a change`);
-  }
-
-  async #relaunch(child: Supervised): Promise<void> {
-    const waits = (): boolean =>
-      child.isRecalled || (this.#isRebuilding && ON_TABLES.has(child.plan.kind as never));
-    await this.#until(() => !waits());
-    for (let ms = child.chart.pauseMs; ms > 0; ms = child.chart.pauseMs) await pause(Math.ceil(ms));
-    if (this.#isOver || waits() || child.chart.state !== 'restarting') return;
-    this.#launch(child);
-    await this.#started(child);
-    const { incarnation } = child;
-    if (!child.chart.isRunning) return;
-    this.#logger.warn(
-      { restarted: child.name, restarts: child.chart.restarts },
-      'an actor was started again',
-    );
-    const isLost = (): boolean => child.incarnation !== incarnation || !child.chart.isRunning;
-    await Promise.race([this.#ports.resume(child.plan), this.#until(isLost)]);
-  }
-
-  /** Ends a thread that did nothing wrong; what comes after is the caller's. */
-  async #recall(child: Supervised): Promise<void> {
-    const { chart } = child;
-    await this.#until(() => chart.state !== 'crashed' && !child.isRecalled);
-    if (chart.state === 'restarting' || chart.isOver) return;
-    child.isThreadOver = true;
-    child.isRecalled = true;
-    this.#send(child, { type: 'recall' });
-    child.row.set(FAILED);
-    if (!(await this.#endThread(child))) throw new Error(`the thread of actor ${child.name} does not end`);
-    const wreck = this.#ports.clear(child.plan, child.thread?.id ?? -1);
-    if (wreck === 'tables') void this.#rebuild(`${child.name} was ended within a change`);
-    child.isRecalled = false;
-    this.#wakeWaiting();
-  }
-
-  /** The tables are made anew from the log; whoever builds on them is ended before and started after. */
-  async #rebuild(why: string): Promise<void> {
-    if (this.#isRebuilding || this.#isOver) return;
-    this.#isRebuilding = true;
-    this.#logger.error({ why }, 'the tables are made anew from the log');
-    const children = this.#children.filter(({ plan }) => ON_TABLES.has(plan.kind as never));
-    try {
-      await Promise.all(children.map((child) => this.#recall(child)));
-      const errno = await Promise.race([this.#ports.rebuild(), this.failure]);
-      if (errno !== 0) throw new Error(`the tables cannot be made anew (errno ${errno})`);
-    } catch (error) {
-      if (!this.#isOver) this.#giveUp('io-0', error as Error);
-      return;
-    }
-    this.#isRebuilding = false;
-    this.#wakeWaiting();
-    for (const child of children) void this.#tend(child);
+    await this.#revival.endThread(child);
   }
 
   // -------------------------------------------------------------- the watch
 
   #look(): void {
-    if (this.#isOver || !this.#isArmed) return;
-    for (const child of this.#children) {
+    if (this.#revival.isOver || !this.#revival.isArmed) return;
+    for (const child of this.#revival.children) {
       if (child.chart.isRunning)
-        this.#send(child, { type: this.#ports.isAsleep(child.plan) ? 'parked' : 'awake' });
+        this.#revival.send(child, { type: this.#ports.isAsleep(child.plan) ? 'parked' : 'awake' });
     }
-    const rows = this.#children.map(({ name, incarnation, row, chart }) => ({
+    const rows = this.#revival.children.map(({ name, incarnation, row, chart }) => ({
       name,
       incarnation,
       heartbeat: row.heartbeat,
@@ -454,13 +215,10 @@ export class Supervisor implements SupervisorPort {
       if (waitsForDisk(child.row.thread)) continue;
       child.isThreadOver = true;
       const seconds = Math.max(this.#hangSeconds, child.row.patience / 1000);
-      this.#failed(child, new Error(`it hangs: no sign of life for ${seconds} s`));
+      this.#revival.failed(child, new Error(`it hangs: no sign of life for ${seconds} s`));
     }
     this.#ports.looked();
-    if (!this.#isRebuilding && this.#ports.tablesBroken()) void this.#rebuild('a change was left unfinished');
+    if (!this.#revival.isRebuilding && this.#ports.tablesBroken())
+      void this.#revival.rebuild('a change was left unfinished');
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resume) => setTimeout(resume, ms));
 }

@@ -66,3 +66,7 @@ export async function withinMs<T>(ms: number, promise: Promise<T>): Promise<T | 
     clearTimeout(timer);
   }
 }
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resume) => setTimeout(resume, ms));
+}

@@ -3,6 +3,7 @@
  * What lies in the block beyond the file's size is meaningless; whoever makes the file longer zeroes what it skips.
  */
 import type { SlabHandle } from '../../runtime/memory/slab.ts';
+import { TAG_CONTENT } from '../slab-tags.ts';
 import { sizeOf } from './inodes.ts';
 import { I_DATA, INODE_WORDS } from './layout.ts';
 import { copyBytes } from './names.ts';
@@ -15,7 +16,7 @@ import type { Tables } from './tables.ts';
 export function blockFor(t: Tables, ino: number, bytes: number): SlabHandle {
   const old = t.inode[ino * INODE_WORDS + I_DATA]!;
   if (old !== 0 && t.slab.capacity(old) >= bytes) return old;
-  const block = t.slab.allocate(bytes);
+  const block = t.slab.allocate(bytes, TAG_CONTENT);
   if (block !== 0 && old !== 0) t.bytes.copyWithin(block * 64, old * 64, old * 64 + sizeOf(t, ino));
   return block;
 }

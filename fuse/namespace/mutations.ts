@@ -21,6 +21,7 @@ import {
   EPERM,
   ESTALE,
 } from '../../runtime/errno.ts';
+import { TAG_SYMLINK } from '../slab-tags.ts';
 import {
   type AttrChanges,
   KILL_SUIDGID,
@@ -147,7 +148,7 @@ export function create(
   if (left && t.inode[ino * INODE_WORDS + I_NLINK] !== 0) return -EEXIST;
   const nameBlock = dentries.allocateName(t, name, nameStart, nameEnd);
   if (nameBlock < 0) return -ENOSPC;
-  const targetBlock = targetLength === 0 ? 0 : t.slab.allocate(targetLength);
+  const targetBlock = targetLength === 0 ? 0 : t.slab.allocate(targetLength, TAG_SYMLINK);
   if (targetBlock === 0 && targetLength !== 0) {
     if (nameBlock !== 0) t.slab.free(nameBlock);
     return -ENOSPC;

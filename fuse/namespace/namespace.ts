@@ -22,6 +22,7 @@ import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
+import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
 import { Transaction } from './transaction.ts';
@@ -342,11 +343,6 @@ export class Namespace extends NamespaceTree {
     images.afterRecovery(this.tables, observer);
   }
 
-  /** See Transaction.onCommit: who wants to know that a change of this thread may have happened. */
-  set onCommit(told: (() => void) | undefined) {
-    this.transaction.onCommit = told;
-  }
-
   // Made anew beside a kernel that goes on (survivors.ts): one thread, while no other has the tree.
 
   /** After the image was put back by `survivors`, in place of {@link restored}; throws as that. */
@@ -383,6 +379,18 @@ export class Namespace extends NamespaceTree {
   /** Every vector xattr of a file that has a name. */
   vectors(visit: images.VectorVisitor): void {
     images.vectors(this.tables, visit);
+  }
+
+  /**
+   * Every slab block that the tables refer to, or those of the records `from` up to `to` of {@link slabRecords}. In any
+   * thread at any time: slab-handles.ts says what it is worth then.
+   */
+  slabHandles(visit: HandleVisitor, from?: number, to?: number): void {
+    slabHandles(this.tables, visit, from, to);
+  }
+
+  get slabRecords(): number {
+    return handleRecords(this.tables);
   }
 
   /** The next object id; persisted with the image and raised by replay. */

@@ -25,11 +25,6 @@ import type { Tables } from './tables.ts';
 
 export class Transaction {
   readonly journal: JournalWriter;
-  /**
-   * Called, with the lock held, when all that is left of a transaction is to publish it: from then on it may have
-   * happened, and before it has not.
-   */
-  onCommit: (() => void) | undefined;
   readonly #tables: Tables;
   readonly #clock: Clock;
   #ended = true;
@@ -67,7 +62,6 @@ export class Transaction {
 
   /** Publishes the records. */
   commit(): void {
-    this.onCommit?.();
     this.journal.commit();
   }
 

@@ -11,6 +11,7 @@
 
 import { XATTR_SIZE_MAX, XATTRS_MAX } from '../../runtime/config/bounds.ts';
 import type { SlabHandle } from '../../runtime/memory/slab.ts';
+import { TAG_XATTRS } from '../slab-tags.ts';
 import { I_XATTRS, INODE_WORDS } from './layout.ts';
 import { copyBytes, sameBytes } from './names.ts';
 import type { Tables } from './tables.ts';
@@ -86,7 +87,7 @@ export function usedAfterSet(
 export function blockFor(t: Tables, ino: number, used: number): SlabHandle {
   const old = t.inode[ino * INODE_WORDS + I_XATTRS]!;
   if (old !== 0 && t.slab.capacity(old) >= used) return old;
-  const block = t.slab.allocate(used);
+  const block = t.slab.allocate(used, TAG_XATTRS);
   if (block === 0) return 0;
   if (old === 0) t.words[block * 16] = HEADER;
   else t.bytes.copyWithin(block * 64, old * 64, old * 64 + usedBytes(t, old));

@@ -28,8 +28,9 @@ import { threadId } from 'node:worker_threads';
 import { assert } from '../../runtime/assert.ts';
 import { ENFILE, ENOSPC } from '../../runtime/errno.ts';
 import type { Arena, RegionPlan } from '../../runtime/memory/arena.ts';
-import type { SlabAllocator } from '../../runtime/memory/slab.ts';
+import type { SlabAllocator, SlabHandle } from '../../runtime/memory/slab.ts';
 import type { Attr } from '../protocol/attr.ts';
+import { TAG_RESULTS, TAG_TEXT } from '../slab-tags.ts';
 
 const REGION = 'virtual';
 const SLOT_WORDS = 16;
@@ -140,12 +141,12 @@ export class NodeTable {
     Atomics.add(this.#u32, EPOCH, 1);
   }
 
-  /** A slot of one's own with a blob of `bytes` and the next generation, or −ENFILE (no slot), −ENOSPC (no memory). */
-  allocate(bytes: number, uid: number, gid: number, now: number): number {
+  /** A slot of one's own with a blob of `bytes` for `tag` and the next generation, or −ENFILE (no slot), −ENOSPC (no memory). */
+  allocate(bytes: number, tag: number, uid: number, gid: number, now: number): number {
     let slot = this.#claim();
     if (slot === 0 && this.#evictOldest(now)) slot = this.#claim();
     if (slot === 0) return -ENFILE;
-    const blob = this.#slab.allocate(Math.max(bytes, 1));
+    const blob = this.#slab.allocate(Math.max(bytes, 1), tag);
     if (blob === 0) {
       Atomics.store(this.#i32, slot * SLOT_WORDS + STATE, FREE);
       return -ENOSPC;
@@ -248,6 +249,14 @@ export class NodeTable {
     return this.get(slot, BLOB) * 64;
   }
 
+  /** Every blob in use; as of any moment while other threads go on. */
+  slabHandles(visit: (handle: SlabHandle, tag: number) => void): void {
+    for (let slot = 1; slot <= this.#capacity; slot++) {
+      if (this.get(slot, BLOB) === 0) continue;
+      visit(this.get(slot, BLOB), this.get(slot, STATE) === TEXT ? TAG_TEXT : TAG_RESULTS);
+    }
+  }
+
   /** Nodes alive, for statistics and tests. */
   live(): number {
     let live = 0;
@@ -276,7 +285,8 @@ export class NodeTable {
     let oldest = 0;
     let time = now - EVICTABLE_MS;
     for (let slot = 1; slot <= this.#capacity; slot++) {
-      if (Atomics.load(this.#i32, slot * SLOT_WORDS + STATE) < TEXT || this.#time(slot) > time) continue;
+      // Signed: a slot that somebody owns is below all. Whether it is so still, #free looks again.
+      if (this.#i32[slot * SLOT_WORDS + STATE]! < TEXT || this.#time(slot) > time) continue;
       oldest = slot;
       time = this.#time(slot);
     }

@@ -5,6 +5,7 @@
 import { ENOENT, ESTALE } from '../../runtime/errno.ts';
 import { S_IFDIR, S_IFLNK } from '../protocol/abi.ts';
 import type { Attr } from '../protocol/attr.ts';
+import { TAG_RESULTS } from '../slab-tags.ts';
 import { FIRST_LINK, SLOT } from './node-ids.ts';
 import {
   GENERATION,
@@ -65,7 +66,7 @@ export class ResultDirectories {
   create(question: Question, results: readonly SearchResult[], depth: number, now: number): number {
     const links = encodeLinks(results, depth);
     const { bytes, count } = measureLinks(question.name.length, links);
-    const slot = this.#nodes.allocate(bytes, question.uid, question.gid, now);
+    const slot = this.#nodes.allocate(bytes, TAG_RESULTS, question.uid, question.gid, now);
     if (slot < 0) return slot;
     writeLinks(this.#nodes.u8, this.#nodes.blobAt(slot), question.name, links, count);
     this.#nodes.set(slot, SLOT_EPOCH, question.epoch);

@@ -2,6 +2,7 @@
 import { SLAB_MAX } from '../../runtime/config/bounds.ts';
 import { S_IFREG } from '../protocol/abi.ts';
 import type { Attr } from '../protocol/attr.ts';
+import { TAG_TEXT } from '../slab-tags.ts';
 import { SLOT } from './node-ids.ts';
 import { BLOB_BYTES, GENERATION, GID, type NodeTable, TEXT, UID } from './node-table.ts';
 
@@ -15,7 +16,7 @@ export class TextFiles {
   /** Makes a file of a text, cut to what one slab block holds, with one lookup: its slot, or −errno. */
   create(text: string, uid: number, gid: number, now: number): number {
     const bytes = Buffer.from(text).subarray(0, SLAB_MAX);
-    const slot = this.#nodes.allocate(bytes.length, uid, gid, now);
+    const slot = this.#nodes.allocate(bytes.length, TAG_TEXT, uid, gid, now);
     if (slot < 0) return slot;
     this.#nodes.u8.set(bytes, this.#nodes.blobAt(slot));
     this.#nodes.publish(slot, TEXT);

@@ -53,6 +53,11 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
 const memory = section('Shared memory. It is reserved at mount and costs nothing until it is used.', {
   budget: size('1GiB', 16 * MIB, REGION_MAX, 'Small files, names, xattrs and vectors being indexed.'),
   max_files: count(1_000_000, 16, FILES_MAX, 'Files and directories the store can hold.'),
+  trim: flag(true, 'Give memory that files no longer need back to the system.'),
+  debug: flag(
+    false,
+    'Find writes to memory that was freed and writes beyond the end of a block. Slow: for looking for a bug.',
+  ),
 });
 
 const store = section('How data becomes durable. fsync is immediate whatever is written here.', {

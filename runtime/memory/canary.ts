@@ -28,19 +28,20 @@ export class Canary {
 
   /** Marks a block that its user gives back. */
   add(handle: number): void {
-    assert(!this.#isAt(wordOf(handle), handle), 'a block is freed once');
+    assert(!this.isAt(handle), 'a block is freed once');
     this.write(handle);
   }
 
   /** Unmarks a block that is given out. */
   remove(handle: number): void {
+    assert(this.isAt(handle), 'nobody writes to a free block');
     const word = wordOf(handle);
-    assert(this.#isAt(word, handle), 'nobody writes to a free block');
     this.#u32[word] = 0;
     this.#u32[word + 1] = 0;
   }
 
-  #isAt(word: number, handle: number): boolean {
+  isAt(handle: number): boolean {
+    const word = wordOf(handle);
     return this.#u32[word] === (this.#keyLow ^ handle) >>> 0 && this.#u32[word + 1] === this.#keyHigh;
   }
 }

@@ -3,24 +3,23 @@
  * After R. K. Treiber, "Systems Programming: Coping with Parallelism" (IBM RJ 5118, 1986), with a tag against ABA.
  *
  * Roles: any thread pushes a magazine that it owns whole, and pops one that it then owns whole.
- * Thread safety: lock-free; a thread that stops anywhere blocks nobody and loses at most what it owned.
+ * Thread safety: lock-free; a thread that stops anywhere blocks nobody, and its successor can tell what it owns.
  *
  * A magazine is named by its first block's handle. Words of that block: 0, 1 belong to the allocator; 2 next magazine
  * (0 = none); 3 how many other blocks; 4 … their handles.
- * The head is one aligned u64: low word the top magazine's handle (0 = empty), high word the tag.
  *
  * Invariants:
- * 1. The head changes only by a 64-bit compare-and-exchange that adds 1 to the tag, so no value of the head recurs
- *    before 2^32 changes. A thread would have to stand between its load and its exchange for exactly a multiple of
- *    that: minutes at millions of changes a second, and a change comes only once per magazine.
- * 2. The two halves are loaded one by one. If a pair that was never the head is put together, the exchange fails; if it
- *    succeeds, the head was the same since the tag was loaded, so `next`, read after it, belongs to the top.
- * 3. A popper may read `next` from a block that another thread has taken meanwhile and writes to; the value is unused,
+ * 1. The head is a stamped word (stamped-word.ts): the top magazine's handle, 0 = empty. What a popper reads as `next`
+ *    after the stamp belongs to the top if its exchange succeeds.
+ * 2. A popper may read `next` from a block that another thread has taken meanwhile and writes to; the value is unused,
  *    since then the exchange fails.
- * 4. push's exchange publishes the magazine's words, pop's receives them.
+ * 3. push's exchange publishes the magazine's words, pop's receives them.
+ * 4. The row announces each exchange. The caller does what follows from it and then calls the row's finish().
  */
 import { assert } from '../assert.ts';
 import { MAGAZINE_HEADER_WORDS, UNIT } from './size-classes.ts';
+import { POP, PUSH, SlabRow } from './slab-caches.ts';
+import { StampedWord } from './stamped-word.ts';
 
 const NEXT = 2;
 export const MAGAZINE_OTHERS = 3;
@@ -34,48 +33,50 @@ export function wordOf(handle: number): number {
 }
 
 export class MagazineList {
+  readonly head: StampedWord;
+  readonly #row: SlabRow;
   readonly #u32: Uint32Array;
-  readonly #u64: BigUint64Array;
-  readonly #head: number;
-  // Two u32 seen as one u64: how a value for the exchange is put together in either byte order.
-  readonly #halves = new Uint32Array(4);
-  readonly #wholes = new BigUint64Array(this.#halves.buffer);
 
-  /** `u32` and `u64` start at the same byte, that of handle 0; `headWord` is the even index of the head in `u32`. */
-  constructor(u32: Uint32Array, u64: BigUint64Array, headWord: number) {
+  /**
+   * `u32` and `u64` start at the same byte, that of handle 0; `headWord` is the even index of the head in `u32`,
+   * `number` the head's among the stamped words.
+   */
+  constructor(
+    u32: Uint32Array,
+    u64: BigUint64Array,
+    headWord: number,
+    number = 0,
+    row: SlabRow = SlabRow.alone(),
+  ) {
     assert(headWord % 2 === 0, 'the head is 8-aligned');
     this.#u32 = u32;
-    this.#u64 = u64;
-    this.#head = headWord;
+    this.#row = row;
+    this.head = new StampedWord(u32, u64, headWord, number, row);
   }
 
-  push(magazine: number): void {
-    let top: number;
-    let tag: number;
-    do {
-      top = Atomics.load(this.#u32, this.#head);
-      tag = Atomics.load(this.#u32, this.#head + 1);
+  /** `state`: what the cache's state is once the magazine has left it. */
+  push(magazine: number, state = 0): void {
+    for (;;) {
+      const top = this.head.value();
+      const stamp = this.head.stamp();
       this.#u32[wordOf(magazine) + NEXT] = top;
-    } while (!this.#exchange(top, tag, magazine));
+      this.#row.announce(PUSH, this.head.number, this.head.after(stamp), magazine, state, 0);
+      if (this.head.replace(top, stamp, magazine)) return;
+    }
   }
 
   /** The magazine's handle, 0 when the list is empty. */
   pop(): number {
     for (;;) {
-      const top = Atomics.load(this.#u32, this.#head);
-      if (top === 0) return 0;
-      const tag = Atomics.load(this.#u32, this.#head + 1);
+      const top = this.head.value();
+      if (top === 0) {
+        this.#row.finish();
+        return 0;
+      }
+      const stamp = this.head.stamp();
       const next = Atomics.load(this.#u32, wordOf(top) + NEXT);
-      if (this.#exchange(top, tag, next)) return top;
+      this.#row.announce(POP, this.head.number, this.head.after(stamp), top, 0, 0);
+      if (this.head.replace(top, stamp, next)) return top;
     }
-  }
-
-  #exchange(top: number, tag: number, newTop: number): boolean {
-    this.#halves[0] = top;
-    this.#halves[1] = tag;
-    this.#halves[2] = newTop;
-    this.#halves[3] = tag + 1;
-    const expected = this.#wholes[0]!;
-    return Atomics.compareExchange(this.#u64, this.#head / 2, expected, this.#wholes[1]!) === expected;
   }
 }

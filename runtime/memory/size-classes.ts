@@ -40,7 +40,9 @@ export const CLASS_MAGAZINE = Int32Array.from(CLASS_BYTES, (bytes) =>
 export const CLASS_CACHE = Int32Array.from(CLASS_BYTES, (bytes, i) =>
   bytes >= UNCACHED ? 0 : 2 * CLASS_MAGAZINE[i]!,
 );
-export const LARGEST_CACHE = Math.max(...CLASS_CACHE);
+/** Places of a class in a thread's cache: what it caches, and at the least one magazine on its way. */
+export const CLASS_PLACES = CLASS_CACHE.map((cache, c) => Math.max(cache, CLASS_MAGAZINE[c]!));
+export const LARGEST_CACHE = Math.max(...CLASS_PLACES);
 
 const CLASS_OF_UNITS = Uint8Array.from({ length: SPAN_UNITS + 1 }, (_, units) =>
   CLASS_BYTES.findIndex((bytes) => bytes >= units * UNIT),

@@ -1,11 +1,22 @@
 /** Serves a mount as the command line does, in a process of its own whose actors a test can harm. */
 import { runMount } from '../../actors/main/daemon.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import type { Order, Report } from './daemon.ts';
 
 const [store, directory, ...set] = process.argv.slice(2);
 const report = (message: Report): void => {
-  process.send?.(message);
+  // What was asked for may end after the mount.
+  if (process.connected) process.send!(message);
 };
+
+/** An actor that has no thread at this moment cannot be harmed. */
+function tryTo(harm: () => void): void {
+  try {
+    harm();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+  }
+}
 
 try {
   const handle = await runMount({
@@ -18,8 +29,8 @@ try {
   });
   process.on('message', (order: Order) => {
     const { supervisor } = handle;
-    if ('terminate' in order) supervisor.end(order.terminate);
-    else if ('drill' in order) supervisor.drill(order.drill, order.fault);
+    if ('terminate' in order) tryTo(() => supervisor.end(order.terminate));
+    else if ('drill' in order) tryTo(() => supervisor.drill(order.drill, order.fault));
     else if ('describe' in order) report({ actors: supervisor.describe() });
     else if ('restart' in order) {
       supervisor.restart(order.restart).then(

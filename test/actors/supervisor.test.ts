@@ -1,6 +1,7 @@
 /** The supervisor over threads that are made up: who is ended, started and asked, and in which order. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Supervisor, type SupervisorPorts, type Wreck } from '../../actors/main/supervisor.ts';
+import type { Wreck } from '../../actors/main/revival.ts';
+import { Supervisor, type SupervisorPorts } from '../../actors/main/supervisor.ts';
 import type { ActorThread } from '../../actors/main/threads.ts';
 import { type ActorPlan, Topology } from '../../actors/topology.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -137,7 +138,8 @@ class World {
       tablesBroken: () => this.broken,
       rebuild: async () => {
         for (const { name, kind } of ALL) {
-          if (kind === 'fuse' || kind === 'indexer') expect(this.thread(name).isAlive, name).toBe(false);
+          if (kind === 'fuse' || kind === 'indexer' || kind === 'pool')
+            expect(this.thread(name).isAlive, name).toBe(false);
         }
         this.log.push('rebuild');
         this.broken = false;
@@ -281,7 +283,7 @@ describe('an actor that fails', () => {
 });
 
 describe('a thread that died within a change of the tables', () => {
-  const DEPENDENTS = ['indexer', 'fuse-0', 'fuse-1'];
+  const DEPENDENTS = ['pool', 'indexer', 'fuse-0', 'fuse-1'];
 
   test('fuse: those that build on the tables are ended, the tables made anew, and only then they start again', async () => {
     world.wreck = 'tables';
@@ -295,7 +297,7 @@ describe('a thread that died within a change of the tables', () => {
       expect(world.log.indexOf(`clear ${name}`)).toBeLessThan(at);
       expect(world.log.indexOf(`start ${name}`)).toBeGreaterThan(at);
     }
-    for (const name of ['shard-0', 'io-0', 'pool', 'stats']) expect(world.log).not.toContain(`end ${name}`);
+    for (const name of ['shard-0', 'io-0', 'stats']) expect(world.log).not.toContain(`end ${name}`);
     expect(world.restartsOf('fuse-0')).toBe(1);
   });
 

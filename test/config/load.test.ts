@@ -39,6 +39,14 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       task_timeout_s: 60,
       exclude: ['.git', 'node_modules/.cache'],
     },
+    supervision: {
+      heartbeat_ms: 250,
+      hang_ms: 10_000,
+      restarts: 5,
+      window_s: 60,
+      request_deadline_s: 60,
+      heap_mib: 0,
+    },
     log: { level: 'info' },
   });
 });

@@ -12,6 +12,12 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['ring that is full again and again', 4],
     ['magazine list, one popped while two are popped and one comes back', 3],
     ['slab, two threads open a span for one class', 2],
+    ['slab, a thread dies while it allocates', 0],
+    ['slab, a thread dies while it frees', 0],
+    ['slab, a thread dies with blocks of whole spans', 0],
+    ['slab, a thread dies while another changes the same list', 1],
+    ['slab, a thread dies while another pops what it pushed', 1],
+    ['slab, a thread dies while another opens a span too', 1],
     ['mutex, two threads', 3],
     ['mutex, three threads', 1],
     ['mutex, one of two threads ends', 2],
@@ -47,6 +53,15 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     'a lock broken without waking those who are parked leaves one parked, and the explorer finds the schedule',
     async () => {
       await expect(explore('mutex, broken without waking anybody', 2)).rejects.toThrow('deadlock');
+    },
+    LONG,
+  );
+
+  test(
+    'an exchange that nobody confirms is undone by the successor, and the explorer finds the schedule',
+    async () => {
+      const name = 'slab, a thread dies while one without a row pops what it pushed';
+      await expect(explore(name, 1)).rejects.toThrow(/in two places|free and held/);
     },
     LONG,
   );

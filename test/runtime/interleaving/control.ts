@@ -12,8 +12,8 @@ export const VALUE = 3;
 export const NOTIFIED = 4;
 export const NOTIFY_COUNT = 5;
 export const ERROR_LENGTH = 6;
-/** 1 = the turn is not to go on but to give up whatever the thread was doing. */
-export const ABANDON = 7;
+/** 1 = the turn is the thread's last: it stops where it is, for ever. */
+export const DIES = 7;
 
 export const RUNNING = 0;
 export const IDLE = 1;
@@ -24,6 +24,8 @@ export const BLOCKED = 3;
 /** In a short timed wait, a yield: until the word has another value. */
 export const YIELDED = 4;
 export const FAILED = 5;
+/** A mortal thread, about to do a plain store: it may die here, but nobody else can tell whether it is done. */
+export const STORING = 6;
 
 export const ERROR_BYTES = 2048;
 

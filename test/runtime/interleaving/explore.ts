@@ -4,16 +4,17 @@
  * that takes the turn from a thread that could go on at most so often. Sequentially consistent: reorderings by
  * the CPU are not explored.
  *
- * In a scenario with an heir the first thread may also end before any of its steps, which is one more choice at each of
- * them. Then, and not before, the heir runs beside the others: whoever puts right what the first has left.
+ * A scenario's mortal thread also stops for ever at each of its steps, once per schedule; plain stores are steps too then.
+ * With an heir it may stop at any moment, also while it is parked or has been woken; then, and not before, the heir runs
+ * beside the others.
  */
 import { Worker } from 'node:worker_threads';
 import {
-  ABANDON,
   ADDRESS,
   add,
   awaitChange,
   BLOCKED,
+  DIES,
   ERROR_BYTES,
   ERROR_LENGTH,
   FAILED,
@@ -26,6 +27,7 @@ import {
   PAUSED,
   RUNNING,
   STATE,
+  STORING,
   store,
   TURN,
   VALUE,
@@ -40,9 +42,8 @@ interface Choice {
 }
 
 const LONGEST_SCHEDULE = 2000;
-/** The choice that the first thread ends. */
-const DEATH = -1;
-const MORTAL = 0;
+/** The choice that thread 0 dies; + n for thread n. */
+const DEATH = 100;
 
 export async function explore(name: string, preemptions = Number.POSITIVE_INFINITY): Promise<number> {
   const scenario = scenarios[name]!;
@@ -85,22 +86,18 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     }
   }
 
-  /** The first thread takes no more steps; nobody waits on its behalf. */
-  function end(): void {
-    const at = waiting.indexOf(MORTAL);
+  /** The thread stops where it is, which may be a wait; the heir begins. */
+  function end(thread: number): void {
+    const at = waiting.indexOf(thread);
     if (at >= 0) waiting.splice(at, 1);
-    give(heir);
-  }
-
-  /** Whatever a thread that ended was in the middle of is over: it can begin the next schedule. */
-  function abandon(): void {
-    store(control, MORTAL * LINE + ABANDON, 1);
-    give(MORTAL);
+    store(control, thread * LINE + DIES, 1);
+    give(thread);
+    if (scenario.heir) give(heir);
   }
 
   function runnable(thread: number): boolean {
     if (state(thread) === YIELDED) return memory.i32[word(thread, ADDRESS) / 4] !== word(thread, VALUE);
-    return state(thread) === PAUSED;
+    return state(thread) === PAUSED || state(thread) === STORING;
   }
 
   /** One schedule: `path` first, then whoever can go on; appends the choices it meets. */
@@ -111,30 +108,33 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
     for (let thread = 0; thread < living; thread++) give(thread);
     let current = -1;
     let left = preemptions;
-    let dead = false;
+    let alive = true;
     for (let step = 0; ; step++) {
-      const able = [...Array(threads).keys()].filter((t) => runnable(t) && !(dead && t === MORTAL));
-      const mayDie = scenario.heir !== undefined && !dead && state(MORTAL) !== IDLE;
-      if (able.length === 0 && !mayDie) break;
+      const able = [...Array(threads).keys()].filter(runnable);
+      const mayEnd = alive && scenario.heir !== undefined && state(scenario.mortal!) !== IDLE;
+      if (able.length === 0 && !mayEnd) break;
       const goesOn = able.includes(current);
-      const options = goesOn ? [current, ...able.filter((t) => t !== current && left > 0)] : able;
-      if (step === path.length) path.push({ options: mayDie ? [...options, DEATH] : options, taken: 0 });
+      const mayYield = goesOn && left > 0 && state(current) !== STORING;
+      const options = goesOn ? [current, ...able.filter((t) => mayYield && t !== current)] : able;
+      if (mayEnd) options.push(scenario.mortal! + DEATH);
+      else if (goesOn && current === scenario.mortal && alive) options.push(current + DEATH);
+      if (step === path.length) path.push({ options, taken: 0 });
       const next = path[step]!.options[path[step]!.taken]!;
       if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
-      if (next === DEATH) {
-        dead = true;
-        end();
+      if (next >= DEATH) {
+        alive = false;
+        end(next - DEATH);
+        if (current === next - DEATH) current = -1;
         continue;
       }
       if (goesOn && next !== current) left--;
       current = next;
       give(current);
     }
-    if (dead) abandon();
     for (let thread = 0; thread < threads; thread++) {
       if (state(thread) !== IDLE) throw new Error(`deadlock: thread ${thread} waits and nobody will wake it`);
     }
-    scenario.check(memory, dead);
+    scenario.check(memory, alive);
   }
 
   const path: Choice[] = [];
@@ -148,9 +148,7 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       if (path.length > 0) path.at(-1)!.taken++;
     } while (path.length > 0);
   } catch (error) {
-    const schedule = path
-      .map(({ options, taken }) => (options[taken] === DEATH ? '†' : options[taken]))
-      .join('');
+    const schedule = path.map(({ options, taken }) => options[taken]).join('');
     throw new Error(`${name}, schedule ${schedule}: ${(error as Error).message}`, { cause: error });
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));

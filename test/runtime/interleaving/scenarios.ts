@@ -1,10 +1,12 @@
 /** What the explorer runs: small uses of the real shared-memory code, one function per logical thread. */
 import { threadId } from 'node:worker_threads';
-import { MIB } from '../../../runtime/config/bounds.ts';
+import { KIB, MIB } from '../../../runtime/config/bounds.ts';
 import type { Region } from '../../../runtime/memory/arena.ts';
 import { MagazineList, wordOf } from '../../../runtime/memory/magazine-list.ts';
 import { UNIT } from '../../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../../runtime/memory/slab.ts';
+import { auditSlab } from '../../../runtime/memory/slab-audit.ts';
+import { SlabCaches, slabCachesBytes } from '../../../runtime/memory/slab-caches.ts';
 import { Doorbell } from '../../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox, planMailbox } from '../../../runtime/messaging/mailbox.ts';
 import { RingConsumer, RingProducer, ringBytes } from '../../../runtime/messaging/ring.ts';
@@ -26,11 +28,13 @@ export interface Scenario {
   readonly bytes: number;
   /** Each makes what it needs, then returns the part that is interleaved. */
   readonly threads: readonly ((memory: Region) => () => void)[];
-  /** With one, the first thread may end at any step; then this runs beside the others. */
+  /** This thread may die at each of its steps. */
+  readonly mortal?: number;
+  /** Runs beside the others once that thread has died; which may then be at any moment. */
   readonly heir?: (memory: Region) => () => void;
   setup(memory: Region): void;
-  /** After all threads have come to their end, or the first has `died` on the way; throws when the outcome is wrong. */
-  check(memory: Region, died: boolean): void;
+  /** After all threads have ended; throws when the outcome is wrong. `alive`: nobody has died. */
+  check(memory: Region, alive: boolean): void;
 }
 
 export function memoryOver(buffer: SharedArrayBuffer): Region {
@@ -182,9 +186,9 @@ const lockBreaker = ({ i32 }: Region): (() => void) => {
   };
 };
 
-function checkVisits({ i32 }: Region, threads: number, died: boolean): void {
+function checkVisits({ i32 }: Region, threads: number, alive: boolean): void {
   expect(i32[0] === 0, 'the lock is free');
-  for (let thread = died ? 1 : 0; thread < threads; thread++) {
+  for (let thread = alive ? 0 : 1; thread < threads; thread++) {
     expect(i32[FLAG + thread] === 1, `thread ${thread} got the lock`);
   }
 }
@@ -213,6 +217,88 @@ function checkHalfSpans(memory: Region): void {
     handles.push(handle);
   const all = [1, 1.5, 2, 2.5].map((mib) => (mib * MIB) / UNIT).join();
   expect(handles.sort((a, b) => a - b).join() === all, `blocks are lost or doubled: ${handles.join()}`);
+}
+
+/** Bytes of a slab with two spans; what follows in the memory are the caches, then what the threads hold. */
+const SLAB_BYTES = 3 * MIB;
+const CACHES_BYTES = slabCachesBytes(2);
+const HELD_AT = (SLAB_BYTES + CACHES_BYTES) / 4;
+const HELD_MAX = 8;
+const MORTAL_BYTES = SLAB_BYTES + CACHES_BYTES + 2 * HELD_MAX * 4;
+
+function part({ u8 }: Region, offset: number, bytes: number): Region {
+  const { buffer } = u8;
+  return {
+    name: 'part',
+    bytes,
+    offset,
+    u8: new Uint8Array(buffer, offset, bytes),
+    i32: new Int32Array(buffer, offset, bytes / 4),
+    u32: new Uint32Array(buffer, offset, bytes / 4),
+    f64: new Float64Array(buffer, offset, bytes / 8),
+  };
+}
+
+function slabOf(memory: Region, slot?: number): SlabAllocator {
+  const caches = new SlabCaches(part(memory, SLAB_BYTES, CACHES_BYTES));
+  return new SlabAllocator(part(memory, 0, SLAB_BYTES), slot === undefined ? { caches } : { caches, slot });
+}
+
+/** Allocates (> 0, bytes) and frees (≤ 0, the −nth it holds); what it holds is in the memory when it is asked after. */
+const slabUser =
+  (slot: number, ...steps: number[]) =>
+  (memory: Region): (() => void) =>
+    useSlab(memory, slabOf(memory, slot), slot, steps);
+
+/** The mistake that rows avoid: whoever has none does not tell the others what it found. */
+const slabUserWithoutRow =
+  (place: number, ...steps: number[]) =>
+  (memory: Region): (() => void) =>
+    useSlab(memory, slabOf(memory), place, steps);
+
+function useSlab(memory: Region, slab: SlabAllocator, place: number, steps: readonly number[]): () => void {
+  const { u32 } = part(memory, HELD_AT * 4 + place * HELD_MAX * 4, HELD_MAX * 4);
+  return () => {
+    let held = 0;
+    for (const step of steps) {
+      if (step > 0) u32[held++] = slab.allocate(step);
+      else {
+        const handle = u32[-step]!;
+        u32[-step] = 0;
+        slab.free(handle);
+      }
+    }
+  };
+}
+
+/** Leaves `count` blocks of `bytes` in the shared lists, or where freeing them left them. */
+const slabWith =
+  (bytes: number, count: number, isFlushed = true) =>
+  (memory: Region): void => {
+    SlabAllocator.format(part(memory, 0, SLAB_BYTES));
+    const slab = slabOf(memory, 0);
+    const handles = Array.from({ length: count }, () => slab.allocate(bytes));
+    for (const handle of handles) slab.free(handle);
+    if (isFlushed) slab.flush();
+  };
+
+/** A successor takes over: every block is free or held, but for the one that was between. */
+function checkSuccession(memory: Region, alive: boolean): void {
+  const slab = slabOf(memory, 0);
+  const held = [...part(memory, HELD_AT * 4, 2 * HELD_MAX * 4).u32].filter((handle) => handle !== 0);
+  const { lost, dangling, doubled } = auditSlab(slab, (visit) => {
+    for (const handle of held) visit(handle, 1);
+  });
+  expect(dangling.length === 0, `free and held: ${JSON.stringify(dangling)}`);
+  expect(doubled.length === 0, `in two places: ${JSON.stringify(doubled)}`);
+  expect(lost.length <= (alive ? 0 : 1), `lost: ${JSON.stringify(lost)}`);
+  for (const handle of held) slab.free(handle);
+  for (const bytes of [12 * KIB, MIB]) {
+    const handle = slab.allocate(bytes);
+    if (handle !== 0) slab.free(handle);
+  }
+  slab.flush();
+  expect(auditSlab(slab, () => {}).lost.length === lost.length, 'the successor loses nothing');
 }
 
 const MESSAGES = 3;
@@ -359,6 +445,59 @@ export const scenarios: Record<string, Scenario> = {
     setup: (memory) => SlabAllocator.format({ ...memory, bytes: 3 * MIB }),
     check: (memory) => checkHalfSpans({ ...memory, bytes: 3 * MIB }),
   },
+  // 12 KiB: a magazine is two blocks, a cache two magazines.
+  'slab, a thread dies while it allocates': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [slabUser(0, 12 * KIB, 12 * KIB, 12 * KIB, 12 * KIB, 12 * KIB)],
+    setup: slabWith(12 * KIB, 2),
+    check: checkSuccession,
+  },
+  'slab, a thread dies while it frees': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [slabUser(0, 12 * KIB, 12 * KIB, 12 * KIB, 12 * KIB, 12 * KIB, 12 * KIB, 0, -1, -2, -3, -4, -5)],
+    setup: slabWith(12 * KIB, 4),
+    check: checkSuccession,
+  },
+  'slab, a thread dies with blocks of whole spans': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [slabUser(0, MIB, 0, 12 * KIB, MIB, -1, -2, MIB)],
+    setup: slabWith(MIB, 1),
+    check: checkSuccession,
+  },
+  'slab, a thread dies while another changes the same list': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [
+      slabUser(0, 12 * KIB, 12 * KIB, 12 * KIB),
+      slabUser(1, 12 * KIB, 12 * KIB, 12 * KIB, 0, -1, -2),
+    ],
+    setup: slabWith(12 * KIB, 4),
+    check: checkSuccession,
+  },
+  'slab, a thread dies while another pops what it pushed': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [slabUser(0, 24 * KIB, 24 * KIB, 24 * KIB, 0, -1, -2), slabUser(1, 24 * KIB)],
+    setup: slabWith(24 * KIB, 3, false),
+    check: checkSuccession,
+  },
+  'slab, a thread dies while one without a row pops what it pushed': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [slabUser(0, 24 * KIB, 24 * KIB, 24 * KIB, 0, -1, -2), slabUserWithoutRow(1, 24 * KIB)],
+    setup: slabWith(24 * KIB, 3, false),
+    check: checkSuccession,
+  },
+  'slab, a thread dies while another opens a span too': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [slabUser(0, 12 * KIB), slabUser(1, 12 * KIB)],
+    setup: slabWith(MIB, 1),
+    check: checkSuccession,
+  },
   'mutex, two threads': {
     bytes: 4096,
     threads: [lockedIncrement, lockedIncrement],
@@ -374,23 +513,26 @@ export const scenarios: Record<string, Scenario> = {
   'mutex, one of two threads ends': {
     bytes: 4096,
     threads: [lockedVisit(0, 2), lockedVisit(1, 2)],
+    mortal: 0,
     heir: lockBreaker,
     setup: nothing,
-    check: (memory, died) => checkVisits(memory, 2, died),
+    check: (memory, alive) => checkVisits(memory, 2, alive),
   },
   'mutex, one of three threads ends': {
     bytes: 4096,
     threads: [lockedVisit(0, 3), lockedVisit(1, 3), lockedVisit(2, 3)],
+    mortal: 0,
     heir: lockBreaker,
     setup: nothing,
-    check: (memory, died) => checkVisits(memory, 3, died),
+    check: (memory, alive) => checkVisits(memory, 3, alive),
   },
   'mutex, broken without waking anybody': {
     bytes: 4096,
     threads: [lockedVisit(0, 2), lockedVisit(1, 2)],
+    mortal: 0,
     heir: silentBreaker,
     setup: nothing,
-    check: (memory, died) => checkVisits(memory, 2, died),
+    check: (memory, alive) => checkVisits(memory, 2, alive),
   },
   'sequence lock, the writer ends and another takes over': {
     bytes: 4096,
@@ -417,6 +559,7 @@ export const scenarios: Record<string, Scenario> = {
         };
       },
     ],
+    mortal: 0,
     heir: ({ i32 }) => {
       const lock = new SequenceLock(i32, 0, NO_SPIN);
       return () => {
@@ -444,6 +587,7 @@ export const scenarios: Record<string, Scenario> = {
         };
       },
     ],
+    mortal: 0,
     heir: ({ i32 }) => {
       const status = new StoreStatus({ i32 });
       return () => {
@@ -452,9 +596,9 @@ export const scenarios: Record<string, Scenario> = {
       };
     },
     setup: nothing,
-    check({ i32 }, died) {
+    check({ i32 }, alive) {
       const { segment, commits } = new StoreStatus({ i32 }).read();
-      expect(segment === commits && segment === (died ? 3 : 1), 'the last write is what is shown');
+      expect(segment === commits && segment === (alive ? 1 : 3), 'the last write is what is shown');
     },
   },
   'journal, a writer that waits for room ends': {
@@ -482,6 +626,7 @@ export const scenarios: Record<string, Scenario> = {
         };
       },
     ],
+    mortal: 0,
     heir: () => nothing,
     setup(memory) {
       formatJournal(memory, 1);

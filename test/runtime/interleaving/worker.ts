@@ -1,13 +1,14 @@
 /**
  * A logical thread: runs the real code of a scenario, stopping before each atomic operation until it is given a turn.
  * Only operations on the scenario's memory are steps; what lies between two of them is part of the first.
+ * In a mortal thread plain stores are steps too, by arrays that stand in for the real ones.
  */
 import { workerData } from 'node:worker_threads';
 import {
-  ABANDON,
   ADDRESS,
   awaitChange,
   BLOCKED,
+  DIES,
   ERROR_BYTES,
   ERROR_LENGTH,
   FAILED,
@@ -19,6 +20,7 @@ import {
   notify,
   PAUSED,
   STATE,
+  STORING,
   store,
   TURN,
   VALUE,
@@ -39,14 +41,14 @@ const at = thread * LINE;
 let turn = 0;
 let stepping = false;
 
-/** The thread has ended in this schedule: whatever it would do on its way out has no effect. */
-class Abandoned extends Error {}
+/** Ends a mortal thread where it stands; nothing catches it but the loop below. */
+class Death extends Error {}
 
 function pause(state: number): void {
   store(control, at + STATE, state);
   notify(control, at + STATE);
   turn = awaitChange(control, at + TURN, turn);
-  if (load(control, at + ABANDON) !== 0) throw new Abandoned();
+  if (load(control, at + DIES) !== 0) throw new Death();
 }
 
 const original = { ...methods() };
@@ -58,6 +60,37 @@ function methods(): Record<string, (...args: never[]) => unknown> {
   );
 }
 
+const real = new WeakMap<object, object>();
+
+/** The array with its plain stores as steps. */
+function steppedArray(array: Uint8Array): Uint8Array {
+  const stepped = new Proxy(array, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+    set(target, key, value) {
+      if (stepping) pause(STORING);
+      return Reflect.set(target, key, value, target);
+    },
+  });
+  real.set(stepped, array);
+  return stepped;
+}
+
+if (scenarios[name]!.mortal === thread) {
+  for (const type of ['Uint8Array', 'Int32Array', 'Uint32Array', 'Float64Array', 'BigUint64Array']) {
+    const construct = Reflect.get(globalThis, type) as typeof Uint8Array;
+    const stand = new Proxy(construct, {
+      construct(target, args) {
+        const array = Reflect.construct(target, args) as Uint8Array;
+        return (array.buffer as unknown) === buffer ? steppedArray(array) : array;
+      },
+    });
+    Reflect.set(globalThis, type, stand);
+  }
+}
+
 function addressOf(words: Words, index: number): number {
   return words.byteOffset + index * words.BYTES_PER_ELEMENT;
 }
@@ -65,7 +98,7 @@ function addressOf(words: Words, index: number): number {
 for (const method of ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange']) {
   Reflect.set(Atomics, method, (words: Words, ...args: never[]) => {
     if (stepping) pause(PAUSED);
-    return original[method]!(...([words, ...args] as never[]));
+    return original[method]!(...([real.get(words) ?? words, ...args] as never[]));
   });
 }
 
@@ -97,8 +130,8 @@ for (;;) {
     stepping = false;
   } catch (error) {
     stepping = false;
-    store(control, at + ABANDON, 0);
-    if (error instanceof Abandoned) continue;
+    store(control, at + DIES, 0);
+    if (error instanceof Death) continue;
     const text = new TextEncoder().encode(String((error as Error).stack)).subarray(0, ERROR_BYTES);
     errors.set(text);
     store(control, at + ERROR_LENGTH, text.length);

@@ -1,0 +1,87 @@
+/** Fuse actors that die while a mount is used, and their successors: nobody who uses it notices. */
+import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expirePending } from '../../actors/main/late-requests.ts';
+import { SYNC } from '../../actors/messages.ts';
+import { openPending } from '../../actors/pending.ts';
+import { FUSE_FSYNC } from '../../fuse/protocol/abi.ts';
+import { NO_FUSE, titled } from '../e2e/mounted.ts';
+import { newSeed, randomFrom } from '../runtime/stress.ts';
+import { Served } from './served.ts';
+
+const run = promisify(execFile);
+const LOAD_MS = 8000;
+/** Nothing here takes this long, unless it hangs. */
+const PATIENCE_MS = 60_000;
+
+describe.skipIf(NO_FUSE)(titled('a fuse actor on a real mount', NO_FUSE), { timeout: 120_000 }, () => {
+  let served: Served;
+  beforeEach(async () => {
+    served = await Served.start();
+  });
+  afterEach(() => served.dispose());
+
+  function load(seed: number): Promise<{ count: number; problems: string[] }> {
+    const program = new URL('./takeover-load.js', import.meta.url).pathname;
+    const args = [program, served.directory, String(Date.now() + LOAD_MS), String(seed)];
+    return run(process.execPath, args, { timeout: PATIENCE_MS }).then(({ stdout }) => JSON.parse(stdout));
+  }
+
+  it('that is ended at random under a load of names and data: no call fails, and the bytes are right', async () => {
+    const random = randomFrom(newSeed());
+    let isOver = false;
+    const loads = Promise.all([load(1), load(2)]).finally(() => {
+      isOver = true;
+    });
+    let deaths = 0;
+    for (; !isOver; deaths++) {
+      await sleep(random() * 100);
+      const name = `fuse-${random() < 0.5 ? 0 : 1}`;
+      await served.end(name);
+      await sleep(random() * 30);
+      await served.start(name);
+    }
+    const results = await loads;
+    const resumed = served
+      .log()
+      .filter(({ msg }) => msg.startsWith('took over'))
+      .map((line) => line.resumed!);
+    const kinds = Object.fromEntries(
+      [...new Set(resumed)].map((k) => [k, resumed.filter((r) => r === k).length]),
+    );
+    console.log(`${deaths} deaths, ${results.map(({ count }) => count).join(' and ')} calls;`, kinds);
+    expect(results.flatMap(({ problems }) => problems)).toEqual([]);
+    expect(deaths).toBeGreaterThan(5);
+    expect(openPending(served.context).waiting).toBe(0);
+  });
+
+  it('shows a sign of life every second or so, whether it waits for requests or stands by', async () => {
+    const beats = (): number[] => [0, 1].map((i) => served.state(`fuse-${i}`).heartbeat);
+    const before = beats();
+    await sleep(3500);
+    const after = beats();
+    for (const i of [0, 1]) expect(after[i]! - before[i]!).toBeGreaterThanOrEqual(2);
+  });
+
+  it('a request that waits for an actor that does not answer is answered EIO when its time is over', async () => {
+    await served.end('io-0');
+    const program = `
+      const fs = require('fs');
+      const fd = fs.openSync(${JSON.stringify(served.directory)} + '/file', 'w');
+      try { fs.fsyncSync(fd); console.log('done'); } catch (error) { console.log(error.code); }`;
+    const synced = run(process.execPath, ['-e', program], { timeout: PATIENCE_MS });
+    const pending = openPending(served.context);
+    while (pending.waiting === 0) await sleep(20);
+    const { clock } = served.context;
+    expect(expirePending(served.context, clock.monotonic(), PATIENCE_MS)).toBe(0);
+    await sleep(20);
+    expect(expirePending(served.context, clock.monotonic(), 10)).toBe(1);
+    expect((await synced).stdout.trim()).toBe('EIO');
+    // The kernel does not know it any more, so the late answer of an io-0 that comes back is lost without harm.
+    expect(pending.waiting).toBe(0);
+    pending.each(SYNC, () => expect.fail('it was answered'));
+    expect(pending.enter(SYNC, 1, 2, FUSE_FSYNC)).toBeGreaterThanOrEqual(0);
+  });
+});
