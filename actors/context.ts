@@ -5,6 +5,7 @@ import { Arena } from '../runtime/memory/arena.ts';
 import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import type { Distances } from '../runtime/scheduling/steal-policy.ts';
 import { Tap } from '../runtime/scheduling/tap.ts';
 import type { StoreIdentity } from '../runtime/storage/store.ts';
 import { OwnRemote } from './actor-remote.ts';
@@ -31,6 +32,8 @@ export interface ThreadData {
   readonly onlyUid: number | undefined;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
+  /** Distance between the memory of two shards, by their numbers: an idle one helps the nearest first. */
+  readonly shardDistances?: Distances;
   /** CPU to run on, or −1 to leave it to the scheduler. */
   readonly cpu: number;
 }

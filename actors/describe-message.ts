@@ -3,7 +3,9 @@ import { CONTROL, CONTROL_ANSWER, STOP } from '../runtime/scheduling/actor.ts';
 import * as messages from './messages.ts';
 
 /** How a field is stored: a little-endian number, two u32 (low, high) as one, or, to the end of the message, the rest. */
-type Type = 'u32' | 'u64' | 'f64' | 'f32s' | 'text' | 'bytes';
+type Type = 'u16' | 'u32' | 'u64' | 'f64' | 'f32s' | 'text' | 'bytes';
+/** Bytes a field takes; 0 = what is left. */
+const SIZES: Readonly<Record<Type, number>> = { u16: 2, u32: 4, u64: 8, f64: 8, f32s: 0, text: 0, bytes: 0 };
 type Layout = readonly (readonly [name: string, type: Type])[];
 
 const words = (...names: string[]): Layout => names.map((name) => [name, 'u32'] as const);
@@ -43,7 +45,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.REPLAY]: [['checkpointLsn', 'f64'], ['durableLsn', 'f64'], ...words('incarnation', 'lastStamp')],
   [messages.REPLAY_FILES]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.REPLAY_DONE]: [],
-  [messages.HITS]: [...words('search', 'hits'), ['found', 'bytes']],
+  [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
   [messages.QUERY]: [
     ['unique', 'u64'],
@@ -96,7 +98,7 @@ export function describeMessage(kind: number, bytes: Uint8Array, length: number)
   const fields: Record<string, number | string | number[]> = {};
   let at = 0;
   for (const [name, type] of layout) {
-    const size = type === 'u32' ? 4 : type === 'u64' || type === 'f64' ? 8 : 0;
+    const size = SIZES[type];
     if (at + size > bytes.length) break;
     fields[name] = valueAt(view, at, type);
     at += size;
@@ -107,6 +109,8 @@ export function describeMessage(kind: number, bytes: Uint8Array, length: number)
 function valueAt(view: DataView, at: number, type: Type): number | string | number[] {
   const rest = new Uint8Array(view.buffer, view.byteOffset + at, view.byteLength - at);
   switch (type) {
+    case 'u16':
+      return view.getUint16(at, true);
     case 'u32':
       return view.getUint32(at, true);
     case 'u64':

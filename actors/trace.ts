@@ -10,7 +10,7 @@
  */
 import type { Region } from '../runtime/memory/arena.ts';
 import { RecorderReader, RecorderWriter, recorderBytes } from '../runtime/messaging/recorder.ts';
-import { HITS, QUERY, SEARCH, SYNC } from './messages.ts';
+import { HITS, hitsOf, QUERY, SEARCH, SYNC } from './messages.ts';
 
 /** Read from the kernel. Word: the opcode. */
 export const RECEIVED = 1;
@@ -134,7 +134,7 @@ export class Trace {
     const word = offset >>> 2;
     if (kind === SYNC || kind === QUERY) this.record(TAKEN, u32[word]!, u32[word + 1]!, kind);
     else if (kind === SEARCH) this.record(TAKEN, u32[word]!, 0, kind);
-    else if (kind === HITS) this.record(HITS_TAKEN, u32[word]!, 0, u32[word + 1]!);
+    else if (kind === HITS) this.record(HITS_TAKEN, u32[word]!, 0, hitsOf(u32[word + 1]!));
   };
 }
 

@@ -194,6 +194,11 @@ export class RingConsumer {
     return Atomics.load(this.#i32, this.#words + HEAD) === this.#tail;
   }
 
+  /** Records that next() has moved to since the ring was made, modulo 2^32. */
+  get received(): number {
+    return this.#received;
+  }
+
   /** One store gives back the room of everything consumed so far, and wakes a producer that waits for it. */
   release(): void {
     if (this.#tail === this.#released) return;

@@ -96,7 +96,10 @@ export function runOnDoorbell(context: ActorContext<unknown>, actor: DoorbellAct
     beginTurn(context);
     let sleep: number;
     if (state.gate === GATE_OPEN) {
-      if (mailbox.drain(filter, BATCH) > 0) continue;
+      if (mailbox.drain(filter, BATCH) > 0) {
+        actor.afterBatch?.();
+        continue;
+      }
       sleep = actor.idle();
     } else {
       const steps = takeGated(context, filter);

@@ -23,6 +23,7 @@ import { Mutex } from '../../../runtime/sync/mutex.ts';
 import { Once } from '../../../runtime/sync/once.ts';
 import { Semaphore } from '../../../runtime/sync/semaphore.ts';
 import { SequenceLock } from '../../../runtime/sync/sequence-lock.ts';
+import { stealing } from './stealing.ts';
 
 export interface Scenario {
   readonly bytes: number;
@@ -308,6 +309,7 @@ const RECORD_BYTES = 120;
 const RECORDS = 4;
 
 export const scenarios: Record<string, Scenario> = {
+  ...stealing,
   'doorbell, one ringer': {
     bytes: 4096,
     threads: [doorbellOwner(1), doorbellRinger(0)],
