@@ -6,38 +6,17 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { printConfig } from '../../runtime/config/print.ts';
-import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
-import {
-  ActorState,
-  DRAINING,
-  DRILL_CRASH,
-  DRILL_HANG,
-  DRILL_MEMORY,
-  GATE_CLOSED,
-  GATE_OPEN,
-  READY,
-} from '../../runtime/scheduling/actor-state.ts';
+import { GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { kindNames } from '../describe-message.ts';
-import { ACTOR_STATES } from '../regions.ts';
 import { takeSnapshot } from '../status.ts';
-import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { logTail, writeDump } from './console-dump.ts';
+import { Orders } from './console-orders.ts';
 import { opcodeRates, round, type Sample, Sampler } from './console-sampler.ts';
 import { Tails } from './console-tail.ts';
 import { readTraces, recentRequests, traceOf } from './console-trace.ts';
-import {
-  type ActorRow,
-  actorRow,
-  gateName,
-  locks,
-  mailboxView,
-  pool,
-  rings,
-  shards,
-  steal,
-} from './console-views.ts';
+import { type ActorRow, actorRow, locks, mailboxView, pool, rings, shards, steal } from './console-views.ts';
 import type { Method } from './control-socket.ts';
 import { parse } from './params.ts';
 import type { Remotes } from './remotes.ts';
@@ -45,21 +24,15 @@ import type { SupervisorPort } from './supervisor-port.ts';
 
 export interface ConsoleParts {
   readonly remotes: Remotes;
-  /** Undefined in a mount that does not restart its actors. */
-  readonly supervisor?: SupervisorPort;
+  readonly supervisor: SupervisorPort;
   /** What `vexfs status` shows. */
-  readonly status?: () => unknown;
+  readonly status: () => object;
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-const DRILLS = { crash: DRILL_CRASH, hang: DRILL_HANG, memory: DRILL_MEMORY } as const;
-/** How long a step may take before its outcome is told all the same: nothing may come to be taken. */
-const STEP_MS = 250;
-
 /** Requests in a bundle with every step. */
 const TRACES_DUMPED = 100;
 
-const nothing = z.object({});
 const one = z.object({ actor: z.string() });
 const mailboxParams = one.extend({ count: z.int().min(1).max(1000).default(8) });
 const tailParams = one.extend({
@@ -80,44 +53,48 @@ const killParams = one.extend({ how: z.enum(['crash', 'hang', 'memory', 'end']).
 const sampleParams = z.object({ intervalMs: z.int().min(100).max(60_000).default(1000) });
 
 export function consoleMethods(context: Context, parts: ConsoleParts): Record<string, Method> {
-  const console = new Console(context, parts);
+  const commands = new Console(context, parts);
+  const orders = new Orders(context, parts.remotes, parts.supervisor);
   return {
     names: () => ({ actors: context.topology.actors.map(({ name }) => name), kinds: kindNames() }),
-    actors: (params) => console.actors(parse(nothing, params)),
-    inspect: (params) => parts.remotes.inspect(console.actor(parse(one, params).actor)),
+    actors: () => commands.actors(),
+    inspect: (params) => parts.remotes.inspect(orders.actor(parse(one, params).actor)),
     mailbox(params) {
       const { actor, count } = parse(mailboxParams, params);
-      return mailboxView(context, console.actor(actor), count);
+      return mailboxView(context, orders.actor(actor), count);
     },
     tail(params, call) {
       const { actor, kinds, count } = parse(tailParams, params);
-      return console.tails.follow(console.actor(actor), { kinds: kinds.map(knownKind), count }, call);
+      return commands.tails.follow(orders.actor(actor), { kinds: kinds.map(knownKind), count }, call);
     },
-    trace: (params) => console.trace(parse(traceParams, params)),
+    trace: (params) => commands.trace(parse(traceParams, params)),
     rings: () => rings(context),
     pool: () => pool(context),
     locks: () => locks(context),
-    shards: async () => shards(context, await console.sampler.recent()),
+    shards: async () => shards(context, await commands.sampler.recent()),
     steal: () => steal(context),
-    log: (params) => console.log(parse(logParams, params)),
-    pause: (params) => console.gate(parse(one, params).actor, GATE_CLOSED),
-    resume: (params) => console.gate(parse(one, params).actor, GATE_OPEN),
+    log(params) {
+      const { level, actor } = parse(logParams, params);
+      return orders.log(level, actor);
+    },
+    pause: (params) => orders.gate(parse(one, params).actor, GATE_CLOSED),
+    resume: (params) => orders.gate(parse(one, params).actor, GATE_OPEN),
     step(params) {
       const { actor, count } = parse(stepParams, params);
-      return console.step(actor, count);
+      return orders.step(actor, count);
     },
-    restart: (params) => console.restart(parse(one, params).actor),
+    restart: (params) => orders.restart(parse(one, params).actor),
     kill(params) {
       const { actor, how } = parse(killParams, params);
-      return console.kill(actor, how);
+      return orders.kill(actor, how);
     },
     checkpoint() {
       throw new UserError(
         'a checkpoint copies the tables while nobody changes them, so it is written when the store is unmounted; what is durable is in the log',
       );
     },
-    dump: () => console.dump(),
-    sample: (params) => console.sample(parse(sampleParams, params).intervalMs),
+    dump: () => commands.dump(),
+    sample: (params) => commands.sample(parse(sampleParams, params).intervalMs),
   };
 }
 
@@ -134,18 +111,7 @@ class Console {
     this.tails = new Tails(context);
   }
 
-  /** @throws {UserError} there is none of that name; the nearest is named. */
-  actor(name: string): ActorPlan {
-    const { topology } = this.#context;
-    const actor = topology.find(name);
-    if (actor) return actor;
-    const names = topology.actors.map((known) => known.name);
-    throw new UserError(
-      `there is no actor "${name}"; did you mean ${closest(name, names)}? There are ${names.join(', ')}`,
-    );
-  }
-
-  async actors(_: object): Promise<ActorRow[]> {
+  async actors(): Promise<ActorRow[]> {
     return this.#rows(await this.sampler.recent());
   }
 
@@ -159,65 +125,6 @@ class Console {
       : traceOf(events, params.request);
   }
 
-  /** Each actor is told by itself: one that does not answer is named, and the others have changed. */
-  log({ level, actor }: z.infer<typeof logParams>): Promise<unknown[]> {
-    const { topology } = this.#context;
-    const actors = actor === undefined ? topology.actors : [this.actor(actor)];
-    return Promise.all(
-      actors.map(async (told) => {
-        try {
-          const was = await this.#parts.remotes.setLogLevel(told, level);
-          return { actor: told.name, level, was };
-        } catch (error) {
-          if (actor !== undefined) throw error;
-          return { actor: told.name, error: (error as Error).message };
-        }
-      }),
-    );
-  }
-
-  /** Opens or closes a gate; the answer of the actor shows that it has seen it. */
-  async gate(name: string, gate: number): Promise<{ actor: string; gate: string }> {
-    const { actor, state } = this.#running(name);
-    this.#order(actor, () => {
-      state.gate = gate;
-    });
-    await this.#parts.remotes.inspect(actor);
-    return { actor: name, gate: gateName(state.gate) };
-  }
-
-  /** Lets an actor take `count` messages (a fuse actor: requests), and waits a moment for it. */
-  async step(name: string, count: number): Promise<{ actor: string; taken: number; gate: string }> {
-    const { actor, state } = this.#running(name);
-    this.#order(actor, () => {
-      state.gate = count;
-    });
-    const deadline = performance.now() + STEP_MS;
-    while (state.gate > 0 && performance.now() < deadline) {
-      await new Promise((resume) => setTimeout(resume, 5));
-    }
-    return { actor: name, taken: count - Math.max(0, state.gate), gate: gateName(state.gate) };
-  }
-
-  async restart(name: string): Promise<{ actor: string; incarnation: number }> {
-    const { supervisor } = this.#parts;
-    const actor = this.#replaceable(name);
-    if (!supervisor) throw new UserError('this mount does not restart its actors');
-    await supervisor.restart(name);
-    return { actor: name, incarnation: this.#state(actor).incarnation };
-  }
-
-  kill(name: string, how: keyof typeof DRILLS | 'end'): { actor: string; killed: string } {
-    const { supervisor } = this.#parts;
-    const actor = this.#replaceable(name);
-    if (how === 'end') {
-      if (!supervisor) throw new UserError('this mount does not end single actors');
-      supervisor.end(name);
-    } else if (supervisor) supervisor.drill(name, how);
-    else this.#order(actor, () => this.#state(actor).orderDrill(DRILLS[how]));
-    return { actor: name, killed: how };
-  }
-
   /** Rates over the next `intervalMs`, for a live view: it asks again and again. */
   async sample(intervalMs: number): Promise<unknown> {
     const before = this.sampler.take();
@@ -226,7 +133,7 @@ class Console {
     const seconds = (now.at - before.at) / 1000;
     const { namespace, memory, storage, index } = takeSnapshot(this.#context);
     return {
-      ...((this.#parts.status?.() as object | undefined) ?? {}),
+      ...this.#parts.status(),
       intervalMs: Math.round(now.at - before.at),
       actors: this.#rows([before, now]),
       requests: opcodeRates(before, now),
@@ -245,9 +152,9 @@ class Console {
     const context = this.#context;
     const { topology, settings } = context;
     return writeDump(settings.store, {
-      'status.json': () => this.#parts.status?.() ?? takeSnapshot(context),
+      'status.json': () => this.#parts.status(),
       'vexfs.toml': () => printConfig(settings.config),
-      'actors.json': () => this.actors({}),
+      'actors.json': () => this.actors(),
       'inspect.json': () => this.#inspectAll(),
       'mailboxes.json': () => topology.actors.map((actor) => mailboxView(context, actor, 64)),
       'rings.json': () => rings(context),
@@ -272,36 +179,11 @@ class Console {
   }
 
   #rows(samples: readonly [Sample, Sample]): ActorRow[] {
-    const supervised = new Map(this.#parts.supervisor?.describe().map((actor) => [actor.name, actor]));
+    const supervised = new Map(this.#parts.supervisor.describe().map((actor) => [actor.name, actor]));
     return this.#context.topology.actors.map((actor) => {
       const age = this.sampler.heartbeatAge(actor.name, samples[1]);
       return actorRow(this.#context, actor, samples, age, supervised.get(actor.name));
     });
-  }
-
-  #state({ slot }: ActorPlan): ActorState {
-    return new ActorState(this.#context.arena.region(ACTOR_STATES), slot);
-  }
-
-  /** Changes a word that the actor looks at when its doorbell rings. */
-  #order({ name }: ActorPlan, change: () => void): void {
-    change();
-    doorbellOf(this.#context.arena.region(mailboxRegion(name))).ring();
-  }
-
-  #replaceable(name: string): ActorPlan {
-    const actor = this.actor(name);
-    if (actor.kind === 'main') throw new UserError('main is what answers here; "vexfs umount" ends it');
-    return actor;
-  }
-
-  #running(name: string): { actor: ActorPlan; state: ActorState } {
-    const actor = this.#replaceable(name);
-    const state = this.#state(actor);
-    if (state.get() !== READY && state.get() !== DRAINING) {
-      throw new UserError(`${name} takes no messages now: it is ${state.label}`);
-    }
-    return { actor, state };
   }
 }
 
