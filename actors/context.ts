@@ -7,9 +7,12 @@ import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import type { Distances } from '../runtime/scheduling/steal-policy.ts';
+import { Tap } from '../runtime/scheduling/tap.ts';
 import type { StoreIdentity } from '../runtime/storage/store.ts';
-import { ACTOR_STATES, LIVE } from './regions.ts';
+import { OwnRemote } from './actor-remote.ts';
+import { ACTOR_STATES, LIVE, TAPS, TRACES } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
+import { Trace } from './trace.ts';
 
 /** What a thread is started with; all of it can be cloned or shared between threads. */
 export interface ThreadData {
@@ -38,7 +41,12 @@ export interface ThreadData {
   readonly shardDistances: Distances;
 }
 
-export type Context = ActorContext<ThreadData> & { readonly topology: Topology };
+export type Context = ActorContext<ThreadData> & {
+  readonly topology: Topology;
+  /** What main may call of this actor; it adds its own facts. */
+  readonly remote: OwnRemote;
+  readonly trace: Trace;
+};
 
 /** Attaches a thread to the shared memory: its mailbox, its lanes to others, its row in the table of states. */
 export function attachContext(data: ThreadData): Context {
@@ -47,15 +55,24 @@ export function attachContext(data: ThreadData): Context {
   const self = topology.actor(data.name);
   const config = liveView(data.config, arena.region(LIVE), data.liveKeys);
   const outboxes = new Map<string, Outbox>();
-  return {
+  const state = new ActorState(arena.region(ACTOR_STATES), self.slot);
+  const logger = openLog(data.name, config.log, data.log);
+  const remote = new OwnRemote(state, logger);
+  const trace = new Trace(arena.region(TRACES), self.slot);
+  const context: Context = {
     name: data.name,
     arena,
     topology,
     settings: { ...data, config },
     mailbox: new Mailbox(arena.region(mailboxRegion(data.name))),
-    state: new ActorState(arena.region(ACTOR_STATES), self.slot),
-    logger: openLog(data.name, config.log, data.log),
+    state,
+    logger,
     clock: systemClock,
+    tap: new Tap(arena.region(TAPS), self.slot),
+    remote,
+    control: { remote, answers: () => context.outbox('main') },
+    trace,
+    taken: trace.taken,
     outbox(target) {
       let outbox = outboxes.get(target);
       if (!outbox) {
@@ -67,4 +84,5 @@ export function attachContext(data: ThreadData): Context {
       return outbox;
     },
   };
+  return context;
 }

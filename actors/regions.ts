@@ -14,6 +14,7 @@ import { planMailbox } from '../runtime/messaging/mailbox.ts';
 import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
 import { planBoard } from '../runtime/scheduling/board-layout.ts';
+import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
@@ -22,6 +23,7 @@ import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
 import { mailboxRegion, type Topology } from './topology.ts';
+import { tracesBytes } from './trace.ts';
 
 export const ACTOR_STATES = 'actors';
 export const SLAB = 'slab';
@@ -37,6 +39,8 @@ export const CONNECTION = 'connection';
 export const METRICS = 'metrics';
 /** Values of the configuration that can change (runtime/config/live.ts). */
 export const LIVE = 'live';
+export const TAPS = 'taps';
+export const TRACES = 'traces';
 export const FLIGHTS = 'flights';
 export const VECTOR_ORDER = 'vector-order';
 
@@ -63,6 +67,8 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
       name: mailboxRegion(name),
       bytes: planMailbox(senders.length, laneBytes),
     })),
+    { name: TAPS, bytes: tapsBytes(topology.actors.length) },
+    { name: TRACES, bytes: tracesBytes(topology.actors.length) },
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
     { name: TASKS, bytes: planBoard(config.workers.shards, SEARCH_TASK_BYTES) },

@@ -1,5 +1,5 @@
 /** Entry of every worker thread: attach to shared memory, build the actor, run its loop until it is told to stop. */
-import { workerData } from 'node:worker_threads';
+import { threadId as nodeThreadId, workerData } from 'node:worker_threads';
 import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
 import { whileWaiting } from '../runtime/sync/waiting.ts';
 import { pinThread, threadId } from '../runtime/system/libc.ts';
@@ -21,6 +21,7 @@ const context = attachContext(workerData as ThreadData);
 const { kind } = context.topology.actor(context.name);
 if (kind === 'main') throw new Error('the main actor has no thread of its own');
 context.state.thread = threadId();
+context.state.nodeThread = nodeThreadId;
 context.state.set(STARTING);
 whileWaiting(() => context.state.beat());
 const { cpus } = context.settings;

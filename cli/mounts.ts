@@ -1,7 +1,7 @@
 /** Which mount a command is about. */
 import { realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { isVexfs, type Mount, mountContaining, readMounts } from '../fuse/mount/mountinfo.ts';
+import { isVexfs, type Mount, mountAt, mountContaining, readMounts } from '../fuse/mount/mountinfo.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { ControlClient, NotRunning } from './client.ts';
 
@@ -33,7 +33,9 @@ export function chooseMount(
   if (ours.length === 0) throw new UserError('no VexFS is mounted; "vexfs mount STORE DIR" mounts one');
   const all = ours.map((mount) => mount.mountPoint).join(', ');
   const containing = (path: string | undefined): RunningMount | undefined => {
-    const mount = path === undefined ? undefined : mountContaining(mounts, canonical(path));
+    // The mount point itself need not be touched, which would hang where every fuse actor is paused.
+    const exact = path === undefined ? undefined : mountAt(mounts, resolve(path));
+    const mount = path === undefined ? undefined : (exact ?? mountContaining(mounts, canonical(path)));
     return mount !== undefined && isVexfs(mount) ? running(mount) : undefined;
   };
   if (wanted.mount !== undefined) {

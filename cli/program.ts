@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { addConfig } from './config.ts';
+import { addConsole } from './console.ts';
 import { addDoctor } from './doctor.ts';
 import { addIndex } from './index.ts';
 import { addMount } from './mount.ts';
@@ -10,6 +11,7 @@ import { addSearch } from './search.ts';
 import { addSimilar } from './similar.ts';
 import { addStatus } from './status.ts';
 import { say } from './terminal.ts';
+import { addTop } from './top.ts';
 import { addUmount } from './umount.ts';
 import { addVector } from './vector.ts';
 
@@ -49,6 +51,8 @@ function createProgram(): Command {
   addSimilar(program);
   addIndex(program);
   addVector(program);
+  addConsole(program);
+  addTop(program);
   addConfig(program);
   addDoctor(program);
   return program;

@@ -1,4 +1,20 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+import type { OpcodeRates } from '../actors/main/console-sampler.ts';
+import type { TailBatch } from '../actors/main/console-tail.ts';
+import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
+import type { ActorRow, LockView, MailboxView, RingView, ShardRow } from '../actors/main/console-views.ts';
+
+export type {
+  ActorRow,
+  LockView,
+  MailboxView,
+  OpcodeRates,
+  RingView,
+  ShardRow,
+  TailBatch,
+  TracedRequest,
+  TraceStep,
+};
 
 export interface SearchHit {
   readonly path: string;
@@ -101,6 +117,27 @@ export interface ReloadReport {
   readonly needsRemount: readonly ConfigChange[];
 }
 
+export interface GateAnswer {
+  readonly actor: string;
+  readonly gate: string;
+}
+
+/** What a live view shows: the state, and the rates of a moment. */
+export interface TopSample extends Omit<Status, 'actors' | 'index' | 'storage'> {
+  readonly intervalMs: number;
+  readonly actors: readonly ActorRow[];
+  readonly requests: readonly OpcodeRates[];
+  readonly index: IndexStatus & { readonly indexedPerSecond: number };
+  readonly storage: {
+    readonly durableLsn: number;
+    readonly logBytesPerSecond: number;
+    readonly commitsPerSecond: number;
+    readonly segmentBytes: number;
+    readonly errno: number;
+    readonly [key: string]: unknown;
+  };
+}
+
 /** Method → its parameters and result. */
 export interface Methods {
   status: { params: Record<string, never>; result: Status };
@@ -113,4 +150,30 @@ export interface Methods {
   indexRebuild: { params: { path?: string }; result: { readonly queued?: number } };
   reload: { params: Record<string, never>; result: ReloadReport };
   unmount: { params: { lazy?: boolean }; result: unknown };
+  names: { params: Record<string, never>; result: { readonly actors: string[]; readonly kinds: string[] } };
+  actors: { params: Record<string, never>; result: ActorRow[] };
+  inspect: { params: { actor: string }; result: Record<string, unknown> };
+  mailbox: { params: { actor: string; count?: number }; result: MailboxView };
+  tail: { params: { actor: string; kinds?: string[]; count?: number }; result: TailBatch };
+  trace: {
+    params: { request?: string; switch?: 'on' | 'off'; count?: number };
+    result: TracedRequest[] | TraceStep[] | { readonly tracing: string };
+  };
+  rings: { params: Record<string, never>; result: RingView[] };
+  pool: { params: Record<string, never>; result: Record<string, unknown> };
+  locks: { params: Record<string, never>; result: LockView[] };
+  shards: { params: Record<string, never>; result: ShardRow[] };
+  steal: { params: Record<string, never>; result: Record<string, unknown>[] };
+  log: { params: { level: string; actor?: string }; result: Record<string, unknown>[] };
+  pause: { params: { actor: string }; result: GateAnswer };
+  resume: { params: { actor: string }; result: GateAnswer };
+  step: { params: { actor: string; count?: number }; result: GateAnswer & { readonly taken: number } };
+  restart: { params: { actor: string }; result: { readonly actor: string; readonly incarnation: number } };
+  kill: {
+    params: { actor: string; how?: string };
+    result: { readonly actor: string; readonly killed: string };
+  };
+  checkpoint: { params: Record<string, never>; result: unknown };
+  dump: { params: Record<string, never>; result: { readonly path: string; readonly files: string[] } };
+  sample: { params: { intervalMs?: number }; result: TopSample };
 }

@@ -15,6 +15,7 @@ import { assert } from '../../runtime/assert.ts';
 import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
+import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { openPending } from '../pending.ts';
@@ -78,7 +79,10 @@ export function run(context: Context): void {
   const tree = openTree(context, flight);
   const operations = buildOperations(context, tree, flight);
   const metrics = new RequestMetrics(context, channel, flight);
+  context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
+  const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
+    ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
     serve(drain, stopRequested) {
       metrics.onRing = () => {
         drain();

@@ -23,6 +23,7 @@ import {
 } from '../messages.ts';
 import type { Pending } from '../pending.ts';
 import { shardOf } from '../topology.ts';
+import type { Trace } from '../trace.ts';
 import { VectorOrder } from '../vector-order.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
@@ -36,6 +37,7 @@ export class FuseHandover implements Handover {
   readonly #indexes: boolean;
   readonly #pending: Pending;
   readonly #order: VectorOrder;
+  readonly #trace: Trace;
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
@@ -49,12 +51,15 @@ export class FuseHandover implements Handover {
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
     this.#order = new VectorOrder(context.arena);
+    this.#trace = context.trace;
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
     const slot = this.#pending.enter(SYNC, uniqueLo, uniqueHi, opcode);
-    if (slot >= 0) writeSync(this.#first, uniqueLo, uniqueHi, objectId, slot);
-    return slot >= 0;
+    if (slot < 0) return false;
+    this.#trace.handedOver(uniqueLo, uniqueHi, SYNC);
+    writeSync(this.#first, uniqueLo, uniqueHi, objectId, slot);
+    return true;
   }
 
   objectDirty(objectId: number): void {
@@ -108,6 +113,7 @@ export class FuseHandover implements Handover {
   ): boolean {
     const slot = this.#pending.enter(QUERY, uniqueLo, uniqueHi, FUSE_LOOKUP);
     if (slot < 0) return false;
+    this.#trace.handedOver(uniqueLo, uniqueHi, QUERY);
     writeQuery(
       this.#indexer,
       uniqueLo,

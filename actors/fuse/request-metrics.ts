@@ -5,6 +5,7 @@ import type { Flight } from '../../fuse/session/flight.ts';
 import { describe, type ServerHooks } from '../../fuse/session/server.ts';
 import type { Histogram } from '../../runtime/metrics/histogram.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
+import { countStep } from '../../runtime/scheduling/run-loop.ts';
 import type { Context } from '../context.ts';
 import { errorsOf } from '../metrics.ts';
 import { METRICS } from '../regions.ts';
@@ -37,16 +38,21 @@ export class RequestMetrics implements ServerHooks {
     this.#failures = this.#block.counter('handlerFailures');
   }
 
-  started(): void {
+  started(opcode: number): void {
     this.#startedAt = performance.now();
+    this.#context.trace.began(opcode, this.#startedAt);
     this.#flight.since = this.#startedAt;
     this.#context.state.beat();
   }
 
-  finished(opcode: number, error: number): void {
+  finished(opcode: number, error: number, request: Request, isLater: boolean): void {
+    const { trace } = this.#context;
+    countStep(this.#context);
     if (opcode >= OPCODES) return;
-    this.#latency[opcode]!.record((performance.now() - this.#startedAt) * 1e6);
+    const now = performance.now();
+    this.#latency[opcode]!.record((now - this.#startedAt) * 1e6);
     if (error !== 0) this.#block.add(this.#errors[opcode]!, 1);
+    if (!isLater && trace.isOn) trace.answered(request.uniqueLo, request.uniqueHi, -error, now);
   }
 
   rang(): boolean {

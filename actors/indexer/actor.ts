@@ -168,8 +168,16 @@ export async function run(context: Context): Promise<void> {
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
   const pending = openPending(context);
-  const limits = config.index;
-  const answers = new Answers({ namespace, virtual, search, logger, limits, pending, connection });
+  const answers = new Answers({
+    namespace,
+    virtual,
+    search,
+    logger,
+    limits: config.index,
+    pending,
+    connection,
+    trace: context.trace,
+  });
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();

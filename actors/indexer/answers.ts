@@ -9,6 +9,7 @@ import type { Logger } from '../../runtime/log.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
 import type { Pending } from '../pending.ts';
+import { REPLIED, type Trace } from '../trace.ts';
 import { credentialsOf } from './credentials.ts';
 import type { Search } from './search.ts';
 
@@ -22,6 +23,7 @@ export interface AnswerParts {
   readonly pending: Pending;
   /** Descriptor of /dev/fuse, once mounted. */
   readonly connection: () => number;
+  readonly trace: Trace;
 }
 
 /** Answers searches that came through the mount: a LOOKUP waits in the kernel until its reply is written here. */
@@ -60,6 +62,7 @@ export class Answers {
     // Not taken: who asked was interrupted, or the connection is over. Nobody else would give the node back.
     const isTaken = sendTo(this.#parts.connection(), reply) === 0;
     pending.answered(slot);
+    this.#parts.trace.record(REPLIED, uniqueLo, uniqueHi, -reply.i32[1]!);
     if (!isTaken && reply.i32[1] === 0) {
       virtual.forget(reply.u32[BODY >> 2]!, reply.u32[(BODY >> 2) + 1]!, 1);
     }
@@ -85,12 +88,14 @@ export class Answers {
     this.#seen.clear();
   }
 
-  async #find({ kind, uid, gid, pid, ino, text }: QueryMessage): Promise<SearchResult[] | number> {
-    const { namespace, search, limits } = this.#parts;
+  async #find(query: QueryMessage): Promise<SearchResult[] | number> {
+    const { kind, uid, gid, pid, ino, text, uniqueLo, uniqueHi } = query;
+    const { namespace, search, limits, trace } = this.#parts;
     const who = await credentialsOf(uid, gid, pid);
     if (kind !== QUERY_SIMILAR) {
       const question = new TextDecoder().decode(text);
-      return question.trim() === '' ? -EINVAL : search.byText(question, limits.results, who);
+      if (question.trim() === '') return -EINVAL;
+      return trace.onBehalf(uniqueLo, uniqueHi, () => search.byText(question, limits.results, who));
     }
     if (!namespace.canRead(ino, who.uid, who.gids)) return -EACCES;
     return search.byFile(ino, limits.results, who);

@@ -5,6 +5,7 @@ import type { Context } from '../context.ts';
 import { askedShardOf, HIT_BYTES, hitsOf, trySearch } from '../messages.ts';
 import { ACTOR_STATES } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import type { Trace } from '../trace.ts';
 
 const NO_VECTOR = new Float32Array(0);
 /** How often is looked, while questions are open, whether a shard that was asked has died, milliseconds. */
@@ -58,6 +59,7 @@ export class ScatterGather {
   readonly #deadlineMs: () => number;
   readonly #now: () => number;
   readonly #incarnation: number;
+  readonly #trace: Trace;
   #number = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -72,6 +74,7 @@ export class ScatterGather {
     this.#deadlineMs = deadlineMs;
     this.#now = context.clock.monotonic;
     this.#incarnation = context.settings.incarnation;
+    this.#trace = context.trace;
   }
 
   /** Resolves when every search has its answers, or has been given up: no shard has another one under way then. */
@@ -85,6 +88,7 @@ export class ScatterGather {
       const since = this.#now();
       const missing = new Map<number, number>();
       const id = this.#nextId();
+      this.#trace.shardsAsked(id);
       const question = { id, collection, vector, k, ef, since, missing, hits: [], answered, failed };
       this.#open.set(id, question);
       for (const shard of this.#lines.keys()) this.#ask(question, shard);

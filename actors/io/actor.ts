@@ -14,6 +14,7 @@ import { SYNC, writeWords } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { ACTOR_STATES, JOURNAL, STORE_STATUS } from '../regions.ts';
 import type { ActorPlan } from '../topology.ts';
+import { DURABLE, LOG_WRITTEN, REPLIED } from '../trace.ts';
 import { CommitActor, type CommitPorts } from './commit-actor.ts';
 import { FlushActor } from './flush-actor.ts';
 import { LogWriter } from './log.ts';
@@ -111,7 +112,7 @@ function writeCheckpoint(context: Context, { disk, tree }: Parts, lsn: number): 
 }
 
 function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[]): CommitPorts {
-  const { arena, logger, state } = context;
+  const { arena, logger, state, trace } = context;
   const { pending } = parts;
   const reply = new Reply(new ArrayBuffer(64), 0, 64);
   const states = others.map(({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot));
@@ -123,7 +124,10 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
       else reply.error(-errno);
       sendTo(connectionOf(context), reply);
       pending.answered(slot);
+      trace.record(REPLIED, uniqueLo, uniqueHi, errno);
     },
+    logWritten: () => trace.record(LOG_WRITTEN, 0, 0, 0),
+    logDurable: () => trace.record(DURABLE, 0, 0, 0),
     toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
     toOther: (index, kind, first) => writeWords(context.outbox(others[index]!.name), kind, first),
     incarnationOf: (index) => states[index]!.incarnation,

@@ -47,6 +47,9 @@ export interface CommitPorts {
   /** Makes the tables anew as of `lsn`, the end of the log: 0 or −errno, with which the store fails. */
   rebuild(lsn: number): number;
   failed(errno: number, doing: string): void;
+  /** For whoever traces: the log has been written, and is durable. */
+  logWritten?(): void;
+  logDurable?(): void;
 }
 
 export interface CommitOptions {
@@ -206,13 +209,15 @@ export class CommitActor {
 
   /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */
   #makeDurable(): number {
-    const { journal, log, objects } = this.#options;
+    const { journal, log, objects, ports } = this.#options;
     const flushed = this.#othersErrno || -objects.flush();
     if (flushed !== 0) return this.#fail(flushed, 'making objects durable');
     const written = log.append(journal, this.#limit);
     if (written < 0) return this.#fail(-written, 'writing the log');
+    ports.logWritten?.();
     const synced = log.sync();
     if (synced < 0) return this.#fail(-synced, 'making the log durable');
+    ports.logDurable?.();
     return 0;
   }
 

@@ -5,6 +5,7 @@
  * A client costs a bounded amount of memory whatever it does: it is not read from while it has CALLS_MAX requests
  * open or leaves OUTPUT_MAX bytes of answers unread, and progress it does not read in time is left out.
  */
+import { setMaxListeners } from 'node:events';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -13,8 +14,8 @@ import type { Logger } from '../../runtime/log.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
 export interface Call {
-  /** Sends an intermediate value. */
-  progress(value: unknown): void;
+  /** Sends an intermediate value. False: it is left out, as the client has not read what came before it. */
+  progress(value: unknown): boolean;
   /** Aborted when the client is gone, or the socket closes: nobody wants the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -95,6 +96,8 @@ class Client {
 
   constructor(socket: Socket, methods: Readonly<Record<string, Method>>, logger: Logger) {
     this.#socket = socket;
+    // Each open call listens to it, and so may its method.
+    setMaxListeners(2 * CALLS_MAX, this.#gone.signal);
     this.#methods = methods;
     this.#logger = logger;
     socket.setEncoding('utf8');
@@ -204,8 +207,10 @@ class Client {
       signal.addEventListener('abort', leave);
     });
     try {
-      const progress = (value: unknown): void => {
-        if (!this.#socket.writableNeedDrain) this.#send({ id, progress: value });
+      const progress = (value: unknown): boolean => {
+        if (this.#socket.writableNeedDrain) return false;
+        this.#send({ id, progress: value });
+        return true;
       };
       return await Promise.race([run(params as Record<string, unknown>, { progress, signal }), gone]);
     } finally {

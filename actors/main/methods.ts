@@ -6,9 +6,12 @@ import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
+import { consoleMethods } from './console.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
+import { parse } from './params.ts';
 import type { ReloadReport } from './reload.ts';
+import type { Remotes } from './remotes.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 
 /** Longest wait of `index wait` when none is asked for, seconds. */
@@ -46,8 +49,14 @@ export function controlMethods(
   context: Context,
   facts: MountFacts,
   indexer: Indexer,
+  remotes: Remotes,
 ): Record<string, Method> {
   return {
+    ...consoleMethods(context, {
+      remotes,
+      supervisor: facts.supervisor,
+      status: () => statusOf(context, facts),
+    }),
     status: () => statusOf(context, facts),
     /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
     auditMemory: () => auditMemory(context),
@@ -126,13 +135,6 @@ async function waitForIndex(
     signal.removeEventListener('abort', end);
     end();
   }
-}
-
-function parse<T>(schema: z.ZodType<T>, params: Record<string, unknown>): T {
-  const parsed = schema.safeParse(params);
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new UserError(`parameter ${path.join('.') || '(all)'}: ${message}`);
 }
 
 /** The socket is the owner's, so the asker is the owner, or root, who may ask as anybody. */

@@ -33,6 +33,7 @@ import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { planPlacement, shardDistances } from './placement.ts';
 import { type ReloadReport, reload } from './reload.ts';
+import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
 import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
@@ -72,6 +73,7 @@ export class MountedStore {
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
+  readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
@@ -121,6 +123,7 @@ export class MountedStore {
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
+    this.#remotes = new Remotes(this.#context);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -207,9 +210,11 @@ export class MountedStore {
   #runMain(): void {
     const { state } = this.#context;
     state.thread = threadId();
+    state.nodeThread = 0;
     state.set(STARTING);
-    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal }).catch((error: Error) =>
-      this.#supervisor.mainFailed(error),
+    const { answered } = this.#remotes;
+    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal, answered }).catch(
+      (error: Error) => this.#supervisor.mainFailed(error),
     );
   }
 
@@ -262,7 +267,7 @@ export class MountedStore {
       reload: () => this.reload(),
       stop: (lazy: boolean) => this.stop(lazy),
     };
-    const methods = controlMethods(this.#context, facts, this.#indexer);
+    const methods = controlMethods(this.#context, facts, this.#indexer, this.#remotes);
     return listenOnControlSocket(this.#store.path, methods, this.#context.logger);
   }
 

@@ -13,6 +13,7 @@ import type { Context } from '../context.ts';
 import { HIT_BYTES, HITS, hitsWord, SEARCH, SEARCH_HEADER_BYTES } from '../messages.ts';
 import { ACTOR_STATES, TASKS, vectorsRegion } from '../regions.ts';
 import { mailboxRegion } from '../topology.ts';
+import { SEARCHED } from '../trace.ts';
 import type { Shard } from './shard.ts';
 
 /** A SEARCH message, copied. */
@@ -169,6 +170,7 @@ export class Searches {
       this.#distance[0] = distance;
       hits.push(ino, generation, chunk, byteOffset, byteLength, line, version, this.#distanceBits[0]!);
     });
+    this.#context.trace.record(SEARCHED, id, 0, (hits.length * 4) / HIT_BYTES);
     this.#unsent.push({ id, hits: Uint32Array.from(hits) });
     this.#sendUnsent();
     this.#count(started);
@@ -183,6 +185,7 @@ export class Searches {
     const vectors = this.#vectors[owner]!;
     const found = vectors.search(collection, query, k);
     if (found === ASK_OWNER || !this.#trySend(owner, id, vectors.hits, found)) return false;
+    this.#context.trace.record(SEARCHED, id, 0, found);
     this.#metrics.add(this.#stolen, 1);
     this.#count(started);
     return true;

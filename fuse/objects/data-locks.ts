@@ -30,6 +30,11 @@ export class DataLocks {
     this.#stripes = Array.from({ length: STRIPES }, (_, stripe) => new Mutex(i32, stripe * (CACHE_LINE / 4)));
   }
 
+  /** Every stripe's lock, to be looked at. */
+  get stripes(): readonly Mutex[] {
+    return this.#stripes;
+  }
+
   lock(ino: number): void {
     this.#stripes[ino % STRIPES]!.lock();
   }

@@ -44,7 +44,7 @@ const RUNS_MAX = 3;
 export interface ServerHooks {
   started(opcode: number): void;
   /** @param error 0 or the negative errno that was replied; a LATER request counts as 0. */
-  finished(opcode: number, error: number): void;
+  finished(opcode: number, error: number, request: Request, isLater: boolean): void;
   /** The doorbell was rung. False ends `serve`. */
   rang(): boolean;
   /** A bug: the operation threw, or its reply was refused by the kernel. `request` is the offending one. */
@@ -121,7 +121,8 @@ export class Server {
     reply.begin(request);
     const outcome = isWellFormed ? this.#run() : -EIO;
     this.#conclude(outcome);
-    this.#hooks.finished(opcode, outcome < 0 ? outcome : outcome === REPLY_READY ? reply.i32[1]! : 0);
+    const error = outcome < 0 ? outcome : outcome === REPLY_READY ? reply.i32[1]! : 0;
+    this.#hooks.finished(opcode, error, request, outcome === LATER);
   }
 
   /**

@@ -2,6 +2,6 @@
 export interface VirtualText {
   /** Names of the actors; an actor's place in the list never changes while mounted. */
   list(directory: 'actors'): readonly string[];
-  /** Content of `stats`, `config`, `actors/NAME/state` or `actors/NAME/mailbox`; undefined = there is none. */
+  /** Content of `stats`, `config`, `actors/NAME/{state,mailbox,messages,trace}`; undefined = there is none. */
   text(path: string): string | undefined;
 }

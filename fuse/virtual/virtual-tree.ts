@@ -5,7 +5,7 @@
  *     .vexfs/similar/PATH/NN-name      links to files like PATH: real directories are mirrored by name until a file
  *                                      is named. A mirror lists only its directories, so that walking the tree
  *                                      starts no query
- *     .vexfs/stats  .vexfs/config  .vexfs/actors/NAME/{state,mailbox}
+ *     .vexfs/stats  .vexfs/config  .vexfs/actors/NAME/{state,mailbox,messages,trace}
  *
  * Everything is read-only. A text is frozen when it is looked up, in a node of its own, so that its size is right.
  * For a moment the same question from the same process in the same epoch (node-table.ts) finds the same directory of
@@ -50,7 +50,7 @@ const TOP_DIRECTORIES: Readonly<Record<string, number>> = {
   actors: ACTORS,
 };
 const TOP_TEXTS = ['stats', 'config'];
-const ACTOR_TEXTS = ['state', 'mailbox'];
+const ACTOR_TEXTS = ['state', 'mailbox', 'messages', 'trace'];
 const DOT = [Buffer.from('.'), Buffer.from('..')] as const;
 
 export class VirtualTree {

@@ -20,7 +20,17 @@ import type { Region } from '../memory/arena.ts';
 import { DEFAULT_SPINS } from '../sync/spin.ts';
 import { stillWaiting } from '../sync/waiting.ts';
 import { Doorbell } from './doorbell.ts';
-import { RingConsumer, RingProducer, ringBytes, ringHead, ringReceived, ringSent } from './ring.ts';
+import {
+  peekRing,
+  RingConsumer,
+  RingProducer,
+  type RingRecord,
+  ringBytes,
+  ringHead,
+  ringReceived,
+  ringSent,
+  ringUsed,
+} from './ring.ts';
 
 export interface MessageHandler {
   /** The payload is u8[offset … offset + length), 8-aligned, and only valid during the call. */
@@ -43,6 +53,14 @@ export interface LaneState {
   readonly depth: number;
   /** Milliseconds since the owner last looked; the oldest message waits no longer than this. 0 when none waits. */
   readonly waitedAtMost: number;
+  /** Bytes of records not yet released, and how many the lane holds. */
+  readonly usedBytes: number;
+  readonly capacity: number;
+}
+
+/** A message that waits, or did a moment ago. */
+export interface WaitingMessage extends RingRecord {
+  readonly lane: number;
 }
 
 const ORIGIN = performance.timeOrigin;
@@ -100,6 +118,26 @@ export class Mailbox {
     }
     this.#u32[DRAINED_AT] = milliseconds();
     return handled;
+  }
+
+  /** Hands over at most `most` messages of one lane; returns how many. */
+  drainLane(lane: number, handler: MessageHandler, most: number): number {
+    return drainLane(this.#lanes[lane]!, lane, handler, most);
+  }
+
+  /** Hands over at most `most` messages in all, of every lane but `except`; returns how many. */
+  take(handler: MessageHandler, most: number, except: number): number {
+    let handled = 0;
+    for (let lane = 0; lane < this.#lanes.length && handled < most; lane++) {
+      if (lane !== except) handled += drainLane(this.#lanes[lane]!, lane, handler, most - handled);
+    }
+    this.#u32[DRAINED_AT] = milliseconds();
+    return handled;
+  }
+
+  /** Whether everything that was published by now has been handed over. */
+  get isEmpty(): boolean {
+    return this.#lanes.every((lane) => lane.isEmpty);
   }
 
   /** What has been published in each lane until now, for passed(). */
@@ -191,8 +229,23 @@ export function peekMailbox(region: Region): LaneState[] {
     const received = ringReceived(region, offset);
     const sent = ringSent(region, offset);
     const depth = (sent - received) >>> 0;
-    return { sent, received, depth, waitedAtMost: depth === 0 ? 0 : sinceDrain };
+    const usedBytes = ringUsed(region, offset);
+    const waitedAtMost = depth === 0 ? 0 : sinceDrain;
+    return { sent, received, depth, waitedAtMost, usedBytes, capacity: bytesPerLane };
   });
+}
+
+/** Any thread: up to `most` of the messages that wait in each lane, next first, with the first `bytes` of each. */
+export function peekMessages(region: Region, most: number, bytes: number): WaitingMessage[] {
+  checkFormat(region);
+  const capacity = region.u32[BYTES_PER_LANE]!;
+  const messages: WaitingMessage[] = [];
+  for (let lane = 0; lane < region.u32[LANES]!; lane++) {
+    for (const record of peekRing(region, laneOffset(lane, capacity), capacity, most, bytes)) {
+      messages.push({ ...record, lane });
+    }
+  }
+  return messages;
 }
 
 function drainLane(ring: RingConsumer, lane: number, handler: MessageHandler, batch: number): number {

@@ -194,6 +194,11 @@ export class RingConsumer {
     return this.#tail;
   }
 
+  /** Whether everything published by now has been consumed. */
+  get isEmpty(): boolean {
+    return Atomics.load(this.#i32, this.#words + HEAD) === this.#tail;
+  }
+
   /** One store gives back the room of everything consumed so far, and wakes a producer that waits for it. */
   release(): void {
     if (this.#tail === this.#released) return;
@@ -206,6 +211,56 @@ export class RingConsumer {
     Atomics.store(i32, starving, 0);
     Atomics.notify(i32, starving);
   }
+}
+
+/** A record as somebody else than its consumer saw it. */
+export interface RingRecord {
+  readonly kind: number;
+  /** Of the whole payload; `bytes` is a copy of its beginning. */
+  readonly length: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Any thread: up to `most` of the records that wait, next first, with the first `bytes` of each payload. The consumer
+ * may release them, and the producer overwrite them, while this looks: so nothing that is read is followed unchecked,
+ * and what was released meanwhile is left out.
+ */
+export function peekRing(
+  memory: RingMemory,
+  byteOffset: number,
+  capacity: number,
+  most: number,
+  bytes: number,
+): RingRecord[] {
+  const words = byteOffset / 4;
+  const data = byteOffset + RING_HEADER_BYTES;
+  const head = Atomics.load(memory.i32, words + HEAD);
+  const found: { readonly at: number; readonly record: RingRecord }[] = [];
+  // A record has a header, so no more than this many can lie in the ring, padding included.
+  let looks = capacity / RECORD_HEADER_BYTES;
+  for (let at = Atomics.load(memory.i32, words + TAIL); at !== head && found.length < most && looks-- > 0; ) {
+    const start = data + (at & (capacity - 1));
+    const length = memory.u32[start >>> 2]!;
+    const kind = memory.u32[(start >>> 2) + 1]!;
+    const left = Math.min((head - at) | 0, data + capacity - start);
+    if (left < RECORD_HEADER_BYTES || length > left - RECORD_HEADER_BYTES) break;
+    const payload = start + RECORD_HEADER_BYTES;
+    if (kind !== PAD) {
+      const copied = memory.u8.slice(payload, payload + Math.min(length, bytes));
+      found.push({ at, record: { kind, length, bytes: copied } });
+    }
+    at = (at + ((RECORD_HEADER_BYTES + length + 7) & ~7)) | 0;
+  }
+  const released = Atomics.load(memory.i32, words + TAIL);
+  return found.filter(({ at }) => ((at - released) | 0) >= 0).map(({ record }) => record);
+}
+
+/** Any thread: bytes of records not yet released, a snapshot. */
+export function ringUsed(memory: RingMemory, byteOffset: number): number {
+  const words = byteOffset / 4;
+  const tail = Atomics.load(memory.i32, words + TAIL);
+  return Math.max(0, (Atomics.load(memory.i32, words + HEAD) - tail) | 0);
 }
 
 /** Any thread: records sent and not yet released, a snapshot. */

@@ -54,6 +54,7 @@ const GATE = 6;
 const TAP = 7;
 const DRILL = 8;
 const FATE = 9;
+const NODE_THREAD = 15;
 
 /** Bytes of the table for `actors` rows. */
 export function actorStateBytes(actors: number): number {
@@ -119,6 +120,16 @@ export class ActorState {
     return Atomics.load(this.#words, this.#row + THREAD);
   }
 
+  /** Node's id of the thread plus one, as locks name their holder; 0 = not known. */
+  set nodeThread(id: number) {
+    Atomics.store(this.#words, this.#row + NODE_THREAD, id + 1);
+  }
+
+  /** −1 = not known. */
+  get nodeThread(): number {
+    return Atomics.load(this.#words, this.#row + NODE_THREAD) - 1;
+  }
+
   /** How often the actor was started: 1 for its first thread. */
   get incarnation(): number {
     return Atomics.load(this.#words, this.#row + INCARNATION);
@@ -158,6 +169,15 @@ export class ActorState {
 
   set gate(value: number) {
     Atomics.store(this.#words, this.#row + GATE, value);
+  }
+
+  /**
+   * The actor has taken `steps` messages of the `allowed` that the gate showed; it closes after the last. True when it
+   * closed. An order that came meanwhile counts, not this.
+   */
+  stepped(allowed: number, steps: number): boolean {
+    const left = allowed > steps ? allowed - steps : GATE_CLOSED;
+    return Atomics.compareExchange(this.#words, this.#row + GATE, allowed, left) === allowed && left < 0;
   }
 
   /** Whether somebody watches the messages that the actor takes. */

@@ -3,6 +3,8 @@ import type { Logger } from '../log.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { Mailbox, MessageHandler, Outbox } from '../messaging/mailbox.ts';
 import type { ActorState } from './actor-state.ts';
+import type { ControlPort } from './control.ts';
+import type { Tap } from './tap.ts';
 
 /**
  * What every actor is given: its own mailbox, the outboxes of those it may write to, and the shared memory.
@@ -19,6 +21,12 @@ export interface ActorContext<Settings> {
   readonly settings: Settings;
   /** The lane from this actor to `target`. Throws when the topology has no such route. */
   outbox(target: string): Outbox;
+  /** Where messages are copied to while somebody watches. */
+  readonly tap?: Tap;
+  /** What main may call. */
+  readonly control?: ControlPort;
+  /** Called for each message of the application before the actor gets it. */
+  readonly taken?: (kind: number, u32: Uint32Array, offset: number) => void;
 }
 
 /** Message kinds below this are the runtime's own; applications number theirs from here. */
@@ -26,6 +34,13 @@ export const FIRST_APPLICATION_KIND = 16;
 
 /** Asks an actor to finish what it has and end its loop. No payload. */
 export const STOP = 1;
+/** main → any: a call to be carried out and answered; control.ts has the layout. */
+export const CONTROL = 2;
+/** any → main: the answer to a CONTROL. */
+export const CONTROL_ANSWER = 3;
+
+/** The lane of main, which an actor drains whatever its gate says: the first sender of every mailbox is main. */
+export const CONTROL_LANE = 0;
 
 /** An actor that parks on its doorbell: it lives from its mailbox and has the thread to itself. */
 export interface DoorbellActor extends MessageHandler {
@@ -49,5 +64,7 @@ export interface EventLoopActor extends MessageHandler {
 export interface SystemCallActor extends MessageHandler {
   /** Returns when the resource it serves has ended, or once `stopRequested()` is true. */
   serve(drain: () => void, stopRequested: () => boolean): void;
+  /** Whether the resource has ended; asked now and then while the gate is closed. */
+  ended?(): boolean;
   stop(): void;
 }

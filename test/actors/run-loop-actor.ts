@@ -7,6 +7,7 @@ import { Mailbox } from '../../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnDoorbell, runOnEventLoop, runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
+import { Tap } from '../../runtime/scheduling/tap.ts';
 import { PollSet } from '../../runtime/system/libc.ts';
 
 export type Kind = 'doorbell' | 'event loop' | 'system call';
@@ -29,6 +30,7 @@ function run({ buffer, kind, eventfd }: { buffer: SharedArrayBuffer; kind: Kind;
     logger: openLog('counter', 'silent', 2),
     clock: systemClock,
     settings: undefined,
+    ...(arena.names().includes('taps') ? { tap: new Tap(arena.region('taps'), 0) } : {}),
     outbox: () => {
       throw new Error('it sends nothing');
     },

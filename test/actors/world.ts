@@ -44,9 +44,14 @@ export class World {
 
   /** `incarnation` beyond 1: the successor of one that died; its row is then as main leaves it. */
   actor(name: string, incarnation = 1): Context {
-    const context = attachContext({ ...this.#data, name, incarnation });
+    const context = attachContext({ ...this.dataOf(name), incarnation });
     if (incarnation > context.state.incarnation) context.state.incarnation = incarnation;
     return context;
+  }
+
+  /** What a thread of that name is started with. */
+  dataOf(name: string): ThreadData {
+    return { ...this.#data, name };
   }
 }
 

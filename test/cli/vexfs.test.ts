@@ -37,6 +37,8 @@ test('every command explains itself on stdout', () => {
     'similar',
     'index',
     'vector',
+    'console',
+    'top',
     'config',
     'doctor',
   ]) {

@@ -151,8 +151,8 @@ test('peeking shows counts, depth and how long a message may have waited', () =>
   outbox.send();
   mailbox.drain(new Recorder(), 1);
   const [idle, busy] = peekMailbox(region);
-  expect(idle).toEqual({ sent: 0, received: 0, depth: 0, waitedAtMost: 0 });
-  expect(busy).toMatchObject({ sent: 3, received: 1, depth: 2 });
+  expect(idle).toEqual({ sent: 0, received: 0, depth: 0, waitedAtMost: 0, usedBytes: 0, capacity: 1024 });
+  expect(busy).toMatchObject({ sent: 3, received: 1, depth: 2, usedBytes: 32 });
   expect(busy!.waitedAtMost).toBeLessThan(60_000);
 });
 

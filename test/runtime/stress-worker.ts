@@ -4,12 +4,13 @@ import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox } from '../../runtime/messaging/mailbox.ts';
+import { RecorderWriter } from '../../runtime/messaging/recorder.ts';
 import { Deque, LOST, NOTHING } from '../../runtime/scheduling/deque.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import { expectMessage, fillMessage, randomFrom, sleep } from './stress.ts';
 
 const { role, buffer, seed, count, seconds, lane, words } = workerData as {
-  role: 'send' | 'soak' | 'own' | 'slab' | 'lock' | 'idle' | 'steal';
+  role: 'send' | 'soak' | 'own' | 'slab' | 'lock' | 'idle' | 'drain' | 'record' | 'steal';
   buffer: SharedArrayBuffer;
   seed: number;
   count: number;
@@ -126,4 +127,29 @@ async function idle(): Promise<void> {
   await doorbell.waitAsync(doorbell.seen(), 10);
 }
 
-await { send, soak, own, slab, lock, idle, steal }[role]();
+/** Owns the mailbox and takes whatever comes, a little at a time, until it has had `count` messages. */
+function drain(): void {
+  const mailbox = new Mailbox(Arena.attach(buffer).region('mailbox'));
+  for (let left = count; left > 0; ) {
+    const seen = mailbox.doorbell.seen();
+    const taken = mailbox.drain({ onMessage: () => {} }, 3);
+    left -= taken;
+    if (taken === 0) mailbox.doorbell.wait(seen, 10);
+  }
+}
+
+/** Writes `count` entries, each of one number many times over. */
+function record(): void {
+  const writer = new RecorderWriter(Arena.attach(buffer).region('recorder'), {
+    byteOffset: 0,
+    entries: 64,
+    entryBytes: 64,
+  });
+  for (let n = 0; n < count; n++) {
+    const word = writer.begin() >>> 2;
+    for (let i = 1; i < 16; i++) writer.u32[word + i] = n;
+    writer.end();
+  }
+}
+
+await { send, soak, own, slab, lock, idle, drain, record, steal }[role]();

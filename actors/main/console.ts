@@ -1,0 +1,206 @@
+/**
+ * The commands of the debug console, as methods of the control socket: one each, its parameters checked, its result plain
+ * JSON. They look at shared memory, set words that actors look at, and call actors (remotes.ts); none of them blocks main,
+ * and none waits for an actor without a limit.
+ */
+import { closest } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { printConfig } from '../../runtime/config/print.ts';
+import { GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import type { Context } from '../context.ts';
+import { kindNames } from '../describe-message.ts';
+import { takeSnapshot } from '../status.ts';
+import { logTail, writeDump } from './console-dump.ts';
+import { Orders } from './console-orders.ts';
+import { opcodeRates, round, type Sample, Sampler } from './console-sampler.ts';
+import { Tails } from './console-tail.ts';
+import { readTraces, recentRequests, traceOf } from './console-trace.ts';
+import { type ActorRow, actorRow, locks, mailboxView, pool, rings, shards, steal } from './console-views.ts';
+import type { Method } from './control-socket.ts';
+import { parse } from './params.ts';
+import type { Remotes } from './remotes.ts';
+import type { SupervisorPort } from './supervisor-port.ts';
+
+export interface ConsoleParts {
+  readonly remotes: Remotes;
+  readonly supervisor: SupervisorPort;
+  /** What `vexfs status` shows. */
+  readonly status: () => object;
+}
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+/** Requests in a bundle with every step. */
+const TRACES_DUMPED = 100;
+
+const one = z.object({ actor: z.string() });
+const mailboxParams = one.extend({ count: z.int().min(1).max(1000).default(8) });
+const tailParams = one.extend({
+  kinds: z.array(z.string()).max(64).default([]),
+  count: z.int().min(1).default(Number.MAX_SAFE_INTEGER),
+});
+const traceParams = z.object({
+  request: z
+    .string()
+    .regex(/^\d{1,20}$/, 'expected the number of a request')
+    .optional(),
+  switch: z.enum(['on', 'off']).optional(),
+  count: z.int().min(1).max(1000).default(20),
+});
+const logParams = z.object({ level: z.enum(LEVELS), actor: z.string().optional() });
+const stepParams = one.extend({ count: z.int().min(1).max(1_000_000).default(1) });
+const killParams = one.extend({ how: z.enum(['crash', 'hang', 'memory', 'end']).default('crash') });
+const sampleParams = z.object({ intervalMs: z.int().min(100).max(60_000).default(1000) });
+
+export function consoleMethods(context: Context, parts: ConsoleParts): Record<string, Method> {
+  const commands = new Console(context, parts);
+  const orders = new Orders(context, parts.remotes, parts.supervisor);
+  return {
+    names: () => ({ actors: context.topology.actors.map(({ name }) => name), kinds: kindNames() }),
+    actors: () => commands.actors(),
+    inspect: (params) => parts.remotes.inspect(orders.actor(parse(one, params).actor)),
+    mailbox(params) {
+      const { actor, count } = parse(mailboxParams, params);
+      return mailboxView(context, orders.actor(actor), count);
+    },
+    tail(params, call) {
+      const { actor, kinds, count } = parse(tailParams, params);
+      return commands.tails.follow(orders.actor(actor), { kinds: kinds.map(knownKind), count }, call);
+    },
+    trace: (params) => commands.trace(parse(traceParams, params)),
+    rings: () => rings(context),
+    pool: () => pool(context),
+    locks: () => locks(context),
+    shards: async () => shards(context, await commands.sampler.recent()),
+    steal: () => steal(context),
+    log(params) {
+      const { level, actor } = parse(logParams, params);
+      return orders.log(level, actor);
+    },
+    pause: (params) => orders.gate(parse(one, params).actor, GATE_CLOSED),
+    resume: (params) => orders.gate(parse(one, params).actor, GATE_OPEN),
+    step(params) {
+      const { actor, count } = parse(stepParams, params);
+      return orders.step(actor, count);
+    },
+    restart: (params) => orders.restart(parse(one, params).actor),
+    kill(params) {
+      const { actor, how } = parse(killParams, params);
+      return orders.kill(actor, how);
+    },
+    checkpoint() {
+      throw new UserError(
+        'a checkpoint copies the tables while nobody changes them, so it is written when the store is unmounted; what is durable is in the log',
+      );
+    },
+    dump: () => commands.dump(),
+    sample: (params) => commands.sample(parse(sampleParams, params).intervalMs),
+  };
+}
+
+class Console {
+  readonly sampler: Sampler;
+  readonly tails: Tails;
+  readonly #context: Context;
+  readonly #parts: ConsoleParts;
+
+  constructor(context: Context, parts: ConsoleParts) {
+    this.#context = context;
+    this.#parts = parts;
+    this.sampler = new Sampler(context);
+    this.tails = new Tails(context);
+  }
+
+  async actors(): Promise<ActorRow[]> {
+    return this.#rows(await this.sampler.recent());
+  }
+
+  trace(params: z.infer<typeof traceParams>): unknown {
+    const { trace } = this.#context;
+    if (params.switch !== undefined) trace.isOn = params.switch === 'on';
+    if (params.switch !== undefined) return { tracing: trace.isOn ? 'every request' : 'what is handed over' };
+    const events = readTraces(this.#context);
+    return params.request === undefined
+      ? recentRequests(events, params.count)
+      : traceOf(events, params.request);
+  }
+
+  /** Rates over the next `intervalMs`, for a live view: it asks again and again. */
+  async sample(intervalMs: number): Promise<unknown> {
+    const before = this.sampler.take();
+    await new Promise((resume) => setTimeout(resume, intervalMs));
+    const now = this.sampler.take();
+    const seconds = (now.at - before.at) / 1000;
+    const { namespace, memory, storage, index } = takeSnapshot(this.#context);
+    return {
+      ...this.#parts.status(),
+      intervalMs: Math.round(now.at - before.at),
+      actors: this.#rows([before, now]),
+      requests: opcodeRates(before, now),
+      namespace,
+      memory,
+      index: { ...index, indexedPerSecond: round((now.indexed - before.indexed) / seconds) },
+      storage: {
+        ...storage,
+        logBytesPerSecond: round((now.logBytes - before.logBytes) / seconds),
+        commitsPerSecond: round((now.commits - before.commits) / seconds),
+      },
+    };
+  }
+
+  dump(): Promise<{ path: string; files: string[] }> {
+    const context = this.#context;
+    const { topology, settings } = context;
+    return writeDump(settings.store, {
+      'status.json': () => this.#parts.status(),
+      'vexfs.toml': () => printConfig(settings.config),
+      'actors.json': () => this.actors(),
+      'inspect.json': () => this.#inspectAll(),
+      'mailboxes.json': () => topology.actors.map((actor) => mailboxView(context, actor, 64)),
+      'rings.json': () => rings(context),
+      'locks.json': () => locks(context),
+      'pool.json': () => pool(context),
+      'shards.json': async () => shards(context, await this.sampler.recent()),
+      'traces.json': () => dumpedTraces(context),
+      'log.jsonl': () =>
+        typeof settings.log === 'string' ? logTail(settings.log) : 'the log is the terminal\n',
+    });
+  }
+
+  #inspectAll(): Promise<Record<string, unknown>[]> {
+    return Promise.all(
+      this.#context.topology.actors.map(async (actor) => {
+        const facts = await this.#parts.remotes
+          .inspect(actor)
+          .catch((error: Error) => ({ error: error.message }));
+        return { actor: actor.name, ...facts };
+      }),
+    );
+  }
+
+  #rows(samples: readonly [Sample, Sample]): ActorRow[] {
+    const supervised = new Map(this.#parts.supervisor.describe().map((actor) => [actor.name, actor]));
+    return this.#context.topology.actors.map((actor) => {
+      const age = this.sampler.heartbeatAge(actor.name, samples[1]);
+      return actorRow(this.#context, actor, samples, age, supervised.get(actor.name));
+    });
+  }
+}
+
+function dumpedTraces(context: Context): unknown[] {
+  const events = readTraces(context);
+  return recentRequests(events, TRACES_DUMPED).map((one) => ({
+    ...one,
+    steps: traceOf(events, one.request),
+  }));
+}
+
+/** @throws {UserError} no message is of that kind; the nearest is named. */
+function knownKind(name: string): string {
+  const kinds = kindNames();
+  const kind = kinds.find((known) => known === name.toUpperCase());
+  if (kind !== undefined) return kind;
+  throw new UserError(
+    `there is no kind of message "${name}"; did you mean ${closest(name.toUpperCase(), kinds)}?`,
+  );
+}

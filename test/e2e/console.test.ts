@@ -1,0 +1,432 @@
+/** The console and top, on a mount that is kept busy, in a terminal and out of one. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COMMANDS } from '../../cli/console-commands.ts';
+import { CLI, Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
+import { NO_TERMINAL, PseudoTerminal } from './pseudo-terminal.ts';
+
+const LOAD = new URL('./load.js', import.meta.url).pathname;
+const ACTORS = ['main', 'io-0', 'io-1', 'shard-0', 'shard-1', 'pool', 'stats', 'indexer', 'fuse-0', 'fuse-1'];
+
+let mounted: Mounted;
+let load: ChildProcess;
+let home: string;
+/** How often the load has told that it goes on: every hundred loops. */
+let progress = 0;
+
+beforeAll(async () => {
+  if (NO_FUSE) return;
+  home = mkdtempSync(join(tmpdir(), 'vexfs-console-'));
+  mounted = new Mounted();
+  mounted.mount(['--set', 'workers.fuse=2', '--set', 'workers.io=2', '--set', 'workers.shards=2']);
+  load = spawn(process.execPath, [LOAD, mounted.dir], { stdio: ['ignore', 'pipe', 'inherit'] });
+  load.stdout!.on('data', () => progress++);
+  await once(load.stdout!, 'data');
+});
+afterAll(async () => {
+  if (NO_FUSE) return;
+  load.kill('SIGKILL');
+  mounted.dispose();
+  rmSync(home, { recursive: true });
+});
+
+function consoleJson<T>(...commands: string[]): T {
+  const given = commands.flatMap((command) => ['-c', command]);
+  return JSON.parse(mounted.ok(['console', mounted.dir, ...given, '--json'])) as T;
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resume) => setTimeout(resume, ms));
+
+/** The mount still does what it is asked to. */
+async function expectWork(): Promise<void> {
+  const before = progress;
+  for (let i = 0; i < 1500 && progress === before; i++) await pause(20);
+  expect(progress).toBeGreaterThan(before);
+}
+
+interface Row {
+  name: string;
+  state: string;
+  gate: string;
+  cpu: number;
+  requestsPerSecond: number;
+  thread: number;
+}
+
+describe.skipIf(NO_FUSE)(titled('one command after the other', NO_FUSE), () => {
+  test('actors is an array with every actor, its state and what it does', () => {
+    const rows = consoleJson<Row[]>('actors');
+    expect(rows.map(({ name }) => name)).toEqual(ACTORS);
+    for (const row of rows) expect(row).toMatchObject({ gate: 'open', restarts: 0 });
+    const fuse = rows.filter(({ name }) => name.startsWith('fuse'));
+    expect(fuse.reduce((sum, { requestsPerSecond }) => sum + requestsPerSecond, 0)).toBeGreaterThan(0);
+    expect(rows.some(({ cpu }) => cpu > 0)).toBe(true);
+    expect(new Set(rows.map(({ thread }) => thread)).size).toBe(ACTORS.length);
+  });
+
+  test.each(
+    Object.keys(COMMANDS).filter((name) => !['tail', 'restart', 'kill', 'checkpoint'].includes(name)),
+  )('%s answers, for people and as JSON', (name) => {
+    const line = /NAME/.test(COMMANDS[name]!.usage.replace('[NAME]', '')) ? `${name} indexer` : name;
+    const typed = name === 'log' ? 'log info' : line;
+    expect(mounted.ok(['console', mounted.dir, '-c', typed]).length).toBeGreaterThan(1);
+    expect(consoleJson<object>(typed)).toBeTypeOf('object');
+    if (name === 'pause' || name === 'step') mounted.ok(['console', mounted.dir, '-c', 'resume indexer']);
+  });
+
+  test('tail shows messages as they are taken, only those of the kind that is asked for', () => {
+    const lines = mounted
+      .ok(['console', mounted.dir, '-c', 'tail io-0 SYNC -n 3', '--json'])
+      .trim()
+      .split('\n');
+    const messages = lines.map((line) => JSON.parse(line) as { kind: string; from: string; fields: object });
+    expect(messages).toHaveLength(3);
+    for (const { kind, from, fields } of messages) {
+      expect(kind).toBe('SYNC');
+      expect(from).toMatch(/^fuse-/);
+      expect(fields).toHaveProperty('unique');
+    }
+  });
+
+  test('trace shows the way of an fsync and of a search through the actors, in the order of time', () => {
+    type Request = { request: string; opcode: string; replied: boolean; actors: string[] };
+    type Step = { us: number; actor: string; event: string; detail: string };
+    const requests = consoleJson<Request[]>('trace').filter(({ replied }) => replied);
+    const sync = requests.find(({ opcode }) => opcode === 'FSYNC')!;
+    const events = consoleJson<Step[]>(`trace ${sync.request}`);
+    expect(events.map(({ event }) => event)).toEqual(
+      expect.arrayContaining(['received', 'handed over', 'taken', 'log written', 'durable', 'replied']),
+    );
+    expect(events.map(({ us }) => us)).toEqual(events.map(({ us }) => us).toSorted((a, b) => a - b));
+    mounted.ok(['search', 'bread', '--mount', mounted.dir]);
+    readdirSync(join(mounted.dir, '.vexfs/search/where the keys are'));
+    const search = consoleJson<Request[]>('trace').find(
+      ({ opcode, replied }) => opcode === 'LOOKUP' && replied,
+    )!;
+    const steps = consoleJson<Step[]>(`trace ${search.request}`);
+    expect(new Set(steps.map(({ actor }) => actor).filter((actor) => !actor.startsWith('fuse')))).toEqual(
+      new Set(['indexer', 'shard-0', 'shard-1']),
+    );
+    expect(steps.at(-1)).toMatchObject({ actor: 'indexer', event: 'replied', detail: 'ok' });
+  });
+
+  test('trace on traces requests that are answered at once, too', async () => {
+    type Request = { opcode: string };
+    mounted.ok(['console', mounted.dir, '-c', 'trace on']);
+    await expectWork();
+    const opcodes = consoleJson<Request[]>('trace').map(({ opcode }) => opcode);
+    mounted.ok(['console', mounted.dir, '-c', 'trace off']);
+    expect(opcodes.some((opcode) => !['FSYNC', 'LOOKUP'].includes(opcode))).toBe(true);
+  });
+
+  test('paused fuse actors stop the mount, steps let single requests through, and it goes on', async () => {
+    const run = (line: string): string => mounted.ok(['console', mounted.dir, '-c', line]);
+    expect(run('pause fuse-0')).toContain('fuse-0 is paused');
+    await expectWork();
+    run('pause fuse-1');
+    const paused = consoleJson<Row[]>('actors').filter(({ gate }) => gate === 'closed');
+    expect(paused.map(({ name }) => name)).toEqual(['fuse-0', 'fuse-1']);
+    expect(consoleJson<object>('step fuse-1 3')).toMatchObject({ taken: 3, gate: 'closed' });
+    run('resume fuse-1');
+    await expectWork();
+    expect(run('resume fuse-0')).toContain('fuse-0 goes on');
+  });
+
+  test('a paused indexer keeps its messages, which are shown and not taken', async () => {
+    type Box = { depth: number; next: { kind: string; from: string }[] };
+    mounted.ok(['console', mounted.dir, '-c', 'pause indexer']);
+    await pause(200);
+    const first = consoleJson<Box>('mailbox indexer 4');
+    expect(first.next.map(({ kind }) => kind)).toContain('CONTENT_CHANGED');
+    expect(consoleJson<Box>('mailbox indexer 4').next[0]).toEqual(first.next[0]);
+    mounted.ok(['console', mounted.dir, '-c', 'resume indexer']);
+    await expectWork();
+  });
+
+  test.each(['fuse-0', 'io-1', 'shard-1', 'indexer', 'pool', 'stats'])(
+    '%s is restarted, and the mount goes on',
+    async (name) => {
+      type Supervised = Row & { incarnation: number };
+      const before = consoleJson<Supervised[]>('actors').find((row) => row.name === name)!;
+      expect(consoleJson<{ incarnation: number }>(`restart ${name}`).incarnation).toBe(
+        before.incarnation + 1,
+      );
+      const after = consoleJson<Supervised[]>('actors').find((row) => row.name === name)!;
+      expect(after.incarnation).toBe(before.incarnation + 1);
+      expect(after.thread).not.toBe(before.thread);
+      await expectWork();
+    },
+  );
+
+  test.each(['fuse-1 crash', 'indexer end', 'shard-0 crash'])(
+    '"kill %s" is survived, and is to be seen',
+    async (drill) => {
+      type Supervised = Row & { restarts: number; lastError?: string };
+      const [name] = drill.split(' ');
+      const row = (): Supervised => consoleJson<Supervised[]>('actors').find((one) => one.name === name)!;
+      const { restarts } = row();
+      mounted.ok(['console', mounted.dir, '-c', `kill ${drill}`]);
+      for (let i = 0; i < 100 && !(row().restarts > restarts && ['ready', 'busy'].includes(row().state)); i++)
+        await pause(100);
+      expect(row().restarts).toBe(restarts + 1);
+      await expectWork();
+    },
+  );
+
+  test('a bundle holds everything, and only its owner may read it', () => {
+    const { path, files } = consoleJson<{ path: string; files: string[] }>('dump');
+    expect(path.startsWith(join(mounted.store, 'dumps/'))).toBe(true);
+    expect(readdirSync(path).sort()).toEqual(files.toSorted());
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+    for (const file of files) {
+      expect(statSync(join(path, file)).mode & 0o777, file).toBe(0o600);
+      const text = readFileSync(join(path, file), 'utf8');
+      expect(text, file).not.toContain('not available');
+      if (file.endsWith('.json')) JSON.parse(text);
+    }
+  });
+
+  test.each([
+    ['an unknown actor', 'mailbox indxer', 1, /no actor "indxer"; did you mean indexer\?/],
+    ['an unknown command', 'mailbx indexer', 2, /no console command "mailbx"; did you mean mailbox\?/],
+    ['an unknown kind', 'tail io-0 SINK', 1, /no kind of message "SINK"; did you mean SYNC\?/],
+    ['a request nobody remembers', 'trace 1', 1, /no actor remembers the request 1/],
+    ['main', 'pause main', 1, /main is what answers here/],
+    ['a level that is none', 'log loud', 1, /level/],
+    ['a fault that is none', 'kill io-0 gently', 1, /how/],
+    ['a live checkpoint', 'checkpoint', 1, /when the store is unmounted/],
+    ['too many words', 'actors all', 2, /it is used as: actors/],
+  ] as const)('%s is told in a sentence', (_, line, code, message) => {
+    const outcome = vexfs(['console', mounted.dir, '-c', line]);
+    expect(outcome).toMatchObject({ code, stdout: '' });
+    expect(outcome.stderr).toMatch(message);
+  });
+
+  test('lines that are piped in are run, and one that fails is told by the exit code', async () => {
+    const child = spawn(process.execPath, [CLI, 'console', mounted.dir, '--json'], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    child.stdin.end('locks\n# a remark\n\nnonsense\nnames\nshards\n');
+    let out = '';
+    let error = '';
+    child.stdout.on('data', (text) => {
+      out += text;
+    });
+    child.stderr.on('data', (text) => {
+      error += text;
+    });
+    const [code] = (await once(child, 'close')) as [number];
+    expect(code).toBe(2);
+    expect(out.trim().split('\n')).toHaveLength(2);
+    expect(error).toContain('no console command "nonsense"');
+  });
+
+  test('the same is to be read in the mount, without what others typed', () => {
+    const folder = join(mounted.dir, '.vexfs/actors/indexer');
+    expect(readdirSync(folder).sort()).toEqual(['mailbox', 'messages', 'state', 'trace']);
+    expect(JSON.parse(readFileSync(join(folder, 'messages'), 'utf8'))).toBeInstanceOf(Array);
+    expect(readFileSync(join(folder, 'trace'), 'utf8')).toMatch(/^at-us\tevent\trequest\tdetail\n/);
+    expect(JSON.parse(readFileSync(join(folder, 'state'), 'utf8'))).toMatchObject({ name: 'indexer' });
+  });
+
+  test('top --once prints one screen', () => {
+    const text = mounted.ok(['top', mounted.dir, '--once']);
+    expect(text).toMatch(/^vexfs top {2}.* serving for /);
+    for (const name of ACTORS) expect(text).toContain(`\n${name} `);
+    expect(text).toMatch(/\nWRITE +[\d,]+ /);
+  });
+});
+
+/** A console that speaks to the socket itself, and reads or does not. */
+async function rawConsole(): Promise<Socket> {
+  const socket = connect(join(mounted.store, 'control.sock'));
+  await once(socket, 'connect');
+  return socket;
+}
+
+describe.skipIf(NO_FUSE)(titled('consoles that do not behave', NO_FUSE), () => {
+  test('ten at once are all answered', async () => {
+    const all = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const child = spawn(process.execPath, [
+          CLI,
+          'console',
+          mounted.dir,
+          '-c',
+          'actors',
+          '-c',
+          'tail io-0 -n 3',
+          '--json',
+        ]);
+        child.stdout.resume();
+        const [code] = (await once(child, 'close')) as [number];
+        return code;
+      }),
+    );
+    expect(all).toEqual(new Array(10).fill(0));
+  });
+
+  test('one that asks for every message and reads none costs the mount nothing, and then learns what it missed', async () => {
+    const greedy = await rawConsole();
+    for (let id = 0; id < 15; id++) {
+      greedy.write(`${JSON.stringify({ id, method: 'tail', params: { actor: 'indexer' } })}\n`);
+    }
+    let text = '';
+    greedy.setEncoding('utf8').on('data', (piece: string) => {
+      text = (text + piece).slice(-100_000);
+    });
+    const hasLost = (): boolean => /"lost":[1-9]/.test(text);
+    // What the kernel keeps for the reader has to be full before anything is left out.
+    for (let ms = 2000; ms < 40_000 && !hasLost(); ms *= 2) {
+      greedy.pause();
+      await pause(ms);
+      await expectWork();
+      expect(consoleJson<Row[]>('actors')).toHaveLength(ACTORS.length);
+      greedy.resume();
+      for (let i = 0; i < 50 && !hasLost(); i++) await pause(20);
+    }
+    expect(hasLost()).toBe(true);
+    greedy.destroy();
+    // Nobody watches any more, so nothing is copied any more.
+    await pause(300);
+    await expectWork();
+  });
+});
+
+describe.skipIf(NO_FUSE || NO_TERMINAL)(titled('in a terminal', NO_FUSE ?? NO_TERMINAL), () => {
+  const open = (args: string[], size?: [number, number]): PseudoTerminal =>
+    new PseudoTerminal(process.execPath, [CLI, ...args], { XDG_STATE_HOME: home }, size);
+
+  test('every command is typed and answered, Tab completes, Ctrl-C ends a tail and not the console', async () => {
+    const terminal = open(['console', mounted.dir]);
+    try {
+      await terminal.expect(/console of .*"help" lists the commands[\s\S]*vexfs> /);
+      const ask = async (line: string, answer: RegExp): Promise<void> => {
+        terminal.type(`${line}\r`);
+        await terminal.expect(answer);
+        await terminal.expect(/vexfs> $/);
+      };
+      await ask('help', /kill NAME[\s\S]*watch/);
+      await ask('actors', /ACTOR +STATE[\s\S]*fuse-1/);
+      await ask('status', /mounted at/);
+      await ask('inspect io-0', /heapUsed/);
+      await ask('mailbox io-0', /FROM +WAITING/);
+      await ask('trace', /REQUEST +OPCODE/);
+      await ask('rings', /journal → io-0/);
+      await ask('pool', /usedBytes/);
+      await ask('locks', /namespace/);
+      await ask('shards', /shard-1 +hnswlib-wasm/);
+      await ask('steal', /\n/);
+      await ask('log debug stats', /stats +debug +info/);
+      await ask('log info stats', /stats +info +debug/);
+      await ask('pause stats', /stats is paused/);
+      await ask('step stats', /stats took 0/);
+      await ask('resume stats', /stats goes on/);
+      await ask('checkpoint', /unmounted/);
+      await ask('dump', /actors\.json/);
+      await ask('restart nobody', /no actor "nobody"/);
+      await ask('kill main', /main is what answers here/);
+      await ask('actrs', /did you mean actors\?/);
+      // What comes in one piece is taken for pasted, and not completed.
+      for (const key of ['mailb', '\t', 'ind', '\t', '\r']) {
+        terminal.type(key);
+        await pause(100);
+      }
+      await terminal.expect(/waiting for indexer[\s\S]*vexfs> $/);
+      terminal.type('tail io-0 SYNC\r');
+      await terminal.expect(/SYNC 1\d B unique=\d+/);
+      terminal.type('\u0003');
+      await terminal.expect(/vexfs> $/);
+      terminal.type('watch -n 0.2 locks\r');
+      await terminal.expect(/every 0\.2 s: locks[\s\S]*every 0\.2 s: locks/);
+      terminal.type('\u0003');
+      await terminal.expect(/vexfs> $/);
+      terminal.type('half a line\u0003');
+      await terminal.expect(/vexfs> $/);
+      await ask('actors', /fuse-1/);
+      terminal.type('quit\r');
+      expect(await terminal.exited).toBe(0);
+    } finally {
+      await terminal.close();
+    }
+    const history = join(home, 'vexfs/console_history');
+    expect(statSync(history).mode & 0o777).toBe(0o600);
+    expect(readFileSync(history, 'utf8')).toContain('inspect io-0\n');
+  });
+
+  test('an earlier command is brought back by the arrow key, also of another time, and Ctrl-D leaves', async () => {
+    const terminal = open(['console', mounted.dir]);
+    try {
+      await terminal.expect(/vexfs> $/);
+      terminal.type('locks\r');
+      await terminal.expect(/namespace[\s\S]*vexfs> $/);
+      terminal.type('\u001b[A\r');
+      await terminal.expect(/namespace[\s\S]*vexfs> $/);
+      terminal.type('\u0004');
+      expect(await terminal.exited).toBe(0);
+    } finally {
+      await terminal.close();
+    }
+    const again = open(['console', mounted.dir]);
+    try {
+      await again.expect(/vexfs> $/);
+      again.type('\u001b[A\r');
+      await again.expect(/namespace[\s\S]*vexfs> $/);
+      again.type('\u0004');
+      expect(await again.exited).toBe(0);
+    } finally {
+      await again.close();
+    }
+  });
+
+  test('top fills the screen, follows its size, sorts, and leaves the terminal as it was', async () => {
+    const terminal = open(['top', mounted.dir, '-i', '0.2'], [90, 30]);
+    try {
+      await terminal.expect(/serving for[\s\S]*ACTOR +STATE[\s\S]*sorted by cpu/);
+      expect(terminal.output.startsWith('\u001b[?1049h')).toBe(true);
+      terminal.type('n');
+      const byName = await terminal.expect(/sorted by name/);
+      expect(byName.indexOf('fuse-0')).toBeLessThan(byName.indexOf('stats'));
+      terminal.resize(40, 8);
+      await terminal.expect(/sorted by name: c CPU, m mes/);
+      const small = (await terminal.expect(/sorted by name/)).split('\n');
+      expect(small.length).toBeLessThanOrEqual(8);
+      terminal.type('q');
+      expect(await terminal.exited).toBe(0);
+      expect(terminal.output.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true);
+    } finally {
+      await terminal.close();
+    }
+  });
+
+  test('top that is ended from outside leaves the terminal as it was', async () => {
+    const terminal = open(['top', mounted.dir, '-i', '0.2']);
+    try {
+      await terminal.expect(/sorted by cpu/);
+      terminal.child.kill('SIGTERM');
+      await terminal.exited;
+      for (let i = 0; i < 100 && !terminal.output.endsWith('\u001b[?1049l'); i++) await pause(20);
+      expect(terminal.output.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true);
+    } finally {
+      await terminal.close();
+    }
+  });
+});
+
+describe.skipIf(NO_FUSE)(titled('paused for good', NO_FUSE), () => {
+  test('a mount whose fuse actors are all paused is unmounted all the same', async () => {
+    const other = new Mounted();
+    try {
+      other.mount();
+      other.ok(['console', other.dir, '-c', 'pause fuse-0']);
+      other.unmount();
+    } finally {
+      other.dispose();
+    }
+  });
+});
