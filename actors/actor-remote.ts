@@ -1,5 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
-import type { Logger } from '../runtime/log.ts';
+import { type Logger, levelOf } from '../runtime/log.ts';
 import type { ActorState } from '../runtime/scheduling/actor-state.ts';
 
 /** What only the actor's own thread knows: of every actor its heap and log level, and what its kind has to tell. */
@@ -25,10 +25,13 @@ export class OwnRemote implements ActorRemote {
   facts: () => Record<string, unknown> = () => ({});
   readonly #state: ActorState;
   readonly #logger: Logger;
+  readonly #configured: { readonly level: string };
 
-  constructor(state: ActorState, logger: Logger) {
+  /** `configured`: the level that counts until one is set here. */
+  constructor(state: ActorState, logger: Logger, configured: { readonly level: string }) {
     this.#state = state;
     this.#logger = logger;
+    this.#configured = configured;
   }
 
   inspect(): ActorFacts {
@@ -36,14 +39,14 @@ export class OwnRemote implements ActorRemote {
     return {
       heapUsed: used_heap_size,
       heapLimit: heap_size_limit,
-      logLevel: this.#logger.level,
+      logLevel: levelOf(this.#logger, this.#configured),
       turns: this.#state.heartbeat,
       ...this.facts(),
     };
   }
 
   setLogLevel(level: string): string {
-    const before = this.#logger.level;
+    const before = levelOf(this.#logger, this.#configured);
     this.#logger.level = level;
     return before;
   }

@@ -57,7 +57,7 @@ export function attachContext(data: ThreadData): Context {
   const outboxes = new Map<string, Outbox>();
   const state = new ActorState(arena.region(ACTOR_STATES), self.slot);
   const logger = openLog(data.name, config.log, data.log);
-  const remote = new OwnRemote(state, logger);
+  const remote = new OwnRemote(state, logger, config.log);
   const trace = new Trace(arena.region(TRACES), self.slot);
   const context: Context = {
     name: data.name,

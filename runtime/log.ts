@@ -37,3 +37,8 @@ export function openLog(
   );
   return logger as unknown as Logger;
 }
+
+/** The level that counts: the one set on the logger itself, or the wanted one. */
+export function levelOf(logger: Logger, wanted: { readonly level: string }): string {
+  return logger.level === ALL ? wanted.level : logger.level;
+}
