@@ -5,6 +5,7 @@ import { Arena } from '../runtime/memory/arena.ts';
 import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import type { Distances } from '../runtime/scheduling/steal-policy.ts';
 import type { StoreIdentity } from '../runtime/storage/store.ts';
 import { ACTOR_STATES } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
@@ -28,6 +29,8 @@ export interface ThreadData {
   readonly onlyUid: number | undefined;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
+  /** Distance between the memory of two shards, by their numbers: an idle one helps the nearest first. */
+  readonly shardDistances?: Distances;
   /** CPU to run on, or −1 to leave it to the scheduler. */
   readonly cpu: number;
 }

@@ -11,6 +11,7 @@ export type Order =
   | { readonly terminate: string }
   | { readonly drill: string; readonly fault: Fault }
   | { readonly restart: string }
+  | { readonly rebuild: true }
   | { readonly describe: true }
   | { readonly wreck: true }
   | { readonly stop: StopReason };
@@ -84,6 +85,13 @@ export class Daemon {
   async restart(actor: string): Promise<Report> {
     const report = this.#report();
     this.#child.send({ restart: actor } satisfies Order);
+    return report;
+  }
+
+  /** Resolves when the tables were made anew from the log and all actors run again. */
+  async rebuild(): Promise<Report> {
+    const report = this.#report();
+    this.#child.send({ rebuild: true } satisfies Order);
     return report;
   }
 
