@@ -6,6 +6,7 @@ import { Arena } from '../runtime/memory/arena.ts';
 import { Mailbox, Outbox } from '../runtime/messaging/mailbox.ts';
 import type { ActorContext } from '../runtime/scheduling/actor.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import type { Distances } from '../runtime/scheduling/steal-policy.ts';
 import type { StoreIdentity } from '../runtime/storage/store.ts';
 import { ACTOR_STATES, LIVE } from './regions.ts';
 import { mailboxRegion, Topology } from './topology.ts';
@@ -33,8 +34,8 @@ export interface ThreadData {
   readonly incarnation: number;
   /** CPUs to run on; empty = wherever the scheduler likes. */
   readonly cpus: readonly number[];
-  /** Shard → shard → how far their memories are from each other; 0 = the same node. */
-  readonly shardDistances: readonly (readonly number[])[];
+  /** Distance between the memory of two shards, by their numbers: an idle one helps the nearest first. */
+  readonly shardDistances?: Distances;
 }
 
 export type Context = ActorContext<ThreadData> & { readonly topology: Topology };

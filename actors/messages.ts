@@ -104,10 +104,24 @@ export const REPLAY_DONE = 74;
 
 // ---------------------------------------------------------------- to the indexer
 
-/** shard → indexer: [0] search id · [4] hits · [8] hits × HIT_BYTES:
- * ino, generation, chunk, byte offset, byte length, line, content version, f32 distance */
+/** shard → indexer: [0] search id · [4] u16 hits · [6] u16 number of the shard that was asked: another may answer in its place ·
+ * [8] hits × HIT_BYTES: ino, generation, chunk, byte offset, byte length, line, content version, f32 distance */
 export const HITS = 96;
 export const HIT_BYTES = 32;
+
+/** The second word of HITS, and what is in it. */
+export function hitsWord(hits: number, shard: number): number {
+  return (hits | (shard << 16)) >>> 0;
+}
+
+export function hitsOf(word: number): number {
+  return word & 0xffff;
+}
+
+export function askedShardOf(word: number): number {
+  return word >>> 16;
+}
+
 /** fuse → indexer: the content of a file changed. [0] ino */
 export const CONTENT_CHANGED = 97;
 /** fuse → indexer: a search to be answered to the kernel; layout in `writeQuery` */

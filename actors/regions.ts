@@ -3,7 +3,8 @@ import { planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
-import { CACHE_LINE, KIB } from '../runtime/config/bounds.ts';
+import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
+import { CACHE_LINE, KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { LIVE_BYTES } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
@@ -12,9 +13,11 @@ import { slabTagsBytes } from '../runtime/memory/slab-tags.ts';
 import { planMailbox } from '../runtime/messaging/mailbox.ts';
 import { planMetrics } from '../runtime/metrics/metrics.ts';
 import { actorStateBytes } from '../runtime/scheduling/actor-state.ts';
+import { planBoard } from '../runtime/scheduling/board-layout.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
+import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
@@ -37,6 +40,15 @@ export const LIVE = 'live';
 export const FLIGHTS = 'flights';
 export const VECTOR_ORDER = 'vector-order';
 
+/** Searches that the shards do for each other: a board of tasks, each as its SEARCH message. */
+export const TASKS = 'tasks';
+export const SEARCH_TASK_BYTES = SEARCH_HEADER_BYTES + VECTOR_DIMENSION_MAX * 4;
+
+/** The vectors of one shard that other threads may search. */
+export function vectorsRegion(shard: string): string {
+  return `vectors:${shard}`;
+}
+
 /** Directory entries outnumber inodes only by hard links. */
 const DENTRIES_PER_INODE = 1.25;
 
@@ -53,6 +65,11 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     })),
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
+    { name: TASKS, bytes: planBoard(config.workers.shards, SEARCH_TASK_BYTES) },
+    ...topology.ofKind('shard').map(({ name }) => ({
+      name: vectorsRegion(name),
+      bytes: VECTOR_MEMORY_MIN + Math.floor(config.vectors.shared / config.workers.shards),
+    })),
     { name: SLAB, bytes: config.memory.budget },
     { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
     { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },

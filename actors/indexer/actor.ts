@@ -46,8 +46,6 @@ interface Parts {
   readonly gather: ScatterGather;
   readonly answers: Answers;
   readonly files: FileIndexer;
-  /** Number of the shard behind each lane. */
-  readonly shardOfLane: readonly number[];
   /** Whether files are indexed at all. */
   readonly enabled: boolean;
   start(drain: () => void): void;
@@ -68,17 +66,9 @@ class IndexerActor implements EventLoopActor {
     this.#parts.start(drain);
   }
 
-  onMessage(
-    kind: number,
-    u8: Uint8Array,
-    u32: Uint32Array,
-    _f64: Float64Array,
-    offset: number,
-    _length: number,
-    lane: number,
-  ): void {
-    const { backlog, gather, enabled, shardOfLane } = this.#parts;
-    if (kind === HITS) gather.gather(shardOfLane[lane]!, u32, offset);
+  onMessage(kind: number, u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
+    const { backlog, gather, enabled } = this.#parts;
+    if (kind === HITS) gather.gather(u32, offset);
     else if (kind === TEXT_MISSING) this.#indexAgain(u32, offset);
     else if (kind === CONTENT_CHANGED) {
       if (enabled) backlog.changed(u32[offset >> 2]!);
@@ -184,8 +174,6 @@ export async function run(context: Context): Promise<void> {
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();
   const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
-  const { senders } = context.topology.actor(context.name);
-  const shardOfLane = senders.map((name) => context.topology.actor(name).index);
   const scan = (): void => namespace.scanUnindexed((ino) => backlog.changed(ino));
   const timers: NodeJS.Timeout[] = [];
   if (incarnation > 1) await files.takeOver();
@@ -194,7 +182,6 @@ export async function run(context: Context): Promise<void> {
     gather,
     answers,
     files,
-    shardOfLane,
     enabled,
     start(drain) {
       const api = new IndexerApi(parts, drain);

@@ -2,7 +2,7 @@ import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
-import { HIT_BYTES, trySearch } from '../messages.ts';
+import { askedShardOf, HIT_BYTES, hitsOf, trySearch } from '../messages.ts';
 import { ACTOR_STATES } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 
@@ -99,13 +99,16 @@ export class ScatterGather {
     await this.search(TEXT_COLLECTION, NO_VECTOR, 1, 1);
   }
 
-  /** The HITS message of a shard. The first answer counts: one that was asked twice may answer twice. */
-  gather(shard: number, u32: Uint32Array, offset: number): void {
+  /**
+   * A HITS message, from the shard that was asked or from one that helped it. The first answer counts: one that was asked twice may
+   * answer twice, and so may two of whom one died over it.
+   */
+  gather(u32: Uint32Array, offset: number): void {
     const at = offset >> 2;
     const question = this.#open.get(u32[at]!);
-    if (!question?.missing.delete(shard)) return;
+    if (!question?.missing.delete(askedShardOf(u32[at + 1]!))) return;
     const f32 = new Float32Array(u32.buffer, u32.byteOffset, u32.length);
-    const count = u32[at + 1]!;
+    const count = hitsOf(u32[at + 1]!);
     for (let i = 0; i < count; i++) {
       const hit = at + 2 + (i * HIT_BYTES) / 4;
       question.hits.push({

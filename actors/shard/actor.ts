@@ -1,6 +1,6 @@
 import { constants, setPriority } from 'node:os';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
-import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
@@ -8,8 +8,6 @@ import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
 import {
   CLEAR_TEXT,
-  HIT_BYTES,
-  HITS,
   LOAD_SEGMENT,
   PUT_CHUNKS,
   PUT_VECTOR,
@@ -21,51 +19,28 @@ import {
   REPLAY_FILES,
   SAVE_SEGMENT,
   SEARCH,
-  SEARCH_HEADER_BYTES,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
-  SHARD_REPLAYED,
-  TEXT_MISSING,
-  tryList,
   writeNumber,
-  writeWords,
 } from '../messages.ts';
-import { METRICS } from '../regions.ts';
+import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { type ActorKind, shardOf } from '../topology.ts';
-import { Deferred } from './deferred.ts';
 import { Recent } from './recent.ts';
-import { Replay } from './replay.ts';
+import { Searches } from './searches.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
+import { Succession } from './succession.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
+/** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
+const SEARCHES_PER_SLICE = 8;
 /** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 /** How soon a full lane is looked at again, milliseconds. */
 const FULL_LANE_MS = 2;
-/** Files named in one TEXT_MISSING. */
-const MISSING_BATCH = 4096;
 
-interface WaitingSearch {
-  readonly id: number;
-  readonly collection: number;
-  readonly k: number;
-  readonly ef: number;
-  readonly query: Float32Array;
-}
-
-/** What a search found: {@link HIT_BYTES} for each hit, as the message has them. */
-interface Answer {
-  readonly id: number;
-  readonly hits: Uint32Array;
-}
-
-/**
- * A successor (incarnation > 1) starts empty. Until io-0 says REPLAY it takes in nothing; from then on what fuse actors
- * say, because those must not wait for long; and what the indexer says, searches among it, once the replay is complete.
- */
 export class ShardActor implements DoorbellActor {
   readonly #context: Context;
   readonly #shard: Shard;
@@ -74,16 +49,11 @@ export class ShardActor implements DoorbellActor {
   readonly #shards: number;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
-  readonly #indexer: Outbox;
-  readonly #waiting: WaitingSearch[] = [];
-  /** Answers that the indexer's lane had no room for. */
-  #unsent: Answer[] = [];
+  readonly #searches: Searches;
   readonly #recent = new Recent();
-  readonly #deferred = new Deferred();
-  #isAwaitingReplay: boolean;
-  #replay: Replay | undefined;
-  /** Files that the indexer is yet to be told are missing, but for those that it says something of before. */
-  readonly #missing = new Set<number>();
+  readonly #succession: Succession;
+  /** Since building last had its turn. */
+  #searched = 0;
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   /**
@@ -91,11 +61,8 @@ export class ShardActor implements DoorbellActor {
    * others, whose checkpoint was never written.
    */
   readonly #segments = new Set<number>();
-  /** A float32 and its bits. */
-  readonly #distance = new Float32Array(1);
-  readonly #distanceBits = new Uint32Array(this.#distance.buffer);
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'searches', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
   constructor(context: Context, shard: Shard) {
     this.#context = context;
@@ -105,17 +72,16 @@ export class ShardActor implements DoorbellActor {
     this.#shards = context.settings.config.workers.shards;
     const { senders } = context.topology.actor(context.name);
     this.#senders = senders.map((name) => context.topology.actor(name).kind);
-    this.#indexer = context.outbox('indexer');
-    this.#isAwaitingReplay = context.settings.incarnation > 1;
+    this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
+    this.#searches = new Searches(context, shard, metrics);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
-      searches: metrics.counter('searches'),
     };
   }
 
@@ -128,15 +94,12 @@ export class ShardActor implements DoorbellActor {
     length: number,
     lane: number,
   ): void {
-    if (this.#isEarly(lane)) this.#deferred.add(kind, u8, offset, length, lane);
-    else this.#take(kind, u8, u32, f64, offset, length, lane);
-  }
-
-  /** Whether the message has to wait for the replay, or for its beginning. */
-  #isEarly(lane: number): boolean {
-    if (!this.#isAwaitingReplay && this.#replay === undefined) return false;
-    const from = this.#senders[lane];
-    return from === 'indexer' || (from === 'fuse' && this.#isAwaitingReplay);
+    const from = this.#senders[lane]!;
+    const { isAwaited } = this.#succession;
+    if (this.#succession.defers(from)) this.#succession.defer(kind, u8, offset, length, lane);
+    // What io-0 had sent of a replay that an earlier incarnation did not live to complete is not for this one.
+    else if (from !== 'io' || kind === REPLAY || !isAwaited)
+      this.#take(kind, u8, u32, f64, offset, length, from);
   }
 
   #take(
@@ -146,19 +109,15 @@ export class ShardActor implements DoorbellActor {
     f64: Float64Array,
     offset: number,
     length: number,
-    lane: number,
+    from: ActorKind,
   ): void {
     const word = offset >> 2;
-    const isFromIo = this.#senders[lane] === 'io';
-    // What io-0 had sent of a replay that an earlier incarnation did not live to complete.
-    if (isFromIo && this.#isAwaitingReplay && kind !== REPLAY) return;
     switch (kind) {
       case PUT_CHUNKS:
-        this.#missing.delete(u32[word]!);
         this.#putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
         break;
       case PUT_VECTOR:
-        this.#putVector(u8, u32, offset, isFromIo);
+        this.#putVector(u8, u32, offset, from === 'io');
         break;
       case REMOVE_VECTORS:
         this.#removeVectors(u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!);
@@ -168,27 +127,26 @@ export class ShardActor implements DoorbellActor {
         this.#shard.removeFile(u32[word]!, u32[word + 1]!);
         this.#metrics.add(this.#counter.removes, 1);
         break;
-      case REPLAY:
-        this.#beginReplay(f64[offset >> 3]!, f64[(offset >> 3) + 1]!, u32[word + 4]!, u32[word + 5]!);
-        break;
-      case REPLAY_FILES:
-        this.#replay?.files(u32, offset);
-        break;
-      case REPLAY_DONE:
-        this.#replay?.allListed();
-        break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
         break;
       case SEARCH:
-        // Not answered at once: what other lanes hold was put before the search and must be found by it.
-        this.#waiting.push(copySearch(u8, u32, offset));
+        this.#searches.take(u8, u32, offset);
         break;
       case LOAD_SEGMENT:
         this.#patiently(() => this.#load(f64[offset >> 3]!));
         break;
+      case REPLAY:
+        this.#beginReplay(f64[offset >> 3]!, f64[(offset >> 3) + 1]!, u32[word + 4]!, u32[word + 5]!);
+        break;
+      case REPLAY_FILES:
+        this.#succession.files(u32, offset);
+        break;
+      case REPLAY_DONE:
+        this.#succession.allListed();
+        break;
       case SAVE_SEGMENT:
-        // As a search: what other lanes hold belongs into the segment.
+        // Not at once: what other lanes hold belongs into the segment.
         this.#saveAsOf = f64[offset >> 3]!;
         break;
       default:
@@ -196,43 +154,51 @@ export class ShardActor implements DoorbellActor {
     }
   }
 
+  /** Messages keep coming: a search waits for those before it, not for all. */
+  afterBatch(): void {
+    if (this.#succession.isUnderWay) return;
+    this.#releaseSearches();
+    this.#searches.serve();
+  }
+
   idle(): number {
-    if (this.#isAwaitingReplay) return Number.POSITIVE_INFINITY;
-    if (this.#replay !== undefined) return this.#stepReplay(this.#replay);
+    if (this.#succession.isUnderWay) return this.#stepReplay();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
     this.#recent.forget();
-    // Before the answers: who got one sees in the counters what it was found among.
-    this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
-    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
-    this.#answerWaiting();
+    const isReported = this.#succession.reportMissing();
+    this.#releaseSearches();
+    this.#saveIfAsked();
+    if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
+    const isBusy = this.#searched === SEARCHES_PER_SLICE;
+    this.#searched = 0;
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    if (moved > 0) return 0;
-    return this.#unsent.length + this.#missing.size > 0 ? FULL_LANE_MS : Number.POSITIVE_INFINITY;
+    if (moved > 0 || isBusy) return 0;
+    return isReported ? this.#searches.sleepMs : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
   }
 
   stop(): void {
-    this.#answerWaiting();
+    this.#searches.finish();
+    this.#succession.reportMissing();
+    this.#saveIfAsked();
   }
 
   #beginReplay(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): void {
-    const { settings } = this.#context;
-    if (incarnation !== settings.incarnation) return;
-    this.#isAwaitingReplay = false;
-    this.#shard.clearAll();
+    if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp)) return;
     this.#segments.add(checkpointLsn);
-    this.#recent.cover(lastStamp);
-    this.#replay = new Replay({
-      disk: this.#disk,
-      shard: this.#shard,
-      recent: this.#recent,
-      index: this.#index,
-      shards: this.#shards,
-      uuid: settings.identity.bytes,
-      checkpointLsn,
-      durableLsn,
-    });
     this.#takeDeferred();
+  }
+
+  #stepReplay(): number {
+    if (this.#patiently(() => this.#succession.step())) return 0;
+    if (!this.#succession.complete()) return Number.POSITIVE_INFINITY;
+    this.#takeDeferred();
+    this.#succession.announce();
+    return 0;
+  }
+
+  #takeDeferred(): void {
+    this.#succession.takeDeferred(this.onMessage.bind(this));
   }
 
   /** A step in which this thread does not beat. */
@@ -244,37 +210,15 @@ export class ShardActor implements DoorbellActor {
     return result;
   }
 
-  /** What was put off; of it, what is still early is put off again. */
-  #takeDeferred(): void {
-    this.#deferred.takeAll((kind, u8, u32, f64, offset, length, lane) =>
-      this.onMessage(kind, u8, u32, f64, offset, length, lane),
-    );
+  #releaseSearches(): void {
+    // Before the answers: who got one sees in the counters what it was found among.
+    this.#metrics.set(this.#counter.vectors, this.#shard.vectors);
+    this.#metrics.set(this.#counter.chunks, this.#shard.chunks);
+    this.#searches.release();
   }
 
-  #stepReplay(replay: Replay): number {
-    const { logger, settings } = this.#context;
-    if (this.#patiently(() => replay.step())) return 0;
-    if (!replay.isComplete) return Number.POSITIVE_INFINITY;
-    for (const ino of replay.finish()) this.#missing.add(ino);
-    this.#replay = undefined;
-    if (!replay.wasWhole) logger.warn('a segment or a part of the log could not be read');
-    this.#takeDeferred();
-    writeWords(this.#context.outbox('main'), SHARD_REPLAYED, this.#index, settings.incarnation);
-    return 0;
-  }
-
-  #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
-    this.#metrics.add(this.#counter.removes, 1);
-    if (collection === TEXT_COLLECTION) this.#missing.delete(ino);
-    if (collection !== TEXT_COLLECTION && !this.#recent.isLatest(ino, collection, stamp)) return;
-    this.#shard.remove(ino, generation, collection);
-  }
-
-  /** The mailbox is empty: what was sent before a search, or before a segment was asked for, has been taken in. */
-  #answerWaiting(): void {
-    for (const search of this.#waiting.splice(0)) this.#unsent.push(this.#find(search));
-    while (this.#unsent.length > 0 && this.#trySend(this.#unsent[0]!)) this.#unsent.shift();
-    this.#reportMissing();
+  /** The mailbox is empty: what was sent before a segment was asked for has been taken in. */
+  #saveIfAsked(): void {
     if (this.#saveAsOf < 0) return;
     this.#patiently(() => this.#save(this.#saveAsOf));
     this.#saveAsOf = -1;
@@ -282,6 +226,7 @@ export class ShardActor implements DoorbellActor {
 
   #putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
     this.#metrics.add(this.#counter.puts, 1);
+    this.#succession.heardOf(ino);
     if (this.#recent.isGone(ino, generation)) return;
     if (!this.#shard.putChunks(ino, generation, u8, offset, length)) {
       this.#context.logger.error({ ino, generation, length }, 'a batch of chunks does not parse');
@@ -306,39 +251,11 @@ export class ShardActor implements DoorbellActor {
     }
   }
 
-  #find({ id, collection, k, ef, query }: WaitingSearch): Answer {
-    const started = performance.now();
-    const found: number[] = [];
-    this.#shard.search(collection, query, k, ef, (record, distance) => {
-      const { ino, generation, chunk, byteOffset, byteLength, line, version } = record;
-      this.#distance[0] = distance;
-      found.push(ino, generation, chunk, byteOffset, byteLength, line, version, this.#distanceBits[0]!);
-    });
-    this.#metrics.add(this.#counter.searches, 1);
-    this.#metrics.histogram('search').record((performance.now() - started) * 1e6);
-    return { id, hits: Uint32Array.from(found) };
-  }
-
-  /** False when the indexer's lane is full. It may be one that died: waiting for it would look as if this thread hung. */
-  #trySend({ id, hits }: Answer): boolean {
-    const at = this.#indexer.claim(HITS, 8 + hits.byteLength);
-    if (at < 0) return false;
-    const { u32 } = this.#indexer;
-    u32[at >> 2] = id;
-    u32[(at >> 2) + 1] = hits.byteLength / HIT_BYTES;
-    u32.set(hits, (at + 8) >> 2);
-    this.#indexer.send();
-    return true;
-  }
-
-  #reportMissing(): void {
-    const { logger } = this.#context;
-    while (this.#missing.size > 0) {
-      const batch = Uint32Array.from([...this.#missing].slice(0, MISSING_BATCH));
-      if (!tryList(this.#indexer, TEXT_MISSING, batch.length, batch)) return;
-      for (const ino of batch) this.#missing.delete(ino);
-      logger.warn({ files: batch.length }, 'files whose text is missing are to be indexed again');
-    }
+  #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
+    this.#metrics.add(this.#counter.removes, 1);
+    if (collection === TEXT_COLLECTION) this.#succession.heardOf(ino);
+    else if (!this.#recent.isLatest(ino, collection, stamp)) return;
+    this.#shard.remove(ino, generation, collection);
   }
 
   #load(lsn: number): void {
@@ -364,18 +281,6 @@ export class ShardActor implements DoorbellActor {
   }
 }
 
-function copySearch(u8: Uint8Array, u32: Uint32Array, offset: number): WaitingSearch {
-  const word = offset >> 2;
-  const bytes = u8.byteOffset + offset + SEARCH_HEADER_BYTES;
-  return {
-    id: u32[word]!,
-    collection: u32[word + 1]!,
-    k: u32[word + 2]!,
-    ef: u32[word + 3]!,
-    query: new Float32Array(u8.buffer, bytes, u32[word + 4]!).slice(),
-  };
-}
-
 /** Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). */
 const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 
@@ -383,5 +288,6 @@ export async function run(context: Context): Promise<void> {
   setPriority(PRIORITY);
   const { vectors } = context.settings.config;
   const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph)));
+  const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
+  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory)));
 }

@@ -1,6 +1,7 @@
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import type { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
@@ -14,12 +15,14 @@ export class Shard {
   readonly #config: Config['vectors'];
   readonly #batch = new ChunkBatch();
   readonly #record = emptyRecord();
+  readonly #memory: VectorMemory | undefined;
   #hits = new SearchHits(256);
 
-  /** Without `openGraph` every search is exact. */
-  constructor(config: Config['vectors'], openGraph: OpenEngine | undefined) {
+  /** Without `openGraph` every search is exact. What is in `memory` can be searched by other threads. */
+  constructor(config: Config['vectors'], openGraph: OpenEngine | undefined, memory?: VectorMemory) {
     this.#config = config;
     this.#openGraph = openGraph;
+    this.#memory = memory;
   }
 
   get vectors(): number {
@@ -46,7 +49,9 @@ export class Shard {
     if (!batch.read(u8, offset, length)) return false;
     const collection = this.#collection(TEXT_COLLECTION, batch.dimension);
     if (collection.dimension !== batch.dimension) return false;
-    if (batch.firstChunk === 0) collection.removeFile(ino, generation);
+    const isReplaced = batch.firstChunk === 0 && collection.has(ino);
+    if (isReplaced) collection.beginChange();
+    if (isReplaced) collection.removeFile(ino, generation);
     const record = this.#record;
     record.ino = ino;
     record.generation = generation;
@@ -58,6 +63,7 @@ export class Shard {
       record.line = batch.line(i);
       collection.put(record, batch.vector(i));
     }
+    if (isReplaced) collection.endChange();
     return true;
   }
 
@@ -78,11 +84,18 @@ export class Shard {
   }
 
   clear(collection: number): void {
+    this.#collections.get(collection)?.release();
     this.#collections.delete(collection);
   }
 
   clearAll(): void {
+    for (const collection of this.#collections.values()) collection.release();
     this.#collections.clear();
+  }
+
+  /** Hands a collection out: whether another thread can search it in this one's place. It notices when that changes. */
+  share(collection: number): boolean {
+    return this.#collections.get(collection)?.share() ?? false;
   }
 
   /** Calls `visit` for each of the nearest, nearest first; returns how many. A query of another dimension finds none. */
@@ -151,7 +164,7 @@ export class Shard {
         efConstruction: this.#config.ef_construction,
         seed: SEED,
       };
-      collection = new CollectionIndex(options, this.#openGraph?.(options));
+      collection = new CollectionIndex(options, this.#openGraph?.(options), undefined, this.#memory, id);
       this.#collections.set(id, collection);
     }
     return collection;

@@ -1,10 +1,12 @@
 /**
  * One collection in one shard: a graph and an exact tail. A new vector waits in the tail, where the very
- * next search finds it, until an idle slice moves it into the graph. A small collection stays exact for good.
+ * next search finds it, until an idle slice moves it into the graph. A small collection stays exact for good, and as long
+ * as there is no graph other threads may search it too (shared-vectors.ts).
  */
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
-import { ExactIndex } from './exact.ts';
 import { type IndexOptions, SearchHits, type VectorIndex } from './vector-index.ts';
+import type { VectorMemory } from './vector-memory.ts';
+import { VectorRows } from './vector-rows.ts';
 
 /** Up to this many vectors there is no graph: an exact scan (about 1 ms per 1,000 at 384-d) never misses. */
 const EXACT_ONLY_MAX = 10_000;
@@ -12,16 +14,22 @@ const EXACT_ONLY_MAX = 10_000;
 export class CollectionIndex {
   readonly dimension: number;
   private readonly table = new ChunkTable();
-  private readonly tail: ExactIndex;
+  private readonly tail: VectorRows;
   private readonly graph: VectorIndex | undefined;
   private fromGraph = new SearchHits(16);
   private readonly scratch: Float32Array;
   private readonly exactOnlyMax: number;
 
-  /** Without a graph every search is exact. */
-  constructor(options: IndexOptions, graph: VectorIndex | undefined, exactOnlyMax = EXACT_ONLY_MAX) {
+  /** Without a graph every search is exact. The tail is in `memory`, as the collection of that number. */
+  constructor(
+    options: IndexOptions,
+    graph: VectorIndex | undefined,
+    exactOnlyMax = EXACT_ONLY_MAX,
+    memory?: VectorMemory,
+    collection = 0,
+  ) {
     this.dimension = options.dimension;
-    this.tail = new ExactIndex(options);
+    this.tail = new VectorRows(options, memory, collection);
     this.graph = graph;
     this.exactOnlyMax = exactOnlyMax;
     this.scratch = new Float32Array(options.dimension);
@@ -40,6 +48,32 @@ export class CollectionIndex {
     return this.graph?.size ?? 0;
   }
 
+  /** Hands the collection out: whether other threads can do a search from now on. They notice when that changes. */
+  share(): boolean {
+    if (this.graphSize > 0 || !this.tail.isShared) return false;
+    this.tail.elsewhere = false;
+    return true;
+  }
+
+  /** Whether there are vectors of this inode. */
+  has(ino: number): boolean {
+    return this.table.firstLabel(ino) !== NO_LABEL;
+  }
+
+  /** Between the two, other threads see nothing of the collection: for changes that belong together. */
+  beginChange(): void {
+    this.tail.beginChange();
+  }
+
+  endChange(): void {
+    this.tail.endChange();
+  }
+
+  /** Gives the shared memory back. The collection is not used afterwards. */
+  release(): void {
+    this.tail.release();
+  }
+
   /** Adds a vector, or replaces the one with the same (ino, generation, chunk). */
   put(record: ChunkRecord, vector: Float32Array): void {
     let label = this.table.find(record.ino, record.generation, record.chunk);
@@ -48,7 +82,7 @@ export class CollectionIndex {
       this.table.updatePayload(label, record);
       this.graph?.remove(label);
     }
-    this.tail.add(label, vector);
+    this.tail.put(label, record, vector);
   }
 
   /** False when there was no such vector. */
@@ -63,6 +97,8 @@ export class CollectionIndex {
   removeFile(ino: number, generation: number): number {
     let removed = 0;
     let label = this.table.firstLabel(ino);
+    if (label === NO_LABEL) return 0;
+    this.beginChange();
     while (label !== NO_LABEL) {
       const next = this.table.nextLabel(label);
       if (this.table.generationOf(label) === generation) {
@@ -71,6 +107,7 @@ export class CollectionIndex {
       }
       label = next;
     }
+    this.endChange();
     return removed;
   }
 
@@ -82,6 +119,7 @@ export class CollectionIndex {
     const { graph, tail } = this;
     if (graph === undefined || (graph.size === 0 && tail.size <= this.exactOnlyMax)) return 0;
     const moves = Math.min(budget, tail.size);
+    tail.elsewhere = true;
     for (let i = 0; i < moves; i++) {
       const label = tail.lastLabel();
       tail.read(label, this.scratch);
@@ -93,7 +131,7 @@ export class CollectionIndex {
 
   /** The min(k, size) nearest, ascending; their labels are for {@link record} until the next change. */
   search(query: Float32Array, k: number, ef: number, out: SearchHits): number {
-    this.tail.search(query, k, ef, out);
+    this.tail.search(query, k, out);
     if (this.graphSize === 0) return out.count;
     if (this.fromGraph.capacity < k) this.fromGraph = new SearchHits(k);
     const { fromGraph } = this;

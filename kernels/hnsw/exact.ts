@@ -1,5 +1,5 @@
-/** Exact search: compares the query with every vector. The oracle of the other engines, and the tail of a collection. */
-import { assert } from '../../runtime/assert.ts';
+/** Exact search: compares the query with every vector. The oracle of the other engines. */
+import { scanRows } from './scan.ts';
 import {
   assertDimension,
   copyNormalised,
@@ -64,47 +64,17 @@ export class ExactIndex implements VectorIndex {
     return true;
   }
 
-  /** Label of the last row, the cheapest to remove. The index must not be empty. */
-  lastLabel(): number {
-    assert(this.count > 0, 'an empty index has no last label');
-    return this.labels[this.count - 1]!;
-  }
-
   search(query: Float32Array, k: number, _ef: number, out: SearchHits): number {
     assertDimension(this, query);
     out.begin(k);
     if (k === 0) return 0;
-    if (this.metric === 'l2') this.scanSquared(query, out);
-    else if (this.metric === 'dot') this.scanProducts(query, out);
-    else {
+    let wanted = query;
+    if (this.metric === 'cosine') {
       copyNormalised(query, this.query, 0);
-      this.scanProducts(this.query, out);
+      wanted = this.query;
     }
+    scanRows(this.rows, 0, this.count, wanted, this.metric, out, this.labels, 0, 1);
     return out.count;
-  }
-
-  private scanProducts(query: Float32Array, out: SearchHits): void {
-    const { rows, dimension, labels, count } = this;
-    let bound = out.bound;
-    for (let row = 0, at = 0; row < count; row++, at += dimension) {
-      const distance = 1 - innerProduct(query, rows, at, dimension);
-      if (distance < bound) {
-        out.offer(labels[row]!, distance);
-        bound = out.bound;
-      }
-    }
-  }
-
-  private scanSquared(query: Float32Array, out: SearchHits): void {
-    const { rows, dimension, labels, count } = this;
-    let bound = out.bound;
-    for (let row = 0, at = 0; row < count; row++, at += dimension) {
-      const distance = squaredDistance(query, rows, at, dimension);
-      if (distance < bound) {
-        out.offer(labels[row]!, distance);
-        bound = out.bound;
-      }
-    }
   }
 
   private grow(): void {
@@ -115,38 +85,4 @@ export class ExactIndex implements VectorIndex {
     labels.set(this.labels);
     this.labels = labels;
   }
-}
-
-/** Four sums at a time: a single one would make each addition wait for the one before. */
-function innerProduct(query: Float32Array, rows: Float32Array, at: number, dimension: number): number {
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  let d = 0;
-  let i = 0;
-  for (; i + 3 < dimension; i += 4) {
-    a += query[i]! * rows[at + i]!;
-    b += query[i + 1]! * rows[at + i + 1]!;
-    c += query[i + 2]! * rows[at + i + 2]!;
-    d += query[i + 3]! * rows[at + i + 3]!;
-  }
-  for (; i < dimension; i++) a += query[i]! * rows[at + i]!;
-  return a + b + c + d;
-}
-
-function squaredDistance(query: Float32Array, rows: Float32Array, at: number, dimension: number): number {
-  let a = 0;
-  let b = 0;
-  let i = 0;
-  for (; i + 1 < dimension; i += 2) {
-    const x = query[i]! - rows[at + i]!;
-    const y = query[i + 1]! - rows[at + i + 1]!;
-    a += x * x;
-    b += y * y;
-  }
-  for (; i < dimension; i++) {
-    const x = query[i]! - rows[at + i]!;
-    a += x * x;
-  }
-  return a + b;
 }

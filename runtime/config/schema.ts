@@ -89,6 +89,7 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
   shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
   io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
   tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),
+  steal: live(flag(true, 'Let a shard thread with nothing to do answer searches of one that has too many.')),
 });
 
 const memory = section('Shared memory. It is reserved at mount and costs nothing until it is used.', {
@@ -161,6 +162,12 @@ const vectors = section('The vector index.', {
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
   ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
+  shared: size(
+    '256MiB',
+    0,
+    REGION_MAX,
+    'Memory, of all shards together, for vectors that any shard thread can search; what is beyond it, only its own.',
+  ),
 });
 
 const index = section('Which files are found by their text.', {

@@ -102,6 +102,20 @@ export class Mailbox {
     return handled;
   }
 
+  /** What has been sent in each lane until now, for passed(). */
+  mark(): Uint32Array {
+    const bytesPerLane = this.#u32[BYTES_PER_LANE]!;
+    return Uint32Array.from(this.#lanes, (_, lane) => ringSent(this.#region, laneOffset(lane, bytesPerLane)));
+  }
+
+  /** Whether everything that had been sent at `mark` has been handed over. */
+  passed(mark: Uint32Array): boolean {
+    for (let lane = 0; lane < mark.length; lane++) {
+      if (((this.#lanes[lane]!.received - mark[lane]!) | 0) < 0) return false;
+    }
+    return true;
+  }
+
   /** How many messages wait in each lane. */
   depth(): number[] {
     return peekMailbox(this.#region).map((lane) => lane.depth);

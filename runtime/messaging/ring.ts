@@ -189,6 +189,11 @@ export class RingConsumer {
     }
   }
 
+  /** Records that next() has moved to since the ring was made, modulo 2^32. */
+  get received(): number {
+    return this.#received;
+  }
+
   /** One store gives back the room of everything consumed so far, and wakes a producer that waits for it. */
   release(): void {
     if (this.#tail === this.#released) return;

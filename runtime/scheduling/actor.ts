@@ -29,6 +29,8 @@ export const STOP = 1;
 
 /** An actor that parks on its doorbell: it lives from its mailbox and has the thread to itself. */
 export interface DoorbellActor extends MessageHandler {
+  /** Called after each batch of messages, when there may be more: for what must not wait until there are none. */
+  afterBatch?(): void;
   /** Called whenever the mailbox is empty. Returns how many milliseconds it may sleep; 0 = call again, there is work. */
   idle(): number;
   /** Called once, after the last message before STOP was handled. */

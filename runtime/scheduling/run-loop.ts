@@ -47,7 +47,10 @@ export function runOnDoorbell(context: ActorContext<unknown>, actor: DoorbellAct
     const seen = doorbell.seen();
     state.beat();
     drill(state);
-    if (mailbox.drain(filter, BATCH) > 0) continue;
+    if (mailbox.drain(filter, BATCH) > 0) {
+      actor.afterBatch?.();
+      continue;
+    }
     const sleep = actor.idle();
     if (sleep <= 0) continue;
     state.parked = true;

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Context } from '../../actors/context.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
-import { HIT_BYTES, HITS, SEARCH } from '../../actors/messages.ts';
+import { HIT_BYTES, HITS, hitsWord, SEARCH } from '../../actors/messages.ts';
 import { READY } from '../../runtime/scheduling/actor-state.ts';
 import { take, World } from './world.ts';
 
@@ -17,26 +17,29 @@ beforeEach(() => {
 
 /** A shard answers the searches it got; each hit is [ino, distance]. */
 function answer(shard: string, hits: readonly [number, number][]): void {
-  const context = world.actor(shard);
-  const outbox = context.outbox('indexer');
-  for (const { kind, u32 } of take(context)) {
+  for (const { kind, u32 } of take(world.actor(shard))) {
     expect(kind).toBe(SEARCH);
-    const at = outbox.claimOrWait(HITS, 8 + hits.length * HIT_BYTES);
-    outbox.u32[at >> 2] = u32[0]!;
-    outbox.u32[(at >> 2) + 1] = hits.length;
-    const f32 = new Float32Array(outbox.u8.buffer, outbox.u8.byteOffset, outbox.u32.length);
-    hits.forEach(([ino, distance], i) => {
-      const hit = (at + 8 + i * HIT_BYTES) >> 2;
-      outbox.u32.fill(0, hit, hit + 7);
-      outbox.u32[hit] = ino;
-      f32[hit + 7] = distance;
-    });
-    outbox.send();
+    send(shard, u32[0]!, hits, shard);
   }
 }
 
+function send(shard: string, id: number, hits: readonly [number, number][], asked: string): void {
+  const outbox = world.actor(shard).outbox('indexer');
+  const at = outbox.claimOrWait(HITS, 8 + hits.length * HIT_BYTES);
+  outbox.u32[at >> 2] = id;
+  outbox.u32[(at >> 2) + 1] = hitsWord(hits.length, world.topology.actor(asked).index);
+  const f32 = new Float32Array(outbox.u8.buffer, outbox.u8.byteOffset, outbox.u32.length);
+  hits.forEach(([ino, distance], i) => {
+    const hit = (at + 8 + i * HIT_BYTES) >> 2;
+    outbox.u32.fill(0, hit, hit + 7);
+    outbox.u32[hit] = ino;
+    f32[hit + 7] = distance;
+  });
+  outbox.send();
+}
+
 function receive(): void {
-  for (const { from, u32 } of take(indexer)) gather.gather(Number(from.slice(6)), u32, 0);
+  for (const { u32 } of take(indexer)) gather.gather(u32, 0);
 }
 
 test('the nearest of all shards come back in order, once the last shard has answered', async () => {
@@ -56,6 +59,17 @@ test('the nearest of all shards come back in order, once the last shard has answ
     [3, 0.2],
     [4, 0.3],
   ]);
+  receive();
+  expect((await found).map(({ ino }) => ino)).toEqual([1, 3, 4]);
+});
+
+test('one shard may answer in the place of another, and a second answer for it is passed over', async () => {
+  const found = gather.search(0, QUERY, 3, 10);
+  const id = take(world.actor('shard-1'))[0]!.u32[0]!;
+  send('shard-0', id, [[1, 0.1]], 'shard-1');
+  send('shard-2', id, [[2, 0.2]], 'shard-1');
+  send('shard-0', id, [[3, 0.3]], 'shard-0');
+  send('shard-0', id, [[4, 0.4]], 'shard-2');
   receive();
   expect((await found).map(({ ino }) => ino)).toEqual([1, 3, 4]);
 });
@@ -88,9 +102,9 @@ test('a search that finds a lane full waits without blocking, and is answered', 
   expect(answered).toBe(200);
 });
 
-/** A HITS message by which the shard found one file. */
-function hit(id: number, ino: number): Uint32Array {
-  return Uint32Array.from([id, 1, ino, 1, 0, 0, 0, 0, 0, 0]);
+/** A HITS message that says of a shard that one file was found there. */
+function hit(id: number, ino: number, shard: number): Uint32Array {
+  return Uint32Array.from([id, hitsWord(1, shard), ino, 1, 0, 0, 0, 0, 0, 0]);
 }
 
 test('a shard that did not live to answer is asked again once its successor is ready; its first answer counts', async () => {
@@ -108,9 +122,9 @@ test('a shard that did not live to answer is asked again once its successor is r
     again = take(successor);
   }
   expect(again.map(({ u32 }) => u32[0])).toEqual([question!.u32[0]]);
-  gather.gather(0, hit(again[0]!.u32[0]!, 8), 0);
-  gather.gather(2, hit(again[0]!.u32[0]!, 7), 0);
-  gather.gather(2, hit(again[0]!.u32[0]!, 9), 0);
+  gather.gather(hit(again[0]!.u32[0]!, 8, 0), 0);
+  gather.gather(hit(again[0]!.u32[0]!, 7, 2), 0);
+  gather.gather(hit(again[0]!.u32[0]!, 9, 2), 0);
   expect((await found).map(({ ino }) => ino)).toEqual([7]);
 });
 
@@ -130,12 +144,12 @@ test('the answer to a question of a predecessor is not taken for one of its succ
   const [{ u32: before } = { u32: new Uint32Array(1) }] = take(world.actor('shard-0'));
   const successor = new ScatterGather(world.actor('indexer', 2), () => 60_000);
   const found = successor.search(0, QUERY, 3, 10);
-  for (const shard of [0, 1, 2]) successor.gather(shard, hit(before[0]!, 5), 0);
+  for (const shard of [0, 1, 2]) successor.gather(hit(before[0]!, 5, shard), 0);
   const [question] = take(world.actor('shard-0'));
-  for (const shard of [0, 1, 2]) successor.gather(shard, hit(question!.u32[0]!, shard + 1), 0);
+  for (const shard of [0, 1, 2]) successor.gather(hit(question!.u32[0]!, shard + 1, shard), 0);
   expect((await found).map(({ ino }) => ino)).toEqual([1, 2, 3]);
 });
 
 test('an answer to nobody is passed over', () => {
-  gather.gather(0, Uint32Array.from([99, 0]), 0);
+  gather.gather(Uint32Array.from([99, 0]), 0);
 });

@@ -40,7 +40,7 @@ async function search(shard: { run(): void }): Promise<number[]> {
   const gather = new ScatterGather(indexer, () => 60_000);
   const found = gather.search(TEXT_COLLECTION, NEAR, 1000, 1000);
   shard.run();
-  for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(0, u32, 0);
+  for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(u32, 0);
   await gather.idle();
   return (await found).map(({ ino }) => ino);
 }

@@ -13,7 +13,7 @@ import { ShardReplays, withShardReplays } from '../../actors/io/shard-replay.ts'
 import { TreeState } from '../../actors/io/tree-state.ts';
 import { MainRequests } from '../../actors/main/requests.ts';
 import * as messages from '../../actors/messages.ts';
-import { JOURNAL, STORE_STATUS } from '../../actors/regions.ts';
+import { JOURNAL, STORE_STATUS, vectorsRegion } from '../../actors/regions.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
@@ -22,6 +22,7 @@ import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';
 import { IndexState, type Namespace, ROOT } from '../../fuse/namespace/namespace.ts';
 import { S_IFREG } from '../../fuse/protocol/abi.ts';
+import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
@@ -204,7 +205,8 @@ export class ShardsWorld {
   /** A shard takes in some of what waits for it, and does what it does when nothing does. */
   turn(index: number, batch = 32): void {
     const { context, actor } = this.shards[index]!;
-    if (context.mailbox.drain(actor, batch) === 0) actor.idle();
+    if (context.mailbox.drain(actor, batch) > 0) actor.afterBatch();
+    else actor.idle();
   }
 
   turnIo(): void {
@@ -215,11 +217,10 @@ export class ShardsWorld {
   turnOthers(): void {
     while (this.main.mailbox.drain(this.requests, 32) > 0);
     const { context } = this.indexer;
-    const { senders } = context.topology.actor('indexer');
     context.mailbox.drain(
       {
-        onMessage: (kind, _u8, u32, _f64, offset, _length, lane) => {
-          if (kind === messages.HITS) this.gather.gather(Number(senders[lane]!.slice(6)), u32, offset);
+        onMessage: (kind, _u8, u32, _f64, offset) => {
+          if (kind === messages.HITS) this.gather.gather(u32, offset);
           else if (kind === messages.TEXT_MISSING) {
             const first = (offset + messages.LIST_HEADER_BYTES) >> 2;
             this.missing.push(...u32.subarray(first, first + u32[offset >> 2]!));
@@ -324,7 +325,8 @@ export class ShardsWorld {
 
   #openShard(index: number, incarnation: number): ShardThread {
     const context = this.world.actor(`shard-${index}`, incarnation);
-    const shard = new Shard(this.world.config.vectors, undefined);
+    const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
+    const shard = new Shard(this.world.config.vectors, undefined, memory);
     context.state.set(2);
     return { incarnation, context, actor: new ShardActor(context, shard), shard };
   }

@@ -19,7 +19,7 @@ export class World {
   readonly topology: Topology;
   readonly #data: Omit<ThreadData, 'name'>;
 
-  constructor(workers: Record<string, number> = {}, store = '/nowhere') {
+  constructor(workers: Record<string, number | boolean> = {}, store = '/nowhere') {
     this.config = configSchema.parse({
       workers,
       memory: { budget: '16MiB', max_files: 1000 },

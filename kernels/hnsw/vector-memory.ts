@@ -1,0 +1,132 @@
+/**
+ * The memory of one shard's vectors that other threads may search: a table of collections, and chunks of rows.
+ * The owner writes through VectorRows (vector-rows.ts), others search through SharedVectors (shared-vectors.ts).
+ *
+ * Roles: one owner thread; any number of readers. A successor of an owner that died begins with reset().
+ *
+ * Layout: a line (0 magic); per collection, by its number, an entry of ENTRY_WORDS: 0 CHANGES (a sequence lock), 1 COUNT,
+ * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 16 … where its chunks begin (word indexes); then the chunks. Chunk c holds
+ * 64 · 2^c rows: their records (RECORD_WORDS u32 each: label, ino, generation, chunk, byte offset, byte length, line, version),
+ * then their vectors (float32 × dimension).
+ *
+ * Invariants:
+ * 1. Rows 0 … COUNT − 1 are the vectors that the collection has here, dense. A row is written before the store of COUNT
+ *    that publishes it, and does not change until a reader can tell: appending changes nothing that a reader has seen.
+ * 2. Whatever is not appending (removing, replacing, creating, emptying) happens while CHANGES is odd. What belongs together, such as
+ *    a file's old and new chunks, happens in one such time. A reader uses nothing of what it read unless CHANGES was even
+ *    before and is the same after.
+ * 3. ELSEWHERE ≠ 0: the owner must be asked, as some vectors are where only it can look (in a graph, or in memory of its own
+ *    because this is full), or still to come (from a segment, for a successor). The owner sets it at the beginning and before
+ *    the first vector leaves, and clears it when it hands a search out; a reader that finds it 0 at the end has missed none.
+ * 4. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
+ */
+import { assert } from '../../runtime/assert.ts';
+import { COLLECTIONS_MAX, SHARED_LINE } from '../../runtime/config/bounds.ts';
+
+export const CHANGES = 0;
+export const COUNT = 1;
+export const DIMENSION = 2;
+export const METRIC = 3;
+export const ELSEWHERE = 4;
+export const CHUNKS = 16;
+/** Chunks 0 … 23 together hold more rows than 32-bit words can address. */
+export const CHUNKS_MAX = 24;
+const ENTRY_WORDS = 64;
+/** Text chunks are collection 0, users' collections are 1 … COLLECTIONS_MAX. */
+const ENTRIES = COLLECTIONS_MAX + 1;
+const FIRST_ENTRY = SHARED_LINE / 4;
+const HEADER_WORDS = FIRST_ENTRY + ENTRIES * ENTRY_WORDS;
+const MAGIC = 0x54434556; // "VECT"
+
+export const RECORD_WORDS = 8;
+const FIRST_CHUNK_SHIFT = 6;
+const FIRST_CHUNK_ROWS = 1 << FIRST_CHUNK_SHIFT;
+/** Chunks begin on cache lines. */
+const LINE_WORDS = 16;
+
+/** Bytes of a region that holds the table and nothing else. */
+export const VECTOR_MEMORY_MIN = HEADER_WORDS * 4;
+
+export interface VectorViews {
+  readonly i32: Int32Array;
+  readonly u32: Uint32Array;
+  readonly f32: Float32Array;
+}
+
+/** First word of a collection's entry. */
+export function entryOf(collection: number): number {
+  assert(collection >= 0 && collection < ENTRIES, 'a collection has a number');
+  return FIRST_ENTRY + collection * ENTRY_WORDS;
+}
+
+export function chunkOfRow(row: number): number {
+  return 31 - Math.clz32((row >>> FIRST_CHUNK_SHIFT) + 1);
+}
+
+/** First row of chunk `chunk`; of the chunk after the last, the rows there are. */
+export function firstRowOf(chunk: number): number {
+  return FIRST_CHUNK_ROWS * ((1 << chunk) - 1);
+}
+
+export function rowsOf(chunk: number): number {
+  return FIRST_CHUNK_ROWS << chunk;
+}
+
+export function chunkWords(chunk: number, dimension: number): number {
+  const words = rowsOf(chunk) * (RECORD_WORDS + dimension);
+  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+}
+
+/** The owner's side: hands out chunks. */
+export class VectorMemory {
+  readonly views: VectorViews;
+  #end = HEADER_WORDS;
+  /** Chunks given back, by their size in words. */
+  readonly #spare = new Map<number, number[]>();
+
+  /** `region` starts at a cache line. What an earlier owner left in it is gone afterwards. */
+  constructor(region: { readonly u8: Uint8Array; readonly bytes: number }) {
+    assert(region.bytes >= VECTOR_MEMORY_MIN, 'the table fits the region');
+    this.views = viewsOf(region);
+    this.#reset();
+  }
+
+  /** Index of the first of `words` words, 0 when there is no room. They hold whatever was there. */
+  allocate(words: number): number {
+    const spare = this.#spare.get(words)?.pop();
+    if (spare !== undefined) return spare;
+    if (this.#end + words > this.views.u32.length) return 0;
+    const at = this.#end;
+    this.#end += words;
+    return at;
+  }
+
+  free(at: number, words: number): void {
+    const spare = this.#spare.get(words);
+    if (spare) spare.push(at);
+    else this.#spare.set(words, [at]);
+  }
+
+  /** Readers of what was there before find CHANGES moved. */
+  #reset(): void {
+    const { i32 } = this.views;
+    for (let collection = 0; collection < ENTRIES; collection++) {
+      const entry = entryOf(collection);
+      if ((Atomics.load(i32, entry + CHANGES) & 1) === 0) Atomics.add(i32, entry + CHANGES, 1);
+      Atomics.store(i32, entry + COUNT, 0);
+      Atomics.store(i32, entry + DIMENSION, 0);
+      Atomics.store(i32, entry + ELSEWHERE, 1);
+      Atomics.add(i32, entry + CHANGES, 1);
+    }
+    Atomics.store(i32, 0, MAGIC);
+  }
+}
+
+export function viewsOf({ u8, bytes }: { readonly u8: Uint8Array; readonly bytes: number }): VectorViews {
+  const words = bytes >>> 2;
+  return {
+    i32: new Int32Array(u8.buffer, u8.byteOffset, words),
+    u32: new Uint32Array(u8.buffer, u8.byteOffset, words),
+    f32: new Float32Array(u8.buffer, u8.byteOffset, words),
+  };
+}
