@@ -38,7 +38,7 @@ export interface ThreadData {
   /** CPUs to run on; empty = wherever the scheduler likes. */
   readonly cpus: readonly number[];
   /** Distance between the memory of two shards, by their numbers: an idle one helps the nearest first. */
-  readonly shardDistances: Distances;
+  readonly shardDistances?: Distances;
 }
 
 export type Context = ActorContext<ThreadData> & {

@@ -41,7 +41,8 @@ function tooManyThreads({ workers }: Config, { actors }: Topology, bytes: number
   const threads = actors.length + workers.tasks;
   const needed = threads * THREAD_BYTES;
   if (needed <= bytes) return undefined;
-  const { steal: _, ...counts } = workers;
-  const [[largest, count]] = Object.entries(counts).toSorted(([, a], [, b]) => b - a) as [[string, number]];
+  const { fuse, shards, io, tasks } = workers;
+  const counts = Object.entries({ fuse, shards, io, tasks }).toSorted(([, a], [, b]) => b - a);
+  const [largest, count] = counts[0]!;
   return `${threads} threads need ${roundSize(needed)} before they hold anything, and there are ${roundSize(bytes)}: lower workers.${largest} (${count})`;
 }

@@ -91,7 +91,8 @@ export class Searches {
 
   /** Searches whose time has come become tasks, for whoever has time. */
   release(): void {
-    const { mailbox } = this.#context;
+    const { mailbox, settings } = this.#context;
+    this.#board.stealing = settings.config.workers.steal;
     let released = 0;
     while (released < this.#waiting.length && mailbox.passed(this.#waiting[released]!.mark)) released++;
     if (released > 0) this.#ready.push(...this.#waiting.splice(0, released));

@@ -61,7 +61,6 @@ class Shards implements MessageHandler {
       onlyUid: undefined,
       incarnation: 1,
       cpus: [],
-      shardDistances: [],
       liveKeys: LIVE_KEYS,
     };
     this.#indexer = attachContext({ ...data, name: 'indexer' });

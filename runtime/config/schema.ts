@@ -161,13 +161,13 @@ const vectors = section('The vector index.', {
   ),
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
+  ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
   shared: size(
     '256MiB',
     0,
     REGION_MAX,
     'Memory, of all shards together, for vectors that any shard thread can search; what is beyond it, only its own.',
   ),
-  ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
 });
 
 const index = section('Which files are found by their text.', {

@@ -13,7 +13,7 @@ class Run {
   constructor(behaviour: string) {
     this.child = spawn(process.execPath, [PROGRAM, behaviour], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A session of its own: whoever runs the tests may have a terminal.
+      // Apart from the terminal that whoever runs the tests may have.
       detached: true,
     });
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {

@@ -43,7 +43,7 @@ function affinities(place: Mounted): Record<string, string> {
   );
 }
 
-describe.skipIf(NO_FUSE)(titled('configuration of a mount', NO_FUSE), () => {
+describe.skipIf(NO_FUSE)(titled('configuration of a mount', NO_FUSE), { timeout: 180_000 }, () => {
   test('"config reload" applies what is live, names what needs a new mount, and the next mount has both', () => {
     const place = mounted('[vectors]\nef = 100\n');
     rewrite(place, '[vectors]\nef = 200\nm = 24\n');

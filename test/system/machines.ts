@@ -22,7 +22,7 @@ export function recording(...parts: readonly string[]): ReadText {
 
 const NO_LIMITS = `
 /proc/self/mountinfo 25 30 0:23 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw\\n31 25 0:27 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot
-/proc/self/cgroup 0::/user.slice/user-1000.slice/session-3.scope`;
+/proc/self/cgroup 0::/user.slice/user-1000.slice/app.slice`;
 
 /** A laptop: 4 cores with two threads each, CPU 4 to 7 being the second ones. */
 export const LAPTOP = `
