@@ -17,7 +17,7 @@ const NUMBERS = [
   'audits',
   'suspects',
   'suspectBytes',
-  'starved',
+  'slackBytes',
 ] as const;
 
 export type PoolNumbers = Readonly<Record<(typeof NUMBERS)[number], number>>;

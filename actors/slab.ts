@@ -9,7 +9,7 @@ import { SLAB, SLAB_CACHES, SLAB_TAGS } from './regions.ts';
 import type { ActorKind } from './topology.ts';
 
 /** How long a request that found no memory waits for the pool actor, ms. */
-const RELIEF_MS = 5;
+const RELIEF_MS = 20;
 /** Those that answer requests; whoever replays the log does not wait for the pool, which may not have started. */
 const RELIEVED: readonly ActorKind[] = ['fuse', 'indexer'];
 
@@ -40,6 +40,8 @@ export interface NamedHolder {
   readonly actor: string;
   readonly blocks: number;
   readonly bytes: number;
+  /** Bytes of them that nobody asked for. */
+  readonly slack: number;
   /** Minutes since the oldest of them was allocated. */
   readonly oldestMinutes: number;
 }

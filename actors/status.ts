@@ -1,7 +1,6 @@
 /** The state of the whole, read from shared memory: any thread can tell, nobody has to be asked. */
 import { namespaceUse } from '../fuse/namespace/namespace.ts';
 import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
-import { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf, peekMailbox } from '../runtime/messaging/mailbox.ts';
 import { HistogramSnapshot } from '../runtime/metrics/histogram.ts';
 import { MetricsBlock, readCounters } from '../runtime/metrics/metrics.ts';
@@ -9,7 +8,8 @@ import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
 import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
-import { ACTOR_STATES, METRICS, SLAB, STORE_STATUS } from './regions.ts';
+import { type PoolStatus, poolStatus } from './pool-status.ts';
+import { ACTOR_STATES, METRICS, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
 
 export interface OpcodeStatus {
@@ -38,7 +38,7 @@ export interface ActorStatus {
 export interface Snapshot {
   readonly actors: readonly ActorStatus[];
   readonly namespace: { readonly files: number; readonly inodesUsed: number; readonly inodesMax: number };
-  readonly memory: { readonly slabUsed: number; readonly slabBudget: number; readonly slabHighWater: number };
+  readonly memory: PoolStatus;
   readonly storage: StoreNumbers & { readonly errno: number };
   readonly index: {
     readonly pending: number;
@@ -112,14 +112,13 @@ export function takeSnapshot(context: Context): Snapshot {
   const counters = readCounters(arena.region(METRICS));
   const indexer = counters.indexer ?? {};
   const status = new StoreStatus(arena.region(STORE_STATUS));
-  const slab = new SlabAllocator(arena.region(SLAB)).stats();
   // Main takes this snapshot as well, and must not wait for a thread that died in the middle of a change.
   const use = namespaceUse(arena);
   const used = use.files - use.freeFiles;
   return {
     actors: topology.actors.map((actor) => actorStatus(context, actor)),
     namespace: { files: used, inodesUsed: used, inodesMax: use.files },
-    memory: { slabUsed: slab.usedBytes, slabBudget: slab.capacityBytes, slabHighWater: slab.highWater },
+    memory: poolStatus(context),
     storage: { ...status.read(), errno: status.errno },
     index: {
       pending: indexer.pending ?? 0,

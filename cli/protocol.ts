@@ -3,12 +3,14 @@ import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
 import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
 import type { ActorRow, LockView, MailboxView, RingView, ShardRow } from '../actors/main/console-views.ts';
+import type { PoolStatus } from '../actors/pool-status.ts';
 
 export type {
   ActorRow,
   LockView,
   MailboxView,
   OpcodeRates,
+  PoolStatus,
   RingView,
   ShardRow,
   TailBatch,
@@ -71,11 +73,17 @@ export interface Status {
     readonly inodesUsed: number;
     readonly inodesMax: number;
   };
-  /** Bytes. `slabUsed` lags by up to 4,096 operations of each thread; `slabHighWater` is what was ever taken. */
+  /** Bytes. `slabHighWater` is what was ever taken; `actors/pool-status.ts` says what the rest means. */
   readonly memory: {
     readonly slabUsed: number;
     readonly slabHighWater: number;
     readonly slabBudget: number;
+    readonly hitRate?: number;
+    readonly slackBytes?: number;
+    readonly scatteredBytes?: number;
+    readonly trimmedBytes?: number;
+    readonly suspects?: number;
+    readonly [key: string]: unknown;
   };
   /** The last change that is on disk, as its number in the log. */
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
@@ -104,9 +112,25 @@ export interface TopSample extends Omit<Status, 'actors' | 'index' | 'storage'> 
   };
 }
 
+/** Blocks of the slab memory that are not where they should be; all empty in a mount that is quiet and well. */
+export interface MemoryAudit {
+  readonly blocks: number;
+  readonly lost: readonly StrayBlock[];
+  readonly dangling: readonly StrayBlock[];
+  readonly doubled: readonly StrayBlock[];
+}
+
+export interface StrayBlock {
+  readonly handle: number;
+  readonly bytes: number;
+  readonly tag: string;
+  readonly actor: string;
+}
+
 /** Method → its parameters and result. */
 export interface Methods {
   status: { params: Record<string, never>; result: Status };
+  auditMemory: { params: Record<string, never>; result: MemoryAudit };
   search: { params: { query: string; k: number; under?: string; uid?: number }; result: SearchHit[] };
   similar: { params: { path: string; k: number }; result: SearchHit[] };
   vectorSearch: { params: { collection: string; vector: number[]; k: number }; result: VectorHit[] };
@@ -124,7 +148,7 @@ export interface Methods {
     result: TracedRequest[] | TraceStep[] | { readonly tracing: string };
   };
   rings: { params: Record<string, never>; result: RingView[] };
-  pool: { params: Record<string, never>; result: Record<string, unknown> };
+  pool: { params: Record<string, never>; result: PoolStatus };
   locks: { params: Record<string, never>; result: LockView[] };
   shards: { params: Record<string, never>; result: ShardRow[] };
   steal: { params: Record<string, never>; result: Record<string, unknown>[] };

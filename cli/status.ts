@@ -46,6 +46,7 @@ export function describeStatus(s: Status): string[] {
       'memory',
       `${roundSize(memory.slabHighWater)} of ${roundSize(memory.slabBudget)}${share(memory.slabHighWater, memory.slabBudget)}`,
     ],
+    ...describeBlocks(memory),
     ['index', describeIndex(index)],
     ['requests', grouped(s.fuse.requests)],
   ];
@@ -82,6 +83,21 @@ function describeActors(actors: Status['actors']): string[] {
     lastError ?? '',
   ]);
   return withHeader(header, rows, [2]);
+}
+
+/** How well the memory is used; nothing for a mount that does not say. */
+function describeBlocks(memory: Status['memory']): [string, string][] {
+  const { slabUsed, slackBytes, scatteredBytes, trimmedBytes, hitRate, suspects } = memory;
+  if (slackBytes === undefined || scatteredBytes === undefined || hitRate === undefined) return [];
+  const parts = [
+    `${roundSize(slabUsed)} in use`,
+    `${roundSize(slackBytes)} of it padding`,
+    `${roundSize(scatteredBytes)} free in pieces`,
+    `${(100 * hitRate).toFixed(1)} % from caches`,
+  ];
+  if (trimmedBytes) parts.push(`${roundSize(trimmedBytes)} given back to the system`);
+  if (suspects) parts.push(`${grouped(suspects)} blocks nobody refers to`);
+  return [['blocks', parts.join(', ')]];
 }
 
 function withHeader(header: string[], rows: string[][], right: number[]): string[] {

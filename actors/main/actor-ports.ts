@@ -4,10 +4,12 @@ import { STOP } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { MountChart } from '../../runtime/supervision/chart.ts';
+import { vacateWatch } from '../connection.ts';
 import type { Context, ThreadData } from '../context.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
 import { isAsleep } from '../status.ts';
 import { mailboxRegion } from '../topology.ts';
+import { decideFlight } from './flight-verdict.ts';
 import type { IndexerLink } from './indexer-link.ts';
 import { expirePending } from './late-requests.ts';
 import type { MainRequests } from './requests.ts';
@@ -34,12 +36,17 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
   const doorbell = (name: string) => doorbellOf(arena.region(mailboxRegion(name)));
   return {
     startThread({ name, kind }, incarnation) {
-      const thread = new WorkerThread({ ...data, name, cpu: placement.get(name) ?? -1, incarnation });
+      const started = { ...data, name, cpu: placement.get(name) ?? -1, incarnation };
+      const thread = new WorkerThread(started, () => doorbell(name).ring());
       if (kind === 'indexer') indexer.connect(thread.worker);
       return thread;
     },
     stateOf: ({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot),
-    clear({ name }, thread) {
+    clear({ name, kind, index }, thread) {
+      if (kind === 'fuse') {
+        decideFlight(context, index);
+        vacateWatch(context, index);
+      }
       const wreck = inspectLocks(context, thread);
       if (name === 'io-0') requests.repeat();
       return wreck;

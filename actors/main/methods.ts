@@ -4,6 +4,7 @@ import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
+import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import { consoleMethods } from './console.ts';
 import type { Call, Method } from './control-socket.ts';
@@ -55,6 +56,8 @@ export function controlMethods(
       status: () => statusOf(context, facts),
     }),
     status: () => statusOf(context, facts),
+    /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
+    auditMemory: () => auditMemory(context),
     async search(params) {
       const { query, k, under, uid } = parse(searchParams, params);
       const who = credentials(uid);

@@ -25,5 +25,7 @@ export interface SupervisorPort {
   end(name: string): void;
   /** For drills: the actor has this fault at its next turn. */
   drill(name: string, fault: Fault): void;
+  /** Makes the tables anew from the log, as after a thread that died within a change. Resolves when all actors run again. */
+  rebuild(): Promise<void>;
   describe(): readonly SupervisedActor[];
 }

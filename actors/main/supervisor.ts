@@ -155,6 +155,12 @@ export class Supervisor implements SupervisorPort {
     this.#ports.wake(plan);
   }
 
+  async rebuild(): Promise<void> {
+    await this.#revival.rebuild('it was asked for');
+    const { children } = this.#revival;
+    await this.#revival.until(() => children.every(({ chart }) => chart.isRunning));
+  }
+
   describe(): SupervisedActor[] {
     return this.#revival.children.map(({ name, chart, lastError }) => ({
       name,

@@ -16,8 +16,11 @@ export class WorkerThread implements ActorThread {
   readonly worker: Worker;
   readonly id: number;
   readonly ended: Promise<Error>;
+  readonly #wake: () => void;
 
-  constructor(data: ThreadData) {
+  /** `wake` rings the actor's doorbell: a thread that sleeps in a system call ends when that returns. */
+  constructor(data: ThreadData, wake: () => void) {
+    this.#wake = wake;
     const { heap_mib } = data.config.supervision;
     this.worker = new Worker(new URL('../thread.js', import.meta.url), {
       workerData: data,
@@ -36,6 +39,7 @@ export class WorkerThread implements ActorThread {
 
   kill(): void {
     void this.worker.terminate();
+    this.#wake();
   }
 }
 

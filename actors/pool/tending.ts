@@ -37,6 +37,8 @@ export class Tending {
   #started: number;
   #epoch: number;
   #turn = 0;
+  /** Of what was asked. */
+  #answered = 0;
   #warned = false;
   #phase: 'idle' | 'marking' | 'walking' = 'idle';
   #record = 0;
@@ -52,6 +54,7 @@ export class Tending {
     const { clock } = parts.context;
     this.#started = clock.monotonic() - parts.slab.caches!.minute * 60_000;
     this.#epoch = parts.slab.caches!.epoch;
+    this.#answered = parts.slab.caches!.asked;
   }
 
   /** Takes over what an earlier thread had in its hands. */
@@ -77,14 +80,18 @@ export class Tending {
   async helpStarving(ms: number): Promise<void> {
     const { slab, keeper } = this.#parts;
     const caches = slab.caches!;
-    const seen = caches.starved;
-    await caches.starving(seen, ms);
-    if (caches.starved === seen) return;
+    const seen = this.#answered;
+    await caches.askedSince(seen, ms);
+    this.#answered = caches.asked;
+    if (this.#answered === seen) return;
     const found = this.#inside(() => {
-      keeper.join(this.#scan.idle);
-      return slab.stats().freeSpanBytes > 0;
+      if (slab.stats().freeSpanBytes > 0 || keeper.join(this.#scan.idle) > 0) return true;
+      this.#phase = 'idle';
+      this.#scan.begin(false);
+      while (!this.#scan.step(SPANS_PER_STEP, caches.minute));
+      return keeper.join(this.#scan.idle) > 0;
     });
-    caches.reclaimed(found === true);
+    caches.answer(found === true);
   }
 
   /** A step of the round under way; the next round begins when something was allocated or freed since. */
@@ -151,7 +158,6 @@ export class Tending {
       this.#parts.context.logger.warn({ usedBytes, capacityBytes }, text);
     }
     this.#warned = full;
-    if (!full) this.#parts.slab.caches!.reclaimed(true);
   }
 
   #write(stats: SlabStats): void {
@@ -168,7 +174,7 @@ export class Tending {
       audits: this.#audits,
       suspects: this.#scan.suspects.length,
       suspectBytes: this.#scan.suspects.reduce((sum, { bytes }) => sum + bytes, 0),
-      starved: slab.caches!.starved,
+      slackBytes: this.#scan.uses.reduce((sum, { slack }) => sum + slack, 0),
     });
   }
 
@@ -191,6 +197,7 @@ export class Tending {
     this.#phase = 'idle';
     this.#operations = -1;
     this.#suspects = 0;
+    this.#parts.slab.core.readKey();
     this.#scan.forget();
   }
 }

@@ -38,7 +38,7 @@ export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
 export { type Survived, Survivors } from './survivors.ts';
-export { inspectNamespace, isBroken, type Wreck } from './wreck.ts';
+export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */

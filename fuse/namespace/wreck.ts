@@ -41,10 +41,15 @@ export function isBroken(arena: Arena): boolean {
   return Atomics.load(arena.region('namespace').u32, H_BROKEN) !== 0;
 }
 
+/** Whether the thread that holds the lock, and has begun a transaction, has published it. */
+export function hasPublished(arena: Arena, journal: JournalWriter): boolean {
+  return arena.region('namespace').u32[H_BEGAN_POSITION] !== journal.published;
+}
+
 function isWhole(arena: Arena, journal: JournalWriter): boolean {
   const { u32, f64 } = arena.region('namespace');
   const sequence = Atomics.load(u32, H_SEQUENCE);
   if ((sequence & 1) !== 0) return false;
-  if (u32[H_BEGAN_POSITION] !== journal.published) return true;
+  if (hasPublished(arena, journal)) return true;
   return u32[H_BEGAN_SEQUENCE] === sequence && f64[H_BEGAN_LSN / 2] === journal.nextLsn;
 }

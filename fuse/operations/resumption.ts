@@ -3,55 +3,52 @@
  * (fuse/session/flight.ts):
  *
  *     nothing published   run it again, as if it had just come
- *     published           what it was to do is done, or the first of several steps: see the table below
- *     unknown             run it again where a second time does no harm, and read "it is so already" as "done"; this is
- *                         exact, because the kernel holds the directory's lock while the request is under way, sends it
- *                         only when its own view (which nobody else can change) lets it succeed, and so nobody else
- *                         has done what is found done
+ *     published           what it was to do is done, or the first of several steps: see the table below. What a name
+ *                         stands for is still what the request made it: the kernel holds the directory's lock until
+ *                         the request is answered, and nobody else changes names
  *
- * What cannot be known is answered EIO, and the kernel is told to forget what it has cached of the nodes concerned.
+ * A request that is given up is answered EIO, and the kernel is told to forget what it has cached of the nodes concerned.
  * Lost with the thread are, at worst: that the vectors of a file whose last name went need not be kept (a search never
  * shows them), and that its object can be deleted before the next recovery.
  */
-import { EEXIST, EIO, ENOENT } from '../../runtime/errno.ts';
+import { EIO } from '../../runtime/errno.ts';
 import * as abi from '../protocol/abi.ts';
 import { BODY, encodeOpenOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Recovery } from '../session/server.ts';
-import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
 import { entryOfInode, undoLookups } from './lookups.ts';
 import type { Operations } from './operations.ts';
 import { finishRemoval } from './xattrs.ts';
 
-/** What a second run of a request would do, and so how it is brought to an end. */
-export type Repetition =
-  /** The same as the first. */
-  | 'idempotent'
-  /** Find the name taken: by the first run. The answer is the entry. */
-  | 'makes a name'
-  /** Find no such name: the first run took it. The answer is success. */
-  | 'takes a name'
-  /** Something else than the first run, with these flags or always. */
-  | 'depends';
+/** How a request is completed whose change is published. */
+export type Completion =
+  /** By running it again: a second time does what the first did. */
+  | 'again'
+  /** The answer is the entry of the name that it made. */
+  | 'name made'
+  /** The answer is success. */
+  | 'name taken'
+  /** The answer is success, once whoever keeps copies of vectors has heard of it. */
+  | 'attribute';
 
-/** By opcode; what is not here changes nothing that is journalled, and is idempotent. */
-const REPETITIONS: ReadonlyMap<number, Repetition> = new Map([
-  [abi.FUSE_CREATE, 'makes a name'],
-  [abi.FUSE_MKNOD, 'makes a name'],
-  [abi.FUSE_MKDIR, 'makes a name'],
-  [abi.FUSE_SYMLINK, 'makes a name'],
-  [abi.FUSE_LINK, 'makes a name'],
-  [abi.FUSE_UNLINK, 'takes a name'],
-  [abi.FUSE_RMDIR, 'takes a name'],
-  [abi.FUSE_RENAME, 'takes a name'],
-  [abi.FUSE_RENAME2, 'takes a name'],
-  [abi.FUSE_SETXATTR, 'depends'],
-  [abi.FUSE_REMOVEXATTR, 'depends'],
+/** By opcode; for what is not here: 'again'. */
+const COMPLETIONS: ReadonlyMap<number, Completion> = new Map([
+  [abi.FUSE_CREATE, 'name made'],
+  [abi.FUSE_MKNOD, 'name made'],
+  [abi.FUSE_MKDIR, 'name made'],
+  [abi.FUSE_SYMLINK, 'name made'],
+  [abi.FUSE_LINK, 'name made'],
+  [abi.FUSE_UNLINK, 'name taken'],
+  [abi.FUSE_RMDIR, 'name taken'],
+  [abi.FUSE_RENAME, 'name taken'],
+  [abi.FUSE_RENAME2, 'name taken'],
+  [abi.FUSE_SETXATTR, 'attribute'],
+  [abi.FUSE_REMOVEXATTR, 'attribute'],
 ]);
 
-export function repetitionOf(opcode: number): Repetition {
-  return REPETITIONS.get(opcode) ?? 'idempotent';
+export function completionOf(opcode: number): Completion {
+  return COMPLETIONS.get(opcode) ?? 'again';
 }
 
 export class Resumption implements Recovery {
@@ -68,16 +65,17 @@ export class Resumption implements Recovery {
     this.#context.handover.withdraw(request.uniqueLo, request.uniqueHi);
   }
 
-  settle(request: Request, reply: Reply, isPublished: boolean): number {
-    switch (repetitionOf(request.opcode)) {
-      case 'idempotent':
+  complete(request: Request, reply: Reply): number {
+    switch (completionOf(request.opcode)) {
+      case 'again':
         return this.#operations.dispatch(request, reply);
-      case 'makes a name':
-        return this.#settleMaking(request, reply, isPublished);
-      case 'takes a name':
-        return this.#settleTaking(request, reply, isPublished);
-      case 'depends':
-        return this.#settleXattr(request, reply, isPublished);
+      case 'name made':
+        return this.#entryMade(request, reply);
+      case 'name taken':
+        this.#context.virtual.searchableChanged();
+        return finish(reply, 0);
+      case 'attribute':
+        return this.#passAttributeOn(request, reply);
     }
   }
 
@@ -86,8 +84,8 @@ export class Resumption implements Recovery {
     const { handover } = this.#context;
     const { opcode, nodeLo, nodeHi, u8, nameStart, nameEnd, name2Start, name2End } = request;
     if (opcode === abi.FUSE_FORGET || opcode === abi.FUSE_BATCH_FORGET) return;
-    const repetition = repetitionOf(opcode);
-    if (repetition !== 'makes a name' && repetition !== 'takes a name') {
+    const completion = completionOf(opcode);
+    if (completion !== 'name made' && completion !== 'name taken') {
       handover.forgetInode(nodeLo, nodeHi);
       return;
     }
@@ -100,39 +98,19 @@ export class Resumption implements Recovery {
     }
   }
 
-  #settleMaking(request: Request, reply: Reply, isPublished: boolean): number {
-    const outcome = isPublished ? -EEXIST : this.#operations.dispatch(request, reply);
-    if (outcome !== -EEXIST) return outcome;
-    const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
-    const ino = nodeHi === REAL ? this.#context.namespace.lookup(nodeLo, u8, nameStart, nameEnd) : -EIO;
+  #entryMade(request: Request, reply: Reply): number {
+    const { opcode, nodeLo, u8, nameStart, nameEnd } = request;
+    const ino = this.#context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
     if (ino < 0) return -EIO;
     const entry = entryOfInode(this.#context, reply, ino);
-    if (entry < 0 || request.opcode !== abi.FUSE_CREATE) return finish(reply, entry);
+    if (entry < 0 || opcode !== abi.FUSE_CREATE) return finish(reply, entry);
     return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, abi.FOPEN_KEEP_CACHE));
   }
 
-  #settleTaking(request: Request, reply: Reply, isPublished: boolean): number {
-    const { virtual } = this.#context;
-    // Exchanged twice is as if never exchanged.
-    const isExchange =
-      request.opcode === abi.FUSE_RENAME2 && (request.word(abi.RENAME2_IN_FLAGS) & abi.RENAME_EXCHANGE) !== 0;
-    if (!isPublished) {
-      if (isExchange) return -EIO;
-      const outcome = this.#operations.dispatch(request, reply);
-      if (outcome !== -ENOENT) return outcome;
-    }
-    virtual.searchableChanged();
-    return finish(reply, 0);
-  }
-
-  /** XATTR_CREATE and XATTR_REPLACE ask what was before; without them a second time is as the first. */
-  #settleXattr(request: Request, reply: Reply, isPublished: boolean): number {
-    if (request.opcode === abi.FUSE_REMOVEXATTR)
-      return isPublished ? finishRemoval(this.#context, request, reply) : -EIO;
-    const flags = (abi.FUSE_IN_HEADER_BYTES + abi.SETXATTR_IN_FLAGS) >>> 2;
-    if (request.u32[flags] !== 0 && !isPublished) return -EIO;
-    // Set again, so that whoever keeps copies of vectors hears of it.
-    request.u32[flags] = 0;
+  #passAttributeOn(request: Request, reply: Reply): number {
+    if (request.opcode === abi.FUSE_REMOVEXATTR) return finishRemoval(this.#context, request, reply);
+    // Set again; XATTR_CREATE and XATTR_REPLACE asked what was before.
+    request.u32[(abi.FUSE_IN_HEADER_BYTES + abi.SETXATTR_IN_FLAGS) >>> 2] = 0;
     return this.#operations.dispatch(request, reply);
   }
 }

@@ -11,8 +11,9 @@
  * Invariants:
  * 1. The first word of the request's buffer is the request's length, which read(2) puts there; end() makes it 0. So
  *    there is no moment at which a request has been received and the row does not say so.
- * 2. RUNNING: nothing that the request changes was published in the journal. PUBLISHING: it may have been. PUBLISHED:
- *    it was, at least the first of its transactions. The two stores are next to the one that publishes.
+ * 2. RUNNING: nothing that the request changes was published in the journal. PUBLISHED: it was, at least the first of its
+ *    transactions. PUBLISHING: the thread is at the store that publishes, and holds the lock that goes with it; of one that
+ *    died so, who frees that lock says first which of the two it is (decide).
  * 3. ANSWERING: the reply is whole, in its buffer, and perhaps sent. Sending it again does no harm: the kernel knows no
  *    request that it has the answer of, and says ENOENT. That ENOENT takes nothing back.
  * 4. `counted` says what was done of what must not be done twice. In a reply with entries: up to which byte of the reply
@@ -96,6 +97,11 @@ export class Flight {
 
   published(): void {
     if (this.#u32[PHASE] !== IDLE) this.#u32[PHASE] = PUBLISHED;
+  }
+
+  /** In PUBLISHING, in place of the thread, which has died. */
+  decide(isPublished: boolean): void {
+    this.#u32[PHASE] = isPublished ? PUBLISHED : RUNNING;
   }
 
   /** The reply is finished and is going to be sent. */

@@ -28,8 +28,8 @@ export interface Dispatcher {
 export interface Recovery {
   /** Takes back what the predecessor did for the request and the tables do not show: it is to be answered from here. */
   withdraw(request: Request, reply: Reply): void;
-  /** After `withdraw`: the outcome, as of `dispatch`, of a request whose change is in the journal, or, if not `isPublished`, may be. */
-  settle(request: Request, reply: Reply, isPublished: boolean): number;
+  /** After `withdraw`: the outcome, as of `dispatch`, of a request whose change is in the journal. */
+  complete(request: Request, reply: Reply): number;
   /** The request is answered EIO, whatever became of it: nothing that the kernel keeps in its caches may depend on it. */
   giveUp(request: Request): void;
 }
@@ -159,7 +159,7 @@ export class Server {
       recovery.withdraw(request, reply);
       if (!mayRun) outcome = -EIO;
       else if (phase === RUNNING) outcome = this.#run();
-      else outcome = recovery.settle(request, reply, phase === PUBLISHED);
+      else outcome = phase === PUBLISHED ? recovery.complete(request, reply) : -EIO;
     } catch (error) {
       this.#hooks.failed(request, error);
       outcome = -EIO;

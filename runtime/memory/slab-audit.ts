@@ -16,7 +16,7 @@ import type { SlabAllocator, SlabHandle } from './slab.ts';
 import { SlabCore } from './slab-core.ts';
 import { spanOf } from './slab-layout.ts';
 import { BlockMarks, type EachHandle, namesBlock } from './slab-rebuild.ts';
-import { COLLECTED, isHeld, minuteOf, slotOf, tagOf } from './slab-tags.ts';
+import { COLLECTED, GUARDED, isHeld, minuteOf, slackOf, slotOf, tagOf } from './slab-tags.ts';
 
 export interface Holder {
   readonly tag: number;
@@ -24,6 +24,8 @@ export interface Holder {
   readonly slot: number;
   readonly blocks: number;
   readonly bytes: number;
+  /** Bytes of them that nobody asked for, to a sixteenth of a block. */
+  readonly slack: number;
   /** Minutes since the oldest of them was allocated. */
   readonly oldestMinutes: number;
 }
@@ -64,27 +66,35 @@ export function eachHeld(
   }
 }
 
+/** Of a block in use: what nobody asked for. A guarded block says nothing of it. */
+export function slackBytes(c: number, word: number): number {
+  const sixteenths = slackOf(word);
+  return sixteenths === GUARDED ? 0 : (sixteenths * CLASS_BYTES[c]!) / 16;
+}
+
 /** Who holds how much by tag and actor, most bytes first. Takes some 20 µs for a span of the smallest blocks. */
 export function scanHolders(slab: SlabAllocator, minute: number): Holder[] {
-  const found = new Map<number, { blocks: number; bytes: number; oldest: number }>();
+  const found = new Map<number, { blocks: number; bytes: number; slack: number; oldest: number }>();
   const count = (_: SlabHandle, c: number, word: number): void => {
     const key = (slotOf(word) << 5) | tagOf(word);
     let sum = found.get(key);
     if (sum === undefined) {
-      sum = { blocks: 0, bytes: 0, oldest: minute };
+      sum = { blocks: 0, bytes: 0, slack: 0, oldest: minute };
       found.set(key, sum);
     }
     sum.blocks++;
     sum.bytes += CLASS_BYTES[c]!;
+    sum.slack += slackBytes(c, word);
     sum.oldest = Math.min(sum.oldest, minuteOf(word));
   };
   for (let span = 1; span < slab.core.nextSpan; span++) eachHeld(slab, span, count);
   return [...found]
-    .map(([key, { blocks, bytes, oldest }]) => ({
+    .map(([key, { blocks, bytes, slack, oldest }]) => ({
       tag: key & 31,
       slot: key >>> 5,
       blocks,
       bytes,
+      slack,
       oldestMinutes: minute - oldest,
     }))
     .sort((a, b) => b.bytes - a.bytes);

@@ -32,14 +32,17 @@ import { OWNER_MASK } from './stamped-word.ts';
 const HEADER_WORDS = SHARED_LINE / 4;
 /** Words of the header. */
 export const EPOCH = 0;
-/** Bumped and notified when memory was given back that had been taken. */
-const RECLAIMED = 1;
-/** Requests that found no memory. */
-const STARVED = 2;
+/** Bumped and notified for the pool actor by who asks for memory, and for them when it has done what it could. */
+const ASKED = 1;
+const ANSWERED = 2;
 /** Minutes since the slab was formatted or mounted, kept by the pool actor. */
 export const MINUTE = 3;
-/** Wait for no one until RECLAIMED is another: the last wait was in vain. */
+/** When the pool actor last found nothing, ms, modulo 2^32. */
 const IN_VAIN = 4;
+/** Requests that found no memory. */
+const STARVED = 5;
+/** Nobody asks again so soon after, ms: requests must not wait for nothing, one after the other. */
+const IN_VAIN_MS = 200;
 
 /** Words of a row. */
 const INTENT = 0;
@@ -52,15 +55,14 @@ const COLUMNS = 64;
 const COLUMN = 32;
 /** Columns with a word per class. */
 export const STATE = COLUMNS;
-/** Blocks in use that this thread allocated, less those it freed. */
-export const USED_HERE = COLUMNS + COLUMN;
-/** As USED_HERE: the part of the blocks that nobody asked for, in sixteenths of a block. */
-export const SLACK_HERE = COLUMNS + 2 * COLUMN;
 /** Magazines that this thread had to carve because no ready one was there. */
-export const CARVED = COLUMNS + 3 * COLUMN;
-/** f64 each: allocations, frees, allocations from the cache. */
-export const COUNTS = COLUMNS + 4 * COLUMN;
-const PLACES = COLUMNS + 5 * COLUMN;
+export const CARVED = COLUMNS + COLUMN;
+/** Columns with an f64 per class: blocks this thread allocated, and freed. */
+export const ALLOCATED = COLUMNS + 2 * COLUMN;
+export const FREED = COLUMNS + 4 * COLUMN;
+/** f64: allocations that the cache had no block for. */
+export const MISSES = COLUMNS + 6 * COLUMN;
+const PLACES = COLUMNS + 7 * COLUMN;
 const ROW_WORDS = Math.ceil((PLACES + CLASSES * LARGEST_CACHE) / HEADER_WORDS) * HEADER_WORDS;
 
 assert(PENDING + STAMPED_WORDS <= COLUMNS && CLASSES <= COLUMN, 'the columns of a row do not overlap');
@@ -221,7 +223,6 @@ export class SlabCaches {
   forget(): void {
     this.#u32.fill(0, HEADER_WORDS, HEADER_WORDS + this.slots * ROW_WORDS);
     Atomics.store(this.#header, MINUTE, 0);
-    Atomics.store(this.#header, IN_VAIN, 0);
   }
 
   /** Even: the slab can be used; another number, another slab. */
@@ -242,34 +243,38 @@ export class SlabCaches {
     return Atomics.load(this.#header, STARVED) >>> 0;
   }
 
-  /** The pool actor has given back what it could: whoever waits may try again. `found`: it was something. */
-  reclaimed(found: boolean): void {
-    if (found) Atomics.store(this.#header, IN_VAIN, 0);
-    Atomics.add(this.#header, RECLAIMED, 1);
-    Atomics.notify(this.#header, RECLAIMED);
-  }
-
-  /**
-   * A request found no memory: the pool actor is woken and given `ms` milliseconds. Whether trying again may help. While
-   * nothing can be had, only the first asks: the others must not wait for nothing, one after the other.
-   */
+  /** A request found no memory: the pool actor is woken and given `ms` milliseconds. Whether trying again may help. */
   waitForMemory(ms: number): boolean {
-    const seen = Atomics.load(this.#header, RECLAIMED);
     Atomics.add(this.#header, STARVED, 1);
-    if (Atomics.exchange(this.#header, IN_VAIN, 1) !== 0) return false;
-    Atomics.notify(this.#header, STARVED);
-    return Atomics.wait(this.#header, RECLAIMED, seen, ms) !== 'timed-out';
+    const since = (Date.now() - Atomics.load(this.#header, IN_VAIN)) | 0;
+    if (since >= 0 && since < IN_VAIN_MS) return false;
+    const seen = Atomics.load(this.#header, ANSWERED);
+    Atomics.add(this.#header, ASKED, 1);
+    Atomics.notify(this.#header, ASKED);
+    return Atomics.wait(this.#header, ANSWERED, seen, ms) !== 'timed-out';
   }
 
-  /** For the pool actor: resolves once {@link starved} is no longer `seen`, or after `ms` milliseconds. */
-  async starving(seen: number, ms: number): Promise<void> {
-    const waiting = Atomics.waitAsync(this.#header, STARVED, seen | 0, ms);
+  /** For the pool actor: how often it was asked. */
+  get asked(): number {
+    return Atomics.load(this.#header, ASKED);
+  }
+
+  /** Resolves once {@link asked} is no longer `seen`, or after `ms` milliseconds. */
+  async askedSince(seen: number, ms: number): Promise<void> {
+    const waiting = Atomics.waitAsync(this.#header, ASKED, seen, ms);
     if (waiting.async) await waiting.value;
   }
 
-  /** Ends a wait of {@link starving}. */
+  /** The pool actor has done what it could: whoever waits may try again. */
+  answer(found: boolean): void {
+    if (!found) Atomics.store(this.#header, IN_VAIN, Date.now() | 0);
+    Atomics.add(this.#header, ANSWERED, 1);
+    Atomics.notify(this.#header, ANSWERED);
+  }
+
+  /** Ends a wait of {@link askedSince}. */
   wake(): void {
-    Atomics.notify(this.#header, STARVED);
+    Atomics.notify(this.#header, ASKED);
   }
 
   #isEntered(): boolean {

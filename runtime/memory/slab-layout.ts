@@ -14,7 +14,7 @@ export const AT_VERSION = 1;
 export const NEXT_SPAN = 2;
 /** Two random words from which canaries are made. */
 export const KEY = 4;
-/** u64: allocations, frees, cache hits of threads without a row. */
+/** u64: allocations, frees, allocations that no cache had a block for, of threads without a row. */
 export const TOTALS = 8;
 const CLASS_LINES = SHARED_LINE / 4;
 const LINE_WORDS = SHARED_LINE / 4;

@@ -9,7 +9,7 @@
  */
 import { CLASS_BYTES } from './size-classes.ts';
 import type { SlabAllocator, SlabHandle } from './slab.ts';
-import { eachHeld, type Stray, strayOf } from './slab-audit.ts';
+import { eachHeld, type Stray, slackBytes, strayOf } from './slab-audit.ts';
 import { BlockMarks } from './slab-rebuild.ts';
 import { minuteOf, tagOf, UNTAGGED } from './slab-tags.ts';
 
@@ -20,6 +20,8 @@ const SUSPECTS_MAX = 1000;
 export interface TagUse {
   blocks: number;
   bytes: number;
+  /** Bytes of them that nobody asked for, to a sixteenth of a block. */
+  slack: number;
   /** Minute of the oldest block's allocation, −1 = there is none. */
   oldest: number;
 }
@@ -94,6 +96,7 @@ export class SlabScan {
     const use = this.#uses[tagOf(word)]!;
     use.blocks++;
     use.bytes += CLASS_BYTES[c]!;
+    use.slack += slackBytes(c, word);
     const minute = minuteOf(word);
     if (use.oldest < 0 || minute < use.oldest) use.oldest = minute;
   }
@@ -115,5 +118,5 @@ export class SlabScan {
 }
 
 function noUses(): TagUse[] {
-  return Array.from({ length: UNTAGGED + 1 }, () => ({ blocks: 0, bytes: 0, oldest: -1 }));
+  return Array.from({ length: UNTAGGED + 1 }, () => ({ blocks: 0, bytes: 0, slack: 0, oldest: -1 }));
 }

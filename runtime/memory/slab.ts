@@ -37,7 +37,7 @@ import {
   SPAN_BYTES,
   SPAN_CLASS,
 } from './size-classes.ts';
-import { COUNTS, EPOCH, MINUTE, SLACK_HERE, type SlabCaches, SlabRow, USED_HERE } from './slab-caches.ts';
+import { ALLOCATED, EPOCH, FREED, MINUTE, MISSES, type SlabCaches, SlabRow } from './slab-caches.ts';
 import { SlabCore } from './slab-core.ts';
 import { SlabDebug } from './slab-debug.ts';
 import {
@@ -52,7 +52,7 @@ import {
   TOTALS,
   USED,
 } from './slab-layout.ts';
-import { encodeHolder, GUARDED, slackOf, UNTAGGED } from './slab-tags.ts';
+import { encodeHolder, GUARDED, UNTAGGED } from './slab-tags.ts';
 
 /** Byte offset in the region divided by 64; 0 = none. */
 export type SlabHandle = number;
@@ -66,13 +66,15 @@ export interface SlabOptions {
   readonly tags?: Uint32Array;
   /** Poison and guard blocks; the names of the tags are for the messages. Needs `tags`. */
   readonly debug?: { readonly tagNames: readonly string[] } | undefined;
-  /** Called when memory is used up; may wait a little. Whether trying once more may help. */
+  /** Called when no span is left; may wait a little. Whether trying once more may help. */
   readonly relieve?: (() => boolean) | undefined;
 }
 
 export interface ClassStats {
   readonly blockBytes: number;
   readonly used: number;
+  /** Free blocks of its spans, never used ones included. */
+  readonly free: number;
   readonly spans: number;
 }
 
@@ -82,8 +84,6 @@ export interface SlabStats {
   readonly highWater: number;
   /** Bytes of blocks in use; of threads without a row, as of their last flush. */
   readonly usedBytes: number;
-  /** Bytes of blocks in use that nobody asked for, to a sixteenth of a block: fragmentation within blocks. */
-  readonly slackBytes: number;
   /** Bytes of free blocks in spans that are cut: fragmentation between blocks. */
   readonly scatteredBytes: number;
   /** Bytes of whole free spans below the high water. */
@@ -105,6 +105,10 @@ export class SlabAllocator {
   readonly tags: Uint32Array | undefined;
   readonly caches: SlabCaches | undefined;
   readonly #row: SlabRow;
+  readonly #f64: Float64Array;
+  /** Indexes of the columns in it. */
+  readonly #allocated: number;
+  readonly #freed: number;
   readonly #header: Int32Array;
   readonly #slot: number;
   readonly #debug: SlabDebug | undefined;
@@ -129,6 +133,9 @@ export class SlabAllocator {
     this.caches = caches;
     this.#slot = slot ?? 0;
     this.#row = caches !== undefined && slot !== undefined ? caches.row(slot) : SlabRow.alone();
+    this.#f64 = this.#row.f64;
+    this.#allocated = (this.#row.at + ALLOCATED) / 2;
+    this.#freed = (this.#row.at + FREED) / 2;
     this.core = new SlabCore(region, this.#row, tags);
     this.#header = this.#row.header;
     this.#epoch = this.#header[EPOCH]!;
@@ -140,40 +147,39 @@ export class SlabAllocator {
   allocate(bytes: number, tag: number = UNTAGGED): SlabHandle {
     assert(bytes > 0 && bytes <= SLAB_MAX, 'a block is 1 byte to 1 MiB');
     if (this.#header[EPOCH] !== this.#epoch) this.#renew();
-    const { core, tags } = this;
-    const wanted = this.#debug === undefined ? classOf(bytes) : this.#debug.classOf(bytes);
-    let c = this.#find(wanted);
-    if (c < 0 && this.#relieve?.()) c = this.#find(wanted);
-    if (c < 0) return 0;
+    const core = this.core;
+    const debug = this.#debug;
+    let c = debug === undefined ? classOf(bytes) : debug.classOf(bytes);
+    if (core.cached(c) === 0) {
+      c = this.#refill(c);
+      if (c < 0) return 0;
+    }
     const handle = core.top(c);
-    if (this.#debug !== undefined) this.#debug.checkFree(handle, c);
-    if (tags !== undefined) {
-      const slack = this.#debug?.isGuarded(c) ? GUARDED : slackFor(c, bytes);
-      tags[handle] = encodeHolder(tag, this.#slot, this.#header[MINUTE]!, slack);
-      this.#count(SLACK_HERE, c, slack);
+    if (debug !== undefined) debug.checkFree(handle, c);
+    if (this.tags !== undefined) {
+      const slack = debug?.isGuarded(c) ? GUARDED : slackFor(c, bytes);
+      this.tags[handle] = encodeHolder(tag, this.#slot, this.#header[MINUTE]!, slack);
     }
     core.drop(c);
     core.canary.remove(handle);
-    this.#debug?.guard(handle, c, bytes);
-    this.#count(USED_HERE, c, 1);
-    this.#total(0);
+    if (debug !== undefined) debug.guard(handle, c, bytes);
+    this.#f64[this.#allocated + c]! += 1;
     return handle;
   }
 
   free(handle: SlabHandle): void {
     if (this.#header[EPOCH] !== this.#epoch) this.#renew();
-    const { core, tags } = this;
+    const core = this.core;
+    const debug = this.#debug;
     const c = core.classOfBlock(handle);
-    this.#debug?.checkGuard(handle, c);
+    if (debug !== undefined) debug.checkGuard(handle, c);
     core.canary.add(handle);
-    this.#debug?.poison(handle, c);
-    this.#count(USED_HERE, c, -1);
-    this.#total(1);
+    if (debug !== undefined) debug.poison(handle, c);
+    this.#f64[this.#freed + c]! += 1;
     if (core.cached(c) === CLASS_PLACES[c]) core.give(c, CLASS_MAGAZINE[c]!);
     core.enter(c, handle);
-    if (tags !== undefined) {
-      this.#count(SLACK_HERE, c, -slackOf(tags[handle]!));
-      tags[handle] = this.#debug === undefined ? 0 : this.#debug.lastHolder(tags[handle]!);
+    if (this.tags !== undefined) {
+      this.tags[handle] = debug === undefined ? 0 : debug.lastHolder(this.tags[handle]!);
     }
     if (CLASS_CACHE[c] === 0) core.give(c, 1);
   }
@@ -222,41 +228,42 @@ export class SlabAllocator {
       const c = core.classOfSpan(span);
       if (c >= 0) spans[c] = spans[c]! + 1;
     }
-    const classes = CLASS_BYTES.map((blockBytes, c) => ({
-      blockBytes,
-      used: this.#used(c, rows),
-      spans: spans[c]!,
-    }));
-    const cut = classes.slice(0, SPAN_CLASS);
-    const free = ({ blockBytes, used, spans }: ClassStats, c: number): number =>
-      Math.max(0, spans * CLASS_BLOCKS[c]! - used) * blockBytes;
+    const classes = CLASS_BYTES.map((blockBytes, c) => {
+      const used = this.#used(c, rows);
+      return { blockBytes, used, free: Math.max(0, spans[c]! * CLASS_BLOCKS[c]! - used), spans: spans[c]! };
+    });
+    const allocations = this.#total(rows, ALLOCATED, 0);
+    const freeBytes = ({ free, blockBytes }: ClassStats): number => free * blockBytes;
     return {
       capacityBytes: core.spanLimit * SPAN_BYTES,
       highWater: this.highWater(),
       usedBytes: classes.reduce((sum, { blockBytes, used }) => sum + blockBytes * used, 0),
-      slackBytes: Math.max(
-        0,
-        CLASS_BYTES.reduce((sum, bytes, c) => sum + (column(rows, SLACK_HERE, c) * bytes) / 16, 0),
-      ),
-      scatteredBytes: cut.reduce((sum, stats, c) => sum + free(stats, c), 0),
-      freeSpanBytes: free(classes[SPAN_CLASS]!, SPAN_CLASS),
-      allocations: this.#counted(rows, 0),
-      frees: this.#counted(rows, 1),
-      cacheHits: this.#counted(rows, 2),
+      scatteredBytes: classes.slice(0, SPAN_CLASS).reduce((sum, stats) => sum + freeBytes(stats), 0),
+      freeSpanBytes: freeBytes(classes[SPAN_CLASS]!),
+      allocations,
+      frees: this.#total(rows, FREED, 1),
+      cacheHits: allocations - this.#misses(rows),
       classes,
     };
   }
 
-  /** A class from `wanted` on with a block in the cache, −1 = memory is used up. With no span left a larger block serves. */
-  #find(wanted: number): number {
-    if (this.core.cached(wanted) > 0) {
-      this.#total(2);
-      return wanted;
-    }
-    for (let c = wanted; c < CLASSES; c++) {
-      if (this.core.cached(c) > 0 || this.core.fill(c)) return c;
-    }
+  /**
+   * A class from `wanted` on that then has a block in the cache, −1 = memory is used up. A larger block serves too, but
+   * only when no span can be had for the class: small blocks must not use up the large ones.
+   */
+  #refill(wanted: number): number {
+    const { core } = this;
+    this.#f64[(this.#row.at + MISSES) / 2]! += 1;
+    if (core.fill(wanted) || (this.#isRelieved() && core.fill(wanted))) return wanted;
+    for (let c = wanted + 1; c < CLASSES; c++) if (core.cached(c) > 0 || core.fill(c)) return c;
     return -1;
+  }
+
+  /** No span is left: what this thread has in reserve of other classes may make one whole. */
+  #isRelieved(): boolean {
+    if (this.#relieve === undefined) return false;
+    this.core.giveAll();
+    return this.#relieve();
   }
 
   /** There is another slab in the region than the one this instance knows. */
@@ -265,42 +272,42 @@ export class SlabAllocator {
     this.core.readKey();
   }
 
-  #count(column: number, c: number, change: number): void {
-    const { i32, at } = this.#row;
-    i32[at + column + c] = i32[at + column + c]! + change;
-  }
-
-  #total(which: number): void {
-    const { f64, at } = this.#row;
-    const word = ((at + COUNTS) >>> 1) + which;
-    f64[word] = f64[word]! + 1;
-  }
-
   /** Whose counts make the whole, beside those in the header. */
   #rows(): readonly SlabRow[] {
     return this.caches === undefined ? [this.#row] : this.caches.rows();
   }
 
   #used(c: number, rows: readonly SlabRow[]): number {
-    return Atomics.load(this.core.u32, lineOf(c) + USED) + column(rows, USED_HERE, c);
+    let used = Atomics.load(this.core.u32, lineOf(c) + USED);
+    for (const { f64, at } of rows) used += f64[(at + ALLOCATED) / 2 + c]! - f64[(at + FREED) / 2 + c]!;
+    return used;
   }
 
-  #counted(rows: readonly SlabRow[], which: number): number {
-    const here = rows.reduce((sum, { f64, at }) => sum + f64[((at + COUNTS) >>> 1) + which]!, 0);
-    return Number(Atomics.load(this.core.u64, TOTALS / 2 + which)) + here;
+  /** Of a column over all classes; `which` is its place in the header. */
+  #total(rows: readonly SlabRow[], column: number, which: number): number {
+    let total = Number(Atomics.load(this.core.u64, TOTALS / 2 + which));
+    for (const { f64, at } of rows) for (let c = 0; c < CLASSES; c++) total += f64[(at + column) / 2 + c]!;
+    return total;
+  }
+
+  #misses(rows: readonly SlabRow[]): number {
+    const before = Number(Atomics.load(this.core.u64, TOTALS / 2 + 2));
+    return rows.reduce((sum, { f64, at }) => sum + f64[(at + MISSES) / 2]!, before);
   }
 
   #publish(): void {
-    const { i32, f64, at } = this.#row;
+    const { f64, at } = this.#row;
+    const { u32, u64 } = this.core;
+    const alone = [this.#row];
+    for (const [which, column] of [ALLOCATED, FREED].entries()) {
+      const before = Number(Atomics.load(u64, TOTALS / 2 + which));
+      Atomics.add(u64, TOTALS / 2 + which, BigInt(this.#total(alone, column, which) - before));
+    }
+    Atomics.add(u64, TOTALS / 2 + 2, BigInt(f64[(at + MISSES) / 2]!));
     for (let c = 0; c < CLASSES; c++) {
-      Atomics.add(this.core.u32, lineOf(c) + USED, i32[at + USED_HERE + c]!);
-      i32[at + USED_HERE + c] = 0;
+      Atomics.add(u32, lineOf(c) + USED, f64[(at + ALLOCATED) / 2 + c]! - f64[(at + FREED) / 2 + c]!);
     }
-    for (let which = 0; which < 3; which++) {
-      const word = ((at + COUNTS) >>> 1) + which;
-      Atomics.add(this.core.u64, TOTALS / 2 + which, BigInt(f64[word]!));
-      f64[word] = 0;
-    }
+    f64.fill(0, (at + ALLOCATED) / 2, (at + MISSES) / 2 + 1);
   }
 }
 
@@ -308,8 +315,4 @@ export class SlabAllocator {
 function slackFor(c: number, bytes: number): number {
   const sixteenths = ((CLASS_BYTES[c]! - bytes) * PER_SIXTEENTH[c]! + 0.5) | 0;
   return sixteenths < GUARDED ? sixteenths : GUARDED - 1;
-}
-
-function column(rows: readonly SlabRow[], column: number, c: number): number {
-  return rows.reduce((sum, { i32, at }) => sum + i32[at + column + c]!, 0);
 }

@@ -18,7 +18,8 @@ export interface WatchedRow {
 interface Silence {
   incarnation: number;
   heartbeat: number;
-  /** Milliseconds since it last beat, as far as anybody looked. */
+  patience: number;
+  /** Milliseconds since its last sign of life, as far as anybody looked. */
   milliseconds: number;
 }
 
@@ -44,9 +45,14 @@ export class HeartbeatWatch {
     const hung: string[] = [];
     for (const row of rows) {
       const silence = this.#silenceOf(row);
-      const isSame = silence.incarnation === row.incarnation && silence.heartbeat === row.heartbeat;
+      // Who asks for patience, or needs it no longer, lives as well.
+      const isSame =
+        silence.incarnation === row.incarnation &&
+        silence.heartbeat === row.heartbeat &&
+        silence.patience === row.patience;
       silence.incarnation = row.incarnation;
       silence.heartbeat = row.heartbeat;
+      silence.patience = row.patience;
       silence.milliseconds = isSame && row.mustBeat ? silence.milliseconds + elapsed : 0;
       if (silence.milliseconds <= Math.max(this.#hangMs, row.patience)) continue;
       silence.milliseconds = 0;
@@ -55,10 +61,10 @@ export class HeartbeatWatch {
     return hung;
   }
 
-  #silenceOf({ name, incarnation, heartbeat }: WatchedRow): Silence {
+  #silenceOf({ name, incarnation, heartbeat, patience }: WatchedRow): Silence {
     let silence = this.#silences.get(name);
     if (!silence) {
-      silence = { incarnation, heartbeat, milliseconds: 0 };
+      silence = { incarnation, heartbeat, patience, milliseconds: 0 };
       this.#silences.set(name, silence);
     }
     return silence;

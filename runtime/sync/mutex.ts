@@ -25,6 +25,7 @@ import { threadId } from 'node:worker_threads';
 import { assert } from '../assert.ts';
 import { WAIT_SLICE_MS } from '../config/bounds.ts';
 import { DEFAULT_SPINS } from './spin.ts';
+import { stillWaiting } from './waiting.ts';
 
 const FREE = 0;
 const WAITERS = 1 << 30;
@@ -58,7 +59,7 @@ export class Mutex {
     for (let i = 0; i < this.#spins; i++) {
       if (Atomics.load(this.#i32, this.#at) === FREE && this.tryLock()) return;
     }
-    while (!this.#lockOrPark());
+    while (!this.#lockOrPark()) stillWaiting();
   }
 
   /** One attempt of a thread that may have parked: true once the lock is held. */

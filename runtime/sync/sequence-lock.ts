@@ -26,6 +26,7 @@
  */
 import { assert } from '../assert.ts';
 import { DEFAULT_SPINS } from './spin.ts';
+import { stillWaiting } from './waiting.ts';
 
 const LOADS_STAY_ORDERED = process.arch === 'x64' || process.arch === 'ia32';
 /** A writer that was preempted is given its CPU: readers sleep this long between looks, milliseconds. */
@@ -68,7 +69,10 @@ export class SequenceLock {
   readBegin(): number {
     let seen = Atomics.load(this.#i32, this.#at);
     for (let i = 0; (seen & 1) !== 0; i++) {
-      if (i >= this.#spins) Atomics.wait(this.#i32, this.#at, seen, WRITER_PREEMPTED_MS);
+      if (i >= this.#spins) {
+        Atomics.wait(this.#i32, this.#at, seen, WRITER_PREEMPTED_MS);
+        stillWaiting();
+      }
       seen = Atomics.load(this.#i32, this.#at);
     }
     return seen;

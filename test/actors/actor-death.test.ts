@@ -135,6 +135,22 @@ describe.skipIf(NO_FUSE)(titled('an actor that fails while the mount serves', NO
     },
   );
 
+  test('the tables, made anew from the log: whoever builds on them is started again, a writer goes on, nothing is lost', async () => {
+    const daemon = await place.mount(QUICK);
+    const writing = writer(place.directory);
+    for (let n = 1; n <= 3; n++) {
+      await wrote(writing, writing.count + 20);
+      expect(await daemon.rebuild()).toEqual({ restarted: true });
+      expect((await daemon.describe('fuse-0')).restarts).toBe(n);
+      expect((await daemon.describe('io-0')).restarts).toBe(0);
+    }
+    await wrote(writing, writing.count + 20);
+    writing.end();
+    expectFiles(await writing.ended);
+    expect(await daemon.stop()).toEqual({ stopped: true });
+    expect(await daemon.end()).toBe(0);
+  });
+
   test('restarts that are asked for are not failures: any number of them', async () => {
     const daemon = await place.mount([...SMALL, 'supervision.restarts=0']);
     const writing = writer(place.directory);

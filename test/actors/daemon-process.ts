@@ -1,5 +1,7 @@
 /** Serves a mount as the command line does, in a process of its own whose actors a test can harm. */
 import { runMount } from '../../actors/main/daemon.ts';
+import { H_BROKEN, H_SEQUENCE } from '../../fuse/namespace/layout.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Order, Report } from './daemon.ts';
 
@@ -18,6 +20,21 @@ function tryTo(harm: () => void): void {
   }
 }
 
+let arena: Arena | undefined;
+const create = Arena.create.bind(Arena);
+Arena.create = (plan) => {
+  arena = create(plan);
+  return arena;
+};
+
+/** What the death of a thread in the middle of a change leaves, and worse: no name can be found any more. */
+function wreckTables(): void {
+  const { u32 } = arena!.region('namespace');
+  Atomics.add(u32, H_SEQUENCE, 1);
+  arena!.region('dentry-hash').u32.fill(0);
+  Atomics.store(u32, H_BROKEN, 1);
+}
+
 try {
   const handle = await runMount({
     store: store!,
@@ -31,9 +48,11 @@ try {
     const { supervisor } = handle;
     if ('terminate' in order) tryTo(() => supervisor.end(order.terminate));
     else if ('drill' in order) tryTo(() => supervisor.drill(order.drill, order.fault));
+    else if ('wreck' in order) wreckTables();
     else if ('describe' in order) report({ actors: supervisor.describe() });
-    else if ('restart' in order) {
-      supervisor.restart(order.restart).then(
+    else if ('restart' in order || 'rebuild' in order) {
+      const done = 'restart' in order ? supervisor.restart(order.restart) : supervisor.rebuild();
+      done.then(
         () => report({ restarted: true }),
         (error: Error) => report({ refused: error.message }),
       );

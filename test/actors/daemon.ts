@@ -11,7 +11,9 @@ export type Order =
   | { readonly terminate: string }
   | { readonly drill: string; readonly fault: Fault }
   | { readonly restart: string }
+  | { readonly rebuild: true }
   | { readonly describe: true }
+  | { readonly wreck: true }
   | { readonly stop: StopReason };
 export interface Report {
   readonly ready?: true;
@@ -70,6 +72,11 @@ export class Daemon {
     this.#child.send({ terminate: actor } satisfies Order);
   }
 
+  /** Leaves the tables as a thread that dies in the middle of a change may. */
+  wreck(): void {
+    this.#child.send({ wreck: true } satisfies Order);
+  }
+
   drill(actor: string, fault: Fault): void {
     this.#child.send({ drill: actor, fault } satisfies Order);
   }
@@ -78,6 +85,13 @@ export class Daemon {
   async restart(actor: string): Promise<Report> {
     const report = this.#report();
     this.#child.send({ restart: actor } satisfies Order);
+    return report;
+  }
+
+  /** Resolves when the tables were made anew from the log and all actors run again. */
+  async rebuild(): Promise<Report> {
+    const report = this.#report();
+    this.#child.send({ rebuild: true } satisfies Order);
     return report;
   }
 

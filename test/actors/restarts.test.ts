@@ -1,4 +1,4 @@
-/** Threads of shards and of the indexer that are ended at random while files come and go. */
+/** Threads of shards, the indexer and io-0 that are ended at random while files come and go. */
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
@@ -161,7 +161,7 @@ async function expectTextsFound({ there }: Files): Promise<void> {
 const seed = Number(process.env.VEXFS_SEED ?? Math.floor(Math.random() * 1_000_000));
 
 test(
-  `files are found by vector and by text though shards and the indexer end at any moment (seed ${seed})`,
+  `files are found by vector and by text though shards, the indexer and io-0 end at any moment (seed ${seed})`,
   async () => {
     const random = new Random(seed);
     const files = new Files(random);
@@ -169,13 +169,15 @@ test(
       for (let n = random.below(40); n > 0 && files.there.size < 400; n--) files.step();
       await new Promise((resume) => setTimeout(resume, random.below(60)));
       if (random.below(3) === 0) {
-        await restartAndReplay(['shard-0', 'shard-1', 'indexer'][random.below(3)]!);
+        await restartAndReplay(['shard-0', 'shard-1', 'indexer', 'io-0'][random.below(4)]!);
         restarts++;
       }
       if (random.below(5) === 0) {
         // While a search is under way.
         const search = expectVectorsFound(files, 3);
-        await restartAndReplay(`shard-${random.below(2)}`);
+        const replayed = restartAndReplay(`shard-${random.below(2)}`);
+        if (random.below(3) === 0) await world.restart('io-0');
+        await replayed;
         await search;
         restarts++;
       }

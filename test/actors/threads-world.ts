@@ -33,6 +33,8 @@ export class ThreadsWorld {
   readonly replies = join(this.#root, 'replies');
   indexer: Remote<IndexerRemote> | undefined;
   readonly #workers = new Map<string, Worker>();
+  #openTables: Tables | undefined;
+  #ending: Promise<void> = Promise.resolve();
   readonly #ended = new AbortController();
   readonly #loop: Promise<void>;
 
@@ -82,13 +84,25 @@ export class ThreadsWorld {
    * and starts a successor. Resolves when that is ready.
    */
   async restart(name: string): Promise<void> {
-    const { arena } = this.main;
-    const tables = new Tables(arena, new SlabAllocator(arena.region(SLAB)));
-    tables.lock();
-    await this.#workers.get(name)!.terminate();
-    tables.unlock();
+    // One after the other: this thread has the lock once.
+    this.#ending = this.#ending.then(() => this.#end(name));
+    await this.#ending;
     this.#start(name, this.stateOf(name).incarnation + 1);
     await this.#ready(name);
+  }
+
+  async #end(name: string): Promise<void> {
+    this.#tables.lock();
+    await this.#workers.get(name)!.terminate();
+    this.#tables.unlock();
+    if (name === 'io-0') this.requests.repeat();
+  }
+
+  /** Once io-0 is ready. */
+  get #tables(): Tables {
+    const { arena } = this.main;
+    this.#openTables ??= new Tables(arena, new SlabAllocator(arena.region(SLAB)));
+    return this.#openTables;
   }
 
   stateOf(name: string): ActorState {

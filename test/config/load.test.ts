@@ -16,7 +16,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
   expect(config).toEqual({
     placement: 'none',
     workers: { fuse: 1, shards: 2, io: 1, tasks: 1, steal: true },
-    memory: { budget: GIB, max_files: 1_000_000 },
+    memory: { budget: GIB, max_files: 1_000_000, trim: true, debug: false },
     store: {
       commit_interval_ms: 1000,
       inline_limit: 16 * KIB,
@@ -59,7 +59,7 @@ test('the file beats the default, the environment beats the file, --set beats th
   });
   expect(config?.placement).toBe('auto');
   expect(config?.workers).toMatchObject({ fuse: 3, shards: 2, io: 4, tasks: 5 });
-  expect(config?.memory).toEqual({ budget: 64 * MIB, max_files: 5000 });
+  expect(config?.memory).toEqual({ budget: 64 * MIB, max_files: 5000, trim: true, debug: false });
   expect(config?.log.level).toBe('debug');
   expect(config?.fuse.writeback).toBe(true);
 });

@@ -1,22 +1,27 @@
 /**
  * Programs use the mount while its actors are ended, crashed, hung and restarted at random, every second. The mount must
  * not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
- * VEXFS_CHAOS_SECONDS: how long (30 by default); VEXFS_CHAOS_SEED: which sequence.
+ * VEXFS_CHAOS_SECONDS: how long (30 by default); VEXFS_CHAOS_SEED: which sequence; VEXFS_CHAOS_EVERY_MS: how often an actor is
+ * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1).
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ControlClient } from '../../cli/client.ts';
+import type { MemoryAudit } from '../../cli/protocol.ts';
 import { type Daemon, Place } from '../actors/daemon.ts';
 import type { ClientKind, ClientReport } from './chaos-client.ts';
 import { NO_FUSE, titled } from './mounted.ts';
 
 const SECONDS = Number(process.env.VEXFS_CHAOS_SECONDS ?? 30);
+const EVERY_MS = Number(process.env.VEXFS_CHAOS_EVERY_MS ?? 1000);
 const SEED = Number(process.env.VEXFS_CHAOS_SEED ?? 1);
 const CLIENT = new URL('./chaos-client.js', import.meta.url).pathname;
 
 const KINDS: readonly ClientKind[] = ['data', 'names', 'vectors'];
-const ACTORS = ['shard-0', 'shard-1', 'io-0', 'io-1', 'pool', 'stats', 'indexer', 'fuse-0', 'fuse-1'];
+const ALL = 'shard-0,shard-1,io-0,io-1,pool,stats,indexer,fuse-0,fuse-1';
+const ACTORS = (process.env.VEXFS_CHAOS_ACTORS ?? ALL).split(',');
 const DEADLINE_S = 15;
 const CONFIG = [
   'workers.shards=2',
@@ -82,9 +87,26 @@ class Client {
 
 const pause = (ms: number): Promise<void> => new Promise((resume) => setTimeout(resume, ms));
 
+const readLog = (place: Place): string => readFileSync(join(place.store, 'vexfs.log'), 'utf8');
+
 /** The last lines of the mount's log: why. */
 function logTail(place: Place): string {
-  return readFileSync(join(place.store, 'vexfs.log'), 'utf8').split('\n').slice(-LOG_LINES).join('\n');
+  return readLog(place).split('\n').slice(-LOG_LINES).join('\n');
+}
+
+function summary(place: Place): string {
+  const count = (text: string): number => readLog(place).split(text).length - 1;
+  return `${count('an actor was started again')} restarts, tables made anew ${count('the tables were made anew')} times`;
+}
+
+/** What of the slab memory is not where it should be, once nobody is at work. */
+async function auditMemory(place: Place): Promise<MemoryAudit> {
+  const client = await ControlClient.connect(place.store);
+  try {
+    return await client.call('auditMemory', {});
+  } finally {
+    client.close();
+  }
 }
 
 function randomOf(seed: number): (below: number) => number {
@@ -102,6 +124,7 @@ async function harm(daemon: Daemon, random: (below: number) => number): Promise<
   else if (how < 13) daemon.drill(actor, 'crash');
   else if (how < 16) daemon.drill(actor, 'hang');
   else if (how < 17) daemon.drill(actor, 'memory');
+  else if (how < 18) await daemon.rebuild();
   else await daemon.restart(actor);
   return `${actor} ${how}`;
 }
@@ -130,7 +153,7 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
       for (const client of clients) await client.until('ready');
       const end = performance.now() + SECONDS * 1000;
       while (performance.now() < end) {
-        await pause(1000);
+        await pause(EVERY_MS);
         harmed.push(await harm(daemon, random));
         for (const { kind, silentMs } of clients) {
           expect(silentMs, `${kind} is silent after ${harmed.slice(-10).join(', ')}`).toBeLessThan(
@@ -143,11 +166,16 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
       for (const client of clients) await client.until('ready');
       expect(daemon.notices).toEqual([]);
       expect(place.isMounted).toBe(true);
+      const { lost, dangling, doubled } = await auditMemory(place);
+      expect({ dangling, doubled }).toEqual({ dangling: [], doubled: [] });
+      // A thread that ends between its cache and its user takes that one block with it, until the next mount.
+      expect(lost.length, JSON.stringify(lost)).toBeLessThanOrEqual(harmed.length);
+      console.log(summary(place));
       for (const { kind, last } of clients) {
         console.log(kind, JSON.stringify({ ...last, problems: last?.problems.length }));
         expect(last!.problems, `after ${harmed.join(', ')}`).toEqual([]);
         expect(last!.longestMs, `${kind}: ${last!.longest}`).toBeLessThan(LONGEST_MS);
-        expect(last!.calls).toBeGreaterThan(10 * SECONDS);
+        expect(last!.calls).toBeGreaterThan(SECONDS);
       }
 
       await daemon.kill();

@@ -5,11 +5,14 @@
  * step leaves. Each copy is given to a successor.
  */
 import { H_MUTEX, H_NEXT_OBJECT, I_LOOKUPS, INODE_WORDS } from '../../fuse/namespace/layout.ts';
+import { hasPublished } from '../../fuse/namespace/namespace.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { BODY } from '../../fuse/protocol/reply.ts';
-import { IDLE } from '../../fuse/session/flight.ts';
+import { IDLE, PUBLISHING } from '../../fuse/session/flight.ts';
 import type { Resumed } from '../../fuse/session/server.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import type { Region } from '../../runtime/memory/arena.ts';
+import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { type Answer, type Handed, Harness } from './harness.ts';
 
@@ -82,7 +85,7 @@ export function run<T>({ prepare, request }: Scenario<T>): Run {
   };
   request(harness, prepared);
   harness.onStep = () => {};
-  return { answer, outcome: outcomeOf(harness), handed: handedBefore, remains: withDoubts(remains) };
+  return { answer, outcome: outcomeOf(harness), handed: handedBefore, remains: decided(remains) };
 }
 
 /** Beside the steps that the harness tells of: those at which something is counted or handed over. */
@@ -118,26 +121,31 @@ function watchSteps(harness: Harness, keep: (step: string) => void): void {
 }
 
 /**
- * A death in the very moment of publishing: the journal has the change or it has not, and nobody can say. Where it has
- * not, io makes the tables anew from the journal, so they are as the request found them.
+ * A death in the very moment of publishing: main says whether the journal has the change. Where it has not, io makes the
+ * tables anew from the journal, so they are as the request found them.
  */
-function withDoubts(remains: readonly Remains[]): Remains[] {
+function decided(remains: readonly Remains[]): Remains[] {
   const before = remains[0]!;
-  return remains.flatMap((one) => {
-    if (one.step === 'publishing') {
-      const buffer = copied(before.buffer);
-      keepOverRebuild(one.buffer, buffer);
-      return [{ ...one, buffer, disk: one.disk, step: 'publishing, and it was not published' }];
-    }
-    if (one.step !== 'published, not noted') return [one];
-    return [{ ...one, step: 'publishing, and it was published' }];
+  return remains.map((one) => {
+    if (one.step !== 'publishing' && one.step !== 'published, not noted') return one;
+    const { arena, flight } = over(one.buffer);
+    if (flight.phase !== PUBLISHING) throw new Error('the flight says nothing of a publication');
+    const isPublished = hasPublished(arena, new JournalWriter(arena.region('journal')));
+    flight.decide(isPublished);
+    if (isPublished) return one;
+    const buffer = copied(before.buffer);
+    keepOverRebuild(one.buffer, buffer);
+    return { ...one, buffer, step: 'publishing, and the tables were made anew' };
   });
 }
 
-const locate = (buffer: SharedArrayBuffer, name: string) => {
-  const harness = new Harness({ ...OPTIONS, over: buffer, disk: new FaultyDisk() });
-  return harness.arena.region(name);
-};
+function over(buffer: SharedArrayBuffer): Harness {
+  return new Harness({ ...OPTIONS, over: buffer, disk: new FaultyDisk() });
+}
+
+function locate(buffer: SharedArrayBuffer, name: string): Region {
+  return over(buffer).arena.region(name);
+}
 
 /** What a death leaves and tables made anew do not change. An object's number is never used twice. */
 function keepOverRebuild(from: SharedArrayBuffer, to: SharedArrayBuffer): void {
@@ -172,7 +180,6 @@ export function recover(run: Run, { buffer, disk, isAnswered }: Remains): Recove
   };
 }
 
-export const isDoubtful = ({ step }: Remains): boolean => step.startsWith('publishing');
 export const mayLeak = ({ step }: Remains): boolean =>
   step === 'counted, not noted' || step === 'noted, not given back';
 

@@ -18,6 +18,8 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['slab, a thread dies while another changes the same list', 1],
     ['slab, a thread dies while another pops what it pushed', 1],
     ['slab, a thread dies while another opens a span too', 1],
+    ['slab, the keeper dies while it puts a span together', 0],
+    ['slab, the keeper dies while another takes of what it puts together', 1],
     ['mutex, two threads', 3],
     ['mutex, three threads', 1],
     ['mutex, one of two threads ends', 2],

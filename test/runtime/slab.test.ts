@@ -167,6 +167,7 @@ test('statistics count allocations, cache hits, blocks and spans', () => {
   expect(stats.classes.find(({ blockBytes }) => blockBytes === 4096)).toEqual({
     blockBytes: 4096,
     used: 60,
+    free: 196,
     spans: 1,
   });
 });

@@ -38,6 +38,10 @@ test('a long step may take the time it asked for, and no longer', () => {
   expect(namedAt(200, () => row({ patience: 5000 }))).toBe(5000 / PERIOD + 1);
 });
 
+test('the end of a long step is a sign of life, though the next beat is still to come', () => {
+  expect(namedAt(500, (look) => row({ patience: look < 40 ? 60_000 : 0 }))).toBe(40 + HANG / PERIOD + 1);
+});
+
 test('an actor that need not beat does not hang, and has its full time once it must again', () => {
   expect(namedAt(500, () => row({ mustBeat: false }))).toBeUndefined();
   expect(namedAt(500, (look) => row({ mustBeat: look >= 50 }))).toBe(50 + HANG / PERIOD);

@@ -7,6 +7,8 @@ import { UNIT } from '../../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../../runtime/memory/slab.ts';
 import { auditSlab } from '../../../runtime/memory/slab-audit.ts';
 import { SlabCaches, slabCachesBytes } from '../../../runtime/memory/slab-caches.ts';
+import { SlabKeeper } from '../../../runtime/memory/slab-keeper.ts';
+import { slabTagsBytes } from '../../../runtime/memory/slab-tags.ts';
 import { Doorbell } from '../../../runtime/messaging/doorbell.ts';
 import { Mailbox, Outbox, planMailbox } from '../../../runtime/messaging/mailbox.ts';
 import { RingConsumer, RingProducer, ringBytes } from '../../../runtime/messaging/ring.ts';
@@ -223,9 +225,10 @@ function checkHalfSpans(memory: Region): void {
 /** Bytes of a slab with two spans; what follows in the memory are the caches, then what the threads hold. */
 const SLAB_BYTES = 3 * MIB;
 const CACHES_BYTES = slabCachesBytes(2);
-const HELD_AT = (SLAB_BYTES + CACHES_BYTES) / 4;
+const TAGS_BYTES = slabTagsBytes(SLAB_BYTES);
+const HELD_AT = (SLAB_BYTES + CACHES_BYTES + TAGS_BYTES) / 4;
 const HELD_MAX = 8;
-const MORTAL_BYTES = SLAB_BYTES + CACHES_BYTES + 2 * HELD_MAX * 4;
+const MORTAL_BYTES = HELD_AT * 4 + 2 * HELD_MAX * 4;
 
 function part({ u8 }: Region, offset: number, bytes: number): Region {
   const { buffer } = u8;
@@ -242,7 +245,11 @@ function part({ u8 }: Region, offset: number, bytes: number): Region {
 
 function slabOf(memory: Region, slot?: number): SlabAllocator {
   const caches = new SlabCaches(part(memory, SLAB_BYTES, CACHES_BYTES));
-  return new SlabAllocator(part(memory, 0, SLAB_BYTES), slot === undefined ? { caches } : { caches, slot });
+  const { u32: tags } = part(memory, SLAB_BYTES + CACHES_BYTES, TAGS_BYTES);
+  return new SlabAllocator(
+    part(memory, 0, SLAB_BYTES),
+    slot === undefined ? { caches, tags } : { caches, tags, slot },
+  );
 }
 
 /** Allocates (> 0, bytes) and frees (≤ 0, the −nth it holds); what it holds is in the memory when it is asked after. */
@@ -282,6 +289,28 @@ const slabWith =
     for (const handle of handles) slab.free(handle);
     if (isFlushed) slab.flush();
   };
+
+/** Puts the spans together, as far as nobody has their blocks. */
+const keepSlab =
+  (...spans: number[]) =>
+  (memory: Region): (() => void) => {
+    const keeper = new SlabKeeper(slabOf(memory, 0), () => 0);
+    return () => {
+      keeper.join(spans);
+    };
+  };
+
+/** A successor of the keeper takes over: every block is free or held. */
+function checkKeeperSuccession(memory: Region): void {
+  const successor = slabOf(memory, 0);
+  new SlabKeeper(successor, () => 0).recover();
+  const held = [...part(memory, HELD_AT * 4, 2 * HELD_MAX * 4).u32].filter((handle) => handle !== 0);
+  const { lost, dangling, doubled } = auditSlab(successor, (visit) => {
+    for (const handle of held) visit(handle, 1);
+  });
+  const found = JSON.stringify({ lost, dangling, doubled });
+  expect(lost.length + dangling.length + doubled.length === 0, found);
+}
 
 /** A successor takes over: every block is free or held, but for the one that was between. */
 function checkSuccession(memory: Region, alive: boolean): void {
@@ -499,6 +528,21 @@ export const scenarios: Record<string, Scenario> = {
     threads: [slabUser(0, 12 * KIB), slabUser(1, 12 * KIB)],
     setup: slabWith(MIB, 1),
     check: checkSuccession,
+  },
+  // 256 KiB: a span is four blocks, none of them cached; 512 KiB: two.
+  'slab, the keeper dies while it puts a span together': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [keepSlab(1, 2)],
+    setup: slabWith(256 * KIB, 8),
+    check: checkKeeperSuccession,
+  },
+  'slab, the keeper dies while another takes of what it puts together': {
+    bytes: MORTAL_BYTES,
+    mortal: 0,
+    threads: [keepSlab(1), slabUser(1, 512 * KIB)],
+    setup: slabWith(512 * KIB, 2),
+    check: checkKeeperSuccession,
   },
   'mutex, two threads': {
     bytes: 4096,
