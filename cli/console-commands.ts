@@ -4,6 +4,7 @@ import { UserError } from '../runtime/user-error.ts';
 import type { CallOptions, ControlClient } from './client.ts';
 import {
   showActors,
+  showAudit,
   showFacts,
   showGate,
   showLocks,
@@ -160,6 +161,14 @@ export const COMMANDS: Readonly<Record<string, ConsoleCommand>> = {
     showRings,
   ),
   pool: command('pool', 'the shared memory of names and small files', 'pool', [], none, showPool),
+  audit: command(
+    'audit',
+    'whether every block of memory is in one place; worth something in a quiet mount',
+    'auditMemory',
+    [],
+    none,
+    showAudit,
+  ),
   locks: command(
     'locks',
     'who holds which lock, and how often somebody waited for it',

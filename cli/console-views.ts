@@ -5,6 +5,8 @@ import type {
   GateAnswer,
   LockView,
   MailboxView,
+  MemoryAudit,
+  PoolStatus,
   RingView,
   ShardRow,
   TailBatch,
@@ -128,23 +130,43 @@ export function showRings(rings: readonly RingView[]): string[] {
   return withHeader(['RING', 'WAITING', 'USED', 'CAPACITY', 'FULL', 'SENT'], rows, [1, 2, 3, 4, 5]);
 }
 
-interface SlabClass {
-  readonly blockBytes: number;
-  readonly used: number;
-  readonly spans: number;
-}
-
-/** Counters as they come, with sizes as sizes; then the size classes. */
-export function showPool(answer: Readonly<Record<string, unknown>>): string[] {
-  const { classes, ...figures } = answer as { classes?: SlabClass[] };
-  const lines = showFacts(figures);
-  const rows = (classes ?? []).map(({ blockBytes, used, spans }) => [
+/** The figures, what the blocks are for, and the size classes. */
+export function showPool({ classes, tags, suspected, hitRate, ...figures }: PoolStatus): string[] {
+  const lines = showFacts({ ...figures, hitRate: `${(100 * hitRate).toFixed(1)} %` });
+  const uses = tags.map(({ tag, blocks, bytes, oldestMinutes }) => [
+    tag,
+    grouped(blocks),
+    roundSize(bytes),
+    `${grouped(oldestMinutes)} min`,
+  ]);
+  if (uses.length > 0) lines.push('', ...withHeader(['FOR', 'BLOCKS', 'BYTES', 'OLDEST'], uses, [1, 2, 3]));
+  const rows = classes.map(({ blockBytes, used, free, spans }) => [
     roundSize(blockBytes),
     grouped(used),
+    grouped(free),
     grouped(spans),
   ]);
-  if (rows.length > 0) lines.push('', ...withHeader(['BLOCK', 'USED', 'SPANS'], rows, [0, 1, 2]));
+  if (rows.length > 0) lines.push('', ...withHeader(['BLOCK', 'USED', 'FREE', 'SPANS'], rows, [0, 1, 2, 3]));
+  const suspects = suspected.map(({ handle, tag, actor, ageMinutes }) => [
+    String(handle),
+    tag,
+    actor,
+    `${grouped(ageMinutes)} min`,
+  ]);
+  if (suspects.length > 0)
+    lines.push('', ...withHeader(['SUSPECT', 'FOR', 'ACTOR', 'AGE'], suspects, [0, 3]));
   return lines;
+}
+
+/** Blocks that are not where they should be. */
+export function showAudit({ blocks, lost, dangling, doubled }: MemoryAudit): string[] {
+  const strays = Object.entries({ lost, dangling, doubled }).flatMap(([what, found]) =>
+    found.map(({ handle, bytes, tag, actor }) => [what, String(handle), roundSize(bytes), tag, actor]),
+  );
+  const summary = `${plural(blocks, 'block')} looked at, ${plural(strays.length, 'stray')}`;
+  return strays.length === 0
+    ? [summary]
+    : [summary, '', ...withHeader(['WHAT', 'BLOCK', 'BYTES', 'FOR', 'ACTOR'], strays, [1, 2])];
 }
 
 /** One fact a line. */
@@ -154,7 +176,9 @@ export function showFacts(facts: Readonly<Record<string, unknown>>): string[] {
 
 function shown(name: string, value: unknown): string {
   if (typeof value !== 'number') return typeof value === 'string' ? value : JSON.stringify(value);
-  return /bytes|highWater|^heap/i.test(name) ? `${grouped(value)} (${roundSize(value)})` : grouped(value);
+  return /bytes|highWater|^heap|^slab/i.test(name)
+    ? `${grouped(value)} (${roundSize(value)})`
+    : grouped(value);
 }
 
 export function showLocks(locks: readonly LockView[]): string[] {

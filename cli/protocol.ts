@@ -3,12 +3,14 @@ import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
 import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
 import type { ActorRow, LockView, MailboxView, RingView, ShardRow } from '../actors/main/console-views.ts';
+import type { PoolStatus } from '../actors/pool-status.ts';
 
 export type {
   ActorRow,
   LockView,
   MailboxView,
   OpcodeRates,
+  PoolStatus,
   RingView,
   ShardRow,
   TailBatch,
@@ -160,7 +162,7 @@ export interface Methods {
     result: TracedRequest[] | TraceStep[] | { readonly tracing: string };
   };
   rings: { params: Record<string, never>; result: RingView[] };
-  pool: { params: Record<string, never>; result: Record<string, unknown> };
+  pool: { params: Record<string, never>; result: PoolStatus };
   locks: { params: Record<string, never>; result: LockView[] };
   shards: { params: Record<string, never>; result: ShardRow[] };
   steal: { params: Record<string, never>; result: Record<string, unknown>[] };

@@ -1,7 +1,6 @@
 /** What the console shows of shared memory, as plain objects. Nothing here takes a lock or asks anybody. */
 import { H_BROKEN, H_MUTEX, H_SEQUENCE } from '../../fuse/namespace/layout.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
-import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { peekMailbox, peekMessages } from '../../runtime/messaging/mailbox.ts';
 import { readCounters } from '../../runtime/metrics/metrics.ts';
 import { ActorState, GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts';
@@ -9,7 +8,7 @@ import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import type { Context } from '../context.ts';
 import { type DescribedMessage, describeMessage } from '../describe-message.ts';
-import { ACTOR_STATES, JOURNAL, METRICS, SLAB } from '../regions.ts';
+import { ACTOR_STATES, JOURNAL, METRICS } from '../regions.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { actorRates, type Sample } from './console-sampler.ts';
 import type { SupervisedActor } from './supervisor-port.ts';
@@ -180,13 +179,6 @@ function holderName({ arena, topology }: Context, thread: number): string {
     ({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot).nodeThread === thread,
   );
   return holder?.name ?? `thread ${thread}, which is gone`;
-}
-
-/** The slab as a whole and by size class; figures that the pool actor keeps come after them. */
-export function pool({ arena }: Context): Record<string, unknown> {
-  const { classes, ...slab } = new SlabAllocator(arena.region(SLAB)).stats();
-  const kept = readCounters(arena.region(METRICS)).pool ?? {};
-  return { ...kept, ...slab, classes: classes.filter(({ spans }) => spans > 0) };
 }
 
 export interface ShardRow {

@@ -10,13 +10,14 @@ import { GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts'
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { kindNames } from '../describe-message.ts';
+import { poolStatus } from '../pool-status.ts';
 import { takeSnapshot } from '../status.ts';
 import { logTail, writeDump } from './console-dump.ts';
 import { Orders } from './console-orders.ts';
 import { opcodeRates, round, type Sample, Sampler } from './console-sampler.ts';
 import { Tails } from './console-tail.ts';
 import { readTraces, recentRequests, traceOf } from './console-trace.ts';
-import { type ActorRow, actorRow, locks, mailboxView, pool, rings, shards, steal } from './console-views.ts';
+import { type ActorRow, actorRow, locks, mailboxView, rings, shards, steal } from './console-views.ts';
 import type { Method } from './control-socket.ts';
 import { parse } from './params.ts';
 import type { Remotes } from './remotes.ts';
@@ -69,7 +70,7 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
     },
     trace: (params) => commands.trace(parse(traceParams, params)),
     rings: () => rings(context),
-    pool: () => pool(context),
+    pool: () => poolStatus(context),
     locks: () => locks(context),
     shards: async () => shards(context, await commands.sampler.recent()),
     steal: () => steal(context),
@@ -159,7 +160,7 @@ class Console {
       'mailboxes.json': () => topology.actors.map((actor) => mailboxView(context, actor, 64)),
       'rings.json': () => rings(context),
       'locks.json': () => locks(context),
-      'pool.json': () => pool(context),
+      'pool.json': () => poolStatus(context),
       'shards.json': async () => shards(context, await this.sampler.recent()),
       'traces.json': () => dumpedTraces(context),
       'log.jsonl': () =>

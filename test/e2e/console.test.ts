@@ -318,7 +318,8 @@ describe.skipIf(NO_FUSE || NO_TERMINAL)(titled('in a terminal', NO_FUSE ?? NO_TE
       await ask('mailbox io-0', /FROM +WAITING/);
       await ask('trace', /REQUEST +OPCODE/);
       await ask('rings', /journal → io-0/);
-      await ask('pool', /usedBytes/);
+      await ask('pool', /slabUsed/);
+      await ask('audit', /blocks looked at/);
       await ask('locks', /namespace/);
       await ask('shards', /shard-1 +hnswlib-wasm/);
       await ask('steal', /\n/);
