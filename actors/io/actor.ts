@@ -103,10 +103,12 @@ function rebuildTables(context: Context, { disk, tree, objects }: Parts, lastLsn
   return 0;
 }
 
-function writeCheckpoint(context: Context, { disk, tree }: Parts, lsn: number): number {
+function writeCheckpoint(context: Context, parts: Parts, lsn: number): number {
+  const { disk, tree } = parts;
   tree.attach();
-  // The log has everything; a copy of tables that are not whole would hide it.
-  if (tree.namespace.broken) return -EIO;
+  // A copy of tables that are not whole would hide what the log has. Nobody uses them now.
+  const failed = tree.namespace.broken ? rebuildTables(context, parts, lsn) : 0;
+  if (failed !== 0) return failed;
   return checkpoint(disk, context.settings.identity, tree, lsn, context.clock);
 }
 

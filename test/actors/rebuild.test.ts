@@ -78,4 +78,18 @@ describe.skipIf(NO_FUSE)(titled('tables that are wrecked while the mount serves'
     expect(await again.stop()).toEqual({ stopped: true });
     expect(await again.end()).toBe(0);
   }, 120_000);
+
+  test('just before the unmount: what was written is in the checkpoint', async () => {
+    const daemon = await place.mount();
+    for (let n = 0; n < 20; n++) await writeFile(join(place.directory, `f${n}`), content(n));
+    daemon.wreck();
+    expect(await daemon.stop()).toEqual({ stopped: true });
+    expect(await daemon.end()).toBe(0);
+    const again = await place.mount();
+    expect(again.notices).toEqual([]);
+    for (let n = 0; n < 20; n++)
+      expect(await readFile(join(place.directory, `f${n}`), 'utf8')).toBe(content(n));
+    expect(await again.stop()).toEqual({ stopped: true });
+    expect(await again.end()).toBe(0);
+  }, 120_000);
 });

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import {
+  continueJournal,
   formatJournal,
   JournalReader,
   JournalWriter,
@@ -126,4 +127,32 @@ test('two threads: every record arrives once, in order, whole, over many wraps',
   }
   expect(expected - 1).toBeGreaterThanOrEqual(records);
   await worker.terminate();
+});
+
+test('a reader that takes over steps over what the log has, and a gap that a dead writer left is closed', () => {
+  const { region, writer, reader } = journal(4096);
+  for (let lsn = 1; lsn <= 6; lsn++) {
+    writer.append(1, 40);
+    writer.append(1, 8);
+    writer.commit();
+  }
+  reader.next(reader.published());
+  reader.release();
+  const successor = new JournalReader(region);
+  expect(successor.nextLsnToRead()).toBe(2);
+  expect(successor.skipThrough(4)).toBe(5);
+  expect(new JournalReader(region).nextLsnToRead()).toBe(5);
+  expect(successor.skipThrough(12)).toBe(0);
+  expect(successor.used()).toBe(0);
+  // It ended between the two stores of its commit.
+  const { published } = writer;
+  writer.append(1, 8);
+  region.f64[8] = 14;
+  expect(new JournalWriter(region).nextLsn).toBe(14);
+  continueJournal(region, 13);
+  const next = new JournalWriter(region);
+  expect(next.published).toBe(published);
+  next.append(1, 8);
+  next.commit();
+  expect(successor.nextLsnToRead()).toBe(13);
 });
