@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { setConnection } from '../../actors/connection.ts';
 import { attachContext, type Context, type ThreadData } from '../../actors/context.ts';
 import { reserveMemory } from '../../actors/main/memory.ts';
-import { ACTOR_STATES } from '../../actors/regions.ts';
+import { ACTOR_STATES, METRICS } from '../../actors/regions.ts';
 import { mailboxRegion, Topology } from '../../actors/topology.ts';
 import { mount } from '../../fuse/mount/mount.ts';
 import { type MountOptions, parseMountOptions } from '../../fuse/mount/mount-options.ts';
@@ -22,6 +22,8 @@ import { handshake } from '../../fuse/session/handshake.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
+import { Histogram } from '../../runtime/metrics/histogram.ts';
+import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { ABSENT, ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
 import { openStore } from '../../runtime/storage/store.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
@@ -124,6 +126,15 @@ export class Served {
       mutex.unlock();
       for (let ino = 0; ino < DATA_LOCKS; ino++) locks.unlock(ino);
     }
+  }
+
+  /** How many requests of this opcode the fuse actors have answered. */
+  requests(opcode: string): number {
+    const counts = new Float64Array(Histogram.WORDS);
+    for (const { name } of this.context.topology.ofKind('fuse')) {
+      new MetricsBlock(this.#arena.region(METRICS), name).histogram(opcode).addTo(counts);
+    }
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** The lines that the actors have logged, as objects. */

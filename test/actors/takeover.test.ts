@@ -1,10 +1,12 @@
 /** Fuse actors that die while a mount is used, and their successors: nobody who uses it notices. */
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { KernelCache } from '../../actors/main/kernel-cache.ts';
 import { expirePending } from '../../actors/main/late-requests.ts';
-import { SYNC } from '../../actors/messages.ts';
+import { FORGET_NAME, SYNC } from '../../actors/messages.ts';
 import { openPending } from '../../actors/pending.ts';
 import { FUSE_FSYNC } from '../../fuse/protocol/abi.ts';
 import { NO_FUSE, titled } from '../e2e/mounted.ts';
@@ -65,6 +67,25 @@ describe.skipIf(NO_FUSE)(titled('a fuse actor on a real mount', NO_FUSE), { time
     await sleep(3500);
     const after = beats();
     for (const i of [0, 1]) expect(after[i]! - before[i]!).toBeGreaterThanOrEqual(2);
+  });
+
+  it('what a fuse actor wants forgotten, main tells the kernel, which then asks again', async () => {
+    const file = join(served.directory, 'file');
+    await run('touch', [file]);
+    const look = () => run('stat', [file], { timeout: PATIENCE_MS });
+    await look();
+    const before = served.requests('LOOKUP');
+    await look();
+    expect(served.requests('LOOKUP')).toBe(before);
+    const u8 = Buffer.alloc(16);
+    u8.writeUInt32LE(1, 0);
+    u8.writeUInt32LE(4, 8);
+    u8.write('file', 12);
+    const u32 = new Uint32Array(Uint8Array.from(u8).buffer);
+    const cache = new KernelCache(served.context);
+    cache.forget(FORGET_NAME, u8, u32, 0);
+    while (served.requests('LOOKUP') === before) await look();
+    await cache.close();
   });
 
   it('a request that waits for an actor that does not answer is answered EIO when its time is over', async () => {
