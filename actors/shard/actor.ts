@@ -95,11 +95,8 @@ export class ShardActor implements DoorbellActor {
     lane: number,
   ): void {
     const from = this.#senders[lane]!;
-    const { isAwaited } = this.#succession;
     if (this.#succession.defers(from)) this.#succession.defer(kind, u8, offset, length, lane);
-    // What io-0 had sent of a replay that an earlier incarnation did not live to complete is not for this one.
-    else if (from !== 'io' || kind === REPLAY || !isAwaited)
-      this.#take(kind, u8, u32, f64, offset, length, from);
+    else this.#take(kind, u8, u32, f64, offset, length, from);
   }
 
   #take(

@@ -44,11 +44,6 @@ export class Succession {
     return this.#isAwaited || this.#replay !== undefined;
   }
 
-  /** Whether messages of io-0 are what it had sent to an earlier incarnation. */
-  get isAwaited(): boolean {
-    return this.#isAwaited;
-  }
-
   /** Whether a message from there has to wait. */
   defers(from: ActorKind): boolean {
     return this.isUnderWay && (from === 'indexer' || (from === 'fuse' && this.#isAwaited));
@@ -63,7 +58,10 @@ export class Succession {
     this.#deferred.takeAll(take);
   }
 
-  /** A REPLAY, maybe not the first. False when it is meant for an earlier incarnation. */
+  /**
+   * A REPLAY, maybe not the first: what io-0's lane brought before it, of a replay that an earlier incarnation did not live
+   * to complete, is forgotten. False when it is meant for an earlier incarnation.
+   */
   begin(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): boolean {
     const { settings } = this.#context;
     if (incarnation !== settings.incarnation) return false;

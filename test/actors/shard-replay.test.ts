@@ -2,7 +2,7 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { REPLAY_SHARD, writeWords } from '../../actors/messages.ts';
+import { REPLAY_SHARD, writePutVector, writeWords } from '../../actors/messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { Random } from '../kernels/random.ts';
 import { DIMENSION, ShardsWorld, unit } from './shards-world.ts';
@@ -92,6 +92,23 @@ test('a vector that was removed, and a file that is gone, do not come back with 
     world.setVector(1, ino, unit(2));
     world.removeVector(0, ino);
   }
+});
+
+test('a change of a vector that lay in a lane, and that the tables have overtaken, does not come back after a replay', async () => {
+  const ino = world.create(0, 'f');
+  const index = world.shardOf(ino);
+  const lane = world.fuse[0]!.context.outbox(`shard-${index}`);
+  const generation = world.generation(ino);
+  const bytes = new Uint8Array(unit(1).buffer);
+  world.setVector(1, ino, unit(2));
+  world.removeVector(1, ino);
+  // Taken in by the shard that ends; what came before it by the other lane was not.
+  const { context, actor } = world.shards[index]!;
+  while (context.mailbox.drain(actor, 32) > 0);
+  writePutVector(lane, ino, generation, 1, 1, bytes, 0, bytes.length);
+  expect(await killAndReplay(index)).toBe(true);
+  await world.settle();
+  expect(world.distances(PROBE).size).toBe(0);
 });
 
 test('a shard that ends during its replay is replayed from the start', async () => {
