@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { UserError } from '../runtime/user-error.ts';
 import { COMMANDS, FAULTS, LEVELS, OWN_COMMANDS, SWITCHES, type WordKind } from './console-commands.ts';
-import type { ConsoleSession } from './console-session.ts';
+import type { ConsoleLines } from './console-lines.ts';
 import type { RunningMount } from './mounts.ts';
 import { print, say, style } from './terminal.ts';
 
@@ -32,9 +32,9 @@ function following([name = '', ...words]: readonly string[], names: Names): read
 }
 
 /** Returns when the user leaves. */
-export async function runRepl(session: ConsoleSession, mount: RunningMount): Promise<void> {
+export async function runRepl(lines: ConsoleLines, mount: RunningMount): Promise<void> {
   // Whether the mount answers at all, before a prompt promises it.
-  const { actors = [], kinds = [] } = (await session.names()) ?? {};
+  const { actors = [], kinds = [] } = (await lines.names()) ?? {};
   const command = [...Object.keys(COMMANDS), ...Object.keys(OWN_COMMANDS)];
   const names: Names = {
     actor: actors,
@@ -55,11 +55,11 @@ export async function runRepl(session: ConsoleSession, mount: RunningMount): Pro
     removeHistoryDuplicates: true,
   });
   prompt.on('history', writeHistory);
-  await converse(prompt, session);
+  await converse(prompt, lines);
 }
 
 /** One line after the other; Ctrl-C ends what runs, or takes back what was typed. */
-async function converse(prompt: Interface, session: ConsoleSession): Promise<void> {
+async function converse(prompt: Interface, lines: ConsoleLines): Promise<void> {
   let running: AbortController | undefined;
   prompt.on('SIGINT', () => {
     if (running) running.abort();
@@ -74,7 +74,7 @@ async function converse(prompt: Interface, session: ConsoleSession): Promise<voi
   for await (const line of prompt) {
     if (/^\s*(quit|exit)\s*$/.test(line)) break;
     running = new AbortController();
-    await session.run(line, running.signal).catch(complain);
+    await lines.run(line, running.signal).catch(complain);
     running = undefined;
     prompt.prompt();
   }

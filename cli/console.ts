@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { UserError } from '../runtime/user-error.ts';
 import { collect } from './arguments.ts';
 import { ConsoleUsage, helpLines } from './console-commands.ts';
+import { ConsoleLines } from './console-lines.ts';
 import { runRepl } from './console-repl.ts';
-import { ConsoleSession } from './console-session.ts';
 import { findMount } from './mounts.ts';
 import { say, table } from './terminal.ts';
 
@@ -49,18 +49,18 @@ export function addConsole(program: Command): void {
 
 async function runConsole(directory: string | undefined, { command, json }: ConsoleOptions): Promise<void> {
   const mount = findMount({ mount: directory });
-  const session = new ConsoleSession(mount, json === true);
-  if (command.length === 0 && process.stdin.isTTY) return runRepl(session, mount);
+  const lines = new ConsoleLines(mount, json === true);
+  if (command.length === 0 && process.stdin.isTTY) return runRepl(lines, mount);
   const ended = endOfInterest();
-  if (command.length === 0) return runLines(session, ended);
-  for (const line of command) if (!ended.aborted) await session.run(line, ended);
+  if (command.length === 0) return runLines(lines, ended);
+  for (const line of command) if (!ended.aborted) await lines.run(line, ended);
 }
 
 /** Lines that are piped in: one that fails is told, and the next is run; the exit code says so in the end. */
-async function runLines(session: ConsoleSession, ended: AbortSignal): Promise<void> {
+async function runLines(lines: ConsoleLines, ended: AbortSignal): Promise<void> {
   for await (const line of createInterface({ input: process.stdin })) {
     if (ended.aborted || /^\s*(quit|exit)\s*$/.test(line)) return;
-    await session.run(line, ended).catch((error: unknown) => {
+    await lines.run(line, ended).catch((error: unknown) => {
       if (!(error instanceof UserError)) throw error;
       say(error.message);
       process.exitCode = error instanceof ConsoleUsage ? 2 : 1;

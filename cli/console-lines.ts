@@ -8,7 +8,7 @@ const WATCH_SECONDS = 2;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J';
 
 /** A console on one mount: runs lines as they are typed, given with -c, or piped in. */
-export class ConsoleSession {
+export class ConsoleLines {
   readonly #mount: RunningMount;
   readonly #json: boolean;
 
