@@ -56,7 +56,7 @@ test('the tree lists its fixed parts', () => {
   expect(h.names(top(h))).toEqual(['actors', 'config', 'search', 'similar', 'stats']);
   expect(h.names(within(h, 'search'))).toEqual([]);
   expect(h.names(within(h, 'actors'))).toEqual(['fuse-0', 'main']);
-  expect(h.names(within(h, 'actors', 'main'))).toEqual(['mailbox', 'state']);
+  expect(h.names(within(h, 'actors', 'main'))).toEqual(['mailbox', 'messages', 'state', 'trace']);
   expect(h.readdir(top(h), 64).map(({ name }) => name)).toEqual([
     '.',
     '..',
