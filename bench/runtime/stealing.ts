@@ -16,7 +16,8 @@ import { STOP } from '../../runtime/scheduling/actor.ts';
 import { type Effort, inRounds, type Measurement, type Part } from './measure.ts';
 
 const SHARDS = 2;
-const DIMENSION = 128;
+/** That of the built-in embedder. */
+const DIMENSION = 384;
 const CHUNKS = 50;
 /** Searches under way: enough that a busy shard has a queue. */
 const UNDER_WAY = 16;
