@@ -3,8 +3,8 @@
  * start of the payload, which is 8-byte aligned; numbers are little-endian u32 unless said otherwise.
  *
  * A writer that finds its lane full waits for room: messages are never dropped. That cannot end in a circle, because
- * fuse actors wait for io, shards, the indexer and main; io and main wait for shards; shards wait for the indexer and main;
- * and these two never block: the indexer tries again from its event loop (`try…`), and main sends no more messages
+ * fuse actors wait for io, shards, the indexer and main; io waits for shards and main; shards wait for main; and the
+ * indexer and main never block: the indexer tries again from its event loop (`try…`), and main sends no more messages
  * than a lane holds.
  */
 import type { Outbox } from '../runtime/messaging/mailbox.ts';
@@ -162,7 +162,7 @@ export function writeForgetName(
   main.send();
 }
 
-/** Bytes of the largest message to a shard apart from a chunk batch. */
+/** Of SEARCH and PUT_VECTOR: bytes before the vector. */
 export const SEARCH_HEADER_BYTES = 24;
 export const PUT_VECTOR_HEADER_BYTES = 24;
 /** Of REPLAY_FILES and TEXT_MISSING. */

@@ -26,7 +26,7 @@ const HISTOGRAMS: Record<ActorKind, readonly string[]> = {
   shard: ['search'],
   pool: [],
   stats: [],
-  indexer: ['search', 'indexFile'],
+  indexer: ['search'],
   fuse: OPCODE_NAMES,
 };
 

@@ -32,7 +32,7 @@ export interface TagNumbers {
 
 const SUSPECTS_AT = 16;
 /** Suspects that the report names. */
-export const SUSPECTS_SHOWN = 16;
+const SUSPECTS_SHOWN = 16;
 const TAGS_AT = SUSPECTS_AT + 2 * SUSPECTS_SHOWN;
 const TAGS = 32;
 

@@ -5,7 +5,7 @@ import { UserError } from '../runtime/user-error.ts';
 import { collect } from './arguments.ts';
 import { findMount, withMount } from './mounts.ts';
 import { describeReload } from './reload-report.ts';
-import { plural, print, printJson, style, table } from './terminal.ts';
+import { plural, print, printJson, withHeader } from './terminal.ts';
 
 interface Options {
   readonly set: string[];
@@ -129,8 +129,7 @@ async function keys(options: { json?: true; markdown?: true }): Promise<void> {
     field.range,
     field.isLive ? 'live' : 'remount',
   ]);
-  const header = ['KEY', 'DEFAULT', 'RANGE', 'APPLIES'].map((name) => style('bold', name));
-  for (const line of table([header, ...rows])) print(line);
+  for (const line of withHeader(['KEY', 'DEFAULT', 'RANGE', 'APPLIES'], rows)) print(line);
 }
 
 async function reload(directory: string | undefined, options: { json?: true }): Promise<void> {

@@ -13,11 +13,7 @@ import type {
   TracedRequest,
   TraceStep,
 } from './protocol.ts';
-import { grouped, latency, plural, style, table } from './terminal.ts';
-
-export function withHeader(header: readonly string[], rows: readonly string[][], right: number[]): string[] {
-  return table([header.map((name) => style('bold', name)), ...rows], right);
-}
+import { grouped, latency, plural, style, table, withHeader } from './terminal.ts';
 
 /** "ready", or in what way it is not. */
 export function actorState({ state, gate }: Pick<ActorRow, 'state' | 'gate'>): string {

@@ -10,7 +10,7 @@ import { formatCpuList } from '../runtime/system/cpu-list.ts';
 import { coreCount, type Machine, readMachine } from '../runtime/system/topology.ts';
 import { UserError } from '../runtime/user-error.ts';
 import type { Finding } from './doctor.ts';
-import { plural, style, table } from './terminal.ts';
+import { plural, withHeader } from './terminal.ts';
 
 /** Which configuration doctor looks at. */
 export interface ConfigChoice {
@@ -102,6 +102,5 @@ export function describePlan({ actors, inForce }: ShownPlan): string[] {
     node < 0 ? '' : String(node),
     why,
   ]);
-  const header = [title, 'CPU', 'NODE', ''].map((name) => style('bold', name));
-  return ['', ...table([header, ...rows])];
+  return ['', ...withHeader([title, 'CPU', 'NODE', ''], rows)];
 }

@@ -74,7 +74,7 @@ async function doctor(store: string | undefined, options: Options): Promise<void
   if (findings.some(({ state }) => state === 'failed')) process.exitCode = 1;
 }
 
-export async function examine(choice: ConfigChoice): Promise<Finding[]> {
+async function examine(choice: ConfigChoice): Promise<Finding[]> {
   return [
     { check: 'vexfs', state: 'ok', found: version() },
     nodeVersion(),

@@ -3,7 +3,7 @@ import { roundSize } from '../runtime/config/size.ts';
 import { describeIndex } from './index.ts';
 import { findMount, withMount } from './mounts.ts';
 import type { Status } from './protocol.ts';
-import { duration, grouped, latency, print, printJson, style, table } from './terminal.ts';
+import { duration, grouped, latency, print, printJson, style, table, withHeader } from './terminal.ts';
 
 const HELP = `
 Examples:
@@ -98,8 +98,4 @@ function describeBlocks(memory: Status['memory']): [string, string][] {
   if (trimmedBytes) parts.push(`${roundSize(trimmedBytes)} given back to the system`);
   if (suspects) parts.push(`${grouped(suspects)} blocks nobody refers to`);
   return [['blocks', parts.join(', ')]];
-}
-
-function withHeader(header: string[], rows: string[][], right: number[]): string[] {
-  return table([header.map((name) => style('bold', name)), ...rows], right);
 }

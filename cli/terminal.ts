@@ -105,6 +105,15 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
   );
 }
 
+/** A table whose first row says what is in the columns. */
+export function withHeader(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  right: readonly number[] = [],
+): string[] {
+  return table([header.map((name) => style('bold', name)), ...rows], right);
+}
+
 /** 1234567 → "1,234,567". */
 export function grouped(value: number): string {
   return value.toLocaleString('en-US');

@@ -1,9 +1,9 @@
 /** One screen of `vexfs top`, as lines: nothing here knows a terminal. */
 import { stripVTControlCharacters } from 'node:util';
 import { roundSize } from '../runtime/config/size.ts';
-import { actorState, withHeader } from './console-views.ts';
+import { actorState } from './console-views.ts';
 import type { ActorRow, TopSample } from './protocol.ts';
-import { duration, grouped, latency, plural, style } from './terminal.ts';
+import { duration, grouped, latency, plural, style, withHeader } from './terminal.ts';
 
 export type SortKey = 'cpu' | 'messages' | 'requests' | 'waiting' | 'name';
 

@@ -98,7 +98,7 @@ export function run(context: Context): void {
       logger.info({ end }, 'the connection ended');
     },
     onMessage: (kind) => logger.error({ kind }, 'a message that a fuse actor does not know'),
-    // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
+    // What this thread kept in reserve is for those who still run.
     stop() {
       tree.slab.flush();
       awake?.close();

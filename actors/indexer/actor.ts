@@ -80,7 +80,7 @@ class IndexerActor implements EventLoopActor {
     const { backlog, gather, end } = this.#parts;
     await backlog.stop();
     await Promise.all(this.#answering);
-    // A shard with an answer that nobody takes would wait for ever.
+    // Then no shard is at a search whose answer nobody takes.
     await gather.idle();
     await end();
   }
@@ -168,6 +168,7 @@ export async function run(context: Context): Promise<void> {
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
   const pending = openPending(context);
+  const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const answers = new Answers({
     namespace,
     virtual,
@@ -177,8 +178,8 @@ export async function run(context: Context): Promise<void> {
     pending,
     connection,
     trace: context.trace,
+    metrics,
   });
-  const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();
   const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
@@ -203,7 +204,7 @@ export async function run(context: Context): Promise<void> {
     async end() {
       for (const timer of timers) clearTimeout(timer);
       await tasks.destroy();
-      // A checkpoint copies the slab as it lies: what this thread keeps in reserve would be lost to it.
+      // What this thread kept in reserve is for those who still run.
       slab.flush();
     },
   });

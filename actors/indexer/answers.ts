@@ -6,12 +6,13 @@ import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import { QUERY_SIMILAR, type VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
+import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import type { QueryMessage } from '../messages.ts';
 import type { Pending } from '../pending.ts';
 import { REPLIED, type Trace } from '../trace.ts';
 import { credentialsOf } from './credentials.ts';
-import type { Search } from './search.ts';
+import { countSearch, type Search } from './search.ts';
 
 export interface AnswerParts {
   readonly namespace: Namespace;
@@ -24,6 +25,7 @@ export interface AnswerParts {
   /** Descriptor of /dev/fuse, once mounted. */
   readonly connection: () => number;
   readonly trace: Trace;
+  readonly metrics: MetricsBlock;
 }
 
 /** Answers searches that came through the mount: a LOOKUP waits in the kernel until its reply is written here. */
@@ -40,16 +42,18 @@ export class Answers {
 
   /** Never rejects: whatever goes wrong, the LOOKUP is answered. */
   async answer(query: QueryMessage): Promise<void> {
-    const { virtual, logger, pending } = this.#parts;
+    const { virtual, logger, pending, metrics } = this.#parts;
     const { uniqueLo, uniqueHi, slot, kind, uid, gid, pid, parentLo, parentHi, text } = query;
     if (this.#isStarting) this.#seen.add(keyOf(uniqueLo, uniqueHi));
     const question = { uid, gid, pid, parentLo, parentHi, name: text, epoch: virtual.epoch };
     // No await after the search: the reply buffer is shared by all answers.
     const reply = this.#reply;
+    const started = performance.now();
     const found = await this.#find(query).catch((error) => {
       logger.error({ err: error, uid, kind }, 'a search through the mount failed');
       return -EIO;
     });
+    countSearch(metrics, started);
     if (!pending.take(slot, uniqueLo, uniqueHi)) return;
     try {
       const results =

@@ -8,7 +8,7 @@ import type { Backlog } from './backlog.ts';
 import type { FileIndexer } from './index-file.ts';
 import { untilSent } from './lanes.ts';
 import { SearchTimeout } from './scatter-gather.ts';
-import type { Search } from './search.ts';
+import { countSearch, type Search } from './search.ts';
 
 export interface IndexerParts {
   readonly namespace: Namespace;
@@ -135,8 +135,7 @@ export class IndexerApi implements IndexerRemote {
       if (error instanceof SearchTimeout) return { refused: error.message };
       throw error;
     });
-    metrics.histogram('search').record((performance.now() - started) * 1e6);
-    metrics.add(metrics.counter('searches'), 1);
+    countSearch(metrics, started);
     return found;
   }
 }

@@ -19,9 +19,9 @@ import type { Transit } from './transit.ts';
 
 /** Values of the inode's index status. */
 export const TEXT = 1;
-export const BINARY = 2;
-export const TOO_LARGE = 3;
-export const EXCLUDED = 4;
+const BINARY = 2;
+const TOO_LARGE = 3;
+const EXCLUDED = 4;
 /** It could not be embedded, and would not be the next time. */
 export const FAILED = 5;
 
@@ -186,7 +186,7 @@ function refused(written: number): Outcome {
 }
 
 /** A rule with a slash is the beginning of a path from the root, one without is a name anywhere in it. */
-export function isExcluded(path: string, rules: readonly string[]): boolean {
+function isExcluded(path: string, rules: readonly string[]): boolean {
   const names = path.split('/');
   return rules.some((rule) =>
     rule.includes('/') ? path === `/${rule}` || path.startsWith(`/${rule}/`) : names.includes(rule),

@@ -104,8 +104,8 @@ export class ScatterGather {
   }
 
   /**
-   * A HITS message, from the shard that was asked or from one that helped it. The first answer counts: one that was asked twice may
-   * answer twice, and so may two of whom one died over it.
+   * A HITS message, from the shard that was asked or from one that stole the search. The first answer counts: one that
+   * was asked twice may answer twice, and so may two of whom one died over it.
    */
   gather(u32: Uint32Array, offset: number): void {
     const at = offset >> 2;

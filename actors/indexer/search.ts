@@ -3,6 +3,7 @@ import type { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
 import { snippet } from '../../kernels/text/snippet.ts';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
+import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
@@ -157,6 +158,12 @@ function describe(
   });
   const shown = snippet(passages[best]!, relevance);
   return { path, score: rounded(score), line: hits[best]!.line + shown.line, snippet: shown.text };
+}
+
+/** Counts a search that was begun at `started` of performance.now(), wherever it was asked. */
+export function countSearch(metrics: MetricsBlock, started: number): void {
+  metrics.histogram('search').record((performance.now() - started) * 1e6);
+  metrics.add(metrics.counter('searches'), 1);
 }
 
 function rounded(score: number): number {

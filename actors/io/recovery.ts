@@ -177,7 +177,7 @@ export function removeUnfinishedSegments(disk: Disk): number {
 }
 
 /** Deletes objects that nothing refers to and cuts those longer than their inode says. Number deleted, or −errno. */
-export function sweepObjects(disk: Disk, target: Recoverable): number {
+function sweepObjects(disk: Disk, target: Recoverable): number {
   const sizes = new Map<number, number>();
   target.forEachObject((id, size) => sizes.set(id, size));
   const directories = disk.list(OBJECT_DIRECTORY);

@@ -8,9 +8,11 @@ import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { gateName } from './console-views.ts';
 import type { Remotes } from './remotes.ts';
 import type { Fault, SupervisorPort } from './supervisor-port.ts';
+import { pause } from './threads.ts';
 
 /** How long a step may take before its outcome is told all the same: nothing may come to be taken. */
 const STEP_MS = 250;
+const LOOK_MS = 5;
 
 /** What the console tells actors to do. Names come from outside; each is checked. */
 export class Orders {
@@ -70,7 +72,7 @@ export class Orders {
     });
     const deadline = performance.now() + STEP_MS;
     while (state.gate > 0 && performance.now() < deadline) {
-      await new Promise((resume) => setTimeout(resume, 5));
+      await pause(LOOK_MS);
     }
     return { actor: name, taken: count - Math.max(0, state.gate), gate: gateName(state.gate) };
   }

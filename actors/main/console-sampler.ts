@@ -9,6 +9,7 @@ import type { Context } from '../context.ts';
 import { errorsOf } from '../metrics.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from '../regions.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
+import { pause } from './threads.ts';
 
 /** Rates are over no less and no more than this. */
 const LEAST_MS = 300;
@@ -49,8 +50,6 @@ export interface ActorRates {
   readonly core: number;
   readonly messagesPerSecond: number;
   readonly requestsPerSecond: number;
-  /** Whether the heartbeat moved between the two samples. */
-  readonly alive: boolean;
 }
 
 export interface OpcodeRates {
@@ -79,7 +78,7 @@ export class Sampler {
     if (before === undefined || now.at - before.at > MOST_MS) {
       before = now;
       this.#keep(now);
-      await new Promise((resume) => setTimeout(resume, LEAST_MS));
+      await pause(LEAST_MS);
       now = this.take();
     }
     this.#keep(now);
@@ -163,7 +162,6 @@ export function actorRates(name: string, before: Sample, now: Sample): ActorRate
     core: young.core,
     messagesPerSecond: round(((young.received - old.received) >>> 0) / seconds),
     requestsPerSecond: round(Math.max(0, young.requests - old.requests) / seconds),
-    alive: young.heartbeat !== old.heartbeat,
   };
 }
 

@@ -5,6 +5,7 @@ import { type DescribedMessage, describeMessage, kindName } from '../describe-me
 import { ACTOR_STATES, TAPS } from '../regions.ts';
 import type { ActorPlan } from '../topology.ts';
 import type { Call } from './control-socket.ts';
+import { pause } from './threads.ts';
 
 const LOOK_MS = 25;
 /** Messages in one answer: what is more is read with the next look. */
@@ -48,7 +49,7 @@ export class Tails {
       while (!call.signal.aborted && seen < count) {
         const messages = this.#read(reader, actor, kinds, Math.min(BATCH, count - seen));
         if (messages.length === 0) {
-          await new Promise((resume) => setTimeout(resume, LOOK_MS));
+          await pause(LOOK_MS);
           continue;
         }
         const lost = reader.lost + unsent;

@@ -9,6 +9,7 @@ import { Mutex } from '../../runtime/sync/mutex.ts';
 import type { Context } from '../context.ts';
 import { type DescribedMessage, describeMessage } from '../describe-message.ts';
 import { ACTOR_STATES, JOURNAL, METRICS } from '../regions.ts';
+import { isAsleep } from '../status.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { actorRates, type Sample } from './console-sampler.ts';
 import type { SupervisedActor } from './supervisor-port.ts';
@@ -53,9 +54,9 @@ export function actorRow(
 ): ActorRow {
   const { arena } = context;
   const state = new ActorState(arena.region(ACTOR_STATES), actor.slot);
-  const { alive: _, ...rates } = actorRates(actor.name, before, now);
+  const rates = actorRates(actor.name, before, now);
   const lanes = peekMailbox(arena.region(mailboxRegion(actor.name)));
-  const { label, gate, thread, incarnation, parked } = state;
+  const { label, gate, thread, incarnation } = state;
   return {
     name: actor.name,
     kind: actor.kind,
@@ -68,7 +69,7 @@ export function actorRow(
     thread,
     incarnation,
     heartbeatAgeMs,
-    parked,
+    parked: isAsleep(context, actor),
   };
 }
 

@@ -22,6 +22,7 @@ import type { Method } from './control-socket.ts';
 import { parse } from './params.ts';
 import type { Remotes } from './remotes.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
+import { pause } from './threads.ts';
 
 export interface ConsoleParts {
   readonly remotes: Remotes;
@@ -129,7 +130,7 @@ class Console {
   /** Rates over the next `intervalMs`, for a live view: it asks again and again. */
   async sample(intervalMs: number): Promise<unknown> {
     const before = this.sampler.take();
-    await new Promise((resume) => setTimeout(resume, intervalMs));
+    await pause(intervalMs);
     const now = this.sampler.take();
     const seconds = (now.at - before.at) / 1000;
     const { namespace, memory, storage, index } = takeSnapshot(this.#context);

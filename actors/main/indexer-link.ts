@@ -16,8 +16,8 @@ type Found = SearchResult[] | Refusal;
 /** One thread of the indexer. */
 interface Line {
   readonly remote: Remote<IndexerRemote>;
-  /** Resolves when the thread has ended: nothing is answered any more. */
-  readonly lost: Promise<typeof LOST>;
+  /** Of each call that is not answered: what to do when the thread ends, and nothing is answered any more. */
+  readonly open: Set<() => void>;
 }
 
 const LOST = Symbol('lost');
@@ -36,13 +36,12 @@ export class IndexerLink implements Indexer {
 
   /** To be called with each thread of the indexer, when it was started. */
   connect(worker: Worker): void {
-    const lost = new Promise<typeof LOST>((resolve) => {
-      worker.on('exit', () => {
-        this.#line = this.#nextLine();
-        resolve(LOST);
-      });
+    const open = new Set<() => void>();
+    worker.on('exit', () => {
+      this.#line = this.#nextLine();
+      for (const lose of open) lose();
     });
-    this.#connected({ remote: wrap<IndexerRemote>(nodeEndpoint(worker)), lost });
+    this.#connected({ remote: wrap<IndexerRemote>(nodeEndpoint(worker)), open });
   }
 
   search(query: string, k: number, uid: number, gids: number[], under: string): Promise<Found> {
@@ -73,17 +72,30 @@ export class IndexerLink implements Indexer {
   }
 
   async rebuild(path: string): Promise<{ queued: number } | Refusal> {
-    const line = await this.#line;
-    const answer = await Promise.race([line.remote.rebuild(path), line.lost]);
+    const answer = await this.#ask<{ queued: number } | Refusal>((indexer) => indexer.rebuild(path));
     if (answer === LOST) throw new UserError('the indexer was restarted while it was at this; ask again');
     return answer;
   }
 
   async #read<T>(ask: (indexer: Remote<IndexerRemote>) => Promise<T>): Promise<T> {
     for (;;) {
-      const line = await this.#line;
-      const answer = await Promise.race([ask(line.remote), line.lost]);
+      const answer = await this.#ask(ask);
       if (answer !== LOST) return answer;
+    }
+  }
+
+  /** Not a race with one promise for the end of the thread: that would keep something of every call until then. */
+  async #ask<T>(ask: (indexer: Remote<IndexerRemote>) => Promise<T>): Promise<T | typeof LOST> {
+    const { remote, open } = await this.#line;
+    let lose: () => void = () => {};
+    try {
+      return await new Promise<T | typeof LOST>((resolve, reject) => {
+        lose = () => resolve(LOST);
+        open.add(lose);
+        ask(remote).then(resolve, reject);
+      });
+    } finally {
+      open.delete(lose);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Wreck } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/log.ts';
@@ -34,12 +35,9 @@ export class ActorFailure extends UserError {
   override name = 'ActorFailure';
 }
 
-/** What a thread that ended left: nothing that others miss, or tables in the middle of a change. */
-export type Wreck = 'clean' | 'tables';
-
 export interface RevivalPorts {
   startThread(actor: ActorPlan, incarnation: number): ActorThread;
-  /** A thread of the actor has ended and no other runs yet: frees what it held, repeats what it did not answer. */
+  /** A thread of the actor has ended and no other runs yet: frees what it held, repeats what it did not answer. Whether the tables are whole. */
   clear(actor: ActorPlan, thread: number): Wreck;
   /** A successor is ready: gives it what it lacks. */
   resume(actor: ActorPlan): Promise<void>;

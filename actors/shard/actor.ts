@@ -27,7 +27,7 @@ import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { type ActorKind, shardOf } from '../topology.ts';
 import { Recent } from './recent.ts';
-import { Searches } from './searches.ts';
+import { FULL_LANE_MS, Searches } from './searches.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 import { Succession } from './succession.ts';
@@ -38,8 +38,6 @@ const ABSORB_SLICE = 4;
 const SEARCHES_PER_SLICE = 8;
 /** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
-/** How soon a full lane is looked at again, milliseconds. */
-const FULL_LANE_MS = 2;
 
 export class ShardActor implements DoorbellActor {
   readonly #context: Context;

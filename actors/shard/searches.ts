@@ -37,7 +37,7 @@ interface Answer {
 }
 
 /** How soon a full lane is looked at again, milliseconds. */
-const FULL_LANE_MS = 2;
+export const FULL_LANE_MS = 2;
 
 export class Searches {
   readonly #context: Context;
@@ -91,8 +91,7 @@ export class Searches {
 
   /** Searches whose time has come become tasks, for whoever has time. */
   release(): void {
-    const { mailbox, settings } = this.#context;
-    this.#board.stealing = settings.config.workers.steal;
+    const { mailbox } = this.#context;
     let released = 0;
     while (released < this.#waiting.length && mailbox.passed(this.#waiting[released]!.mark)) released++;
     if (released > 0) this.#ready.push(...this.#waiting.splice(0, released));
@@ -101,8 +100,6 @@ export class Searches {
 
   /** Does one search; of others only when there is none of its own. False when there is nothing to do. */
   serve(): boolean {
-    // Read where it is used: it may change while the store is mounted.
-    this.#board.stealing = this.#context.settings.config.workers.steal;
     this.#sendUnsent();
     this.#postReady();
     this.#isOwnNext = !this.#isOwnNext;
@@ -128,7 +125,9 @@ export class Searches {
 
   /** As many as the board has room for. Those that nobody else can do go their own way. */
   #postReady(): void {
+    // Read where it is used: it may change while the store is mounted.
     const { steal } = this.#context.settings.config.workers;
+    this.#board.stealing = steal;
     let posted = 0;
     let taken = 0;
     for (; taken < this.#ready.length; taken++) {

@@ -68,7 +68,7 @@ export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 
 /** 0 if names can be added to and found in `ino`, else −errno. */
-export function checkDirectory(t: Tables, ino: number): number {
+function checkDirectory(t: Tables, ino: number): number {
   if (!inodes.isLive(t, ino)) return -ESTALE;
   return directories.isDirectory(t, ino) ? 0 : -ENOTDIR;
 }

@@ -52,7 +52,7 @@ const OVERRIDABLE = new Map([...KEYS.map((key) => [key, key] as const), ...SHORT
 const ENVIRONMENT_KEYS = new Map([...OVERRIDABLE].map(([name, key]) => [environmentName(name), key]));
 
 /** "store.inline_limit" → "VEXFS_STORE_INLINE_LIMIT". */
-export function environmentName(key: string): string {
+function environmentName(key: string): string {
   return `VEXFS_${key.replace('.', '_').toUpperCase()}`;
 }
 

@@ -6,7 +6,7 @@
  *   bits 5…12  slot of the actor that allocated it; RESTORED = it was there when the store was mounted
  *   bits 13…27 minute of the allocation, counted from the mount, the last one for everything later
  *   bits 28…31 what nobody asked for of the block, in sixteenths; GUARDED = the asked length is in the block
- * Tags up to TAG_MAX are the application's; those above belong to the allocator.
+ * Tags from COLLECTED on belong to the allocator; lower ones are the application’s.
  *
  * Roles: whoever owns the block writes its word; any thread reads.
  *
@@ -18,8 +18,6 @@
 import type { Region } from './arena.ts';
 import { UNIT } from './size-classes.ts';
 
-/** Largest tag of the application. */
-export const TAG_MAX = 27;
 /** A free block that the pool actor has taken out of the lists to put spans together. */
 export const COLLECTED = 29;
 /** A free span whose memory was given back to the system. */
@@ -27,7 +25,7 @@ export const TRIMMED = 30;
 export const UNTAGGED = 31;
 export const RESTORED = 255;
 /** Largest minute that a word can say. */
-export const MINUTE_MAX = 2 ** 15 - 1;
+const MINUTE_MAX = 2 ** 15 - 1;
 export const GUARDED = 15;
 
 const SLOT_SHIFT = 5;

@@ -35,7 +35,7 @@ export interface RingMemory {
 }
 
 /** Bytes before the records. */
-export const RING_HEADER_BYTES = 2 * SHARED_LINE;
+const RING_HEADER_BYTES = 2 * SHARED_LINE;
 const RECORD_HEADER_BYTES = 8;
 const PAD = 0xffff_ffff;
 
@@ -48,11 +48,6 @@ const STARVING = TAIL + 2;
 /** Memory that a ring of `capacity` bytes (a power of two, RING_MIN … RING_MAX) takes. */
 export function ringBytes(capacity: number): number {
   return RING_HEADER_BYTES + capacity;
-}
-
-/** Largest payload of a ring of `capacity` bytes. Any record fits an empty ring, whatever the position, since it is at most half. */
-export function largestPayload(capacity: number): number {
-  return capacity / 2 - RECORD_HEADER_BYTES;
 }
 
 export class RingProducer {
@@ -261,11 +256,6 @@ export function ringUsed(memory: RingMemory, byteOffset: number): number {
   const words = byteOffset / 4;
   const tail = Atomics.load(memory.i32, words + TAIL);
   return Math.max(0, (Atomics.load(memory.i32, words + HEAD) - tail) | 0);
-}
-
-/** Any thread: records sent and not yet released, a snapshot. */
-export function ringDepth(memory: RingMemory, byteOffset: number): number {
-  return (ringSent(memory, byteOffset) - ringReceived(memory, byteOffset)) >>> 0;
 }
 
 /** Any thread: bytes published so far, modulo 2^32. */

@@ -71,11 +71,6 @@ function locate(plans: readonly MetricsPlan[]): ReadonlyMap<string, Located> {
   return directory;
 }
 
-/** The blocks that the region was formatted with. */
-export function metricsDirectory(region: Region): MetricsPlan[] {
-  return [...directoryOf(region).values()].map(({ plan }) => plan);
-}
-
 export class MetricsBlock {
   readonly plan: MetricsPlan;
   /** In the order of plan.histograms. */

@@ -75,7 +75,7 @@ export function returned(state: number): number {
 }
 
 /** Most tasks a worker has posted at once. */
-export const BOARD_SLOTS = 64;
+const BOARD_SLOTS = 64;
 
 function slotBytes(taskBytes: number): number {
   return SLOT_HEADER_BYTES + align(taskBytes, CACHE_LINE);

@@ -28,7 +28,7 @@ interface WireValue {
 }
 
 /** Longest answer, in bytes of JSON. */
-export const ANSWER_MAX = 24 * 1024;
+const ANSWER_MAX = 24 * 1024;
 
 /** Carries out one call on `remote`. Never throws: what goes wrong is the answer. */
 export function answerCall(remote: object, text: string): string {

@@ -8,11 +8,11 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import koffi from 'koffi';
 import { EEXIST } from '../errno.ts';
+import { flock, LOCK_EX, LOCK_NB } from '../system/libc.ts';
 import { type Disk, HostDisk } from './disk.ts';
 
-export const STORE_FORMAT = 1;
+const STORE_FORMAT = 1;
 
 export interface StoreIdentity {
   readonly uuid: string;
@@ -43,9 +43,6 @@ export interface StoreProblem {
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors', 'text'];
 /** What may lie in a directory that is to become a store: traces of a creation that was cut short. */
 const BEFORE_FORMAT = new Set(['lock', 'format.tmp', 'vexfs.toml', 'vexfs.schema.json', 'vexfs.log']);
-
-const LOCK_EX_NB = 2 | 4;
-const flock = koffi.load(null).func('int flock(int fd, int operation)');
 
 /** Opens the store at `path`; where nothing is, or an empty directory, makes one if `create` is set. */
 export function openStore(path: string, options: { readonly create: boolean }): OpenStore | StoreProblem {
@@ -92,7 +89,7 @@ function open(path: string, create: boolean): OpenStore | StoreProblem {
 function takeLock(path: string): number | StoreProblem {
   const file = join(path, 'lock');
   const descriptor = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
-  if (flock(descriptor, LOCK_EX_NB) === 0) {
+  if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) {
     fs.ftruncateSync(descriptor, 0);
     fs.writeSync(descriptor, `${process.pid}\n`, 0);
     return descriptor;

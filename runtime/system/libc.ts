@@ -40,7 +40,6 @@ export function write(fd: number, buffer: Uint8Array, bytes: number): number {
 
 export const POLLIN = 0x001;
 export const POLLERR = 0x008;
-export const POLLHUP = 0x010;
 
 /** The `struct pollfd` array of one poll(2) call, reused between calls. */
 export class PollSet {
@@ -88,10 +87,8 @@ export function setNonBlocking(fd: number): number {
   return flags < 0 ? flags : result(fcntlCall(fd, F_SETFL, flags | O_NONBLOCK));
 }
 
-export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
-export const LOCK_UN = 8;
 
 /** flock(2). −EAGAIN: with LOCK_NB, another process holds it. Released by the kernel when the process ends. */
 export function flock(fd: number, operation: number): number {
@@ -102,8 +99,6 @@ export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
-export const MS_SYNCHRONOUS = 16;
-export const MS_DIRSYNC = 128;
 export const MS_NOATIME = 1024;
 
 /** mount(2). */
@@ -111,7 +106,6 @@ export function mount(source: string, target: string, type: string, flags: numbe
   return result(mountCall(source, target, type, flags, data));
 }
 
-export const MNT_FORCE = 1;
 export const MNT_DETACH = 2;
 
 /** umount2(2). */

@@ -2,7 +2,7 @@
  * What limits this process to a part of the machine: the CPUs it may run on, and the share of their time that its
  * control groups (cgroup v1, v2, or both side by side) grant it.
  */
-import { formatCpuList, parseCpuList } from './cpu-list.ts';
+import { parseCpuList } from './cpu-list.ts';
 
 /** The text of a file, or undefined where it is missing or cannot be read. */
 export type ReadText = (path: string) => string | undefined;
@@ -133,12 +133,4 @@ function intersection(
   const both = a.filter((cpu) => b.includes(cpu));
   // Limits that exclude each other cannot be: the process runs. The status is the kernel's last word.
   return both.length > 0 ? both : a;
-}
-
-/** "a quota of 1.5 CPUs", for people; '' without limits. */
-export function describeLimits({ allowed, quota }: ProcessLimits): string {
-  const parts = [];
-  if (allowed !== undefined) parts.push(`CPUs ${formatCpuList(allowed)}`);
-  if (quota !== undefined) parts.push(`a quota of ${Number(quota.toFixed(2))} CPUs`);
-  return parts.join(', ');
 }

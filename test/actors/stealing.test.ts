@@ -216,7 +216,7 @@ test('a search waits for one slice of building, and building goes on under searc
   expect(added - before).toBeGreaterThanOrEqual(40);
 });
 
-test('a search that a helper cannot do, because a graph has grown meanwhile, is answered by its owner', () => {
+test('a search that a thief cannot do, because a graph has grown meanwhile, is answered by its owner', () => {
   const busy = new RunningShard('shard-0', (options) => new ExactIndex(options));
   const idle = new RunningShard('shard-1');
   busy.put(1, 10_001);
@@ -230,7 +230,7 @@ test('a search that a helper cannot do, because a graph has grown meanwhile, is 
   expect(answers().map(({ from }) => from)).toEqual(['shard-0', 'shard-0']);
 });
 
-test('a search whose helper died is answered by its owner', () => {
+test('a search whose thief died is answered by its owner', () => {
   const busy = new RunningShard('shard-0');
   const idle = new RunningShard('shard-1');
   busy.put(1, 10);
@@ -257,7 +257,7 @@ test('a search whose helper died is answered by its owner', () => {
   expect(answers().map(({ from, id, inos }) => [from, id, inos])).toEqual([['shard-0', 2, [1, 2, 3]]]);
 });
 
-test('while a file is being replaced a helper finds neither half of it nor nothing', () => {
+test('while a file is being replaced a thief finds neither half of it nor nothing', () => {
   const busy = new RunningShard('shard-0');
   const idle = new RunningShard('shard-1');
   const chunk = { byteOffset: 0, byteLength: 1, line: 1, vector: QUERY };
@@ -268,7 +268,7 @@ test('while a file is being replaced a helper finds neither half of it nor nothi
   put(1);
   for (const id of [1, 2]) ask(busy, id, TEXT_COLLECTION);
   busy.turn();
-  // The helper has its turn at every word that the owner writes while it replaces the file.
+  // The thief has its turn at every word that the owner writes while it replaces the file.
   const { store } = Atomics;
   let turns = 0;
   Reflect.set(Atomics, 'store', (words: Int32Array, index: number, value: number) => {

@@ -1,9 +1,9 @@
 /** The supervisor over threads that are made up: who is ended, started and asked, and in which order. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Wreck } from '../../actors/main/revival.ts';
 import { Supervisor, type SupervisorPorts } from '../../actors/main/supervisor.ts';
 import type { ActorThread } from '../../actors/main/threads.ts';
 import { type ActorPlan, Topology } from '../../actors/topology.ts';
+import type { Wreck } from '../../fuse/namespace/namespace.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import { openLog } from '../../runtime/log.ts';
