@@ -7,14 +7,7 @@
  * actors lie together. Where pinning would do harm nobody is pinned, and the plan says why.
  */
 import type { Config } from '../../runtime/config/schema.ts';
-import {
-  type Cpu,
-  coreCount,
-  distanceBetween,
-  type Machine,
-  readMachine,
-} from '../../runtime/system/topology.ts';
-import type { Context } from '../context.ts';
+import { type Cpu, coreCount, distanceBetween, type Machine } from '../../runtime/system/topology.ts';
 import type { ActorKind, ActorPlan, Topology } from '../topology.ts';
 import { resolvePins } from './placement-pins.ts';
 
@@ -41,11 +34,6 @@ const HOT: readonly ActorKind[] = ['fuse', 'shard', 'io'];
 const COLD: readonly ActorKind[] = ['pool', 'stats', 'indexer'];
 /** With fewer cores than this, clients, fuse actors and shards need the same ones. */
 const CORES_MIN = 3;
-
-/** Where the actors of the running mount are. */
-export function placement(context: Context): PlacementPlan {
-  return planPlacement(context.settings.config, context.topology, readMachine());
-}
 
 /** @throws {UserError} if `placement.pin` names actors or CPUs that there are not. */
 export function planPlacement(config: Config, topology: Topology, machine: Machine): PlacementPlan {
