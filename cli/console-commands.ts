@@ -9,14 +9,17 @@ import {
   showGate,
   showLocks,
   showMailbox,
+  showPlacement,
   showPool,
   showRings,
   showRows,
   showShards,
+  showSteal,
   showTail,
   showTrace,
 } from './console-views.ts';
 import type { Methods, TailBatch } from './protocol.ts';
+import { describeReload } from './reload-report.ts';
 import { describeStatus } from './status.ts';
 
 /** A command that was not understood: exit code 2. */
@@ -185,8 +188,29 @@ export const COMMANDS: Readonly<Record<string, ConsoleCommand>> = {
     none,
     showShards,
   ),
-  steal: command('steal', 'which worker took over whose tasks', 'steal', [], none, (rows) =>
-    showRows(rows, 'no actor steals tasks in this mount'),
+  steal: command(
+    'steal',
+    'searches as tasks: how many each shard posted, has done, and took from others',
+    'steal',
+    [],
+    none,
+    showSteal,
+  ),
+  placement: command(
+    'placement',
+    'which actor is kept on which CPUs, at which memory node, and why',
+    'placement',
+    [],
+    none,
+    showPlacement,
+  ),
+  reload: command(
+    'reload',
+    'read the configuration again: what is live applies, the rest is named',
+    'reload',
+    [],
+    none,
+    describeReload,
   ),
   log: command(
     'log LEVEL [NAME]',

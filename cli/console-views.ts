@@ -1,14 +1,17 @@
 /** What the console's commands answer, as lines for people. */
 import { roundSize } from '../runtime/config/size.ts';
+import { placementTable } from './placement-table.ts';
 import type {
   ActorRow,
   GateAnswer,
   LockView,
   MailboxView,
   MemoryAudit,
+  PlacementPlan,
   PoolStatus,
   RingView,
   ShardRow,
+  StealRow,
   TailBatch,
   TracedRequest,
   TraceStep,
@@ -203,6 +206,20 @@ export function showShards(shards: readonly ShardRow[]): string[] {
     rows,
     [2, 3, 4, 5, 6],
   );
+}
+
+export function showSteal(rows: readonly StealRow[]): string[] {
+  const cells = rows.map(({ actor, isIdle, waiting, posted, run, stolen, givenBack, takenOver }) => [
+    actor,
+    ...[waiting, posted, run, stolen, givenBack, takenOver].map(grouped),
+    isIdle ? 'waits for tasks' : '',
+  ]);
+  const header = ['SHARD', 'QUEUED', 'POSTED', 'DONE', 'STOLEN', 'RETURNED', 'TAKEN OVER', ''];
+  return withHeader(header, cells, [1, 2, 3, 4, 5, 6]);
+}
+
+export function showPlacement({ mode, actors, notes }: PlacementPlan): string[] {
+  return [`placement.mode is "${mode}"`, ...notes, '', ...placementTable('ACTOR', actors)];
 }
 
 /** Rows of whatever columns they have. */

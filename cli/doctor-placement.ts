@@ -10,7 +10,8 @@ import { formatCpuList } from '../runtime/system/cpu-list.ts';
 import { coreCount, type Machine, readMachine } from '../runtime/system/topology.ts';
 import { UserError } from '../runtime/user-error.ts';
 import type { Finding } from './doctor.ts';
-import { plural, withHeader } from './terminal.ts';
+import { placementTable } from './placement-table.ts';
+import { plural } from './terminal.ts';
 
 /** Which configuration doctor looks at. */
 export interface ConfigChoice {
@@ -96,11 +97,5 @@ function placementFinding(config: Config, machine: Machine): Finding {
 export function describePlan({ actors, inForce }: ShownPlan): string[] {
   if (actors.every(({ cpus }) => cpus.length === 0)) return [];
   const title = inForce ? 'PLACEMENT' : 'WITH placement = "auto"';
-  const rows = actors.map(({ actor, cpus, node, why }) => [
-    actor,
-    cpus.length === 0 ? '' : formatCpuList(cpus),
-    node < 0 ? '' : String(node),
-    why,
-  ]);
-  return ['', ...withHeader([title, 'CPU', 'NODE', ''], rows)];
+  return ['', ...placementTable(title, actors)];
 }

@@ -2,7 +2,15 @@
 import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
 import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
-import type { ActorRow, LockView, MailboxView, RingView, ShardRow } from '../actors/main/console-views.ts';
+import type {
+  ActorRow,
+  LockView,
+  MailboxView,
+  RingView,
+  ShardRow,
+  StealRow,
+} from '../actors/main/console-views.ts';
+import type { PlacementPlan } from '../actors/main/placement.ts';
 import type { PoolStatus } from '../actors/pool-status.ts';
 
 export type {
@@ -10,9 +18,11 @@ export type {
   LockView,
   MailboxView,
   OpcodeRates,
+  PlacementPlan,
   PoolStatus,
   RingView,
   ShardRow,
+  StealRow,
   TailBatch,
   TracedRequest,
   TraceStep,
@@ -165,7 +175,8 @@ export interface Methods {
   pool: { params: Record<string, never>; result: PoolStatus };
   locks: { params: Record<string, never>; result: LockView[] };
   shards: { params: Record<string, never>; result: ShardRow[] };
-  steal: { params: Record<string, never>; result: Record<string, unknown>[] };
+  steal: { params: Record<string, never>; result: StealRow[] };
+  placement: { params: Record<string, never>; result: PlacementPlan };
   log: { params: { level: string; actor?: string }; result: Record<string, unknown>[] };
   pause: { params: { actor: string }; result: GateAnswer };
   resume: { params: { actor: string }; result: GateAnswer };

@@ -4,11 +4,12 @@ import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { peekMailbox, peekMessages } from '../../runtime/messaging/mailbox.ts';
 import { readCounters } from '../../runtime/metrics/metrics.ts';
 import { ActorState, GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts';
+import { peekBoard, type WorkerView } from '../../runtime/scheduling/board-layout.ts';
 import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import type { Context } from '../context.ts';
 import { type DescribedMessage, describeMessage } from '../describe-message.ts';
-import { ACTOR_STATES, JOURNAL, METRICS } from '../regions.ts';
+import { ACTOR_STATES, JOURNAL, METRICS, TASKS } from '../regions.ts';
 import { isAsleep } from '../status.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { actorRates, type Sample } from './console-sampler.ts';
@@ -207,10 +208,10 @@ export function shards(context: Context, [before, now]: readonly [Sample, Sample
   });
 }
 
-/** Counters of stealing, of whoever keeps some. */
-export function steal({ arena }: Context): Record<string, unknown>[] {
-  return Object.entries(readCounters(arena.region(METRICS))).flatMap(([actor, counters]) => {
-    const own = Object.entries(counters).filter(([name]) => /steal|stolen|tasks|slices/i.test(name));
-    return own.length === 0 ? [] : [{ actor, ...Object.fromEntries(own) }];
-  });
+/** A shard on the task board. */
+export type StealRow = { readonly actor: string } & WorkerView;
+
+export function steal({ arena, topology }: Context): StealRow[] {
+  const shards = topology.ofKind('shard');
+  return peekBoard(arena.region(TASKS)).map((view, i) => ({ actor: shards[i]!.name, ...view }));
 }

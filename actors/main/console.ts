@@ -20,6 +20,7 @@ import { readTraces, recentRequests, traceOf } from './console-trace.ts';
 import { type ActorRow, actorRow, locks, mailboxView, rings, shards, steal } from './console-views.ts';
 import type { Method } from './control-socket.ts';
 import { parse } from './params.ts';
+import type { PlacementPlan } from './placement.ts';
 import type { Remotes } from './remotes.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { pause } from './threads.ts';
@@ -27,6 +28,8 @@ import { pause } from './threads.ts';
 export interface ConsoleParts {
   readonly remotes: Remotes;
   readonly supervisor: SupervisorPort;
+  /** By which its threads were pinned when they began. */
+  readonly placement: PlacementPlan;
   /** What `vexfs status` shows. */
   readonly status: () => object;
 }
@@ -75,6 +78,7 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
     locks: () => locks(context),
     shards: async () => shards(context, await commands.sampler.recent()),
     steal: () => steal(context),
+    placement: () => parts.placement,
     log(params) {
       const { level, actor } = parse(logParams, params);
       return orders.log(level, actor);
@@ -161,6 +165,7 @@ class Console {
       'mailboxes.json': () => topology.actors.map((actor) => mailboxView(context, actor, 64)),
       'rings.json': () => rings(context),
       'locks.json': () => locks(context),
+      'placement.json': () => this.#parts.placement,
       'pool.json': () => poolStatus(context),
       'shards.json': async () => shards(context, await this.sampler.recent()),
       'traces.json': () => dumpedTraces(context),

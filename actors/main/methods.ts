@@ -10,6 +10,7 @@ import { consoleMethods } from './console.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
+import type { PlacementPlan } from './placement.ts';
 import type { ReloadReport } from './reload.ts';
 import type { Remotes } from './remotes.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
@@ -25,6 +26,7 @@ export interface MountFacts {
   readonly startedAt: number;
   state(): string;
   reload(): ReloadReport;
+  readonly placement: PlacementPlan;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
   stop(lazy: boolean): Promise<string | undefined>;
@@ -55,6 +57,7 @@ export function controlMethods(
     ...consoleMethods(context, {
       remotes,
       supervisor: facts.supervisor,
+      placement: facts.placement,
       status: () => statusOf(context, facts),
     }),
     status: () => statusOf(context, facts),

@@ -31,7 +31,7 @@ import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
-import { planPlacement, shardDistances } from './placement.ts';
+import { type PlacementPlan, planPlacement, shardDistances } from './placement.ts';
 import { type ReloadReport, reload } from './reload.ts';
 import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
@@ -69,6 +69,7 @@ export class MountedStore {
   readonly #notice: (text: string) => void;
   readonly #topology: Topology;
   readonly #arena: Arena;
+  readonly #placement: PlacementPlan;
   readonly #readConfig: () => Config;
   readonly #data: ThreadData;
   readonly #context: Context;
@@ -104,8 +105,8 @@ export class MountedStore {
     this.#topology = new Topology(config);
     this.#arena = reserveMemory(config, this.#topology);
     this.#readConfig = readConfig;
-    const plan = planPlacement(config, this.#topology, machine);
-    const placement = new Map(plan.actors.map(({ actor, cpus }) => [actor, cpus]));
+    this.#placement = planPlacement(config, this.#topology, machine);
+    const placement = new Map(this.#placement.actors.map(({ actor, cpus }) => [actor, cpus]));
     this.#data = {
       name: 'main',
       arena: this.#arena.buffer,
@@ -119,7 +120,7 @@ export class MountedStore {
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       cpus: [],
-      shardDistances: shardDistances(plan, machine),
+      shardDistances: shardDistances(this.#placement, machine),
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
@@ -264,6 +265,7 @@ export class MountedStore {
       startedAt: this.#startedAt,
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
+      placement: this.#placement,
       reload: () => this.reload(),
       stop: (lazy: boolean) => this.stop(lazy),
     };

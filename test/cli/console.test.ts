@@ -10,7 +10,7 @@ import {
   splitWords,
 } from '../../cli/console-commands.ts';
 import { complete } from '../../cli/console-repl.ts';
-import { showActors, showRows, showTrace } from '../../cli/console-views.ts';
+import { showActors, showPlacement, showRows, showSteal, showTrace } from '../../cli/console-views.ts';
 import type { ActorRow, TopSample } from '../../cli/protocol.ts';
 import { clipped, frame, sorted } from '../../cli/top-frame.ts';
 
@@ -26,6 +26,9 @@ const NAMES = {
 test.each([
   ['', NAMES.command],
   ['tr', ['trace']],
+  ['pl', ['placement']],
+  ['rel', ['reload']],
+  ['reload ', []],
   ['mailbox ', NAMES.actor],
   ['mailbox i', ['io-0', 'indexer']],
   ['mailbox io-0 ', []],
@@ -69,6 +72,8 @@ test.each([
   ['tail io-0', ['tail', { actor: 'io-0', kinds: [] }]],
   ['tail io-0 SYNC FLUSH -n 5', ['tail', { actor: 'io-0', kinds: ['SYNC', 'FLUSH'], count: 5 }]],
   ['trace', ['trace', {}]],
+  ['reload', ['reload', {}]],
+  ['placement', ['placement', {}]],
   ['trace on', ['trace', { switch: 'on' }]],
   ['trace 18446744073709551615', ['trace', { request: '18446744073709551615' }]],
   ['log debug', ['log', { level: 'debug' }]],
@@ -82,6 +87,8 @@ test.each([
 
 test.each([
   'actors now',
+  'reload now',
+  'placement fuse-0',
   'mailbox',
   'mailbox io-0 0',
   'mailbox io-0 many',
@@ -157,6 +164,31 @@ test('actors are shown with their rates, and one that is paused stands out', () 
   expect(fuse).toContain('paused');
   expect(showRows([{ a: 1, b: 'x' }, { c: true }], 'none')).toEqual(['A  B  C', '1  x', '      true']);
   expect(showTrace([])[0]).toContain('trace on');
+});
+
+test('placement has its reasons, and each actor with its CPUs', () => {
+  const lines = showPlacement({
+    mode: 'auto',
+    actors: [
+      { actor: 'fuse-0', cpus: [0, 1, 2], node: 0, why: 'a core of its own' },
+      { actor: 'stats', cpus: [], node: -1, why: 'wherever the scheduler likes' },
+    ],
+    notes: ['no CPU of its own is left for io-0'],
+  });
+  expect(lines.slice(0, 2)).toEqual(['placement.mode is "auto"', 'no CPU of its own is left for io-0']);
+  expect(lines.slice(-2)[0]).toMatch(/^fuse-0 +0-2 +0 +a core of its own$/);
+  expect(lines.at(-1)).toMatch(/^stats +wherever the scheduler likes$/);
+});
+
+test('stealing is shown shard by shard', () => {
+  const counts = { waiting: 1, posted: 2345, run: 3, stolen: 4, givenBack: 5, takenOver: 6 };
+  const [header, busy, idle] = showSteal([
+    { actor: 'shard-0', isIdle: false, ...counts },
+    { actor: 'shard-1', isIdle: true, ...counts },
+  ]);
+  expect(header).toMatch(/^SHARD +QUEUED +POSTED +DONE +STOLEN +RETURNED +TAKEN OVER$/);
+  expect(busy).toMatch(/^shard-0 +1 +2,345 +3 +4 +5 +6$/);
+  expect(idle).toMatch(/6 +waits for tasks$/);
 });
 
 test('a frame of top has the summary, the actors in order, the requests, and fits the terminal', () => {

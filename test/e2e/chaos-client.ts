@@ -28,96 +28,31 @@ import {
 import { basename, join } from 'node:path';
 import { ControlClient } from '../../cli/client.ts';
 import { getXattr, setXattr } from '../../runtime/system/xattr.ts';
-import { UserError } from '../../runtime/user-error.ts';
-
-export type ClientKind = 'data' | 'names' | 'vectors';
-
-export interface ClientReport {
-  readonly calls: number;
-  /** Calls that failed with EIO. */
-  readonly failed: number;
-  /** The longest call, milliseconds, and which it was. */
-  readonly longestMs: number;
-  readonly longest: string;
-  /** What was not as it must be; empty = nothing. */
-  readonly problems: readonly string[];
-  readonly ready?: true;
-  readonly verified?: true;
-}
+import { BulkClient } from './chaos-bulk.ts';
+import {
+  attempt,
+  type Client,
+  codeOf,
+  directory,
+  insist,
+  kind,
+  nearest,
+  problem,
+  random,
+  report,
+  reportNowAndThen,
+  settle,
+  store,
+  TRIES,
+  tally,
+  timed,
+} from './chaos-calls.ts';
 
 const O_DIRECT = 0o40000;
 const FILES = 12;
 const SIZE_MAX = 200_000;
 const WRITE_MAX = 60_000;
 const DIMENSION = 8;
-/** The kernel has been told by then what to forget after an EIO. */
-const SETTLE_MS = 400;
-/** A call that goes on failing is not one request that was lost. */
-const TRIES = 20;
-
-const [kind, directory, store, seed] = process.argv.slice(2) as [ClientKind, string, string, string];
-
-let state = Number(seed) >>> 0 || 1;
-function random(below: number): number {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return Math.floor((state / 2 ** 32) * below);
-}
-
-let calls = 0;
-let failed = 0;
-let longestMs = 0;
-let longest = '';
-const problems: string[] = [];
-
-function report(more: object = {}): void {
-  process.send?.({ calls, failed, longestMs, longest, problems, ...more } satisfies ClientReport);
-}
-
-function problem(text: string): void {
-  if (problems.length < 20) problems.push(`${kind}: ${text}`);
-}
-
-function timed<T>(what: string, call: () => T): T {
-  const started = performance.now();
-  calls++;
-  try {
-    return call();
-  } finally {
-    const ms = performance.now() - started;
-    if (ms > longestMs) [longestMs, longest] = [ms, what];
-  }
-}
-
-const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
-
-/** Whether the call succeeded; false = EIO. Anything else that is thrown is a problem of the mount. */
-function attempt(what: string, call: () => void): boolean {
-  try {
-    timed(what, call);
-    return true;
-  } catch (error) {
-    if (codeOf(error) !== 'EIO') throw error;
-    failed++;
-    return false;
-  }
-}
-
-/** The result of a call that changes nothing. */
-function insist<T>(what: string, call: () => T): T {
-  for (let tried = 1; ; tried++) {
-    try {
-      return timed(what, call);
-    } catch (error) {
-      if (codeOf(error) !== 'EIO' || tried === TRIES) throw error;
-      failed++;
-      settle();
-    }
-  }
-}
-
-function settle(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SETTLE_MS);
-}
 
 /** The file as VexFS has it, past the kernel's cache. */
 function readThrough(path: string): Buffer {
@@ -135,13 +70,6 @@ function readThrough(path: string): Buffer {
       closeSync(descriptor);
     }
   });
-}
-
-interface Client {
-  prepare(): void | Promise<void>;
-  step(): void | Promise<void>;
-  /** At the end, and (`isRemounted`) after a kill and the next mount, when only what was synced is certain. */
-  verify(isRemounted: boolean): void | Promise<void>;
 }
 
 // -------------------------------------------------------------- data: write, truncate, fsync, read
@@ -395,7 +323,7 @@ class VectorsClient implements Client {
       this.#vectors.set(i, next);
       return;
     }
-    failed++;
+    tally.failed++;
     settle();
     const found = this.#get(i);
     const isBefore = before ? found?.every((x, n) => x === before[n]) : found === undefined;
@@ -422,27 +350,10 @@ class VectorsClient implements Client {
 
   async #find(i: number): Promise<void> {
     const vector = [...this.#vectors.get(i)!];
-    for (let tried = 1; ; tried++) {
-      const started = performance.now();
-      calls++;
-      try {
-        const hits = await this.#control!.call('vectorSearch', { collection: 'default', vector, k: 3 });
-        const names = hits.map(({ path }) => basename(path));
-        if (names[0] !== `vector-${i}`) problem(`the nearest to vector-${i} is [${names}]`);
-        return;
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        failed++;
-        if (tried === TRIES) {
-          problem(`no search is answered: ${error.message}`);
-          return;
-        }
-      } finally {
-        const ms = performance.now() - started;
-        if (ms > longestMs) [longestMs, longest] = [ms, `search for vector-${i}`];
-      }
-      await new Promise((resume) => setTimeout(resume, SETTLE_MS));
-    }
+    const params = { collection: 'default', vector, k: 3 };
+    const hits = await nearest(this.#control!, `search for vector-${i}`, params);
+    const names = hits?.map(({ path }) => basename(path));
+    if (names && names[0] !== `vector-${i}`) problem(`the nearest to vector-${i} is [${names}]`);
   }
 
   #searchThroughMount(): void {
@@ -455,7 +366,7 @@ class VectorsClient implements Client {
 
 // -------------------------------------------------------------- the program
 
-const CLIENTS = { data: DataClient, names: NamesClient, vectors: VectorsClient };
+const CLIENTS = { data: DataClient, names: NamesClient, vectors: VectorsClient, bulk: BulkClient };
 
 async function main(): Promise<void> {
   const client: Client = new CLIENTS[kind]();
@@ -466,14 +377,11 @@ async function main(): Promise<void> {
   mkdirSync(directory);
   await client.prepare();
   report({ ready: true });
-  let reportedAt = performance.now();
   try {
     while (order !== 'end') {
       await client.step();
       await new Promise(setImmediate);
-      if (performance.now() - reportedAt < 200) continue;
-      report();
-      reportedAt = performance.now();
+      reportNowAndThen();
     }
     await client.verify(false);
   } catch (error) {
@@ -492,5 +400,4 @@ async function main(): Promise<void> {
   process.exit();
 }
 
-// The test imports the types.
-if (process.send && kind in CLIENTS) await main();
+await main();

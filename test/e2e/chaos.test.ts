@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ControlClient } from '../../cli/client.ts';
 import type { MemoryAudit } from '../../cli/protocol.ts';
 import { type Daemon, Place } from '../actors/daemon.ts';
-import type { ClientKind, ClientReport } from './chaos-client.ts';
+import type { ClientKind, ClientReport } from './chaos-calls.ts';
 import { NO_FUSE, titled } from './mounted.ts';
 
 const SECONDS = Number(process.env.VEXFS_CHAOS_SECONDS ?? 30);
@@ -19,7 +19,7 @@ const EVERY_MS = Number(process.env.VEXFS_CHAOS_EVERY_MS ?? 1000);
 const SEED = Number(process.env.VEXFS_CHAOS_SEED ?? 1);
 const CLIENT = new URL('./chaos-client.js', import.meta.url).pathname;
 
-const KINDS: readonly ClientKind[] = ['data', 'names', 'vectors'];
+const KINDS: readonly ClientKind[] = ['data', 'names', 'vectors', 'bulk'];
 const ALL = 'shard-0,shard-1,io-0,io-1,pool,stats,indexer,fuse-0,fuse-1';
 const ACTORS = (process.env.VEXFS_CHAOS_ACTORS ?? ALL).split(',');
 const DEADLINE_S = 15;
@@ -39,6 +39,11 @@ const CONFIG = [
 const LONGEST_MS = (DEADLINE_S + 15) * 1000;
 
 const LOG_LINES = 100;
+
+/** Of the `i`th client. */
+function seedOf(i: number): number {
+  return SEED * 10 + i;
+}
 
 class Client {
   readonly kind: ClientKind;
@@ -146,10 +151,11 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
   test(
     `${SECONDS} s: the mount stays, no call hangs, and every answer is right; what was synced outlives a kill`,
     async ({ onTestFailed }) => {
+      console.log(`VEXFS_CHAOS_SEED=${SEED}; ${KINDS.map((kind, i) => `${kind} ${seedOf(i)}`).join(', ')}`);
       onTestFailed(() => console.log(logTail(place)));
       const random = randomOf(SEED);
       const harmed: string[] = [];
-      clients = KINDS.map((kind, i) => new Client(kind, place, SEED * 10 + i));
+      clients = KINDS.map((kind, i) => new Client(kind, place, seedOf(i)));
       for (const client of clients) await client.until('ready');
       const end = performance.now() + SECONDS * 1000;
       while (performance.now() < end) {

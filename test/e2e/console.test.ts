@@ -1,7 +1,7 @@
 /** The console and top, on a mount that is kept busy, in a terminal and out of one. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -178,6 +178,44 @@ describe.skipIf(NO_FUSE)(titled('one command after the other', NO_FUSE), () => {
     },
   );
 
+  test('steal shows what each shard has on the task board', async () => {
+    type Worker = { actor: string; posted: number; run: number };
+    const workers = (): Worker[] => consoleJson<Worker[]>('steal');
+    expect(workers().map(({ actor }) => actor)).toEqual(['shard-0', 'shard-1']);
+    const isAtWork = (): boolean => workers().some(({ posted, run }) => posted > 0 && run > 0);
+    for (let i = 0; i < 100 && !isAtWork(); i++) await pause(100);
+    expect(isAtWork()).toBe(true);
+  });
+
+  test('placement says of every actor where it is kept', () => {
+    type Plan = { mode: string; actors: { actor: string; cpus: number[]; why: string }[] };
+    const { mode, actors } = consoleJson<Plan>('placement');
+    expect(mode).toBe('none');
+    expect(actors.map(({ actor }) => actor)).toEqual(ACTORS);
+    expect(actors[0]).toMatchObject({ cpus: [], why: 'wherever the scheduler likes' });
+  });
+
+  test('reload applies what is live, names what needs a new mount, and refuses a mistake with its line', () => {
+    const file = join(mounted.store, 'vexfs.toml');
+    const before = readFileSync(file, 'utf8');
+    const reload = ['console', mounted.dir, '-c', 'reload'];
+    try {
+      writeFileSync(file, before.replace('\nef = 64\n', '\nef = 65\n').replace('\nm = 16\n', '\nm = 20\n'));
+      expect(consoleJson<object>('reload')).toEqual({
+        applied: [{ key: 'vectors.ef', from: '64', to: '65' }],
+        needsRemount: [{ key: 'vectors.m', from: '16', to: '20' }],
+      });
+      expect(mounted.ok(reload)).toBe('vectors.m: 16 → 20, needs a new mount\n');
+      writeFileSync(file, before.replace('\nef = 64\n', '\nef = 0\n'));
+      const refused = vexfs(reload);
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toMatch(/vexfs\.toml:\d+:1: vectors\.ef is 0/);
+    } finally {
+      writeFileSync(file, before);
+      mounted.ok(reload);
+    }
+  });
+
   test('a bundle holds everything, and only its owner may read it', () => {
     const { path, files } = consoleJson<{ path: string; files: string[] }>('dump');
     expect(path.startsWith(join(mounted.store, 'dumps/'))).toBe(true);
@@ -322,7 +360,9 @@ describe.skipIf(NO_FUSE || NO_TERMINAL)(titled('in a terminal', NO_FUSE ?? NO_TE
       await ask('audit', /blocks looked at/);
       await ask('locks', /namespace/);
       await ask('shards', /shard-1 +hnswlib-wasm/);
-      await ask('steal', /\n/);
+      await ask('steal', /SHARD +QUEUED[\s\S]*shard-1/);
+      await ask('placement', /ACTOR +CPU +NODE[\s\S]*fuse-1 +wherever/);
+      await ask('reload', /nothing has changed/);
       await ask('log debug stats', /stats +debug +info/);
       await ask('log info stats', /stats +info +debug/);
       await ask('pause stats', /stats is paused/);

@@ -1,0 +1,16 @@
+/** Who runs where, for doctor and the console. */
+import type { Placed } from '../actors/main/placement.ts';
+import { formatCpuList } from '../runtime/system/cpu-list.ts';
+import { style, table } from './terminal.ts';
+
+/** @param title above the names of the actors */
+export function placementTable(title: string, actors: readonly Placed[]): string[] {
+  const rows = actors.map(({ actor, cpus, node, why }) => [
+    actor,
+    cpus.length === 0 ? '' : formatCpuList(cpus),
+    node < 0 ? '' : String(node),
+    why,
+  ]);
+  const header = [title, 'CPU', 'NODE', ''].map((name) => style('bold', name));
+  return table([header, ...rows]);
+}
