@@ -285,9 +285,8 @@ export class SlabAllocator {
 
   /** Of a column over all classes; `which` is its place in the header. */
   #total(rows: readonly SlabRow[], column: number, which: number): number {
-    let total = Number(Atomics.load(this.core.u64, TOTALS / 2 + which));
-    for (const { f64, at } of rows) for (let c = 0; c < CLASSES; c++) total += f64[(at + column) / 2 + c]!;
-    return total;
+    const before = Number(Atomics.load(this.core.u64, TOTALS / 2 + which));
+    return rows.reduce((sum, row) => sum + countedIn(row, column), before);
   }
 
   #misses(rows: readonly SlabRow[]): number {
@@ -298,10 +297,8 @@ export class SlabAllocator {
   #publish(): void {
     const { f64, at } = this.#row;
     const { u32, u64 } = this.core;
-    const alone = [this.#row];
     for (const [which, column] of [ALLOCATED, FREED].entries()) {
-      const before = Number(Atomics.load(u64, TOTALS / 2 + which));
-      Atomics.add(u64, TOTALS / 2 + which, BigInt(this.#total(alone, column, which) - before));
+      Atomics.add(u64, TOTALS / 2 + which, BigInt(countedIn(this.#row, column)));
     }
     Atomics.add(u64, TOTALS / 2 + 2, BigInt(f64[(at + MISSES) / 2]!));
     for (let c = 0; c < CLASSES; c++) {
@@ -309,6 +306,13 @@ export class SlabAllocator {
     }
     f64.fill(0, (at + ALLOCATED) / 2, (at + MISSES) / 2 + 1);
   }
+}
+
+/** Of a column of a row, over all classes. */
+function countedIn({ f64, at }: SlabRow, column: number): number {
+  let sum = 0;
+  for (let c = 0; c < CLASSES; c++) sum += f64[(at + column) / 2 + c]!;
+  return sum;
 }
 
 /** What nobody asked for in a block for `bytes`, in sixteenths of it. */
