@@ -1,7 +1,7 @@
 /** Who runs where, for doctor and the console. */
 import type { Placed } from '../actors/main/placement.ts';
 import { formatCpuList } from '../runtime/system/cpu-list.ts';
-import { style, table } from './terminal.ts';
+import { withHeader } from './terminal.ts';
 
 /** @param title above the names of the actors */
 export function placementTable(title: string, actors: readonly Placed[]): string[] {
@@ -11,6 +11,5 @@ export function placementTable(title: string, actors: readonly Placed[]): string
     node < 0 ? '' : String(node),
     why,
   ]);
-  const header = [title, 'CPU', 'NODE', ''].map((name) => style('bold', name));
-  return table([header, ...rows]);
+  return withHeader([title, 'CPU', 'NODE', ''], rows);
 }

@@ -125,9 +125,13 @@ async function waitForIndex(
   const timer = setInterval(async () => {
     if (isAsking) return;
     isAsking = true;
-    const { pending, indexed } = await indexer.status();
+    try {
+      const { pending, indexed } = await indexer.status();
+      progress({ pending, indexed });
+    } catch {
+      // The wait itself says what is wrong; this is only how far it has come.
+    }
     isAsking = false;
-    progress({ pending, indexed });
   }, PROGRESS_MS);
   // The indexer may have been stopped meanwhile, and then never answers.
   const end = (): void => clearInterval(timer);
