@@ -337,6 +337,29 @@ const RING_CAPACITY = 256;
 const RECORD_BYTES = 120;
 const RECORDS = 4;
 
+function writesPair({ i32 }: Region): () => void {
+  const lock = new SequenceLock(i32, 0, NO_SPIN);
+  return () => {
+    lock.writeBegin();
+    Atomics.store(i32, FLAG, 1);
+    Atomics.store(i32, FLAG + 1, 1);
+    lock.writeEnd();
+  };
+}
+
+function readsPair({ i32 }: Region): () => void {
+  const lock = new SequenceLock(i32, 0, NO_SPIN);
+  return () => {
+    let seen: number;
+    let sum: number;
+    do {
+      seen = lock.readBegin();
+      sum = Atomics.load(i32, FLAG) + Atomics.load(i32, FLAG + 1);
+    } while (lock.readRetry(seen));
+    expect(sum !== 1, 'a reader sees all of a write or nothing');
+  };
+}
+
 export const scenarios: Record<string, Scenario> = {
   ...stealing,
   'doorbell, one ringer': {
@@ -582,29 +605,7 @@ export const scenarios: Record<string, Scenario> = {
   },
   'sequence lock, the writer ends and another takes over': {
     bytes: 4096,
-    threads: [
-      ({ i32 }) => {
-        const lock = new SequenceLock(i32, 0, NO_SPIN);
-        return () => {
-          lock.writeBegin();
-          Atomics.store(i32, FLAG, 1);
-          Atomics.store(i32, FLAG + 1, 1);
-          lock.writeEnd();
-        };
-      },
-      ({ i32 }) => {
-        const lock = new SequenceLock(i32, 0, NO_SPIN);
-        return () => {
-          let seen: number;
-          let sum: number;
-          do {
-            seen = lock.readBegin();
-            sum = Atomics.load(i32, FLAG) + Atomics.load(i32, FLAG + 1);
-          } while (lock.readRetry(seen));
-          expect(sum !== 1, 'a reader sees all of a write or nothing');
-        };
-      },
-    ],
+    threads: [writesPair, readsPair],
     mortal: 0,
     heir: ({ i32 }) => {
       const lock = new SequenceLock(i32, 0, NO_SPIN);
@@ -686,29 +687,7 @@ export const scenarios: Record<string, Scenario> = {
   },
   'sequence lock': {
     bytes: 4096,
-    threads: [
-      ({ i32 }) => {
-        const lock = new SequenceLock(i32, 0, NO_SPIN);
-        return () => {
-          lock.writeBegin();
-          Atomics.store(i32, FLAG, 1);
-          Atomics.store(i32, FLAG + 1, 1);
-          lock.writeEnd();
-        };
-      },
-      ({ i32 }) => {
-        const lock = new SequenceLock(i32, 0, NO_SPIN);
-        return () => {
-          let seen: number;
-          let sum: number;
-          do {
-            seen = lock.readBegin();
-            sum = Atomics.load(i32, FLAG) + Atomics.load(i32, FLAG + 1);
-          } while (lock.readRetry(seen));
-          expect(sum !== 1, 'a reader sees all of a write or nothing');
-        };
-      },
-    ],
+    threads: [writesPair, readsPair],
     setup: nothing,
     check: nothing,
   },
