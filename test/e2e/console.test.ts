@@ -16,17 +16,19 @@ const ACTORS = ['main', 'io-0', 'io-1', 'shard-0', 'shard-1', 'pool', 'stats', '
 let mounted: Mounted;
 let load: ChildProcess;
 let home: string;
-/** How often the load has told that it goes on: every hundred loops. */
-let progress = 0;
+/** Loops of the load, in hundreds. */
+const progress = (): number => Number(readFileSync(join(home, 'progress'), 'utf8'));
 
 beforeAll(async () => {
   if (NO_FUSE) return;
   home = mkdtempSync(join(tmpdir(), 'vexfs-console-'));
   mounted = new Mounted();
   mounted.mount(['--set', 'workers.fuse=2', '--set', 'workers.io=2', '--set', 'workers.shards=2']);
-  load = spawn(process.execPath, [LOAD, mounted.dir], { stdio: ['ignore', 'pipe', 'inherit'] });
-  load.stdout!.on('data', () => progress++);
-  await once(load.stdout!, 'data');
+  writeFileSync(join(home, 'progress'), '0');
+  load = spawn(process.execPath, [LOAD, mounted.dir, join(home, 'progress')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await expectWork();
 });
 afterAll(async () => {
   if (NO_FUSE) return;
@@ -44,9 +46,9 @@ const pause = (ms: number): Promise<void> => new Promise((resume) => setTimeout(
 
 /** The mount still does what it is asked to. */
 async function expectWork(): Promise<void> {
-  const before = progress;
-  for (let i = 0; i < 1500 && progress === before; i++) await pause(20);
-  expect(progress).toBeGreaterThan(before);
+  const before = progress();
+  for (let i = 0; i < 1500 && progress() === before; i++) await pause(20);
+  expect(progress()).toBeGreaterThan(before);
 }
 
 interface Row {

@@ -14,5 +14,5 @@ for (let i = 0; ; i++) {
   if (i % 2 === 0) fsyncSync(fd);
   closeSync(fd);
   if (target !== name) renameSync(target, name);
-  if (i % 2 === 0) process.stdout.write(`${i}\n`);
+  if (i % 2 === 0) writeSync(1, `${i}\n`);
 }

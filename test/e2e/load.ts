@@ -1,6 +1,8 @@
 /**
- * A program that keeps a mount busy with names, data, fsyncs and searches until it is ended: `node load.js DIRECTORY`.
+ * A program that keeps a mount busy with names, data, fsyncs and searches until it is ended: `node load.js DIRECTORY PROGRESS`.
  * A search may fail, when whoever is to answer it is restarted; nothing else may.
+ *
+ * How far it is stands in the file PROGRESS: a pipe that nobody reads for a while would keep it from going on.
  */
 import {
   closeSync,
@@ -17,10 +19,10 @@ import {
 import { join } from 'node:path';
 
 const FILES = 100;
-const [directory = '.'] = process.argv.slice(2);
+const [directory = '.', progress = 'progress'] = process.argv.slice(2);
 const folder = join(directory, 'load');
 mkdirSync(folder, { recursive: true });
-process.stdout.on('error', () => process.exit());
+const told = openSync(progress, 'w');
 
 function search(question: string): void {
   try {
@@ -41,5 +43,5 @@ for (let n = 0; ; n++) {
   readFileSync(path);
   if (n % FILES === FILES - 1) unlinkSync(path);
   if (n % 50 === 0) search(`bread ${n}`);
-  if (n % 100 === 0) process.stdout.write(`${n}\n`);
+  if (n % 100 === 99) writeSync(told, String(n + 1), 0);
 }
