@@ -30,7 +30,6 @@ export class ConsoleUsage extends UserError {
 /** What a word of a command can be. */
 export type WordKind = 'actor' | 'kind' | 'level' | 'fault' | 'switch' | 'command';
 
-export const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 export const FAULTS = ['crash', 'hang', 'memory', 'end'];
 export const SWITCHES = ['on', 'off'];
 

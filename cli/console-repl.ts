@@ -3,8 +3,9 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { LOG_LEVELS } from '../runtime/log.ts';
 import { UserError } from '../runtime/user-error.ts';
-import { COMMANDS, FAULTS, LEVELS, OWN_COMMANDS, SWITCHES, type WordKind } from './console-commands.ts';
+import { COMMANDS, FAULTS, OWN_COMMANDS, SWITCHES, type WordKind } from './console-commands.ts';
 import type { ConsoleLines } from './console-lines.ts';
 import type { RunningMount } from './mounts.ts';
 import { print, say, style } from './terminal.ts';
@@ -39,7 +40,7 @@ export async function runRepl(lines: ConsoleLines, mount: RunningMount): Promise
   const names: Names = {
     actor: actors,
     kind: kinds,
-    level: LEVELS,
+    level: LOG_LEVELS,
     fault: FAULTS,
     switch: SWITCHES,
     command,

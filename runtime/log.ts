@@ -2,6 +2,9 @@ import { type Logger, pino } from 'pino';
 
 export type { Logger };
 
+/** From the least important messages on, to none at all. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
 /** pino's numbers; a message is written if its number is at least that of the wanted level. */
 const NUMBERS: Readonly<Record<string, number>> = { ...pino.levels.values, silent: Number.POSITIVE_INFINITY };
 /** Below every level: pino itself leaves nothing out, unless a level is set on the logger. */

@@ -6,6 +6,7 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { printConfig } from '../../runtime/config/print.ts';
+import { LOG_LEVELS } from '../../runtime/log.ts';
 import { GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
@@ -34,7 +35,6 @@ export interface ConsoleParts {
   readonly status: () => object;
 }
 
-const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 /** Requests in a bundle with every step. */
 const TRACES_DUMPED = 100;
 
@@ -52,7 +52,7 @@ const traceParams = z.object({
   switch: z.enum(['on', 'off']).optional(),
   count: z.int().min(1).max(1000).default(20),
 });
-const logParams = z.object({ level: z.enum(LEVELS), actor: z.string().optional() });
+const logParams = z.object({ level: z.enum(LOG_LEVELS), actor: z.string().optional() });
 const stepParams = one.extend({ count: z.int().min(1).max(1_000_000).default(1) });
 const killParams = one.extend({ how: z.enum(['crash', 'hang', 'memory', 'end']).default('crash') });
 const sampleParams = z.object({ intervalMs: z.int().min(100).max(60_000).default(1000) });

@@ -8,6 +8,7 @@
  * when the section is written as a plain value: `placement = "auto"`.
  */
 import { z } from 'zod';
+import { LOG_LEVELS } from '../log.ts';
 import { parseCpuList } from '../system/cpu-list.ts';
 import {
   FILES_MAX,
@@ -209,13 +210,7 @@ const supervision = section(
 );
 
 const log = section('Messages of the running mount (STORE/vexfs.log).', {
-  level: live(
-    choice(
-      'info',
-      ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
-      'The least important message that is written.',
-    ),
-  ),
+  level: live(choice('info', LOG_LEVELS, 'The least important message that is written.')),
 });
 
 const keys = z.strictObject({
