@@ -176,7 +176,7 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
       expect({ dangling, doubled }).toEqual({ dangling: [], doubled: [] });
       // A thread that ends between its cache and its user takes that one block with it, until the next mount.
       expect(lost.length, JSON.stringify(lost)).toBeLessThanOrEqual(harmed.length);
-      console.log(summary(place));
+      console.log(`${summary(place)}, blocks lost ${lost.length}`);
       for (const { kind, last } of clients) {
         console.log(kind, JSON.stringify({ ...last, problems: last?.problems.length }));
         expect(last!.problems, `after ${harmed.join(', ')}`).toEqual([]);
