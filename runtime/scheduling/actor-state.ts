@@ -164,14 +164,19 @@ export class ActorState {
     Atomics.store(this.#words, this.#row + RESERVED, value ? 1 : 0);
   }
 
-  /** Supervisor, before it starts the first thread of an actor that was not there: which incarnation that one is. */
+  /** Incarnation of the first thread since the actor is there: a later one is a successor of one that died. */
+  get firstIncarnation(): number {
+    return Math.max(1, Atomics.load(this.#words, this.#row + FIRST));
+  }
+
+  /** Supervisor, before it starts that thread. */
   set firstIncarnation(count: number) {
     Atomics.store(this.#words, this.#row + FIRST, count);
   }
 
   /** Threads that were started after the first one, since the actor is there. */
   get restarts(): number {
-    return Math.max(0, this.incarnation - Math.max(1, Atomics.load(this.#words, this.#row + FIRST)));
+    return Math.max(0, this.incarnation - this.firstIncarnation);
   }
 
   /** Supervisor: NO_FATE, RESTARTING or GIVEN_UP. */
