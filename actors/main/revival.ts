@@ -95,7 +95,7 @@ export class Revival {
     child.incarnation++;
     if (child.chart.isAbsent) child.row.firstIncarnation = child.incarnation;
     child.row.renew(child.incarnation);
-    child.row.isReserved = false;
+    if (child.row.isReserved) child.row.reserve(false, this.#clock.now());
     this.send(child, { type: 'start', at: this.#clock.monotonic(), isAddition });
     assert(child.chart.state === 'starting', 'a thread is started when its chart says so');
     const thread = this.#ports.startThread(child.plan, child.incarnation);

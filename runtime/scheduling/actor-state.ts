@@ -60,6 +60,8 @@ const DRILL = 8;
 const FATE = 9;
 const RESERVED = 10;
 const FIRST = 11;
+/** Of the last change of RESERVED: seconds since the epoch, and milliseconds beyond them. */
+const RESERVED_AT = 12;
 const NODE_THREAD = 15;
 
 /** Bytes of the table for `actors` rows. */
@@ -160,8 +162,17 @@ export class ActorState {
     return Atomics.load(this.#words, this.#row + RESERVED) === 1;
   }
 
-  set isReserved(value: boolean) {
-    Atomics.store(this.#words, this.#row + RESERVED, value ? 1 : 0);
+  /** Supervisor. `now`: ms since the epoch. */
+  reserve(isReserved: boolean, now: number): void {
+    Atomics.store(this.#words, this.#row + RESERVED_AT, Math.floor(now / 1000));
+    Atomics.store(this.#words, this.#row + RESERVED_AT + 1, Math.floor(now % 1000));
+    Atomics.store(this.#words, this.#row + RESERVED, isReserved ? 1 : 0);
+  }
+
+  /** When the actor came or went last, ms since the epoch. */
+  get reservedAt(): number {
+    const seconds = Atomics.load(this.#words, this.#row + RESERVED_AT) >>> 0;
+    return seconds * 1000 + Atomics.load(this.#words, this.#row + RESERVED_AT + 1);
   }
 
   /** Incarnation of the first thread since the actor is there: a later one is a successor of one that died. */

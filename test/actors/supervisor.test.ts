@@ -135,7 +135,7 @@ class World {
       vacated: ({ name }) => {
         expect(this.thread(name).isAlive).toBe(false);
         this.log.push(`vacate ${name}`);
-        this.row(topology.actor(name)).isReserved = true;
+        this.row(topology.actor(name)).reserve(true, 0);
       },
       resume: async ({ name }) => {
         this.log.push(`resume ${name}`);
