@@ -30,6 +30,8 @@ import { VectorOrder } from '../vector-order.ts';
 export class FuseHandover implements Handover {
   readonly #indexer: Outbox;
   readonly #shards: readonly Outbox[];
+  /** Among how many of them the files are divided. */
+  readonly #shardCount: number;
   readonly #io: readonly Outbox[];
   readonly #first: Outbox;
   readonly #main: Outbox;
@@ -43,6 +45,7 @@ export class FuseHandover implements Handover {
     const { topology, settings } = context;
     this.#indexer = context.outbox('indexer');
     this.#shards = topology.ofKind('shard').map(({ name }) => context.outbox(name));
+    this.#shardCount = settings.config.workers.shards;
     const workers = topology.ofKind('io').length;
     this.#io = Array.from({ length: workers }, (_, id) => context.outbox(ioOf(id, workers)));
     this.#first = context.outbox('io-0');
@@ -147,6 +150,6 @@ export class FuseHandover implements Handover {
   }
 
   #shard(ino: number): Outbox {
-    return this.#shards[shardOf(ino, this.#shards.length)]!;
+    return this.#shards[shardOf(ino, this.#shardCount)]!;
   }
 }

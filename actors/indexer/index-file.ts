@@ -35,7 +35,10 @@ export interface IndexFileParts {
   readonly tasks: EmbedPool;
   readonly transit: Transit;
   readonly logger: Logger;
+  /** Of all shards that there is room for. */
   readonly shards: readonly Outbox[];
+  /** Among how many of them the files are divided. */
+  readonly shardCount: number;
   readonly virtual: VirtualTree;
   readonly config: Config['index'];
 }
@@ -125,8 +128,8 @@ export class FileIndexer {
   }
 
   #shard(ino: number): Outbox {
-    const { shards } = this.#parts;
-    return shards[shardOf(ino, shards.length)]!;
+    const { shards, shardCount } = this.#parts;
+    return shards[shardOf(ino, shardCount)]!;
   }
 
   #remove(ino: number, generation: number): Promise<void> {

@@ -91,7 +91,8 @@ export class ScatterGather {
       this.#trace.shardsAsked(id);
       const question = { id, collection, vector, k, ef, since, missing, hits: [], answered, failed };
       this.#open.set(id, question);
-      for (const shard of this.#lines.keys()) this.#ask(question, shard);
+      for (const [shard, { state }] of this.#lines.entries())
+        if (!state.isReserved) this.#ask(question, shard);
       this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
     });
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);

@@ -154,6 +154,6 @@ export class TreeState implements Recoverable {
   }
 
   #shard(ino: number): Outbox {
-    return this.#shards[shardOf(ino, this.#shards.length)]!;
+    return this.#shards[shardOf(ino, this.#context.settings.config.workers.shards)]!;
   }
 }

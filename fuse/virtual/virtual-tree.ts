@@ -33,7 +33,7 @@ import {
   SLOT,
   VEXFS,
 } from './node-ids.ts';
-import { NodeTable } from './node-table.ts';
+import { NodeTable, setTimes } from './node-table.ts';
 import { type Question, ResultDirectories } from './result-directories.ts';
 import type { SearchResult } from './result-links.ts';
 import { TextFiles } from './text-files.ts';
@@ -297,6 +297,7 @@ export class VirtualTree {
     out.nlink = 2;
     out.size = 0;
     out.blocks = 0;
+    if (hi === FIXED && lo === ACTORS) setTimes(out, this.#text.changedAt('actors'));
     return 0;
   }
 
@@ -319,10 +320,12 @@ export class VirtualTree {
   #readNames(lo: number, hi: number, cookie: number, entry: DirEntry): number {
     if (cookie < DOT.length) return fill(entry, DOT[cookie]!, S_IFDIR, cookie + 1);
     const names = this.#names(lo, hi);
-    const name = names[cookie - DOT.length];
+    let at = cookie - DOT.length;
+    while (names[at] === '') at++;
+    const name = names[at];
     if (name === undefined) return 0;
     const text = hi === ACTOR || (lo === VEXFS && TOP_TEXTS.includes(name));
-    return fill(entry, Buffer.from(name), text ? S_IFREG : S_IFDIR, cookie + 1);
+    return fill(entry, Buffer.from(name), text ? S_IFREG : S_IFDIR, at + DOT.length + 1);
   }
 
   #names(lo: number, hi: number): readonly string[] {

@@ -13,6 +13,7 @@ export const ACTOR_STATES = [
   'stopped',
   'crashed',
   'restarting',
+  'retired',
   'given-up',
 ] as const;
 export type ActorChartState = (typeof ACTOR_STATES)[number];
@@ -49,6 +50,11 @@ export class ActorChart {
   /** Has a thread that has said that it is ready, and was not asked to stop. */
   get isRunning(): boolean {
     return typeof this.#snapshot.value !== 'string';
+  }
+
+  /** It is not there: there may be room for it. */
+  get isAbsent(): boolean {
+    return this.#snapshot.value === 'absent';
   }
 
   get isOver(): boolean {

@@ -23,6 +23,7 @@ beforeEach(() => {
     tasks: pool,
     transit: new Transit(context.arena.region(INDEX_TRANSIT), filesAtOnce(1)),
     shards: [context.outbox('shard-0')],
+    shardCount: 1,
     virtual: { searchableChanged: () => {} } as VirtualTree,
     config: world.world.config.index,
     logger,
