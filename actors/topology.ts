@@ -23,7 +23,7 @@ export interface ActorPlan {
 const ROUTES: Record<ActorKind, readonly ActorKind[]> = {
   main: ['io', 'shard', 'pool', 'stats', 'indexer', 'fuse'],
   io: ['main', 'io', 'shard'],
-  shard: ['main', 'indexer'],
+  shard: ['main', 'indexer', 'shard'],
   pool: ['main'],
   stats: ['main'],
   indexer: ['main', 'shard'],

@@ -23,6 +23,7 @@ import {
 } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { ACTOR_STATES, METRICS } from '../regions.ts';
+import { Route } from '../route.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
@@ -154,6 +155,7 @@ export async function run(context: Context): Promise<void> {
     tasks,
     transit,
     shards,
+    route: new Route(context.arena),
     virtual,
     config: config.index,
     logger,

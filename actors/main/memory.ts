@@ -8,6 +8,7 @@ import { formatBoard } from '../../runtime/scheduling/board-layout.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { metricsPlan } from '../metrics.ts';
 import { LIVE, METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
+import { Route, settledRoute } from '../route.ts';
 import { mailboxRegion, type Topology } from '../topology.ts';
 
 /** Reserves the shared memory and formats what must be there before the first thread starts. */
@@ -25,6 +26,7 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
   }
   formatBoard(arena.region(TASKS), config.workers.shards, SEARCH_TASK_BYTES);
   publishLive(arena.region(LIVE), LIVE_KEYS, config);
+  new Route(arena).word = settledRoute(config.workers.shards);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));
   for (const { name, senders, laneBytes } of topology.actors) {
     Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);
