@@ -73,7 +73,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: TRACES, bytes: tracesBytes(topology.actors.length) },
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
-    { name: TASKS, bytes: planBoard(config.workers.shards, SEARCH_TASK_BYTES) },
+    { name: TASKS, bytes: planBoard(topology.ofKind('shard').length, SEARCH_TASK_BYTES) },
     ...topology.ofKind('shard').map(({ name }) => ({
       name: vectorsRegion(name),
       bytes: VECTOR_MEMORY_MIN + Math.floor(config.vectors.shared / config.workers.shards),
@@ -86,7 +86,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planVirtual(config.memory.max_results),
     planDataLocks(),
     planPending(),
-    { name: FLIGHTS, bytes: flightBytes(config.workers.fuse) },
+    { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     { name: ROUTE, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),

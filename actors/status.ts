@@ -9,6 +9,7 @@ import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.
 import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
 import { type PoolStatus, poolStatus } from './pool-status.ts';
+import { presentActors, startedActors } from './presence.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
 
@@ -73,7 +74,7 @@ export function actorStatus(context: Context, actor: ActorPlan): ActorStatus {
     state: busy ? 'busy' : label,
     thread,
     parked,
-    restarts: Math.max(0, state.incarnation - 1),
+    restarts: state.restarts,
     turns: heartbeat,
     waiting,
   };
@@ -86,7 +87,7 @@ export function isAsleep({ arena }: Context, { name }: ActorPlan): boolean {
 
 function opcodesOf(context: Context): Snapshot['fuse'] {
   const region = context.arena.region(METRICS);
-  const blocks = context.topology.ofKind('fuse').map(({ name }) => new MetricsBlock(region, name));
+  const blocks = startedActors(context, 'fuse').map(({ name }) => new MetricsBlock(region, name));
   const opcodes: Record<string, OpcodeStatus> = {};
   let requests = 0;
   for (let opcode = 0; opcode < OPCODES; opcode++) {
@@ -108,7 +109,7 @@ function opcodesOf(context: Context): Snapshot['fuse'] {
 }
 
 export function takeSnapshot(context: Context): Snapshot {
-  const { arena, topology } = context;
+  const { arena } = context;
   const counters = readCounters(arena.region(METRICS));
   const indexer = counters.indexer ?? {};
   const status = new StoreStatus(arena.region(STORE_STATUS));
@@ -116,7 +117,7 @@ export function takeSnapshot(context: Context): Snapshot {
   const use = namespaceUse(arena);
   const used = use.files - use.freeFiles;
   return {
-    actors: topology.actors.map((actor) => actorStatus(context, actor)),
+    actors: presentActors(context).map((actor) => actorStatus(context, actor)),
     namespace: { files: used, inodesUsed: used, inodesMax: use.files },
     memory: poolStatus(context),
     storage: { ...status.read(), errno: status.errno },
@@ -125,7 +126,10 @@ export function takeSnapshot(context: Context): Snapshot {
       indexed: indexer.indexed ?? 0,
       passedOver: indexer.passedOver ?? 0,
       failed: indexer.failed ?? 0,
-      chunks: topology.ofKind('shard').reduce((sum, { name }) => sum + (counters[name]?.chunks ?? 0), 0),
+      chunks: presentActors(context, 'shard').reduce(
+        (sum, { name }) => sum + (counters[name]?.chunks ?? 0),
+        0,
+      ),
       searches: indexer.searches ?? 0,
     },
     fuse: opcodesOf(context),

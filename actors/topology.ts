@@ -1,6 +1,7 @@
 /**
- * Which actors exist, who may write to whom, and the shared memory they need. Everything here follows from the
- * configuration alone, so each thread computes the same answer and no registry has to be shared.
+ * Which actors there is room for, who may write to whom, and the shared memory they need. Everything here follows from the
+ * configuration of the mount alone, so each thread computes the same answer and no registry has to be shared. Which of them
+ * are there at a moment, presence.ts says: fuse actors and shards come and go while mounted.
  */
 import { KIB, MIB } from '../runtime/config/bounds.ts';
 import type { Config } from '../runtime/config/schema.ts';
@@ -46,16 +47,16 @@ export class Topology {
   readonly #byName: ReadonlyMap<string, ActorPlan>;
 
   constructor(config: Config) {
-    const { fuse, shards, io } = config.workers;
+    const { fuse, fuse_max, shards, shards_max, io } = config.workers;
     const named: { name: string; kind: ActorKind; index: number }[] = [];
     const add = (kind: ActorKind, count: number): void => {
       for (let index = 0; index < count; index++) named.push({ name: `${kind}-${index}`, kind, index });
     };
     named.push({ name: 'main', kind: 'main', index: 0 });
     add('io', io);
-    add('shard', shards);
+    add('shard', Math.max(shards, shards_max));
     for (const kind of ['pool', 'stats', 'indexer'] as const) named.push({ name: kind, kind, index: 0 });
-    add('fuse', fuse);
+    add('fuse', Math.max(fuse, fuse_max));
     this.actors = named.map((actor, slot) => ({
       ...actor,
       slot,
@@ -78,9 +79,16 @@ export class Topology {
     return this.#byName.get(name);
   }
 
+  /** All that there is room for. */
   ofKind(kind: ActorKind): ActorPlan[] {
     return this.actors.filter((actor) => actor.kind === kind);
   }
+}
+
+/** Whether the actor is there from the start; one that is not has its room reserved. */
+export function isConfigured({ fuse, shards }: Config['workers'], { kind, index }: ActorPlan): boolean {
+  if (kind === 'fuse') return index < fuse;
+  return kind !== 'shard' || index < shards;
 }
 
 /** The shard that owns every vector of an inode: a Fibonacci hash, so that consecutive inodes spread evenly. */

@@ -3,6 +3,7 @@ import { printConfig } from '../runtime/config/print.ts';
 import { peekMailbox, peekMessages } from '../runtime/messaging/mailbox.ts';
 import type { Context } from './context.ts';
 import { describeMessage, withoutText } from './describe-message.ts';
+import { isPresent } from './presence.ts';
 import { TRACES } from './regions.ts';
 import { actorStatus, takeSnapshot } from './status.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
@@ -10,15 +11,14 @@ import { EVENT_NAMES, readTrace } from './trace.ts';
 
 /** The texts of `.vexfs`: made from shared memory by whichever thread is asked for one. */
 export function virtualText(context: Context): VirtualText {
-  const names = context.topology.actors.map(({ name }) => name);
   return {
-    list: () => names,
+    list: () => context.topology.actors.map((actor) => (isPresent(context.arena, actor) ? actor.name : '')),
     text(path) {
       if (path === 'stats') return json(takeSnapshot(context));
       if (path === 'config') return printConfig(context.settings.config);
       const [, name = '', what] = path.split('/');
       const actor = context.topology.find(name);
-      if (!actor) return undefined;
+      if (!actor || !isPresent(context.arena, actor)) return undefined;
       if (what === 'state') return json(actorStatus(context, actor));
       if (what === 'messages') return json(waitingMessages(context, actor));
       if (what === 'trace') return traceTable(context, actor);

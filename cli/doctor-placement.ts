@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { requireFeasible } from '../actors/main/feasible.ts';
 import { type PlacementPlan, planPlacement } from '../actors/main/placement.ts';
-import { Topology } from '../actors/topology.ts';
+import { isConfigured, Topology } from '../actors/topology.ts';
 import { requireConfig } from '../runtime/config/load.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { formatCpuList } from '../runtime/system/cpu-list.ts';
@@ -85,7 +85,13 @@ function placementFinding(config: Config, machine: Machine): Finding {
   const { mode, pin } = config.placement;
   const inForce = mode === 'auto' || Object.keys(pin).length > 0;
   const shown = inForce ? config : { ...config, placement: { mode: 'auto' as const, pin } };
-  const plan = planPlacement(shown, new Topology(shown), machine);
+  const topology = new Topology(shown);
+  const all = planPlacement(shown, topology, machine);
+  const { workers } = shown;
+  const plan = {
+    ...all,
+    actors: all.actors.filter(({ actor }) => isConfigured(workers, topology.actor(actor))),
+  };
   const pinned = plan.actors.filter(({ cpus }) => cpus.length > 0).length;
   const kept = pinned === 0 ? [] : [`${plural(pinned, 'thread')} kept on CPUs`];
   const would = `"${plan.mode}": ${[...kept, ...plan.notes].join('; ')}`;

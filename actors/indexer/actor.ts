@@ -5,6 +5,7 @@ import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
 import { loadWords } from '../../kernels/text/words.ts';
 import { assert } from '../../runtime/assert.ts';
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
@@ -22,6 +23,7 @@ import {
   TEXT_MISSING,
 } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
+import { presentActors } from '../presence.ts';
 import { ACTOR_STATES, METRICS } from '../regions.ts';
 import { Route } from '../route.ts';
 import { openTree } from '../tree.ts';
@@ -130,8 +132,7 @@ function answerOrphans(pending: Pending, answers: Answers): NodeJS.Timeout {
 /** Text chunks that the shards hold, as of their last turn. */
 function textChunks(context: Context): number {
   const region = context.arena.region(METRICS);
-  return context.topology
-    .ofKind('shard')
+  return presentActors(context, 'shard')
     .map(({ name }) => new MetricsBlock(region, name))
     .reduce((sum, block) => sum + block.get(block.counter('chunks')), 0);
 }
@@ -184,7 +185,19 @@ export async function run(context: Context): Promise<void> {
   });
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();
-  const parts = { namespace, search, backlog, files, shards, enabled, settled, metrics, chunks };
+  const presentShards = (): Outbox[] =>
+    presentActors(context, 'shard').map(({ name }) => context.outbox(name));
+  const parts = {
+    namespace,
+    search,
+    backlog,
+    files,
+    shards: presentShards,
+    enabled,
+    settled,
+    metrics,
+    chunks,
+  };
   const scan = (): void => namespace.scanUnindexed((ino) => backlog.changed(ino));
   const timers: NodeJS.Timeout[] = [];
   if (incarnation > 1) await files.takeOver();

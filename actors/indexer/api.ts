@@ -15,7 +15,8 @@ export interface IndexerParts {
   readonly search: Search;
   readonly backlog: Backlog;
   readonly files: FileIndexer;
-  readonly shards: readonly Outbox[];
+  /** Of the shards that are there. */
+  readonly shards: () => readonly Outbox[];
   /** Whether files are indexed at all. */
   readonly enabled: boolean;
   /** Resolves when the shards have taken in what was put before. */
@@ -111,7 +112,7 @@ export class IndexerApi implements IndexerRemote {
     if (failed === 0 && path === '/') {
       // Whatever else the shards hold, of files that are no more, goes as well. The journal had to say so before: a
       // thread that ends in between leaves files to be indexed, and none that are said to be and are not.
-      for (const shard of shards) await untilSent(() => trySignal(shard, CLEAR_TEXT));
+      for (const shard of shards()) await untilSent(() => trySignal(shard, CLEAR_TEXT));
       // What was indexed while the lanes were full has been cleared again.
       concerned = filesBelow(path, namespace);
       failed = forgetAll(concerned, files);

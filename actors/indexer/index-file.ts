@@ -35,6 +35,7 @@ export interface IndexFileParts {
   readonly tasks: EmbedPool;
   readonly transit: Transit;
   readonly logger: Logger;
+  /** Of all shards that there is room for. */
   readonly shards: readonly Outbox[];
   readonly route: Route;
   readonly virtual: VirtualTree;

@@ -3,6 +3,7 @@ import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
 import { ActorState, DRAINING, READY } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
+import { presentActors } from '../presence.ts';
 import { ACTOR_STATES } from '../regions.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { gateName } from './console-views.ts';
@@ -28,10 +29,10 @@ export class Orders {
 
   /** @throws {UserError} there is none of that name; the nearest is named. */
   actor(name: string): ActorPlan {
-    const { topology } = this.#context;
-    const actor = topology.find(name);
+    const present = presentActors(this.#context);
+    const actor = present.find((known) => known.name === name);
     if (actor) return actor;
-    const names = topology.actors.map((known) => known.name);
+    const names = present.map((known) => known.name);
     throw new UserError(
       `there is no actor "${name}"; did you mean ${closest(name, names)}? There are ${names.join(', ')}`,
     );
@@ -39,8 +40,7 @@ export class Orders {
 
   /** Each actor is told by itself: one that does not answer is named, and the others have changed. */
   log(level: string, actor?: string): Promise<unknown[]> {
-    const { topology } = this.#context;
-    const actors = actor === undefined ? topology.actors : [this.actor(actor)];
+    const actors = actor === undefined ? presentActors(this.#context) : [this.actor(actor)];
     return Promise.all(
       actors.map(async (told) => {
         try {

@@ -7,6 +7,7 @@ import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
 import { errorsOf } from '../metrics.ts';
+import { startedActors } from '../presence.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from '../regions.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
 import { pause } from './threads.ts';
@@ -123,7 +124,7 @@ export class Sampler {
       heartbeat,
       ...threadTimes(thread),
       received: lanes.reduce((sum, { received }) => sum + received, 0),
-      requests: this.#requests(actor),
+      requests: incarnation === 0 ? 0 : this.#requests(actor),
     };
   }
 
@@ -134,8 +135,10 @@ export class Sampler {
   }
 
   #opcodes(): Map<string, OpcodeSample> {
-    const { arena, topology } = this.#context;
-    const blocks = topology.ofKind('fuse').map(({ name }) => new MetricsBlock(arena.region(METRICS), name));
+    const { arena } = this.#context;
+    const blocks = startedActors(this.#context, 'fuse').map(
+      ({ name }) => new MetricsBlock(arena.region(METRICS), name),
+    );
     const opcodes = new Map<string, OpcodeSample>();
     for (let opcode = 0; opcode < OPCODES; opcode++) {
       const name = opcodeName(opcode);
@@ -190,6 +193,7 @@ export function opcodeRates(before: Sample, now: Sample): OpcodeRates[] {
 
 /** Nanoseconds of CPU that a thread of this process has used, and where it ran last: proc(5). */
 function threadTimes(thread: number): { cpuNs: number; core: number } {
+  if (thread === 0) return { cpuNs: 0, core: -1 };
   try {
     const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
     // "pid (name) state …": the fields after the name, which may contain anything.

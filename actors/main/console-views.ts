@@ -9,6 +9,7 @@ import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import type { Context } from '../context.ts';
 import { type DescribedMessage, describeMessage } from '../describe-message.ts';
+import { presentActors } from '../presence.ts';
 import { ACTOR_STATES, JOURNAL, METRICS, TASKS } from '../regions.ts';
 import { isAsleep } from '../status.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
@@ -63,7 +64,7 @@ export function actorRow(
     kind: actor.kind,
     state: supervised?.state ?? label,
     gate: gateName(gate),
-    restarts: supervised?.restarts ?? Math.max(0, incarnation - 1),
+    restarts: supervised?.restarts ?? state.restarts,
     ...(supervised?.lastError === undefined ? {} : { lastError: supervised.lastError }),
     ...rates,
     waiting: lanes.reduce((sum, { depth }) => sum + depth, 0),
@@ -123,15 +124,18 @@ export interface RingView {
 }
 
 /** Every lane between two actors, and the journal, whose messages are its records. */
-export function rings({ arena, topology }: Context): RingView[] {
-  const lanes = topology.actors.flatMap(({ name, senders }) =>
-    peekMailbox(arena.region(mailboxRegion(name))).map(({ capacity, usedBytes, depth, sent }, lane) => ({
-      ring: `${senders[lane] ?? '?'} → ${name}`,
-      capacity,
-      usedBytes,
-      waiting: depth,
-      sent,
-    })),
+export function rings(context: Context): RingView[] {
+  const { arena } = context;
+  const actors = presentActors(context);
+  const present = new Set(actors.map(({ name }) => name));
+  const lanes = actors.flatMap(({ name, senders }) =>
+    peekMailbox(arena.region(mailboxRegion(name)))
+      .map(({ capacity, usedBytes, depth, sent }, lane) => ({
+        from: senders[lane] ?? '?',
+        ring: { ring: `${senders[lane] ?? '?'} → ${name}`, capacity, usedBytes, waiting: depth, sent },
+      }))
+      .filter(({ from, ring }) => present.has(from) || ring.sent > 0)
+      .map(({ ring }) => ring),
   );
   const journal = new JournalReader(arena.region(JOURNAL));
   return [
@@ -197,9 +201,9 @@ export interface ShardRow {
 }
 
 export function shards(context: Context, [before, now]: readonly [Sample, Sample]): ShardRow[] {
-  const { arena, topology, settings } = context;
+  const { arena, settings } = context;
   const counters = readCounters(arena.region(METRICS));
-  return topology.ofKind('shard').map(({ name }) => {
+  return presentActors(context, 'shard').map(({ name }) => {
     const { requestsPerSecond, messagesPerSecond } = actorRates(name, before, now);
     const { vectors = 0, chunks = 0, tail = 0, searches = 0, ...others } = counters[name] ?? {};
     const { engine } = settings.config.vectors;
@@ -211,7 +215,7 @@ export function shards(context: Context, [before, now]: readonly [Sample, Sample
 /** A shard on the task board. */
 export type StealRow = { readonly actor: string } & WorkerView;
 
-export function steal({ arena, topology }: Context): StealRow[] {
-  const shards = topology.ofKind('shard');
-  return peekBoard(arena.region(TASKS)).map((view, i) => ({ actor: shards[i]!.name, ...view }));
+export function steal(context: Context): StealRow[] {
+  const views = peekBoard(context.arena.region(TASKS));
+  return presentActors(context, 'shard').map(({ name, index }) => ({ actor: name, ...views[index]! }));
 }

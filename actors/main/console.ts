@@ -11,6 +11,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { kindNames } from '../describe-message.ts';
 import { poolStatus } from '../pool-status.ts';
+import { presentActors } from '../presence.ts';
 import { takeSnapshot } from '../status.ts';
 import { logTail, writeDump } from './console-dump.ts';
 import { Orders } from './console-orders.ts';
@@ -61,7 +62,7 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
   const commands = new Console(context, parts);
   const orders = new Orders(context, parts.remotes, parts.supervisor);
   return {
-    names: () => ({ actors: context.topology.actors.map(({ name }) => name), kinds: kindNames() }),
+    names: () => ({ actors: presentActors(context).map(({ name }) => name), kinds: kindNames() }),
     actors: () => commands.actors(),
     inspect: (params) => parts.remotes.inspect(orders.actor(parse(one, params).actor)),
     mailbox(params) {
@@ -78,7 +79,7 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
     locks: () => locks(context),
     shards: async () => shards(context, await commands.sampler.recent()),
     steal: () => steal(context),
-    placement: () => parts.placement,
+    placement: () => placementOf(context, parts.placement),
     log(params) {
       const { level, actor } = parse(logParams, params);
       return orders.log(level, actor);
@@ -156,16 +157,16 @@ class Console {
 
   dump(): Promise<{ path: string; files: string[] }> {
     const context = this.#context;
-    const { topology, settings } = context;
+    const { settings } = context;
     return writeDump(settings.store, {
       'status.json': () => this.#parts.status(),
       'vexfs.toml': () => printConfig(settings.config),
       'actors.json': () => this.actors(),
       'inspect.json': () => this.#inspectAll(),
-      'mailboxes.json': () => topology.actors.map((actor) => mailboxView(context, actor, 64)),
+      'mailboxes.json': () => presentActors(context).map((actor) => mailboxView(context, actor, 64)),
       'rings.json': () => rings(context),
       'locks.json': () => locks(context),
-      'placement.json': () => this.#parts.placement,
+      'placement.json': () => placementOf(context, this.#parts.placement),
       'pool.json': () => poolStatus(context),
       'shards.json': async () => shards(context, await this.sampler.recent()),
       'traces.json': () => dumpedTraces(context),
@@ -176,7 +177,7 @@ class Console {
 
   #inspectAll(): Promise<Record<string, unknown>[]> {
     return Promise.all(
-      this.#context.topology.actors.map(async (actor) => {
+      presentActors(this.#context).map(async (actor) => {
         const facts = await this.#parts.remotes
           .inspect(actor)
           .catch((error: Error) => ({ error: error.message }));
@@ -187,11 +188,17 @@ class Console {
 
   #rows(samples: readonly [Sample, Sample]): ActorRow[] {
     const supervised = new Map(this.#parts.supervisor.describe().map((actor) => [actor.name, actor]));
-    return this.#context.topology.actors.map((actor) => {
+    return presentActors(this.#context).map((actor) => {
       const age = this.sampler.heartbeatAge(actor.name, samples[1]);
       return actorRow(this.#context, actor, samples, age, supervised.get(actor.name));
     });
   }
+}
+
+/** The plan has places for those, too, that are not there. */
+function placementOf(context: Context, plan: PlacementPlan): PlacementPlan {
+  const present = new Set(presentActors(context).map(({ name }) => name));
+  return { ...plan, actors: plan.actors.filter(({ actor }) => present.has(actor)) };
 }
 
 function dumpedTraces(context: Context): unknown[] {

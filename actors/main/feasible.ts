@@ -5,7 +5,7 @@ import type { Config } from '../../runtime/config/schema.ts';
 import { roundSize } from '../../runtime/config/size.ts';
 import { type Machine, readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import { Topology } from '../topology.ts';
+import { isConfigured, Topology } from '../topology.ts';
 import { planPlacement } from './placement.ts';
 
 /** What a thread takes before it has done anything, measured: its JavaScript heap, its code, a shard's engine. */
@@ -38,7 +38,7 @@ function memoryLimit(): number {
 }
 
 function tooManyThreads({ workers }: Config, { actors }: Topology, bytes: number): string | undefined {
-  const threads = actors.length + workers.tasks;
+  const threads = actors.filter((actor) => isConfigured(workers, actor)).length + workers.tasks;
   const needed = threads * THREAD_BYTES;
   if (needed <= bytes) return undefined;
   const { fuse, shards, io, tasks } = workers;

@@ -7,9 +7,10 @@ import { formatMetrics } from '../../runtime/metrics/metrics.ts';
 import { formatBoard } from '../../runtime/scheduling/board-layout.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { metricsPlan } from '../metrics.ts';
+import { setPresent } from '../presence.ts';
 import { LIVE, METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
 import { Route, settledRoute } from '../route.ts';
-import { mailboxRegion, type Topology } from '../topology.ts';
+import { isConfigured, mailboxRegion, type Topology } from '../topology.ts';
 
 /** Reserves the shared memory and formats what must be there before the first thread starts. */
 export function reserveMemory(config: Config, topology: Topology): Arena {
@@ -24,12 +25,14 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
       `${gib.toFixed(1)} GiB of shared memory cannot be reserved: lower memory.budget or memory.max_files, or raise ulimit -v`,
     );
   }
-  formatBoard(arena.region(TASKS), config.workers.shards, SEARCH_TASK_BYTES);
+  formatBoard(arena.region(TASKS), topology.ofKind('shard').length, SEARCH_TASK_BYTES);
   publishLive(arena.region(LIVE), LIVE_KEYS, config);
   new Route(arena).word = settledRoute(config.workers.shards);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));
-  for (const { name, senders, laneBytes } of topology.actors) {
+  for (const actor of topology.actors) {
+    const { name, senders, laneBytes } = actor;
     Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);
+    setPresent(arena, actor, isConfigured(config.workers, actor));
   }
   return arena;
 }

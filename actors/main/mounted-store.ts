@@ -23,6 +23,7 @@ import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
+import { presentActors } from '../presence.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
@@ -35,6 +36,7 @@ import { type PlacementPlan, planPlacement, shardDistances } from './placement.t
 import { type ReloadReport, reload } from './reload.ts';
 import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
+import { withReserves } from './reserve.ts';
 import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { withinMs } from './threads.ts';
@@ -92,12 +94,13 @@ export class MountedStore {
     store: OpenStore,
     directory: string,
     options: MountOptions,
-    config: Config,
+    asConfigured: Config,
     notice: (text: string) => void,
     /** The configuration as a mount would have it now. */
     readConfig: () => Config,
   ) {
     const machine = readMachine();
+    const config = withReserves(asConfigured, machine);
     this.#store = store;
     this.#directory = directory;
     this.#options = options;
@@ -185,7 +188,7 @@ export class MountedStore {
       if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
       this.#isAttached = false;
     } else if (lazy) {
-      void this.#supervisor.stop(this.#topology.ofKind('fuse')).catch(() => {});
+      void this.#supervisor.stop(this.#actors('fuse')).catch(() => {});
     }
     return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
@@ -205,7 +208,7 @@ export class MountedStore {
   }
 
   #actors(...kinds: ActorKind[]): ActorPlan[] {
-    return kinds.flatMap((kind) => this.#topology.ofKind(kind));
+    return kinds.flatMap((kind) => presentActors(this.#context, kind));
   }
 
   #runMain(): void {

@@ -8,7 +8,7 @@
  */
 import type { Config } from '../../runtime/config/schema.ts';
 import { type Cpu, coreCount, distanceBetween, type Machine } from '../../runtime/system/topology.ts';
-import type { ActorKind, ActorPlan, Topology } from '../topology.ts';
+import { type ActorKind, type ActorPlan, isConfigured, type Topology } from '../topology.ts';
 import { resolvePins } from './placement-pins.ts';
 
 export interface Placed {
@@ -23,7 +23,7 @@ export interface Placed {
 
 export interface PlacementPlan {
   readonly mode: Config['placement']['mode'];
-  /** In the order of the topology. */
+  /** In the order of the topology; of all that there is room for. */
   readonly actors: readonly Placed[];
   /** Why nobody is pinned, or not everybody. */
   readonly notes: readonly string[];
@@ -40,7 +40,7 @@ export function planPlacement(config: Config, topology: Topology, machine: Machi
   const { mode, pin } = config.placement;
   const planner = new Planner(machine, topology, resolvePins(pin, topology, machine));
   const harm = mode === 'auto' ? harmOfPinning(machine) : undefined;
-  if (mode === 'auto' && harm === undefined) planner.placeAll(config.workers.tasks);
+  if (mode === 'auto' && harm === undefined) planner.placeAll(config.workers);
   const notes = harm === undefined ? planner.notes : [`nobody is pinned: ${harm}`];
   return { mode, actors: topology.actors.map((actor) => planner.placeOf(actor)), notes };
 }
@@ -80,15 +80,15 @@ class Planner {
     return this.#places.get(name) ?? { actor: name, cpus: [], node: -1, why: 'wherever the scheduler likes' };
   }
 
-  placeAll(tasks: number): void {
-    const hot = this.#unpinned(HOT);
+  placeAll(workers: Config['workers']): void {
+    const hot = this.#unpinned(HOT).filter((actor) => isConfigured(workers, actor));
     for (const actor of hot) this.#placeHot(actor);
     const others = hot.filter(({ name }) => this.#places.get(name)?.cpus.length !== 1);
     if (others.length > 0) {
       const names = others.map(({ name }) => name).join(', ');
       this.notes.push(`no CPU of its own is left for ${names}`);
     }
-    this.#placeCold(tasks);
+    this.#placeRest(workers);
   }
 
   #unpinned(kinds: readonly ActorKind[]): ActorPlan[] {
@@ -126,13 +126,16 @@ class Planner {
     this.#place(actor.name, all, `anywhere on node ${node}: its cores are taken`);
   }
 
-  #placeCold(tasks: number): void {
+  /** The background, and those that may come while mounted: the cores are given away by then. */
+  #placeRest(workers: Config['workers']): void {
     const free = this.#machine.cpus.filter(({ id }) => !this.#takenBy.has(id));
     const idle = free.filter((cpu) => this.#otherOnCore(cpu) === undefined);
     // The indexer's tasks run on its CPUs too: they must not be crowded for the sake of cores that may be idle.
-    const rest = [idle, free].find(({ length }) => length > tasks)?.map(({ id }) => id);
+    const rest = [idle, free].find(({ length }) => length > workers.tasks)?.map(({ id }) => id);
     if (rest === undefined) return;
-    for (const { name } of this.#unpinned(COLD)) this.#place(name, rest, 'off the CPUs of the others');
+    const reserves = this.#unpinned(HOT).filter((actor) => !isConfigured(workers, actor));
+    for (const { name } of [...this.#unpinned(COLD), ...reserves])
+      this.#place(name, rest, 'off the CPUs of the others');
   }
 
   /** Of these CPUs one on the node that has the fewest actors of the kind, or else is nearest to home. */

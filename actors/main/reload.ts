@@ -28,7 +28,7 @@ export interface ReloadReport {
  * @throws {UserError} naming every mistake, one a line
  */
 export function reload(context: Context, read: () => Config): ReloadReport {
-  const wanted = read();
+  const wanted = withRoomAsMounted(read(), context.settings.config);
   requireFeasible(wanted);
   // A context's configuration has the live values of now, and all others as they were mounted.
   const changes = changesBetween(context.settings.config, wanted);
@@ -39,6 +39,13 @@ export function reload(context: Context, read: () => Config): ReloadReport {
   };
   context.logger.info(report, 'the configuration was read again');
   return report;
+}
+
+/** Where it says "as many as fit", the room that was reserved at the mount does. */
+function withRoomAsMounted(wanted: Config, { workers: mounted }: Config): Config {
+  const fuse_max = wanted.workers.fuse_max || mounted.fuse_max;
+  const shards_max = wanted.workers.shards_max || mounted.shards_max;
+  return { ...wanted, workers: { ...wanted.workers, fuse_max, shards_max } };
 }
 
 interface Change {

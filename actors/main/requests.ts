@@ -16,6 +16,7 @@ import {
   writeNumber,
   writeWords,
 } from '../messages.ts';
+import { presentActors } from '../presence.ts';
 import { mailboxRegion } from '../topology.ts';
 import { KernelCache } from './kernel-cache.ts';
 import { ShardReplays } from './shard-replays.ts';
@@ -42,7 +43,7 @@ export class MainRequests implements EventLoopActor {
   readonly #context: Context;
   /** By their tickets, oldest first. Tickets rise in the order of the messages. */
   readonly #questions = new Map<number, Question>();
-  /** Lanes of the shards, by number. */
+  /** Lanes of the shards that there is room for, by number. */
   readonly #shards: readonly number[];
   readonly #replays: ShardReplays;
   /** LSN of the segments that are being saved. */
@@ -112,7 +113,7 @@ export class MainRequests implements EventLoopActor {
   async saveSegments(lsn: number): Promise<number> {
     const answers = this.#fromShards(SEGMENT_SAVED);
     this.#savedAsOf = lsn;
-    for (const index of this.#shards.keys()) this.#saveSegment(index);
+    for (const { index } of presentActors(this.#context, 'shard')) this.#saveSegment(index);
     return (await answers).find((errno) => errno !== 0) ?? 0;
   }
 
@@ -170,7 +171,8 @@ export class MainRequests implements EventLoopActor {
 
   #fromShards(kind: number): Promise<number[]> {
     return new Promise((done) => {
-      this.#gatherings.set(kind, { missing: new Set(this.#shards), values: [], done });
+      const present = presentActors(this.#context, 'shard').map(({ index }) => this.#shards[index]!);
+      this.#gatherings.set(kind, { missing: new Set(present), values: [], done });
     });
   }
 

@@ -247,7 +247,7 @@ export class Revival {
     if (this.isRebuilding || this.isOver) return;
     this.isRebuilding = true;
     this.#logger.error({ why }, 'the tables are made anew from the log');
-    const children = this.children.filter(({ plan }) => ON_TABLES.has(plan.kind));
+    const children = this.children.filter(({ plan, chart }) => ON_TABLES.has(plan.kind) && !chart.isAbsent);
     try {
       await Promise.all(children.map((child) => this.recall(child)));
       const errno = await Promise.race([this.#ports.rebuild(), this.failure]);

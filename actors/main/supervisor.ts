@@ -166,7 +166,7 @@ export class Supervisor implements SupervisorPort {
   async rebuild(): Promise<void> {
     await this.#revival.rebuild('it was asked for');
     const { children } = this.#revival;
-    await this.#revival.until(() => children.every(({ chart }) => chart.isRunning));
+    await this.#revival.until(() => children.every(({ chart }) => chart.isRunning || chart.isAbsent));
   }
 
   describe(): SupervisedActor[] {
@@ -181,8 +181,9 @@ export class Supervisor implements SupervisorPort {
 
   #running(name: string): Supervised {
     const child = this.#revival.children.find((one) => one.name === name);
-    if (!child) {
-      const known = this.#revival.children.map((one) => one.name).join(', ');
+    if (!child || child.chart.isAbsent) {
+      const present = this.#revival.children.filter(({ chart }) => !chart.isAbsent);
+      const known = present.map((one) => one.name).join(', ');
       throw new UserError(`no supervised actor is named '${name}'; there are ${known}`);
     }
     if (!child.chart.isRunning) throw new UserError(`actor ${name} is ${child.chart.state}: try again later`);

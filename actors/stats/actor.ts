@@ -4,6 +4,7 @@ import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import { MetricsBlock, readCounters } from '../../runtime/metrics/metrics.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import type { Context } from '../context.ts';
+import { startedActors } from '../presence.ts';
 import { METRICS } from '../regions.ts';
 import { mailboxRegion } from '../topology.ts';
 
@@ -21,9 +22,8 @@ function readTotals(context: Context): Totals {
   const region = context.arena.region(METRICS);
   const counters = readCounters(region);
   const sum = (kind: 'fuse' | 'indexer', counter: string): number =>
-    context.topology.ofKind(kind).reduce((total, { name }) => total + (counters[name]?.[counter] ?? 0), 0);
-  const requests = context.topology
-    .ofKind('fuse')
+    startedActors(context, kind).reduce((total, { name }) => total + (counters[name]?.[counter] ?? 0), 0);
+  const requests = startedActors(context, 'fuse')
     .flatMap(({ name }) => new MetricsBlock(region, name).histograms)
     .reduce((total, histogram) => total + histogram.snapshot().count, 0);
   const messages = context.topology.actors

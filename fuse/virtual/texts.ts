@@ -1,6 +1,6 @@
 /** The texts of the virtual tree, made when they are looked up. Implemented by whoever runs the process. */
 export interface VirtualText {
-  /** Names of the actors; an actor's place in the list never changes while mounted. */
+  /** Names of the actors, '' for one that is not there; an actor's place in the list never changes while mounted. */
   list(directory: 'actors'): readonly string[];
   /** Content of `stats`, `config`, `actors/NAME/{state,mailbox,messages,trace}`; undefined = there is none. */
   text(path: string): string | undefined;

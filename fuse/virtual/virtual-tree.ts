@@ -319,10 +319,12 @@ export class VirtualTree {
   #readNames(lo: number, hi: number, cookie: number, entry: DirEntry): number {
     if (cookie < DOT.length) return fill(entry, DOT[cookie]!, S_IFDIR, cookie + 1);
     const names = this.#names(lo, hi);
-    const name = names[cookie - DOT.length];
+    let at = cookie - DOT.length;
+    while (names[at] === '') at++;
+    const name = names[at];
     if (name === undefined) return 0;
     const text = hi === ACTOR || (lo === VEXFS && TOP_TEXTS.includes(name));
-    return fill(entry, Buffer.from(name), text ? S_IFREG : S_IFDIR, cookie + 1);
+    return fill(entry, Buffer.from(name), text ? S_IFREG : S_IFDIR, at + DOT.length + 1);
   }
 
   #names(lo: number, hi: number): readonly string[] {

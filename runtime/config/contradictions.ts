@@ -9,7 +9,12 @@ export interface Contradiction {
 }
 
 export function contradictions(config: Config): Contradiction[] {
-  return [...graphTooNarrow(config), ...rulesThatNeverMatch(config), ...impatience(config)];
+  return [
+    ...graphTooNarrow(config),
+    ...rulesThatNeverMatch(config),
+    ...impatience(config),
+    ...lessRoomThanWorkers(config),
+  ];
 }
 
 function graphTooNarrow({ vectors }: Config): Contradiction[] {
@@ -32,6 +37,17 @@ function impatience({ supervision }: Config): Contradiction[] {
   if (request_deadline_s * 1000 < hang_ms) {
     const message = `supervision.request_deadline_s (${request_deadline_s}) must be at least as long as supervision.hang_ms (${hang_ms}): a request would be given up before the thread it waits for is started again`;
     found.push({ path: ['supervision', 'request_deadline_s'], message });
+  }
+  return found;
+}
+
+function lessRoomThanWorkers({ workers }: Config): Contradiction[] {
+  const found: Contradiction[] = [];
+  for (const name of ['fuse', 'shards'] as const) {
+    const [count, most] = [workers[name], workers[`${name}_max`]];
+    if (most === 0 || most >= count) continue;
+    const message = `workers.${name}_max (${most}) must be 0 or at least workers.${name} (${count})`;
+    found.push({ path: ['workers', `${name}_max`], message });
   }
   return found;
 }

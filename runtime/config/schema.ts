@@ -89,6 +89,18 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
   shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
   io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
   tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),
+  fuse_max: count(
+    0,
+    0,
+    WORKERS_MAX,
+    'How far fuse may be raised while mounted. 0 = as many as there are CPUs, 16 at most.',
+  ),
+  shards_max: count(
+    0,
+    0,
+    WORKERS_MAX,
+    'How far shards may be raised while mounted. 0 = as many as there are CPUs, 8 at most.',
+  ),
   steal: live(flag(true, 'Let a shard thread with nothing to do answer searches of one that has too many.')),
 });
 

@@ -2,8 +2,8 @@
  * The shared table of actor states: one row of a cache line per actor.
  *
  * Roles: the actor's own thread writes its row (single writer), except that the supervisor writes FAILED for a thread
- * that can no longer do so, the whole row between two threads, FATE at any time, and the words INCARNATION, GATE, TAP
- * and DRILL, by which the actor is told something. Any thread reads.
+ * that can no longer do so, the whole row between two threads, FATE, RESERVED and FIRST at any time, and the words
+ * INCARNATION, GATE, TAP and DRILL, by which the actor is told something. Any thread reads.
  *
  * Invariants
  * 1. Within one incarnation a state only moves forward: ABSENT → STARTING → READY → DRAINING → STOPPED, or to FAILED
@@ -12,6 +12,10 @@
  * 3. Every store of a state is followed by a notify, so a waiter needs no polling.
  * 4. The heartbeat only grows; it counts turns of the run loop. No loop sleeps longer than a second, so a heartbeat
  *    that stands still for longer than that, and than the patience asked for, is one of a thread that hangs.
+ * 5. RESERVED is 1 while there is no such actor, but room for it: it has no thread, and is about to have none. It is
+ *    stored as 0 before its first thread starts, and as 1 after its last has ended and what that held was looked at. An
+ *    actor that is being restarted is not reserved. Its incarnations go on counting over its absences; FIRST is that of
+ *    the first thread since the last one.
  */
 import type { Region } from '../memory/arena.ts';
 
@@ -54,6 +58,8 @@ const GATE = 6;
 const TAP = 7;
 const DRILL = 8;
 const FATE = 9;
+const RESERVED = 10;
+const FIRST = 11;
 const NODE_THREAD = 15;
 
 /** Bytes of the table for `actors` rows. */
@@ -75,6 +81,7 @@ export class ActorState {
   }
 
   get label(): StateName {
+    if (this.isReserved) return 'absent';
     return FATES[Atomics.load(this.#words, this.#row + FATE)] || (NAMES[this.get()] ?? 'crashed');
   }
 
@@ -130,7 +137,7 @@ export class ActorState {
     return Atomics.load(this.#words, this.#row + NODE_THREAD) - 1;
   }
 
-  /** How often the actor was started: 1 for its first thread. */
+  /** How often the actor was started, ever: 1 for its first thread. */
   get incarnation(): number {
     return Atomics.load(this.#words, this.#row + INCARNATION);
   }
@@ -146,6 +153,25 @@ export class ActorState {
     }
     this.incarnation = incarnation;
     this.set(ABSENT);
+  }
+
+  /** There is no such actor at present. */
+  get isReserved(): boolean {
+    return Atomics.load(this.#words, this.#row + RESERVED) === 1;
+  }
+
+  set isReserved(value: boolean) {
+    Atomics.store(this.#words, this.#row + RESERVED, value ? 1 : 0);
+  }
+
+  /** Supervisor, before it starts the first thread of an actor that was not there: which incarnation that one is. */
+  set firstIncarnation(count: number) {
+    Atomics.store(this.#words, this.#row + FIRST, count);
+  }
+
+  /** Threads that were started after the first one, since the actor is there. */
+  get restarts(): number {
+    return Math.max(0, this.incarnation - Math.max(1, Atomics.load(this.#words, this.#row + FIRST)));
   }
 
   /** Supervisor: NO_FATE, RESTARTING or GIVEN_UP. */

@@ -51,6 +51,11 @@ export class ActorChart {
     return typeof this.#snapshot.value !== 'string';
   }
 
+  /** It is not there: there may be room for it. */
+  get isAbsent(): boolean {
+    return this.#snapshot.value === 'absent';
+  }
+
   get isOver(): boolean {
     return this.#snapshot.status === 'done';
   }

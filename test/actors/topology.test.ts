@@ -1,7 +1,14 @@
 import { expect, test } from 'vitest';
-import { planRegions } from '../../actors/regions.ts';
-import { mailboxRegion, shardOf, Topology } from '../../actors/topology.ts';
+import type { Context } from '../../actors/context.ts';
+import { withReserves } from '../../actors/main/reserve.ts';
+import { presentActors, setPresent, startedActors } from '../../actors/presence.ts';
+import { ACTOR_STATES, planRegions } from '../../actors/regions.ts';
+import { actorStatus } from '../../actors/status.ts';
+import { isConfigured, mailboxRegion, shardOf, Topology } from '../../actors/topology.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
+import type { Machine } from '../../runtime/system/topology.ts';
+import { World } from './world.ts';
 
 const topologyOf = (workers: Record<string, number>) => new Topology(configSchema.parse({ workers }));
 
@@ -15,6 +22,52 @@ test('every actor has its own row, name and mailbox, whatever the counts', () =>
     expect(new Set(regions).size).toBe(regions.length);
     for (const { name } of topology.actors) expect(regions).toContain(mailboxRegion(name));
   }
+});
+
+test('actors that are not there yet have rows, mailboxes and lanes like those that are, and no slot moves when they come', () => {
+  const config = configSchema.parse({ workers: { fuse: 1, fuse_max: 4, shards: 2, shards_max: 3 } });
+  const topology = new Topology(config);
+  expect(topology.ofKind('fuse').map(({ name }) => name)).toEqual(['fuse-0', 'fuse-1', 'fuse-2', 'fuse-3']);
+  expect(
+    topology.actors.filter((actor) => isConfigured(config.workers, actor)).map(({ name }) => name),
+  ).toEqual(['main', 'io-0', 'shard-0', 'shard-1', 'pool', 'stats', 'indexer', 'fuse-0']);
+  expect(topology.actor('shard-2').senders).toContain('fuse-3');
+  expect(topology.actors.map(({ slot }) => slot)).toEqual(topology.actors.map((_, i) => i));
+});
+
+test('room for fewer than are there is a contradiction, at the key that says so', () => {
+  const parsed = configSchema.safeParse({ workers: { fuse: 4, fuse_max: 2, shards: 3, shards_max: 1 } });
+  expect(parsed.error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)).toEqual([
+    'workers.fuse_max: workers.fuse_max (2) must be 0 or at least workers.fuse (4)',
+    'workers.shards_max: workers.shards_max (1) must be 0 or at least workers.shards (3)',
+  ]);
+});
+
+test.each([
+  [{}, 2, { fuse_max: 2, shards_max: 2 }],
+  [{}, 64, { fuse_max: 16, shards_max: 8 }],
+  [{ fuse: 20, shards: 10 }, 8, { fuse_max: 20, shards_max: 10 }],
+  [{ fuse: 1, fuse_max: 3, shards_max: 64 }, 8, { fuse_max: 3, shards_max: 64 }],
+])('%j on %i CPUs has room for %j', (workers, count, room) => {
+  const cpus = Array.from({ length: count }, (_, id) => ({ id, core: id, thread: 0, node: 0 }));
+  const machine: Machine = { nodes: [], cpus, online: [], offline: [], quota: undefined };
+  expect(withReserves(configSchema.parse({ workers }), machine).workers).toMatchObject(room);
+});
+
+test('who is there is seen by everybody at once; one that is not is in no list but the totals', () => {
+  const world = new World({ fuse: 1, fuse_max: 3, shards: 1, shards_max: 2 });
+  const [main, shard] = [world.actor('main'), world.actor('shard-0')];
+  const names = (context: Context): string[] => presentActors(context).map(({ name }) => name);
+  expect(names(shard)).toEqual(['main', 'io-0', 'shard-0', 'pool', 'stats', 'indexer', 'fuse-0']);
+  const plan = main.topology.actor('fuse-2');
+  setPresent(main.arena, plan, true);
+  expect(names(shard)).toContain('fuse-2');
+  expect(names(shard)).not.toContain('fuse-1');
+  new ActorState(main.arena.region(ACTOR_STATES), plan.slot).incarnation = 1;
+  setPresent(main.arena, plan, false);
+  expect(presentActors(shard, 'fuse').map(({ name }) => name)).toEqual(['fuse-0']);
+  expect(startedActors(shard, 'fuse').map(({ name }) => name)).toEqual(['fuse-0', 'fuse-2']);
+  expect(actorStatus(shard, plan).state).toBe('absent');
 });
 
 test('lanes exist for the routes that are used, and nobody writes to itself', () => {

@@ -15,7 +15,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
   const { config } = parseConfig({});
   expect(config).toEqual({
     placement: { mode: 'none', pin: {} },
-    workers: { fuse: 1, shards: 2, io: 1, tasks: 1, steal: true },
+    workers: { fuse: 1, shards: 2, io: 1, tasks: 1, fuse_max: 0, shards_max: 0, steal: true },
     memory: { budget: GIB, max_files: 1_000_000, max_results: 4096, trim: true, debug: false },
     store: {
       commit_interval_ms: 1000,
