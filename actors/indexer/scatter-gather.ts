@@ -4,7 +4,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { askedShardOf, HIT_BYTES, hitsOf, trySearch } from '../messages.ts';
 import { ACTOR_STATES } from '../regions.ts';
-import { holderOf, holders, Route } from '../route.ts';
+import { holderOf, holders, phaseOf, Route, SETTLED } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Trace } from '../trace.ts';
 
@@ -130,10 +130,11 @@ export class ScatterGather {
     if (!question?.missing.delete(shard)) return;
     const f32 = new Float32Array(u32.buffer, u32.byteOffset, u32.length);
     const count = hitsOf(u32[at + 1]!);
+    const isMoving = phaseOf(question.route) !== SETTLED;
     for (let i = 0; i < count; i++) {
       const hit = at + 2 + (i * HIT_BYTES) / 4;
       // Another shard has it as well while files move: who holds it says it.
-      if (holderOf(question.route, u32[hit]!) !== shard) continue;
+      if (isMoving && holderOf(question.route, u32[hit]!) !== shard) continue;
       question.hits.push({
         ino: u32[hit]!,
         generation: u32[hit + 1]!,

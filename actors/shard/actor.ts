@@ -5,6 +5,7 @@ import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
+import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
 import {
   CLEAR_TEXT,
@@ -24,7 +25,7 @@ import {
   SEGMENT_SAVED,
   writeNumber,
 } from '../messages.ts';
-import { METRICS, vectorsRegion } from '../regions.ts';
+import { METRICS, STORE_STATUS, vectorsRegion } from '../regions.ts';
 import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { ActorKind } from '../topology.ts';
@@ -39,6 +40,8 @@ import { Succession } from './succession.ts';
 const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
+/** Batches of messages before files that move to other shards have their turn, however many messages there are. */
+const BATCHES_PER_SLICE = 8;
 /** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 
@@ -54,6 +57,10 @@ export class ShardActor implements DoorbellActor {
   readonly #recent = new Recent();
   readonly #succession: Succession;
   readonly #moving: Moving;
+  /** The route as of the last time that the mailbox was empty. */
+  #seenRoute: number;
+  /** Since the mailbox was empty, or before. */
+  #batches = 0;
   /** Since building last had its turn. */
   #searched = 0;
   /** LSN of the segment that is to be written; −1 = none. */
@@ -72,6 +79,7 @@ export class ShardActor implements DoorbellActor {
     this.#disk = new HostDisk(context.settings.store);
     this.#index = context.topology.actor(context.name).index;
     this.#route = new Route(context.arena);
+    this.#seenRoute = this.#route.word;
     const { senders } = context.topology.actor(context.name);
     this.#senders = senders.map((name) => context.topology.actor(name).kind);
     this.#succession = new Succession(context, this.#disk, shard, this.#recent);
@@ -169,12 +177,13 @@ export class ShardActor implements DoorbellActor {
     if (this.#succession.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
+    if (++this.#batches % BATCHES_PER_SLICE === 0) this.#moving.step();
   }
 
   idle(): number {
     if (this.#succession.isUnderWay) return this.#stepReplay();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
-    if (phaseOf(this.#route.word) !== COPYING) this.#recent.forget();
+    this.#forget();
     const isReported = this.#succession.reportMissing();
     this.#releaseSearches();
     this.#saveIfAsked();
@@ -218,6 +227,13 @@ export class ShardActor implements DoorbellActor {
 
   #takeDeferred(): void {
     this.#succession.takeDeferred(this.onMessage.bind(this));
+  }
+
+  /** What was sent on comes late; it has come when the mailbox has been empty since the files were copied. */
+  #forget(): void {
+    const { word } = this.#route;
+    if (phaseOf(word) !== COPYING && phaseOf(this.#seenRoute) !== COPYING) this.#recent.forget();
+    this.#seenRoute = word;
   }
 
   /** A step in which this thread does not beat. */
@@ -297,10 +313,12 @@ export class ShardActor implements DoorbellActor {
 
   #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
     this.#metrics.add(this.#counter.removes, 1);
+    // Who never has the file need not remember: what a retired shard left in the lanes would pass for news later.
+    const isKept = keeps(this.#route.word, this.#index, ino);
     if (collection === TEXT_COLLECTION) {
       this.#succession.heardOf(ino);
-      this.#recent.toldOfText(ino);
-    } else if (!this.#recent.isLatest(ino, collection, stamp)) return;
+      if (isKept) this.#recent.toldOfText(ino);
+    } else if (isKept && !this.#recent.isLatest(ino, collection, stamp)) return;
     this.#shard.remove(ino, generation, collection);
   }
 
@@ -327,6 +345,8 @@ export class ShardActor implements DoorbellActor {
     });
     const status = writer.finish();
     this.#segments.add(lsn);
+    // Started while mounted, it has not loaded the checkpoint that is in force until this one is written.
+    this.#segments.add(new StoreStatus(this.#context.arena.region(STORE_STATUS)).read().checkpointLsn);
     if (status === 0) deleteSegments(this.#disk, this.#index, shards, this.#segments);
     else this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));

@@ -1,9 +1,8 @@
 /**
  * The part of a shard in a move to another number of shards (route.ts): what ROUTE_CHANGED asks for, a slice at a time,
- * whenever nothing waits in the mailbox.
+ * once all has been taken in that had been sent when it came.
  *
- * COPYING: it sends on what it holds and another is to hold. It has taken in all that it alone was sent, as its mailbox was
- * empty after the route changed; what comes later, the other hears as well, and more truly: so the other takes what is
+ * COPYING: it sends on what it holds and another is to hold. It has taken in all that it alone was sent; what comes later, the other hears as well, and more truly: so the other takes what is
  * sent on only as long as it has heard nothing of the file itself.
  * DROPPING: it drops what it does not hold.
  *
@@ -45,6 +44,8 @@ export class Moving {
   readonly #left: number;
   /** The word that main waits for; NO_ROUTE = it does not. */
   #word = NO_ROUTE;
+  /** What had been sent to this shard when it heard of that. */
+  #mark: Int32Array = new Int32Array(0);
   #walks: Walk[] | undefined;
   /** What is left to send of the file that was visited last. */
   readonly #unsent: Send[] = [];
@@ -61,13 +62,14 @@ export class Moving {
   /** A ROUTE_CHANGED. */
   begin(word: number): void {
     this.#word = word;
+    this.#mark = this.#context.mailbox.mark();
     this.#walks = undefined;
     this.#unsent.length = 0;
   }
 
-  /** A slice; the mailbox is empty. */
+  /** A slice. */
   step(): Progress {
-    if (this.#word === NO_ROUTE) return 'nothing to do';
+    if (this.#word === NO_ROUTE || !this.#context.mailbox.passed(this.#mark)) return 'nothing to do';
     // The answer to a question that a predecessor left: the one of now is on its way.
     if (this.#word !== this.#route.word) {
       this.#word = NO_ROUTE;

@@ -19,7 +19,8 @@ export class Recent {
   #covered: number | undefined;
 
   gone(ino: number, generation: number): void {
-    this.#gone.set(ino, generation);
+    // Of two files that had the number, the earlier one's removal may come last.
+    if (!this.isGone(ino, generation)) this.#gone.set(ino, generation);
   }
 
   /** Whether the file is gone, so that nothing of it may be kept. */

@@ -98,6 +98,8 @@ export class Replay {
     for (const files of this.#listed) {
       for (let at = 0; at < files.length; at += FILE_WORDS) {
         const ino = files[at]!;
+        // Since it was listed.
+        if (this.#parts.recent.isGone(ino, files[at + 1]!)) continue;
         const text = this.#texts.get(ino);
         if (text?.generation === files[at + 1]) kept.add(ino);
         const chunks = files[at + 3]!;
