@@ -14,7 +14,16 @@ export function isPresent(arena: Arena, { slot }: ActorPlan): boolean {
 
 /** By main: before the first thread of the actor starts, or after its last has ended. */
 export function setPresent(arena: Arena, { slot }: ActorPlan, isThere: boolean): void {
-  new ActorState(arena.region(ACTOR_STATES), slot).isReserved = !isThere;
+  new ActorState(arena.region(ACTOR_STATES), slot).reserve(!isThere, Date.now());
+}
+
+/** When the list of actors that are there changed last, ms since the epoch. */
+export function presenceChangedAt({ arena, topology }: Context): number {
+  const region = arena.region(ACTOR_STATES);
+  return topology.actors.reduce(
+    (last, { slot }) => Math.max(last, new ActorState(region, slot).reservedAt),
+    0,
+  );
 }
 
 /** The actors that are there, of one kind or of all, in the order of the topology. */

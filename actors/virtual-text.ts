@@ -3,7 +3,7 @@ import { printConfig } from '../runtime/config/print.ts';
 import { peekMailbox, peekMessages } from '../runtime/messaging/mailbox.ts';
 import type { Context } from './context.ts';
 import { describeMessage, withoutText } from './describe-message.ts';
-import { isPresent } from './presence.ts';
+import { isPresent, presenceChangedAt } from './presence.ts';
 import { TRACES } from './regions.ts';
 import { actorStatus, takeSnapshot } from './status.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
@@ -13,6 +13,7 @@ import { EVENT_NAMES, readTrace } from './trace.ts';
 export function virtualText(context: Context): VirtualText {
   return {
     list: () => context.topology.actors.map((actor) => (isPresent(context.arena, actor) ? actor.name : '')),
+    changedAt: () => presenceChangedAt(context),
     text(path) {
       if (path === 'stats') return json(takeSnapshot(context));
       if (path === 'config') return printConfig(context.settings.config);

@@ -64,7 +64,10 @@ export function addConfig(program: Command): void {
         'live does; the rest is named. With a mistake in it nothing changes.',
     )
     .argument('[dir]', 'where it is mounted, or any path inside')
-    .option('--json', 'print JSON: {"applied", "needsRemount"}, each [{"key", "from", "to"}, …]')
+    .option(
+      '--json',
+      'print JSON: {"applied", "needsRemount", "failed"?}, each [{"key", "from", "to", "why"?}, …]',
+    )
     .action(reload);
   config.command('schema').description('Print the JSON Schema of the configuration file.').action(schema);
 }
@@ -137,4 +140,5 @@ async function reload(directory: string | undefined, options: { json?: true }): 
   const report = await withMount(mount, (client) => client.call('reload', {}));
   if (options.json) printJson(report);
   else for (const line of describeReload(report)) print(line);
+  if (report.failed !== undefined) process.exitCode = 1;
 }

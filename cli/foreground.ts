@@ -30,7 +30,7 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
   const onSignal = (signal: NodeJS.Signals): void => {
     // The hang-up of a terminal ends what was started from it; without one the signal is the wish to be reconfigured.
     if (signal === 'SIGHUP' && !(hadTerminal && !hasTerminal())) {
-      sayReload(handle);
+      void sayReload(handle);
       return;
     }
     const now = performance.now();
@@ -72,13 +72,13 @@ export async function serveInForeground(mount: Foreground, runMount: RunMount): 
   }
 }
 
-function sayReload(handle: MountHandle | undefined): void {
+async function sayReload(handle: MountHandle | undefined): Promise<void> {
   try {
     if (handle === undefined) say('the mount is not complete yet: nothing to read again');
-    else for (const line of describeReload(handle.reload())) say(line);
+    else for (const line of describeReload(await handle.reload())) say(line);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    say('the configuration has mistakes, and nothing changes:');
+    say('the configuration cannot be applied, and nothing changes:');
     for (const line of error.message.split('\n')) say(line);
   }
 }

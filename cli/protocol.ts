@@ -127,6 +127,8 @@ export interface ConfigChange {
 export interface ReloadReport {
   readonly applied: readonly ConfigChange[];
   readonly needsRemount: readonly ConfigChange[];
+  /** Could not be put in force; absent when everything could. */
+  readonly failed?: readonly (ConfigChange & { readonly why: string })[];
 }
 
 export interface GateAnswer {

@@ -90,7 +90,7 @@ export function run(context: Context): void {
       };
       const server = new Server(channel, operations, metrics, { onlyUid: settings.onlyUid, flight });
       server.request.setxattrExt = setxattrExtended(context);
-      if (settings.incarnation > 1) {
+      if (settings.incarnation > state.firstIncarnation) {
         const resumed = server.resume(new Resumption(operations));
         logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
       }

@@ -1,11 +1,12 @@
 import type { Arena } from '../../runtime/memory/arena.ts';
-import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
+import { doorbellOf, Mailbox } from '../../runtime/messaging/mailbox.ts';
 import { STOP } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { MountChart } from '../../runtime/supervision/chart.ts';
 import { vacateWatch } from '../connection.ts';
 import type { Context, ThreadData } from '../context.ts';
+import { setPresent } from '../presence.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
 import { isAsleep } from '../status.ts';
 import { mailboxRegion } from '../topology.ts';
@@ -16,6 +17,9 @@ import type { MainRequests } from './requests.ts';
 import type { SupervisorPorts } from './supervisor.ts';
 import { WorkerThread } from './threads.ts';
 import { inspectLocks, tablesAreBroken } from './wreck.ts';
+
+/** Messages of a lane that are dropped at a time. */
+const LEFT_BATCH = 32;
 
 export interface ActorPortsParts {
   readonly arena: Arena;
@@ -50,6 +54,14 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
       const wreck = inspectLocks(context, thread);
       if (name === 'io-0') requests.repeat();
       return wreck;
+    },
+    vacated(actor) {
+      const { name, slot } = actor;
+      setPresent(arena, actor, false);
+      new ActorState(arena.region(ACTOR_STATES), slot).thread = 0;
+      // Nobody else takes what is left, and the actor's next life must not begin with being asked to stop.
+      const left = new Mailbox(arena.region(mailboxRegion(name)));
+      while (left.drain({ onMessage() {} }, LEFT_BATCH) > 0);
     },
     async resume({ kind, index }) {
       if (kind === 'shard') await requests.replayShard(index);

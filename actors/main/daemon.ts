@@ -45,7 +45,7 @@ export interface MountHandle {
    */
   stop(reason: StopReason): Promise<void>;
   /** Reads the configuration again. @throws {UserError} if it has a mistake; then nothing changes. */
-  reload(): ReloadReport;
+  reload(): Promise<ReloadReport>;
   /** The exit code. */
   readonly finished: Promise<number>;
   /** What may be done to its actors while it runs. */

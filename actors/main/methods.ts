@@ -25,7 +25,7 @@ export interface MountFacts {
   readonly directory: string;
   readonly startedAt: number;
   state(): string;
-  reload(): ReloadReport;
+  reload(): Promise<ReloadReport>;
   readonly placement: PlacementPlan;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */

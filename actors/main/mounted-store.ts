@@ -29,11 +29,12 @@ import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
+import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { type PlacementPlan, planPlacement, shardDistances } from './placement.ts';
-import { type ReloadReport, reload } from './reload.ts';
+import { type ReloadReport, Reloads } from './reload.ts';
 import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
 import { withReserves } from './reserve.ts';
@@ -72,7 +73,7 @@ export class MountedStore {
   readonly #topology: Topology;
   readonly #arena: Arena;
   readonly #placement: PlacementPlan;
-  readonly #readConfig: () => Config;
+  readonly #reloads: Reloads;
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
@@ -87,6 +88,8 @@ export class MountedStore {
   #socket: ControlSocket | undefined;
   /** Of the connection to the kernel. */
   #descriptor = -1;
+  /** Fuse actors neither come nor go any more. */
+  #isEnding = false;
   /** The mount is, as far as this process did, still in the tree of directories. */
   #isAttached = false;
 
@@ -107,7 +110,6 @@ export class MountedStore {
     this.#notice = notice;
     this.#topology = new Topology(config);
     this.#arena = reserveMemory(config, this.#topology);
-    this.#readConfig = readConfig;
     this.#placement = planPlacement(config, this.#topology, machine);
     const placement = new Map(this.#placement.actors.map(({ actor, cpus }) => [actor, cpus]));
     this.#data = {
@@ -143,6 +145,8 @@ export class MountedStore {
       this.#context.clock,
       this.#context.logger,
     );
+    const fuse = new FuseWorkers(this.#context, this.#supervisor, () => this.#obstacle);
+    this.#reloads = new Reloads(this.#context, readConfig, fuse);
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -188,14 +192,30 @@ export class MountedStore {
       if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
       this.#isAttached = false;
     } else if (lazy) {
-      void this.#supervisor.stop(this.#actors('fuse')).catch(() => {});
+      void this.#stopServing().catch(() => {});
     }
     return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
 
   /** Reads the configuration again. @throws {UserError} if it has a mistake; then nothing changes. */
-  reload(): ReloadReport {
-    return reload(this.#context, this.#readConfig);
+  reload(): Promise<ReloadReport> {
+    return this.#reloads.reload();
+  }
+
+  /** Why fuse actors can neither come nor go now. */
+  get #obstacle(): string | undefined {
+    if (this.#isEnding) return 'the mount ends';
+    const { state } = this.#chart;
+    return state === 'serving' || state === 'read-only'
+      ? undefined
+      : `the mount is ${state}; try again later`;
+  }
+
+  /** Of a mount that was detached and is still in use. */
+  async #stopServing(): Promise<void> {
+    this.#isEnding = true;
+    await this.#reloads.idle();
+    await this.#supervisor.stop(this.#actors('fuse'));
   }
 
   get #storeStatus(): StoreStatus {
@@ -280,6 +300,9 @@ export class MountedStore {
   async #live(isDamaged: boolean): Promise<void> {
     let problem: string | undefined;
     try {
+      await this.#supervisor.stopped(this.#topology.ofKind('fuse')[0]!);
+      this.#isEnding = true;
+      await this.#reloads.idle();
       for (const actor of this.#actors('fuse')) await this.#supervisor.stopped(actor);
       this.#isAttached = false;
       problem = await this.#drain(isDamaged);

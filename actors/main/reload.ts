@@ -3,9 +3,11 @@ import { FIELDS, type Field, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { publishLive } from '../../runtime/config/live.ts';
 import { literal, valueIn } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { LIVE } from '../regions.ts';
 import { requireFeasible } from './feasible.ts';
+import type { Workers } from './fuse-workers.ts';
 
 /** Values as they are written in the file. */
 export interface ConfigChange {
@@ -19,26 +21,81 @@ export interface ReloadReport {
   readonly applied: readonly ConfigChange[];
   /** Other than what this mount runs with, until the next one. */
   readonly needsRemount: readonly ConfigChange[];
+  /** Could not be put in force, and why; absent when everything could. */
+  readonly failed?: readonly (ConfigChange & { readonly why: string })[];
 }
 
+/** Reads the configuration of a mount again whenever it is asked to, once at a time. */
+export class Reloads {
+  readonly #reload: () => Promise<ReloadReport>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(context: Context, read: () => Config, fuse: Workers) {
+    this.#reload = () => reload(context, read, fuse);
+  }
+
+  /** As {@link reload}. */
+  reload(): Promise<ReloadReport> {
+    const next = this.#last.then(this.#reload, this.#reload);
+    this.#last = next;
+    return next;
+  }
+
+  /** Resolves when none is under way. */
+  async idle(): Promise<void> {
+    await this.#last.catch(() => {});
+  }
+}
+
+const FUSE = 'workers.fuse';
+
 /**
- * Publishes the live values of `read()`. All or nothing: a configuration with a mistake in it changes nothing.
+ * Publishes the live values of `read()`, and brings the number of fuse actors to what it says. With a mistake in the
+ * configuration nothing changes.
  *
  * @param read the configuration as a mount would have it now, from the same sources as this one
  * @throws {UserError} naming every mistake, one a line
  */
-export function reload(context: Context, read: () => Config): ReloadReport {
-  const wanted = withRoomAsMounted(read(), context.settings.config);
+export async function reload(context: Context, read: () => Config, fuse: Workers): Promise<ReloadReport> {
+  const present = context.settings.config;
+  const wanted = withRoomAsMounted(read(), present);
   requireFeasible(wanted);
   // A context's configuration has the live values of now, and all others as they were mounted.
-  const changes = changesBetween(context.settings.config, wanted);
-  publishLive(context.arena.region(LIVE), LIVE_KEYS, wanted);
+  const changes = changesBetween(present, wanted);
+  const hasRoom = wanted.workers.fuse <= fuse.room;
+  const mustResize = hasRoom && wanted.workers.fuse !== fuse.count;
+  if (mustResize) fuse.mustBeFree();
+  const publish = (): void =>
+    publishLive(context.arena.region(LIVE), LIVE_KEYS, withFuse(wanted, fuse.count));
+  publish();
+  const why = mustResize ? await failureOf(fuse.resize(wanted.workers.fuse)) : undefined;
+  publish();
+  const isFailed = ({ field }: Change): boolean => field.key === FUSE && why !== undefined;
+  const isLive = ({ field }: Change): boolean => field.isLive && (field.key !== FUSE || hasRoom);
   const report = {
-    applied: changes.filter(({ field }) => field.isLive).map(described),
-    needsRemount: changes.filter(({ field }) => !field.isLive).map(described),
+    applied: changes.filter((change) => isLive(change) && !isFailed(change)).map(described),
+    needsRemount: changes.filter((change) => !isLive(change)).map(described),
+    ...(why === undefined
+      ? {}
+      : { failed: changes.filter(isFailed).map((one) => ({ ...described(one), why })) }),
   };
   context.logger.info(report, 'the configuration was read again');
   return report;
+}
+
+/** What a user is to be told of it, or undefined. */
+async function failureOf(attempt: Promise<void>): Promise<string | undefined> {
+  try {
+    await attempt;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.message;
+  }
+}
+
+function withFuse(config: Config, fuse: number): Config {
+  return { ...config, workers: { ...config.workers, fuse } };
 }
 
 /** Where it says "as many as fit", the room that was reserved at the mount does. */

@@ -39,6 +39,8 @@ export interface RevivalPorts {
   startThread(actor: ActorPlan, incarnation: number): ActorThread;
   /** A thread of the actor has ended and no other runs yet: frees what it held, repeats what it did not answer. Whether the tables are whole. */
   clear(actor: ActorPlan, thread: number): Wreck;
+  /** The actor is not there any more, and what its thread held was looked at: its row and its mailbox are made free. */
+  vacated(actor: ActorPlan): void;
   /** A successor is ready: gives it what it lacks. */
   resume(actor: ActorPlan): Promise<void>;
   /** Makes the tables anew, while no actor that builds on them runs; 0 or an errno. */
@@ -88,10 +90,13 @@ export class Revival {
     for (const look of [...this.#waiting]) look();
   }
 
-  launch(child: Supervised): void {
+  /** `isAddition`: the mount goes on without it if it does not start. */
+  launch(child: Supervised, isAddition = false): void {
     child.incarnation++;
+    if (child.chart.isAbsent) child.row.firstIncarnation = child.incarnation;
     child.row.renew(child.incarnation);
-    this.send(child, { type: 'start', at: this.#clock.monotonic() });
+    if (child.row.isReserved) child.row.reserve(false, this.#clock.now());
+    this.send(child, { type: 'start', at: this.#clock.monotonic(), isAddition });
     assert(child.chart.state === 'starting', 'a thread is started when its chart says so');
     const thread = this.#ports.startThread(child.plan, child.incarnation);
     child.thread = thread;
@@ -112,13 +117,22 @@ export class Revival {
       if (child.incarnation !== incarnation || seen === FAILED) return;
       this.send(child, { type });
     }
+    this.#vacateIfRetired(child);
   }
 
   #threadEnded(child: Supervised, thread: ActorThread, error: Error): void {
     if (child.thread !== thread || child.isThreadOver) return;
     child.isThreadOver = true;
-    if (child.row.get() === STOPPED) this.send(child, { type: 'stopped' });
-    else this.failed(child, error);
+    if (child.row.get() !== STOPPED) {
+      this.failed(child, error);
+      return;
+    }
+    this.send(child, { type: 'stopped' });
+    this.#vacateIfRetired(child);
+  }
+
+  #vacateIfRetired(child: Supervised): void {
+    if (child.chart.state === 'retired') void this.tend(child);
   }
 
   failed(child: Supervised, error: Error): void {
@@ -130,8 +144,9 @@ export class Revival {
       this.giveUp(child.name, error);
       return;
     }
-    const { failures } = child.chart;
-    this.#logger.error({ err: error, failed: child.name, failures }, 'an actor failed and is started again');
+    const { failures, state } = child.chart;
+    const then = state === 'retired' ? 'at its start: the others go on without it' : 'and is started again';
+    this.#logger.error({ err: error, failed: child.name, failures }, `an actor failed ${then}`);
     void this.tend(child);
   }
 
@@ -187,6 +202,7 @@ export class Revival {
         const { state } = child.chart;
         if (state === 'crashed') await this.#clear(child);
         else if (state === 'restarting') await this.#relaunch(child);
+        else if (state === 'retired') await this.#vacate(child);
         else break;
       }
     } catch (error) {
@@ -197,13 +213,26 @@ export class Revival {
     }
   }
 
+  /** Ends the thread and frees what it held; undefined if it does not end, which ends the mount. */
+  async #endAndClear(child: Supervised): Promise<Wreck | undefined> {
+    if (await this.endThread(child)) return this.#ports.clear(child.plan, child.thread?.id ?? -1);
+    const cause = child.lastError === undefined ? '' : `; ${child.lastError.message}`;
+    this.send(child, { type: 'give up' });
+    this.giveUp(child.name, new Error(`its thread does not end${cause}`));
+    return undefined;
+  }
+
+  async #vacate(child: Supervised): Promise<void> {
+    const wreck = await this.#endAndClear(child);
+    if (wreck === undefined) return;
+    this.#ports.vacated(child.plan);
+    this.send(child, { type: 'vacated' });
+    if (wreck === 'tables') void this.rebuild(`${child.name} ended within a change`);
+  }
+
   async #clear(child: Supervised): Promise<void> {
-    if (!(await this.endThread(child))) {
-      this.send(child, { type: 'give up' });
-      this.giveUp(child.name, new Error(`its thread does not end; ${child.lastError?.message}`));
-      return;
-    }
-    const wreck = this.#ports.clear(child.plan, child.thread?.id ?? -1);
+    const wreck = await this.#endAndClear(child);
+    if (wreck === undefined) return;
     this.send(child, { type: 'cleared' });
     if (child.chart.state === 'given-up') this.giveUp(child.name, child.lastError!);
     else if (wreck === 'tables') void this.rebuild(`${child.name} died within a change`);
@@ -229,8 +258,8 @@ export class Revival {
   /** Ends a thread that did nothing wrong; what comes after is the caller's. */
   async recall(child: Supervised): Promise<void> {
     const { chart } = child;
-    await this.until(() => chart.state !== 'crashed' && !child.isRecalled);
-    if (chart.state === 'restarting' || chart.isOver) return;
+    await this.until(() => chart.state !== 'crashed' && chart.state !== 'retired' && !child.isRecalled);
+    if (chart.state === 'restarting' || chart.isOver || chart.isAbsent) return;
     child.isThreadOver = true;
     child.isRecalled = true;
     this.send(child, { type: 'recall' });

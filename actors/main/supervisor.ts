@@ -100,10 +100,47 @@ export class Supervisor implements SupervisorPort {
     this.#revival.isArmed = true;
   }
 
-  /** Resolves when the actor has stopped in order. */
+  /** Resolves when the actor has stopped in order, or is not there. */
   async stopped({ name }: ActorPlan): Promise<void> {
     const { chart } = this.#child(name);
-    await this.#revival.until(() => chart.state === 'stopped');
+    await this.#revival.until(() => chart.state === 'stopped' || chart.isAbsent);
+  }
+
+  /**
+   * Starts an actor for which there is room beside others of its kind. Resolves when it is ready, or has stopped again in
+   * order because all do.
+   *
+   * @throws {UserError} it did not start; nothing is left of it, and the mount goes on
+   */
+  async add({ name }: ActorPlan): Promise<void> {
+    const child = this.#child(name);
+    const { chart } = child;
+    // Those who build on the tables are ended and started together when these are made anew.
+    await this.#revival.until(() => !this.#revival.isRebuilding);
+    if (this.#revival.isOver) throw new ActorFailure(`actor ${name} is not started: the mount ends`);
+    assert(chart.isAbsent, 'an actor is added that is not there');
+    this.#revival.launch(child, true);
+    await this.#revival.started(child);
+    await this.#revival.until(() => chart.isRunning || chart.isAbsent || chart.isOver);
+    if (chart.isAbsent) throw new UserError(`actor ${name} did not start: ${child.lastError?.message}`);
+  }
+
+  /**
+   * Has an actor stop that is not needed any more, and makes its row free. One that dies over it is started again, so that
+   * what it was at is brought to its end, and asked again. Resolves also when it has stopped because all do.
+   */
+  async retire({ name }: ActorPlan): Promise<void> {
+    const child = this.#child(name);
+    const { chart, plan } = child;
+    while (!chart.isAbsent && !chart.isOver) {
+      await this.#revival.until(() => chart.isRunning || chart.isAbsent || chart.isOver);
+      // It may have been recalled since: then its successor is asked.
+      if (!chart.isRunning) continue;
+      const { incarnation } = child;
+      this.#revival.send(child, { type: 'retire' });
+      this.#ports.sendStop(plan);
+      await this.#revival.until(() => chart.isAbsent || chart.isOver || child.incarnation !== incarnation);
+    }
   }
 
   /**
@@ -150,7 +187,10 @@ export class Supervisor implements SupervisorPort {
       await this.#revival.recall(child);
       void this.#revival.tend(child);
     }
-    await this.#revival.until(() => child.incarnation > incarnation && child.chart.isRunning);
+    const { chart } = child;
+    const isAgain = (): boolean => child.incarnation > incarnation && chart.isRunning;
+    await this.#revival.until(() => isAgain() || chart.isAbsent || chart.isOver);
+    if (!isAgain()) throw new UserError(`actor ${name} is ${chart.state}: it is not needed any more`);
   }
 
   end(name: string): void {
@@ -198,12 +238,13 @@ export class Supervisor implements SupervisorPort {
 
   async #stop(child: Supervised): Promise<void> {
     const { chart, plan } = child;
-    while (chart.state !== 'stopped') {
-      await this.#revival.until(() => chart.isRunning || chart.isOver);
-      if (chart.isOver) break;
+    while (!chart.isOver && !chart.isAbsent) {
+      await this.#revival.until(() => chart.isRunning || chart.isOver || chart.isAbsent);
+      if (!chart.isRunning) continue;
       const { incarnation } = child;
       this.#ports.sendStop(plan);
-      const over = this.#revival.until(() => chart.isOver || child.incarnation !== incarnation);
+      const isOver = (): boolean => chart.isOver || chart.isAbsent || child.incarnation !== incarnation;
+      const over = this.#revival.until(isOver);
       if ((await withinMs(STOP_TIMEOUT_MS, over)) === undefined)
         throw new ActorFailure(`actor ${child.name} did not stop in time`);
     }

@@ -237,10 +237,7 @@ export class NodeTable {
 
   /** What all nodes have in common: the time they were made, no device, no blocks of a disk. */
   stamp(slot: number, out: Attr): void {
-    const milliseconds = this.#time(slot);
-    const seconds = Math.floor(milliseconds / 1000);
-    out.atime = out.mtime = out.ctime = seconds;
-    out.atimeNs = out.mtimeNs = out.ctimeNs = Math.floor((milliseconds - seconds * 1000) * 1e6);
+    setTimes(out, this.#time(slot));
     out.rdev = 0;
     out.blocks = 0;
     out.blksize = 4096;
@@ -311,4 +308,11 @@ export class NodeTable {
     Atomics.store(this.#i32, word, FREE);
     return true;
   }
+}
+
+/** Makes `milliseconds` since the epoch the node's every time. */
+export function setTimes(out: Attr, milliseconds: number): void {
+  const seconds = Math.floor(milliseconds / 1000);
+  out.atime = out.mtime = out.ctime = seconds;
+  out.atimeNs = out.mtimeNs = out.ctimeNs = Math.floor((milliseconds - seconds * 1000) * 1e6);
 }

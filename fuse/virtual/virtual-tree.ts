@@ -33,7 +33,7 @@ import {
   SLOT,
   VEXFS,
 } from './node-ids.ts';
-import { NodeTable } from './node-table.ts';
+import { NodeTable, setTimes } from './node-table.ts';
 import { type Question, ResultDirectories } from './result-directories.ts';
 import type { SearchResult } from './result-links.ts';
 import { TextFiles } from './text-files.ts';
@@ -297,6 +297,7 @@ export class VirtualTree {
     out.nlink = 2;
     out.size = 0;
     out.blocks = 0;
+    if (hi === FIXED && lo === ACTORS) setTimes(out, this.#text.changedAt('actors'));
     return 0;
   }
 

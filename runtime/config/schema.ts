@@ -85,7 +85,9 @@ const placement = section('Which thread runs on which CPU.', {
 }).meta({ shorthand: 'mode' });
 
 const workers = section('Threads. More than the machine has cores rarely helps.', {
-  fuse: count(1, 1, WORKERS_MAX, 'Threads that answer filesystem requests. More help from about 4 cores on.'),
+  fuse: live(
+    count(1, 1, WORKERS_MAX, 'Threads that answer filesystem requests. More help from about 4 cores on.'),
+  ),
   shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
   io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
   tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),

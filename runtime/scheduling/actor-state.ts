@@ -60,6 +60,8 @@ const DRILL = 8;
 const FATE = 9;
 const RESERVED = 10;
 const FIRST = 11;
+/** Of the last change of RESERVED: seconds since the epoch, and milliseconds beyond them. */
+const RESERVED_AT = 12;
 const NODE_THREAD = 15;
 
 /** Bytes of the table for `actors` rows. */
@@ -160,18 +162,32 @@ export class ActorState {
     return Atomics.load(this.#words, this.#row + RESERVED) === 1;
   }
 
-  set isReserved(value: boolean) {
-    Atomics.store(this.#words, this.#row + RESERVED, value ? 1 : 0);
+  /** Supervisor. `now`: ms since the epoch. */
+  reserve(isReserved: boolean, now: number): void {
+    Atomics.store(this.#words, this.#row + RESERVED_AT, Math.floor(now / 1000));
+    Atomics.store(this.#words, this.#row + RESERVED_AT + 1, Math.floor(now % 1000));
+    Atomics.store(this.#words, this.#row + RESERVED, isReserved ? 1 : 0);
   }
 
-  /** Supervisor, before it starts the first thread of an actor that was not there: which incarnation that one is. */
+  /** When the actor came or went last, ms since the epoch. */
+  get reservedAt(): number {
+    const seconds = Atomics.load(this.#words, this.#row + RESERVED_AT) >>> 0;
+    return seconds * 1000 + Atomics.load(this.#words, this.#row + RESERVED_AT + 1);
+  }
+
+  /** Incarnation of the first thread since the actor is there: a later one is a successor of one that died. */
+  get firstIncarnation(): number {
+    return Math.max(1, Atomics.load(this.#words, this.#row + FIRST));
+  }
+
+  /** Supervisor, before it starts that thread. */
   set firstIncarnation(count: number) {
     Atomics.store(this.#words, this.#row + FIRST, count);
   }
 
   /** Threads that were started after the first one, since the actor is there. */
   get restarts(): number {
-    return Math.max(0, this.incarnation - Math.max(1, Atomics.load(this.#words, this.#row + FIRST)));
+    return Math.max(0, this.incarnation - this.firstIncarnation);
   }
 
   /** Supervisor: NO_FATE, RESTARTING or GIVEN_UP. */

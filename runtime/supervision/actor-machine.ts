@@ -3,7 +3,8 @@
  * (start a thread, end it) is the supervisor's.
  *
  * A failure of an actor that has never been ready is final: what kept it from starting would do so again. So is one
- * more failure than `restarts` within `windowMs`.
+ * more failure than `restarts` within `windowMs`. An actor that was added to others that do its work already is not missed:
+ * if it never gets ready, it is taken away again. Nothing is left of its life once it is absent.
  */
 import { assign, setup } from 'xstate';
 
@@ -24,11 +25,15 @@ export function backOffMs(failures: number): number {
 
 /** `at` is of a monotonic clock, milliseconds. */
 export type ActorEvent =
-  | { readonly type: 'start'; readonly at: number }
+  /** `isAddition`, of a first thread: others of its kind run, and would do without it. */
+  | { readonly type: 'start'; readonly at: number; readonly isAddition?: boolean }
   | { readonly type: 'ready' }
   | { readonly type: 'awake' }
   | { readonly type: 'parked' }
   | { readonly type: 'drain' }
+  /** It is not needed any more: when it has stopped, it goes. */
+  | { readonly type: 'retire' }
+  | { readonly type: 'vacated' }
   | { readonly type: 'stopped' }
   | { readonly type: 'fail'; readonly at: number }
   | { readonly type: 'cleared' }
@@ -45,7 +50,18 @@ export interface ActorMachineContext {
   /** Threads that were started. */
   readonly starts: number;
   readonly wasReady: boolean;
+  readonly isAddition: boolean;
+  readonly isLeaving: boolean;
 }
+
+const UNBORN = {
+  failures: [],
+  notBefore: 0,
+  starts: 0,
+  wasReady: false,
+  isAddition: false,
+  isLeaving: false,
+} as const;
 
 export const actorMachine = setup({
   types: {
@@ -55,12 +71,19 @@ export const actorMachine = setup({
   },
   guards: {
     'was never ready': ({ context }) => !context.wasReady,
+    'was added and never ready': ({ context }) => context.isAddition && !context.wasReady,
+    'it is leaving': ({ context }) => context.isLeaving,
     'restarts are left': ({ context }) => context.failures.length <= context.policy.restarts,
     'the back-off is over': ({ context, event }) => event.type === 'start' && event.at >= context.notBefore,
   },
   actions: {
     countStart: assign({ starts: ({ context }) => context.starts + 1 }),
     noteReady: assign({ wasReady: true }),
+    noteAddition: assign({
+      isAddition: ({ event }) => event.type === 'start' && event.isAddition === true,
+    }),
+    noteLeaving: assign({ isLeaving: true }),
+    forget: assign(UNBORN),
     countFailure: assign(({ context, event }) => {
       if (event.type !== 'fail') return {};
       const { at } = event;
@@ -71,19 +94,21 @@ export const actorMachine = setup({
   },
 }).createMachine({
   id: 'actor',
-  context: ({ input }) => ({ policy: input, failures: [], notBefore: 0, starts: 0, wasReady: false }),
+  context: ({ input }) => ({ policy: input, ...UNBORN }),
   initial: 'absent',
   on: { end: '.stopped', 'give up': '.given-up' },
   states: {
     absent: {
-      description: 'It has no thread yet.',
-      on: { start: { target: 'starting', actions: 'countStart' } },
+      description: 'It has no thread: not yet, or it is not needed, and there is only room for it.',
+      on: { start: { target: 'starting', actions: ['countStart', 'noteAddition'] } },
     },
     starting: {
       description: 'Its thread loads its code and takes over what is in shared memory.',
       on: {
         ready: { target: 'running', actions: 'noteReady' },
+        retire: { actions: 'noteLeaving' },
         fail: [
+          { guard: 'was added and never ready', target: 'retired' },
           { guard: 'was never ready', target: 'given-up' },
           { target: 'crashed', actions: 'countFailure' },
         ],
@@ -94,7 +119,8 @@ export const actorMachine = setup({
       initial: 'ready',
       on: {
         drain: 'draining',
-        stopped: 'stopped',
+        retire: { target: 'draining', actions: 'noteLeaving' },
+        stopped: [{ guard: 'it is leaving', target: 'retired' }, { target: 'stopped' }],
         fail: { target: 'crashed', actions: 'countFailure' },
         recall: 'restarting',
       },
@@ -106,7 +132,8 @@ export const actorMachine = setup({
     draining: {
       description: 'It was asked to stop, and finishes what it has.',
       on: {
-        stopped: 'stopped',
+        retire: { actions: 'noteLeaving' },
+        stopped: [{ guard: 'it is leaving', target: 'retired' }, { target: 'stopped' }],
         fail: { target: 'crashed', actions: 'countFailure' },
         recall: 'restarting',
       },
@@ -115,13 +142,21 @@ export const actorMachine = setup({
       description:
         'Its thread has died or hangs; it is ended, and what it held (locks, half a change) is looked at.',
       on: {
+        retire: { actions: 'noteLeaving' },
         cleared: [{ guard: 'restarts are left', target: 'restarting' }, { target: 'given-up' }],
       },
     },
     restarting: {
       description:
         'It has no thread; the next one starts after the back-off, or once the tables are rebuilt.',
-      on: { start: { guard: 'the back-off is over', target: 'starting', actions: 'countStart' } },
+      on: {
+        retire: { actions: 'noteLeaving' },
+        start: { guard: 'the back-off is over', target: 'starting', actions: 'countStart' },
+      },
+    },
+    retired: {
+      description: 'It is not needed any more, or was added and did not start: its row is being cleared.',
+      on: { vacated: { target: 'absent', actions: 'forget' } },
     },
     stopped: { description: 'It has ended in order.', type: 'final' },
     'given-up': {

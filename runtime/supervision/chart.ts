@@ -13,6 +13,7 @@ export const ACTOR_STATES = [
   'stopped',
   'crashed',
   'restarting',
+  'retired',
   'given-up',
 ] as const;
 export type ActorChartState = (typeof ACTOR_STATES)[number];

@@ -22,7 +22,7 @@ const runMount: RunMount = async ({ directory, onReady }) => {
   setImmediate(onReady);
   return {
     finished,
-    reload: () => {
+    reload: async () => {
       if (behaviour === 'mistaken') throw new UserError('vexfs.toml:2:1: workers.fuse is 0');
       return { applied: [{ key: 'log.level', from: '"info"', to: '"debug"' }], needsRemount: [] };
     },

@@ -1,15 +1,16 @@
 /**
- * Programs use the mount while its actors are ended, crashed, hung and restarted at random, every second. The mount must
- * not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
+ * Programs use the mount while its actors are ended, crashed, hung, restarted, added and retired at random, every second. The
+ * mount must not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
  * VEXFS_CHAOS_SECONDS: how long (30 by default); VEXFS_CHAOS_SEED: which sequence; VEXFS_CHAOS_EVERY_MS: how often an actor is
- * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1).
+ * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1); there are one to four fuse actors at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ControlClient } from '../../cli/client.ts';
 import type { MemoryAudit } from '../../cli/protocol.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import { type Daemon, Place } from '../actors/daemon.ts';
 import type { ClientKind, ClientReport } from './chaos-calls.ts';
 import { NO_FUSE, titled } from './mounted.ts';
@@ -20,12 +21,13 @@ const SEED = Number(process.env.VEXFS_CHAOS_SEED ?? 1);
 const CLIENT = new URL('./chaos-client.js', import.meta.url).pathname;
 
 const KINDS: readonly ClientKind[] = ['data', 'names', 'vectors', 'bulk'];
-const ALL = 'shard-0,shard-1,io-0,io-1,pool,stats,indexer,fuse-0,fuse-1';
+const ALL = 'shard-0,shard-1,io-0,io-1,pool,stats,indexer,fuse-0,fuse-1,fuse-2,fuse-3';
 const ACTORS = (process.env.VEXFS_CHAOS_ACTORS ?? ALL).split(',');
+const FUSE_MOST = 4;
 const DEADLINE_S = 15;
 const CONFIG = [
   'workers.shards=2',
-  'workers.fuse=2',
+  `workers.fuse_max=${FUSE_MOST}`,
   'workers.io=2',
   'workers.tasks=1',
   'supervision.hang_ms=2000',
@@ -101,7 +103,8 @@ function logTail(place: Place): string {
 
 function summary(place: Place): string {
   const count = (text: string): number => readLog(place).split(text).length - 1;
-  return `${count('an actor was started again')} restarts, tables made anew ${count('the tables were made anew')} times`;
+  const [added, retired] = [count('a fuse actor was added'), count('a fuse actor was retired')];
+  return `${count('an actor was started again')} restarts, ${added} added, ${retired} retired, tables made anew ${count('the tables were made anew')} times`;
 }
 
 /** What of the slab memory is not where it should be, once nobody is at work. */
@@ -109,6 +112,21 @@ async function auditMemory(place: Place): Promise<MemoryAudit> {
   const client = await ControlClient.connect(place.store);
   try {
     return await client.call('auditMemory', {});
+  } finally {
+    client.close();
+  }
+}
+
+/** Writes the number of fuse actors into the mount's configuration and has it read again: false if that is refused, or fails. */
+async function resize(place: Place, count: number): Promise<boolean> {
+  writeFileSync(join(place.store, 'vexfs.toml'), `[workers]\nfuse = ${count}\n`);
+  const client = await ControlClient.connect(place.store);
+  try {
+    const { failed } = await client.call('reload', {}, { timeoutMs: LONGEST_MS });
+    return failed === undefined;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return false;
   } finally {
     client.close();
   }
@@ -122,9 +140,14 @@ function randomOf(seed: number): (below: number) => number {
   };
 }
 
-async function harm(daemon: Daemon, random: (below: number) => number): Promise<string> {
+async function harm(place: Place, daemon: Daemon, random: (below: number) => number): Promise<string> {
   const actor = ACTORS[random(ACTORS.length)]!;
-  const how = random(20);
+  const how = random(26);
+  if (how >= 20) {
+    const count = 1 + random(FUSE_MOST);
+    const isDone = await resize(place, count);
+    return `${count} fuse actors ${isDone ? '' : 'refused'}`;
+  }
   if (how < 7) daemon.terminate(actor);
   else if (how < 13) daemon.drill(actor, 'crash');
   else if (how < 16) daemon.drill(actor, 'hang');
@@ -160,13 +183,15 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
       const end = performance.now() + SECONDS * 1000;
       while (performance.now() < end) {
         await pause(EVERY_MS);
-        harmed.push(await harm(daemon, random));
+        harmed.push(await harm(place, daemon, random));
         for (const { kind, silentMs } of clients) {
           expect(silentMs, `${kind} is silent after ${harmed.slice(-10).join(', ')}`).toBeLessThan(
             LONGEST_MS,
           );
         }
       }
+      await daemon.restarted('fuse-0', 0);
+      expect(await resize(place, FUSE_MOST), 'all fuse actors at the end').toBe(true);
       for (const name of ACTORS) await daemon.restarted(name, 0);
       for (const client of clients) client.tell('end');
       for (const client of clients) await client.until('ready');

@@ -1,5 +1,5 @@
 /**
- * A program that keeps a mount busy with names, data, fsyncs and searches until it is ended: `node load.js DIRECTORY PROGRESS`.
+ * A program that keeps a mount busy with names, data, fsyncs and searches until it is ended: `node load.js DIRECTORY PROGRESS [FOLDER]`.
  * A search may fail, when whoever is to answer it is restarted; nothing else may.
  *
  * How far it is stands in the file PROGRESS: a pipe that nobody reads for a while would keep it from going on.
@@ -19,8 +19,8 @@ import {
 import { join } from 'node:path';
 
 const FILES = 100;
-const [directory = '.', progress = 'progress'] = process.argv.slice(2);
-const folder = join(directory, 'load');
+const [directory = '.', progress = 'progress', name = 'load'] = process.argv.slice(2);
+const folder = join(directory, name);
 mkdirSync(folder, { recursive: true });
 const told = openSync(progress, 'w');
 

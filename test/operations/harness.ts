@@ -184,6 +184,7 @@ export class Handed implements Handover {
 
 const TEXTS: VirtualText = {
   list: () => ['main', 'fuse-0'],
+  changedAt: () => 0,
   text: (path) =>
     path.startsWith('actors/main/') || !path.startsWith('actors') ? `text of ${path}\n` : undefined,
 };

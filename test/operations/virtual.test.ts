@@ -74,7 +74,7 @@ test('the tree lists its fixed parts', () => {
 
 test('a text is frozen at its lookup, has its size, and goes with its forget', () => {
   let text = 'first\n';
-  const h = new Harness({ text: { list: () => [], text: () => text } });
+  const h = new Harness({ text: { list: () => [], changedAt: () => 0, text: () => text } });
   const stats = within(h, 'stats');
   expect(stats).toMatchObject({ entryValid: 0, attr: { mode: abi.S_IFREG | 0o444, size: 6 } });
   text = 'second, longer\n';
@@ -93,6 +93,31 @@ test('a text is frozen at its lookup, has its size, and goes with its forget', (
   const third = within(h, 'stats');
   const fourth = within(h, 'stats');
   expect([third, fourth].every((node) => node.generation > 0)).toBe(true);
+});
+
+test('an actor that is not there has a place in the list and no entry; the directory is another when one comes or goes', () => {
+  let names = ['main', '', 'fuse-0', '', ''];
+  let changedAt = 1_700_000_000_123;
+  const h = new Harness({ text: { list: () => names, changedAt: () => changedAt, text: () => undefined } });
+  const actors = within(h, 'actors');
+  expect(h.readdir(actors, 64).map(({ name }) => name)).toEqual(['.', '..', 'main', 'fuse-0']);
+  const fuse = within(h, 'actors', 'fuse-0');
+  const before = ok(h.getattr(actors));
+  expect(before).toMatchObject({ mtime: 1_700_000_000, mtimeNs: 123_000_000 });
+  names = ['main', 'shard-0', '', '', 'fuse-2'];
+  changedAt += 1;
+  for (const bytes of [64, 4096])
+    expect(h.readdir(actors, bytes).map(({ name }) => name)).toEqual([
+      '.',
+      '..',
+      'main',
+      'shard-0',
+      'fuse-2',
+    ]);
+  expect(ok(h.getattr(actors)).mtimeNs).not.toBe(before.mtimeNs);
+  expect(h.lookup(actors, 'fuse-0')).toBe(-ENOENT);
+  names = ['main', 'shard-0', 'fuse-0', '', 'fuse-2'];
+  expect(within(h, 'actors', 'fuse-0')).toMatchObject({ lo: fuse.lo, hi: fuse.hi });
 });
 
 test('an actor has state and mailbox; what has no text is ENOENT', () => {

@@ -118,6 +118,56 @@ describe('a chart of an actor', () => {
     expect(world.send('cleared')).toBe('given-up');
   });
 
+  test('one that is not needed any more: draining, retired, absent, and its next life begins as the first did', () => {
+    const world = new World().running();
+    world.failAndReturn();
+    const seen = (['retire', 'drain', 'stopped', 'vacated'] as const).map((type) => world.send(type));
+    expect(seen).toEqual(['draining', 'draining', 'retired', 'absent']);
+    expect(world.chart.isAbsent).toBe(true);
+    expect([world.chart.isOver, world.chart.failures, world.chart.restarts]).toEqual([false, 0, 0]);
+    world.running();
+    expect(world.chart.state).toBe('ready');
+    world.send('drain');
+    expect(world.send('stopped')).toBe('stopped');
+  });
+
+  test('a death on its way out is a failure like any other; its successor may be asked to go before it is ready', () => {
+    for (const stop of [['retire', 'stopped'], ['stopped'], ['drain', 'stopped']] as const) {
+      const world = new World().running();
+      world.send('retire');
+      expect(world.send('fail')).toBe('crashed');
+      world.send('cleared');
+      world.ms += BACK_OFF_FIRST_MS;
+      world.send('start');
+      expect(world.send('ready')).toBe('ready');
+      expect(stop.map((type) => world.send(type)).at(-1)).toBe('retired');
+    }
+  });
+
+  test('an addition that never gets ready is taken away again; once it was ready it is as good as the others', () => {
+    const world = new World();
+    world.chart.send({ type: 'start', at: world.ms, isAddition: true });
+    expect(world.send('fail')).toBe('retired');
+    expect(world.send('vacated')).toBe('absent');
+    world.chart.send({ type: 'start', at: world.ms, isAddition: true });
+    world.send('ready');
+    for (let n = 1; n <= POLICY.restarts; n++) {
+      world.failAndReturn();
+      expect(world.chart.state).toBe('ready');
+    }
+    world.send('fail');
+    expect(world.send('cleared')).toBe('given-up');
+  });
+
+  test('what was an addition is none in its next life', () => {
+    const world = new World();
+    world.chart.send({ type: 'start', at: world.ms, isAddition: true });
+    world.send('fail');
+    world.send('vacated');
+    world.send('start');
+    expect(world.send('fail')).toBe('given-up');
+  });
+
   test('since when it is in its state does not change with being busy', () => {
     const world = new World().running();
     world.ms += 500;
@@ -140,6 +190,8 @@ describe('any sequence of events', () => {
     'fail',
     'cleared',
     'recall',
+    'retire',
+    'vacated',
   ];
   const step = fc.record({ type: fc.constantFrom(...types), after: fc.nat({ max: 5000 }) });
   const policy = fc.record({ restarts: fc.nat({ max: 5 }), windowMs: fc.integer({ min: 1, max: 20_000 }) });
@@ -156,12 +208,12 @@ describe('any sequence of events', () => {
           const state = world.send(type);
           expect(ACTOR_STATES).toContain(state);
           if (state !== 'starting' || before === 'starting') continue;
-          threads++;
+          threads = before === 'absent' ? 1 : threads + 1;
           expect(type).toBe('start');
           expect(['absent', 'restarting']).toContain(before);
           expect(pause).toBe(0);
         }
-        expect(world.chart.restarts).toBe(Math.max(0, threads - 1));
+        if (!world.chart.isAbsent) expect(world.chart.restarts).toBe(Math.max(0, threads - 1));
       }),
       { numRuns: 500 },
     );
