@@ -1,6 +1,7 @@
 import { assert } from '../../runtime/assert.ts';
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
@@ -17,6 +18,7 @@ import {
   writeNumber,
   writeWords,
 } from '../messages.ts';
+import { ACTOR_STATES } from '../regions.ts';
 import { holders, Route } from '../route.ts';
 import { mailboxRegion } from '../topology.ts';
 import { KernelCache } from './kernel-cache.ts';
@@ -132,6 +134,14 @@ export class MainRequests implements EventLoopActor {
     const isAwaited = this.#gatherings.get(SEGMENT_SAVED)?.missing.has(this.#shards[index]!);
     if (isThrough && isAwaited) this.#saveSegment(index);
     return isThrough;
+  }
+
+  /** A shard that was added: resolves when it is as its row says, should that have been another's before. */
+  async toldAgain(index: number): Promise<void> {
+    const { arena, topology } = this.#context;
+    const state = new ActorState(arena.region(ACTOR_STATES), topology.actor(`shard-${index}`).slot);
+    // False: it has died, and its successor is told in its turn.
+    if (state.incarnation > 1) await this.replayShard(index);
   }
 
   /** Whether shards are told what predecessors held, or write segments: by the route of now, all of them. */

@@ -33,8 +33,13 @@ export class Resharding {
   readonly #ports: ReshardingPorts;
   readonly #route: Route;
   #wanted: number;
+  /** The move that is under way, until nothing is left to do. */
   #running: Promise<void> | undefined;
+  /** Shards are being started or retired. */
+  #staffing: Promise<void> = Promise.resolve();
   #asked: Asked | undefined;
+  /** Who waits for the shards that a move takes. */
+  readonly #begun: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
 
@@ -43,6 +48,11 @@ export class Resharding {
     this.#ports = ports;
     this.#route = new Route(context.arena);
     this.#wanted = shardsAfter(this.#route.word);
+  }
+
+  /** How many there are to be. */
+  get wanted(): number {
+    return this.#wanted;
   }
 
   /** Resolves when there are as many shards, or as many as were asked for later. Rejects when some cannot be started. */
@@ -54,6 +64,16 @@ export class Resharding {
     return this.#running;
   }
 
+  /** As {@link to}, but resolves when the shards that it takes run, or another move has to be completed before. */
+  async begin(shards: number): Promise<void> {
+    const isFirst = this.#running === undefined;
+    const moved = this.to(shards);
+    if (!isFirst) return;
+    // Whatever goes wrong later is in the log.
+    moved.catch(() => {});
+    await Promise.race([moved, new Promise<void>((resolve) => this.#begun.push(resolve))]);
+  }
+
   /** A ROUTE_DONE. */
   done(word: number, shard: number): void {
     const asked = this.#asked;
@@ -62,10 +82,11 @@ export class Resharding {
     if (asked.missing.size === 0) asked.done();
   }
 
-  /** Nothing is moved any more, and nobody started or retired. The holders of now have everything. */
-  stop(): void {
+  /** Nothing is moved any more: the holders of now have everything. Resolves when no shard is being started or retired. */
+  async stop(): Promise<void> {
     this.#isOver = true;
     clearInterval(this.#timer);
+    await this.#staffing.catch(() => {});
   }
 
   async #run(): Promise<void> {
@@ -87,18 +108,34 @@ export class Resharding {
 
   async #move(from: number, to: number): Promise<void> {
     const there = numbers(0, Math.max(from, to));
-    try {
-      for (const index of numbers(from, to)) await this.#ports.start(index);
-    } catch (error) {
-      for (const index of numbers(from, to).reverse())
-        if (this.#isThere(index)) await this.#ports.retire(index);
-      throw error;
-    }
+    await this.#staffed(() => this.#start(from, to));
+    for (const resolve of this.#begun.splice(0)) resolve();
     // What a retired shard left in its mailbox, and what nobody holds, goes before it could pass for something new.
     await this.#advance(there, to);
     await this.#advance(there, to);
     await this.#advance(numbers(0, to), to);
-    for (const index of numbers(to, from).reverse()) await this.#ports.retire(index);
+    await this.#staffed(() => this.#retire(to, from));
+  }
+
+  async #staffed(change: () => Promise<void>): Promise<void> {
+    if (this.#isOver) return;
+    this.#staffing = change();
+    await this.#staffing;
+  }
+
+  async #start(from: number, to: number): Promise<void> {
+    try {
+      for (const index of numbers(from, to)) await this.#ports.start(index);
+    } catch (error) {
+      await this.#retire(from, to);
+      throw error;
+    }
+  }
+
+  /** The last first. */
+  async #retire(from: number, to: number): Promise<void> {
+    for (const index of numbers(from, to).reverse())
+      if (this.#isThere(index)) await this.#ports.retire(index);
   }
 
   /** Changes the route, on the way to so many shards, when all of these have done what the one of now asks for. */
