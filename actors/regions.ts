@@ -22,7 +22,7 @@ import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
-import { mailboxRegion, type Topology } from './topology.ts';
+import { type ActorPlan, isConfigured, mailboxRegion, type Topology } from './topology.ts';
 import { tracesBytes } from './trace.ts';
 
 export const ACTOR_STATES = 'actors';
@@ -58,6 +58,14 @@ export function vectorsRegion(shard: string): string {
 /** Directory entries outnumber inodes only by hard links. */
 const DENTRIES_PER_INODE = 1.25;
 
+/**
+ * Among how many shards the shared vector memory is divided, for this one: those that come later get what they would have if
+ * all had come, so that room for them does not ask for several times the memory.
+ */
+function sharers({ workers }: Config, topology: Topology, shard: ActorPlan): number {
+  return isConfigured(workers, shard) ? workers.shards : topology.ofKind('shard').length;
+}
+
 export function planRegions(config: Config, topology: Topology): RegionPlan[] {
   const maxInodes = config.memory.max_files;
   return [
@@ -74,9 +82,9 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
     { name: TASKS, bytes: planBoard(topology.ofKind('shard').length, SEARCH_TASK_BYTES) },
-    ...topology.ofKind('shard').map(({ name }) => ({
-      name: vectorsRegion(name),
-      bytes: VECTOR_MEMORY_MIN + Math.floor(config.vectors.shared / config.workers.shards),
+    ...topology.ofKind('shard').map((shard) => ({
+      name: vectorsRegion(shard.name),
+      bytes: VECTOR_MEMORY_MIN + Math.floor(config.vectors.shared / sharers(config, topology, shard)),
     })),
     { name: SLAB, bytes: config.memory.budget },
     { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },

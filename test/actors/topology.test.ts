@@ -5,6 +5,7 @@ import { presentActors, setPresent, startedActors } from '../../actors/presence.
 import { ACTOR_STATES, planRegions } from '../../actors/regions.ts';
 import { actorStatus } from '../../actors/status.ts';
 import { isConfigured, mailboxRegion, shardOf, Topology } from '../../actors/topology.ts';
+import { VECTOR_MEMORY_MIN } from '../../kernels/hnsw/vector-memory.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import type { Machine } from '../../runtime/system/topology.ts';
@@ -33,6 +34,24 @@ test('actors that are not there yet have rows, mailboxes and lanes like those th
   ).toEqual(['main', 'io-0', 'shard-0', 'shard-1', 'pool', 'stats', 'indexer', 'fuse-0']);
   expect(topology.actor('shard-2').senders).toContain('fuse-3');
   expect(topology.actors.map(({ slot }) => slot)).toEqual(topology.actors.map((_, i) => i));
+});
+
+test('room for shards that may come takes less than the shared vector memory once more', () => {
+  for (const [shards, shards_max] of [
+    [1, 8],
+    [2, 3],
+    [4, 64],
+    [5, 5],
+  ] as const) {
+    const config = configSchema.parse({ workers: { shards, shards_max }, vectors: { shared: '256MiB' } });
+    const regions = planRegions(config, new Topology(config)).filter(({ name }) =>
+      name.startsWith('vectors:'),
+    );
+    const bytes = regions.reduce((sum, region) => sum + region.bytes - VECTOR_MEMORY_MIN, 0);
+    expect(regions).toHaveLength(shards_max);
+    expect(bytes).toBeGreaterThan(config.vectors.shared - shards_max);
+    expect(bytes).toBeLessThan(2 * config.vectors.shared);
+  }
 });
 
 test('room for fewer than are there is a contradiction, at the key that says so', () => {
