@@ -42,9 +42,14 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.LOAD_SEGMENT]: [['lsn', 'f64']],
   [messages.SAVE_SEGMENT]: [['lsn', 'f64']],
   [messages.CLEAR_TEXT]: [],
-  [messages.REPLAY]: [['checkpointLsn', 'f64'], ['durableLsn', 'f64'], ...words('incarnation', 'lastStamp')],
+  [messages.REPLAY]: [
+    ['checkpointLsn', 'f64'],
+    ['durableLsn', 'f64'],
+    ...words('incarnation', 'lastStamp', 'route', 'reserved'),
+  ],
   [messages.REPLAY_FILES]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.REPLAY_DONE]: [],
+  [messages.ROUTE_CHANGED]: words('route', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
   [messages.QUERY]: [
@@ -57,6 +62,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.TEXT_MISSING]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.IO_DONE]: words('ticket', 'errno'),
   [messages.SHARD_REPLAYED]: words('shard', 'incarnation'),
+  [messages.ROUTE_DONE]: words('route', 'shard'),
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
 };

@@ -72,9 +72,9 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
 
 // ---------------------------------------------------------------- to a shard
 
-/** indexer, io → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
+/** indexer, io, shard → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
 export const PUT_CHUNKS = 64;
-/** fuse, io → shard: the vector of a file in a collection, replacing an earlier one.
+/** fuse, io, shard → shard: the vector of a file in a collection, replacing an earlier one.
  * [0] ino · [4] generation · [8] collection · [12] dimension · [16] stamp (vector-order.ts) · [20] reserved ·
  * [24] float32 × dimension */
 export const PUT_VECTOR = 65;
@@ -87,13 +87,14 @@ export const REMOVE_FILE = 67;
 export const SEARCH = 68;
 /** io → shard: read the segment written with the checkpoint of this LSN. [0] f64 LSN */
 export const LOAD_SEGMENT = 69;
-/** main → shard: write the segment that belongs to this LSN. [0] f64 LSN */
+/** main → shard: write the segment of what it holds, that belongs to this LSN. [0] f64 LSN */
 export const SAVE_SEGMENT = 70;
 /** indexer → shard: drop every text chunk, because all are about to be indexed again. No payload. */
 export const CLEAR_TEXT = 71;
 /** io-0 → shard: start empty, read the segment of the checkpoint and the log since; what follows is what the tables say.
  * [0] f64 LSN of the checkpoint · [8] f64 LSN up to which the log is durable · [16] which incarnation of the shard is
- * meant · [20] last stamp (vector-order.ts): the tables have what was stamped until then */
+ * meant · [20] last stamp (vector-order.ts): the tables have what was stamped until then · [24] the word (route.ts) by
+ * which its files are chosen · [28] 0 */
 export const REPLAY = 72;
 /** io-0 → shard, after REPLAY: some of the files that exist. [0] files · [4] 0 · [8] files × FILE_BYTES:
  * ino, generation, version of the content that is indexed, chunks; 0 chunks where nothing is said of the text */
@@ -101,6 +102,9 @@ export const REPLAY_FILES = 73;
 export const FILE_BYTES = 16;
 /** io-0 → shard, after REPLAY: these were all files, and all users' vectors. No payload. */
 export const REPLAY_DONE = 74;
+/** main → shard: the files are divided differently; do what this asks for and say ROUTE_DONE. [0] the word (route.ts) ·
+ * [4] 0. On the way it sends on, to other shards, what they are to hold: PUT_CHUNKS and PUT_VECTOR. */
+export const ROUTE_CHANGED = 75;
 
 // ---------------------------------------------------------------- to the indexer
 
@@ -140,6 +144,8 @@ export const SEGMENT_SAVED = 129;
 export const IO_DONE = 130;
 /** shard → main: a successor has taken everything in and answers. [0] number of the shard · [4] its incarnation */
 export const SHARD_REPLAYED = 144;
+/** shard → main: what a ROUTE_CHANGED asks for is done. [0] its word · [4] number of the shard */
+export const ROUTE_DONE = 145;
 
 /** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
 export const FORGET_NAME = 140;
@@ -254,13 +260,16 @@ export function tryReplay(
   durableLsn: number,
   incarnation: number,
   lastStamp: number,
+  route: number,
 ): boolean {
-  const at = shard.claim(REPLAY, 24);
+  const at = shard.claim(REPLAY, 32);
   if (at < 0) return false;
   shard.f64[at >> 3] = checkpointLsn;
   shard.f64[(at >> 3) + 1] = durableLsn;
   shard.u32[(at >> 2) + 4] = incarnation;
   shard.u32[(at >> 2) + 5] = lastStamp;
+  shard.u32[(at >> 2) + 6] = route;
+  shard.u32[(at >> 2) + 7] = 0;
   shard.send();
   return true;
 }
@@ -355,6 +364,16 @@ function fillRemove(
   shard.u32[word + 2] = collection;
   shard.u32[word + 3] = stamp;
   shard.post();
+  return true;
+}
+
+/** A message of two u32; false when the lane is full. */
+export function tryWords(outbox: Outbox, kind: number, first: number, second: number): boolean {
+  const at = outbox.claim(kind, 8);
+  if (at < 0) return false;
+  outbox.u32[at >> 2] = first;
+  outbox.u32[(at >> 2) + 1] = second;
+  outbox.send();
   return true;
 }
 

@@ -43,6 +43,8 @@ export const TAPS = 'taps';
 export const TRACES = 'traces';
 export const FLIGHTS = 'flights';
 export const VECTOR_ORDER = 'vector-order';
+/** Which shard has which file (route.ts). */
+export const ROUTE = 'route';
 
 /** Searches that the shards do for each other: a board of tasks, each as its SEARCH message. */
 export const TASKS = 'tasks';
@@ -94,6 +96,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
+    { name: ROUTE, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),
   ];
 }

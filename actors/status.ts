@@ -8,6 +8,7 @@ import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
 import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
+import { type MovingStatus, movingStatus } from './moving-status.ts';
 import { type PoolStatus, poolStatus } from './pool-status.ts';
 import { presentActors, startedActors } from './presence.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from './regions.ts';
@@ -50,6 +51,8 @@ export interface Snapshot {
     readonly searches: number;
   };
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+  /** Only while files move to another number of shards. */
+  readonly moving?: MovingStatus;
 }
 
 /** Counters of these actors are shown by their own names; a fuse actor's would be a row per opcode. */
@@ -116,6 +119,7 @@ export function takeSnapshot(context: Context): Snapshot {
   // Main takes this snapshot as well, and must not wait for a thread that died in the middle of a change.
   const use = namespaceUse(arena);
   const used = use.files - use.freeFiles;
+  const moving = movingStatus(context);
   return {
     actors: presentActors(context).map((actor) => actorStatus(context, actor)),
     namespace: { files: used, inodesUsed: used, inodesMax: use.files },
@@ -133,5 +137,6 @@ export function takeSnapshot(context: Context): Snapshot {
       searches: indexer.searches ?? 0,
     },
     fuse: opcodesOf(context),
+    ...(moving === undefined ? {} : { moving }),
   };
 }

@@ -24,7 +24,7 @@ export interface ActorPlan {
 const ROUTES: Record<ActorKind, readonly ActorKind[]> = {
   main: ['io', 'shard', 'pool', 'stats', 'indexer', 'fuse'],
   io: ['main', 'io', 'shard'],
-  shard: ['main', 'indexer'],
+  shard: ['main', 'indexer', 'shard'],
   pool: ['main'],
   stats: ['main'],
   indexer: ['main', 'shard'],
@@ -41,6 +41,10 @@ const LANE_BYTES: Record<ActorKind, number> = {
   indexer: 1 * MIB,
   fuse: 16 * KIB,
 };
+
+/** Of more shards than this, each has smaller lanes: every shard has one from every other, for files that move. */
+const SHARDS_WITH_WIDE_LANES = 16;
+const NARROW_LANE_BYTES = 1 * MIB;
 
 export class Topology {
   readonly actors: readonly ActorPlan[];
@@ -63,7 +67,7 @@ export class Topology {
       senders: named
         .filter((s) => s.name !== actor.name && ROUTES[s.kind].includes(actor.kind))
         .map((s) => s.name),
-      laneBytes: LANE_BYTES[actor.kind],
+      laneBytes: laneBytes(actor.kind, Math.max(shards, shards_max)),
     }));
     this.#byName = new Map(this.actors.map((actor) => [actor.name, actor]));
   }
@@ -83,6 +87,11 @@ export class Topology {
   ofKind(kind: ActorKind): ActorPlan[] {
     return this.actors.filter((actor) => actor.kind === kind);
   }
+}
+
+function laneBytes(receiver: ActorKind, shards: number): number {
+  const isNarrow = receiver === 'shard' && shards > SHARDS_WITH_WIDE_LANES;
+  return isNarrow ? NARROW_LANE_BYTES : LANE_BYTES[receiver];
 }
 
 /** Whether the actor is there from the start; one that is not has its room reserved. */

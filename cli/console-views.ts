@@ -191,7 +191,9 @@ export function showLocks(locks: readonly LockView[]): string[] {
   return withHeader(['LOCK', 'HOLDER', 'WAITED FOR', 'PARKED', ''], rows, [3]);
 }
 
+/** What is left to move is only shown where something is. */
 export function showShards(shards: readonly ShardRow[]): string[] {
+  const isMoving = shards.some(({ moving }) => Number(moving) > 0);
   const rows = shards.map((shard) => [
     shard.name,
     shard.engine,
@@ -200,12 +202,10 @@ export function showShards(shards: readonly ShardRow[]): string[] {
     grouped(shard.tail),
     grouped(shard.searches),
     grouped(shard.searchesPerSecond),
+    ...(isMoving ? [grouped(Number(shard.moving))] : []),
   ]);
-  return withHeader(
-    ['SHARD', 'ENGINE', 'VECTORS', 'PASSAGES', 'TAIL', 'SEARCHES', 'PER S'],
-    rows,
-    [2, 3, 4, 5, 6],
-  );
+  const header = ['SHARD', 'ENGINE', 'VECTORS', 'PASSAGES', 'TAIL', 'SEARCHES', 'PER S'];
+  return withHeader([...header, ...(isMoving ? ['LEFT'] : [])], rows, [2, 3, 4, 5, 6, 7]);
 }
 
 export function showSteal(rows: readonly StealRow[]): string[] {

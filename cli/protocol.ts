@@ -99,6 +99,13 @@ export interface Status {
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+  /** Only while files move to another number of shards: what is left to look at in this phase. */
+  readonly moving?: {
+    readonly from: number;
+    readonly to: number;
+    readonly phase: 'copying' | 'dropping';
+    readonly left: number;
+  };
 }
 
 /** Blocks of the slab memory that are not where they should be; all empty in a mount that is quiet and well. */

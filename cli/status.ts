@@ -50,6 +50,10 @@ export function describeStatus(s: Status): string[] {
     ['index', describeIndex(index)],
     ['requests', grouped(s.fuse.requests)],
   ];
+  if (s.moving !== undefined) {
+    const { from, to, phase, left } = s.moving;
+    summary.push(['shards', `${from} → ${to}, ${phase}: ${grouped(left)} files left`]);
+  }
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
   lines.push('', ...describeActors(s.actors));

@@ -22,7 +22,7 @@ import {
   writeWords,
 } from '../messages.ts';
 import type { Pending } from '../pending.ts';
-import { shardOf } from '../topology.ts';
+import { holderOf, otherOf, Route } from '../route.ts';
 import type { Trace } from '../trace.ts';
 import { VectorOrder } from '../vector-order.ts';
 
@@ -30,8 +30,7 @@ import { VectorOrder } from '../vector-order.ts';
 export class FuseHandover implements Handover {
   readonly #indexer: Outbox;
   readonly #shards: readonly Outbox[];
-  /** Among how many of them the files are divided. */
-  readonly #shardCount: number;
+  readonly #route: Route;
   readonly #io: readonly Outbox[];
   readonly #first: Outbox;
   readonly #main: Outbox;
@@ -45,7 +44,7 @@ export class FuseHandover implements Handover {
     const { topology, settings } = context;
     this.#indexer = context.outbox('indexer');
     this.#shards = topology.ofKind('shard').map(({ name }) => context.outbox(name));
-    this.#shardCount = settings.config.workers.shards;
+    this.#route = new Route(context.arena);
     const workers = topology.ofKind('io').length;
     this.#io = Array.from({ length: workers }, (_, id) => context.outbox(ioOf(id, workers)));
     this.#first = context.outbox('io-0');
@@ -78,7 +77,7 @@ export class FuseHandover implements Handover {
   }
 
   removed(ino: number, generation: number): void {
-    writeRemove(this.#shard(ino), REMOVE_FILE, ino, generation, 0);
+    this.#remove(REMOVE_FILE, ino, generation, 0, 0);
     this.#virtual.searchableChanged();
   }
 
@@ -91,12 +90,21 @@ export class FuseHandover implements Handover {
     length: number,
   ): void {
     const stamp = this.#order.next();
-    writePutVector(this.#shard(ino), ino, generation, collection, stamp, u8, start, start + length);
+    const end = start + length;
+    let route: number;
+    do {
+      route = this.#route.word;
+      const other = otherOf(route, ino);
+      const holder = this.#shards[holderOf(route, ino)]!;
+      writePutVector(holder, ino, generation, collection, stamp, u8, start, end);
+      if (other >= 0)
+        writePutVector(this.#shards[other]!, ino, generation, collection, stamp, u8, start, end);
+    } while (this.#route.word !== route);
     this.#virtual.searchableChanged();
   }
 
   vectorRemoved(collection: number, ino: number, generation: number): void {
-    writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, collection, this.#order.next());
+    this.#remove(REMOVE_VECTORS, ino, generation, collection, this.#order.next());
     this.#virtual.searchableChanged();
   }
 
@@ -149,7 +157,13 @@ export class FuseHandover implements Handover {
     writeWords(this.#main, FORGET_INODE, lo, hi);
   }
 
-  #shard(ino: number): Outbox {
-    return this.#shards[shardOf(ino, this.#shardCount)]!;
+  #remove(kind: number, ino: number, generation: number, collection: number, stamp: number): void {
+    let route: number;
+    do {
+      route = this.#route.word;
+      const other = otherOf(route, ino);
+      writeRemove(this.#shards[holderOf(route, ino)]!, kind, ino, generation, collection, stamp);
+      if (other >= 0) writeRemove(this.#shards[other]!, kind, ino, generation, collection, stamp);
+    } while (this.#route.word !== route);
   }
 }

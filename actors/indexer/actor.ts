@@ -25,6 +25,7 @@ import {
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
 import { ACTOR_STATES, METRICS } from '../regions.ts';
+import { Route } from '../route.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
@@ -155,7 +156,7 @@ export async function run(context: Context): Promise<void> {
     tasks,
     transit,
     shards,
-    shardCount: config.workers.shards,
+    route: new Route(context.arena),
     virtual,
     config: config.index,
     logger,

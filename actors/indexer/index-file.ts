@@ -9,8 +9,8 @@ import type { Logger } from '../../runtime/log.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { CHUNKS_PER_BATCH, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
 import { REMOVE_VECTORS, tryPutChunks, tryRemove } from '../messages.ts';
+import { holderOf, otherOf, type Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
-import { shardOf } from '../topology.ts';
 import type { Outcome } from './backlog.ts';
 import type { EmbedPool } from './embed-pool.ts';
 import type { FileContent } from './file-content.ts';
@@ -37,8 +37,7 @@ export interface IndexFileParts {
   readonly logger: Logger;
   /** Of all shards that there is room for. */
   readonly shards: readonly Outbox[];
-  /** Among how many of them the files are divided. */
-  readonly shardCount: number;
+  readonly route: Route;
   readonly virtual: VirtualTree;
   readonly config: Config['index'];
 }
@@ -127,13 +126,23 @@ export class FileIndexer {
     );
   }
 
-  #shard(ino: number): Outbox {
-    const { shards, shardCount } = this.#parts;
-    return shards[shardOf(ino, shardCount)]!;
+  /** Sends the message to the shards that have to hear of the file by this route. */
+  async #tell(route: number, ino: number, attempt: (shard: Outbox) => boolean): Promise<void> {
+    const { shards } = this.#parts;
+    const other = otherOf(route, ino);
+    await untilSent(() => attempt(shards[holderOf(route, ino)]!));
+    if (other >= 0) await untilSent(() => attempt(shards[other]!));
   }
 
-  #remove(ino: number, generation: number): Promise<void> {
-    return untilSent(() => tryRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, TEXT_COLLECTION));
+  async #remove(ino: number, generation: number): Promise<void> {
+    const { route } = this.#parts;
+    let sentBy: number;
+    do {
+      sentBy = route.word;
+      await this.#tell(sentBy, ino, (shard) =>
+        tryRemove(shard, REMOVE_VECTORS, ino, generation, TEXT_COLLECTION),
+      );
+    } while (route.word !== sentBy);
   }
 
   #passOver(ino: number, state: IndexState, status: number): Promise<Outcome> {
@@ -164,23 +173,41 @@ export class FileIndexer {
 
   /** Journals the vectors batch by batch; only the last one says that the file is indexed. */
   async #writeBatches(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
-    const { namespace, virtual } = this.#parts;
+    const { namespace, virtual, route } = this.#parts;
     const { generation, version } = state;
+    let sentBy = route.word;
     for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
       if (this.#hasChanged(ino, state)) return 'changed meanwhile';
-      const part = chunks.slice(first, first + CHUNKS_PER_BATCH);
-      const end = first + part.length;
-      const batch = encodeChunkBatch(version, first, part, EMBEDDING_DIMENSION);
+      const batch = batchFrom(first, version, chunks);
+      const end = Math.min(first + CHUNKS_PER_BATCH, chunks.length);
       const asOf = end === chunks.length ? version : state.indexedVersion;
       const written = namespace.setIndexed(ino, generation, asOf, end, TEXT, batch, 0, batch.length);
       if (written < 0) return refused(written);
-      await untilSent(() => tryPutChunks(this.#shard(ino), ino, generation, batch, 0, batch.length));
+      await this.#sendBatch(ino, generation, batch);
+    }
+    // A shard that became concerned in the midst has only what came after, and takes the file from nobody else.
+    while (route.word !== sentBy) {
+      sentBy = route.word;
+      for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
+        await this.#sendBatch(ino, generation, batchFrom(first, version, chunks));
+      }
     }
     virtual.searchableChanged();
     // Deleted while its vectors were on their way: the shard must not keep them.
     if (!namespace.exists(ino, generation)) await this.#remove(ino, generation);
     return 'indexed';
   }
+
+  #sendBatch(ino: number, generation: number, batch: Uint8Array): Promise<void> {
+    return this.#tell(this.#parts.route.word, ino, (shard) =>
+      tryPutChunks(shard, ino, generation, batch, 0, batch.length),
+    );
+  }
+}
+
+/** The batch that begins with the chunk of this number. */
+function batchFrom(first: number, version: number, chunks: readonly TextChunk[]): Uint8Array {
+  return encodeChunkBatch(version, first, chunks.slice(first, first + CHUNKS_PER_BATCH), EMBEDDING_DIMENSION);
 }
 
 /** Why nothing could be journalled: the file is gone, or the store takes no changes. */

@@ -4,6 +4,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { askedShardOf, HIT_BYTES, hitsOf, trySearch } from '../messages.ts';
 import { ACTOR_STATES } from '../regions.ts';
+import { holderOf, holders, phaseOf, Route, SETTLED } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Trace } from '../trace.ts';
 
@@ -39,7 +40,10 @@ interface Line {
 }
 
 interface Question {
-  readonly id: number;
+  /** Another one each time that it is put. */
+  id: number;
+  /** By which those who were asked were chosen. */
+  route: number;
   readonly collection: number;
   readonly vector: Float32Array;
   readonly k: number;
@@ -52,9 +56,10 @@ interface Question {
   readonly failed: (error: SearchTimeout) => void;
 }
 
-/** Puts one query to every shard and merges what they answer. Lives on the indexer's event loop. */
+/** Puts one query to every shard that holds something and merges what they answer. Lives on the indexer's event loop. */
 export class ScatterGather {
   readonly #lines: readonly Line[];
+  readonly #route: Route;
   readonly #open = new Map<number, Question>();
   readonly #deadlineMs: () => number;
   readonly #now: () => number;
@@ -71,6 +76,7 @@ export class ScatterGather {
       outbox: context.outbox(name),
       state: new ActorState(states, slot),
     }));
+    this.#route = new Route(context.arena);
     this.#deadlineMs = deadlineMs;
     this.#now = context.clock.monotonic;
     this.#incarnation = context.settings.incarnation;
@@ -87,12 +93,21 @@ export class ScatterGather {
     const hits = await new Promise<Hit[]>((answered, failed) => {
       const since = this.#now();
       const missing = new Map<number, number>();
-      const id = this.#nextId();
-      this.#trace.shardsAsked(id);
-      const question = { id, collection, vector, k, ef, since, missing, hits: [], answered, failed };
-      this.#open.set(id, question);
-      for (const [shard, { state }] of this.#lines.entries())
-        if (!state.isReserved) this.#ask(question, shard);
+      const question = {
+        id: 0,
+        route: 0,
+        collection,
+        vector,
+        k,
+        ef,
+        since,
+        missing,
+        hits: [],
+        answered,
+        failed,
+      };
+      this.#put(question);
+      this.#trace.shardsAsked(question.id);
       this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
     });
     hits.sort((a, b) => a.distance - b.distance || a.ino - b.ino || a.chunk - b.chunk);
@@ -111,11 +126,15 @@ export class ScatterGather {
   gather(u32: Uint32Array, offset: number): void {
     const at = offset >> 2;
     const question = this.#open.get(u32[at]!);
-    if (!question?.missing.delete(askedShardOf(u32[at + 1]!))) return;
+    const shard = askedShardOf(u32[at + 1]!);
+    if (!question?.missing.delete(shard)) return;
     const f32 = new Float32Array(u32.buffer, u32.byteOffset, u32.length);
     const count = hitsOf(u32[at + 1]!);
+    const isMoving = phaseOf(question.route) !== SETTLED;
     for (let i = 0; i < count; i++) {
       const hit = at + 2 + (i * HIT_BYTES) / 4;
+      // Another shard has it as well while files move: who holds it says it.
+      if (isMoving && holderOf(question.route, u32[hit]!) !== shard) continue;
       question.hits.push({
         ino: u32[hit]!,
         generation: u32[hit + 1]!,
@@ -128,6 +147,11 @@ export class ScatterGather {
       });
     }
     if (question.missing.size > 0) return;
+    if (this.#route.word !== question.route) {
+      // Somebody may have dropped what another was not asked for.
+      this.#put(question);
+      return;
+    }
     this.#close(question);
     question.answered(question.hits);
   }
@@ -135,6 +159,17 @@ export class ScatterGather {
   #nextId(): number {
     this.#number = (this.#number + 1) % 2 ** NUMBER_BITS;
     return ((this.#incarnation << NUMBER_BITS) | this.#number) >>> 0;
+  }
+
+  /** Puts the question to all holders, from the beginning. */
+  #put(question: Question): void {
+    this.#open.delete(question.id);
+    question.id = this.#nextId();
+    question.route = this.#route.word;
+    question.hits.length = 0;
+    question.missing.clear();
+    this.#open.set(question.id, question);
+    for (let shard = 0; shard < holders(question.route); shard++) this.#ask(question, shard);
   }
 
   /** Puts the question into the shard's lane as soon as there is room; an event loop may not wait for it. */
@@ -155,8 +190,10 @@ export class ScatterGather {
   /** Asks successors what their predecessors may not have lived to answer, and gives up what has waited too long. */
   #look(): void {
     const late = this.#now() - this.#deadlineMs();
-    for (const question of this.#open.values()) {
+    for (const question of [...this.#open.values()]) {
       if (question.since <= late) this.#giveUp(question);
+      // Who was asked may be gone for good.
+      else if (question.route !== this.#route.word) this.#put(question);
       else {
         for (const [shard, incarnation] of question.missing) {
           const { state } = this.#lines[shard]!;

@@ -22,7 +22,7 @@ import {
   trySignal,
 } from '../messages.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
-import { shardOf } from '../topology.ts';
+import { keeps, Route, takesPart } from '../route.ts';
 import { VectorOrder } from '../vector-order.ts';
 
 /** How long a slice may take, milliseconds: an fsync waits no longer for it. */
@@ -40,6 +40,8 @@ interface ShardReplay {
   readonly state: ActorState;
   readonly incarnation: number;
   isBegun: boolean;
+  /** By which its files are chosen. */
+  route: number;
   /** As of which stamp the tables are told. */
   stamp: number;
   /** The next inode to look at. */
@@ -54,6 +56,7 @@ export class ShardReplays {
   readonly #context: Context;
   readonly #namespace: () => Namespace;
   readonly #order: VectorOrder;
+  readonly #route: Route;
   readonly #queue: ShardReplay[] = [];
   readonly #snapshot = new FileSnapshot();
 
@@ -61,6 +64,7 @@ export class ShardReplays {
     this.#context = context;
     this.#namespace = namespace;
     this.#order = new VectorOrder(context.arena);
+    this.#route = new Route(context.arena);
   }
 
   /** A later request for the same shard takes the place of an earlier one: the shard has died again. */
@@ -76,6 +80,7 @@ export class ShardReplays {
       state,
       incarnation,
       isBegun: false,
+      route: this.#route.word,
       stamp: 0,
       ino: 1,
       files: new Uint32Array(FILES_PER_MESSAGE * FILE_WORDS),
@@ -101,7 +106,7 @@ export class ShardReplays {
 
   #slice(replay: ShardReplay): Step {
     if (!replay.isBegun && !this.#tell(replay)) return 'wait';
-    const end = this.#namespace().inodesEnd;
+    const end = takesPart(replay.route, replay.shard) ? this.#namespace().inodesEnd : 0;
     const until = performance.now() + SLICE_MS;
     for (let looked = 1; replay.ino < end; looked++) {
       if (!this.#tellFile(replay)) return 'wait';
@@ -113,16 +118,24 @@ export class ShardReplays {
   #tell(replay: ShardReplay): boolean {
     const { checkpointLsn, durableLsn } = new StoreStatus(this.#context.arena.region(STORE_STATUS)).read();
     replay.stamp = this.#order.last;
+    replay.route = this.#route.word;
     replay.ino = 1;
     replay.filled = 0;
-    replay.isBegun = tryReplay(replay.outbox, checkpointLsn, durableLsn, replay.incarnation, replay.stamp);
+    replay.isBegun = tryReplay(
+      replay.outbox,
+      checkpointLsn,
+      durableLsn,
+      replay.incarnation,
+      replay.stamp,
+      replay.route,
+    );
     return replay.isBegun;
   }
 
   /** The next inode, if it is the shard's; false when it has to be tried again. */
   #tellFile(replay: ShardReplay): boolean {
-    const { ino, shard, outbox, stamp } = replay;
-    if (shardOf(ino, this.#context.settings.config.workers.shards) === shard) {
+    const { ino, shard, outbox, stamp, route } = replay;
+    if (keeps(route, shard, ino)) {
       const file = this.#snapshot;
       const found = this.#namespace().snapshot(ino, file);
       if (found < 0) return false;

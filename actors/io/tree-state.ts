@@ -16,9 +16,9 @@ import {
   writeRemove,
 } from '../messages.ts';
 import { JOURNAL, SLAB } from '../regions.ts';
+import { holderOf, holders, otherOf, Route } from '../route.ts';
 import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
-import { shardOf } from '../topology.ts';
 import { openTree } from '../tree.ts';
 import { FIRST_STAMP, VectorOrder } from '../vector-order.ts';
 import type { Rebuilt } from './rebuild.ts';
@@ -29,12 +29,14 @@ const ROOT_MODE = 0o755;
 export class TreeState implements Recoverable {
   readonly #context: Context;
   readonly #shards: readonly Outbox[];
+  readonly #route: Route;
   #slab: SlabAllocator | undefined;
   #namespace: Namespace | undefined;
   #formatted = false;
 
   constructor(context: Context) {
     this.#context = context;
+    this.#route = new Route(context.arena);
     this.#shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
   }
 
@@ -95,7 +97,9 @@ export class TreeState implements Recoverable {
         this.#context.logger.error({ misfits }, 'the checkpoint refers to memory that it does not have');
     }
     // The lanes keep the order: a shard reads its segment before it hears of what the log changed after it.
-    for (const shard of this.#shards) writeNumber(shard, LOAD_SEGMENT, this.#formatted ? 0 : checkpointLsn);
+    for (const shard of this.#shards.slice(0, holders(this.#route.word))) {
+      writeNumber(shard, LOAD_SEGMENT, this.#formatted ? 0 : checkpointLsn);
+    }
   }
 
   apply(
@@ -120,7 +124,9 @@ export class TreeState implements Recoverable {
   /** Hands every user's vector to its shard: they live in the tables, so they need no segment. */
   sendVectors(): void {
     this.namespace.vectors((collection, ino, generation, u8, start, end) =>
-      writePutVector(this.#shard(ino), ino, generation, collection, FIRST_STAMP, u8, start, end),
+      this.#told(ino, (shard) =>
+        writePutVector(shard, ino, generation, collection, FIRST_STAMP, u8, start, end),
+      ),
     );
   }
 
@@ -130,10 +136,11 @@ export class TreeState implements Recoverable {
     const stamp = new VectorOrder(this.#context.arena).next();
     this.namespace.vectorsOf(ino, (collection, _ino, _generation, u8, start, end) => {
       found.add(collection);
-      writePutVector(this.#shard(ino), ino, generation, collection, stamp, u8, start, end);
+      this.#told(ino, (shard) => writePutVector(shard, ino, generation, collection, stamp, u8, start, end));
     });
     for (const { id } of this.namespace.collections()) {
-      if (!found.has(id)) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, id, stamp);
+      if (found.has(id)) continue;
+      this.#told(ino, (shard) => writeRemove(shard, REMOVE_VECTORS, ino, generation, id, stamp));
     }
   }
 
@@ -145,15 +152,24 @@ export class TreeState implements Recoverable {
     start: number,
     end: number,
   ): void {
-    if (start === end) writeRemove(this.#shard(ino), REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
-    else writePutChunks(this.#shard(ino), ino, generation, u8, start, end);
+    this.#told(ino, (shard) => {
+      if (start === end) writeRemove(shard, REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
+      else writePutChunks(shard, ino, generation, u8, start, end);
+    });
   }
 
   inodeFreed(ino: number, generation: number): void {
-    writeRemove(this.#shard(ino), REMOVE_FILE, ino, generation, 0);
+    this.#told(ino, (shard) => writeRemove(shard, REMOVE_FILE, ino, generation, 0));
   }
 
-  #shard(ino: number): Outbox {
-    return this.#shards[shardOf(ino, this.#context.settings.config.workers.shards)]!;
+  /** Tells the shards that have to hear of the file. */
+  #told(ino: number, tell: (shard: Outbox) => void): void {
+    let route: number;
+    do {
+      route = this.#route.word;
+      const other = otherOf(route, ino);
+      tell(this.#shards[holderOf(route, ino)]!);
+      if (other >= 0) tell(this.#shards[other]!);
+    } while (this.#route.word !== route);
   }
 }

@@ -2,22 +2,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { isPresent, presentActors } from '../presence.ts';
 import type { ActorPlan } from '../topology.ts';
-
-/** How many threads of a kind there are, when that can change while mounted. */
-export interface Workers {
-  /** Those that are there now. */
-  readonly count: number;
-  /** There can be no more before the next mount. */
-  readonly room: number;
-  /** @throws {UserError} their number cannot change at present. */
-  mustBeFree(): void;
-  /**
-   * Resolves when there are `count`, 1 … room. Only after an earlier call has ended.
-   *
-   * @throws {UserError} one did not start; there may be some more or fewer than before.
-   */
-  resize(count: number): Promise<void>;
-}
+import type { Workers } from './workers.ts';
 
 /** What is needed of the supervisor. */
 export interface Staff {

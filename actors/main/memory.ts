@@ -9,6 +9,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import { metricsPlan } from '../metrics.ts';
 import { setPresent } from '../presence.ts';
 import { LIVE, METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
+import { Route, settledRoute } from '../route.ts';
 import { isConfigured, mailboxRegion, type Topology } from '../topology.ts';
 
 /** Reserves the shared memory and formats what must be there before the first thread starts. */
@@ -26,6 +27,7 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
   }
   formatBoard(arena.region(TASKS), topology.ofKind('shard').length, SEARCH_TASK_BYTES);
   publishLive(arena.region(LIVE), LIVE_KEYS, config);
+  new Route(arena).word = settledRoute(config.workers.shards);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));
   for (const actor of topology.actors) {
     const { name, senders, laneBytes } = actor;

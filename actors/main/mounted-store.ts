@@ -38,6 +38,7 @@ import { type ReloadReport, Reloads } from './reload.ts';
 import { Remotes } from './remotes.ts';
 import { MainRequests } from './requests.ts';
 import { withReserves } from './reserve.ts';
+import { ShardWorkers } from './shard-workers.ts';
 import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { withinMs } from './threads.ts';
@@ -74,6 +75,7 @@ export class MountedStore {
   readonly #arena: Arena;
   readonly #placement: PlacementPlan;
   readonly #reloads: Reloads;
+  readonly #shards: ShardWorkers;
   readonly #data: ThreadData;
   readonly #context: Context;
   readonly #requests: MainRequests;
@@ -145,8 +147,10 @@ export class MountedStore {
       this.#context.clock,
       this.#context.logger,
     );
-    const fuse = new FuseWorkers(this.#context, this.#supervisor, () => this.#obstacle);
-    this.#reloads = new Reloads(this.#context, readConfig, fuse);
+    const obstacle = (): string | undefined => this.#obstacle;
+    const fuse = new FuseWorkers(this.#context, this.#supervisor, obstacle);
+    this.#shards = new ShardWorkers(this.#context, this.#supervisor, this.#requests, obstacle);
+    this.#reloads = new Reloads(this.#context, readConfig, { fuse, shards: this.#shards });
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -202,7 +206,7 @@ export class MountedStore {
     return this.#reloads.reload();
   }
 
-  /** Why fuse actors can neither come nor go now. */
+  /** Why neither fuse actors nor shards can come or go now. */
   get #obstacle(): string | undefined {
     if (this.#isEnding) return 'the mount ends';
     const { state } = this.#chart;
@@ -303,6 +307,7 @@ export class MountedStore {
       await this.#supervisor.stopped(this.#topology.ofKind('fuse')[0]!);
       this.#isEnding = true;
       await this.#reloads.idle();
+      await this.#shards.stop();
       for (const actor of this.#actors('fuse')) await this.#supervisor.stopped(actor);
       this.#isAttached = false;
       problem = await this.#drain(isDamaged);
@@ -357,6 +362,7 @@ export class MountedStore {
    * included.
    */
   async #abandon(): Promise<void> {
+    void this.#shards.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);

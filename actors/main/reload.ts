@@ -7,7 +7,7 @@ import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import { LIVE } from '../regions.ts';
 import { requireFeasible } from './feasible.ts';
-import type { Workers } from './fuse-workers.ts';
+import type { AllWorkers, Workers } from './workers.ts';
 
 /** Values as they are written in the file. */
 export interface ConfigChange {
@@ -30,8 +30,8 @@ export class Reloads {
   readonly #reload: () => Promise<ReloadReport>;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(context: Context, read: () => Config, fuse: Workers) {
-    this.#reload = () => reload(context, read, fuse);
+  constructor(context: Context, read: () => Config, workers: AllWorkers) {
+    this.#reload = () => reload(context, read, workers);
   }
 
   /** As {@link reload}. */
@@ -47,46 +47,56 @@ export class Reloads {
   }
 }
 
-const FUSE = 'workers.fuse';
+/** Kinds whose number may change, in the order in which it does. */
+const KINDS = ['fuse', 'shards'] as const;
+type Kind = (typeof KINDS)[number];
 
 /**
- * Publishes the live values of `read()`, and brings the number of fuse actors to what it says. With a mistake in the
+ * Publishes the live values of `read()`, and brings the numbers of fuse actors and shards to what it says. With a mistake in the
  * configuration nothing changes.
  *
  * @param read the configuration as a mount would have it now, from the same sources as this one
  * @throws {UserError} naming every mistake, one a line
  */
-export async function reload(context: Context, read: () => Config, fuse: Workers): Promise<ReloadReport> {
+export async function reload(
+  context: Context,
+  read: () => Config,
+  workers: AllWorkers,
+): Promise<ReloadReport> {
   const present = context.settings.config;
   const wanted = withRoomAsMounted(read(), present);
   requireFeasible(wanted);
   // A context's configuration has the live values of now, and all others as they were mounted.
   const changes = changesBetween(present, wanted);
-  const hasRoom = wanted.workers.fuse <= fuse.room;
-  const mustResize = hasRoom && wanted.workers.fuse !== fuse.count;
-  if (mustResize) fuse.mustBeFree();
-  const publish = (): void =>
-    publishLive(context.arena.region(LIVE), LIVE_KEYS, withFuse(wanted, fuse.count));
+  const hasRoom = (kind: Kind): boolean => wanted.workers[kind] <= workers[kind].room;
+  const resized = KINDS.filter((kind) => hasRoom(kind) && wanted.workers[kind] !== workers[kind].count);
+  for (const kind of resized) workers[kind].mustBeFree();
+  const publish = (): void => publishLive(context.arena.region(LIVE), LIVE_KEYS, withCounts(wanted, workers));
   publish();
-  const why = mustResize ? await failureOf(fuse.resize(wanted.workers.fuse)) : undefined;
+  const failures = new Map<string, string>();
+  for (const kind of resized) {
+    const why = await failureOf(workers[kind], wanted.workers[kind]);
+    if (why !== undefined) failures.set(`workers.${kind}`, why);
+  }
   publish();
-  const isFailed = ({ field }: Change): boolean => field.key === FUSE && why !== undefined;
-  const isLive = ({ field }: Change): boolean => field.isLive && (field.key !== FUSE || hasRoom);
+  const isLive = ({ field }: Change): boolean =>
+    field.isLive && KINDS.every((kind) => field.key !== `workers.${kind}` || hasRoom(kind));
+  const failed = changes.filter(({ field }) => failures.has(field.key));
   const report = {
-    applied: changes.filter((change) => isLive(change) && !isFailed(change)).map(described),
+    applied: changes.filter((change) => isLive(change) && !failed.includes(change)).map(described),
     needsRemount: changes.filter((change) => !isLive(change)).map(described),
-    ...(why === undefined
+    ...(failed.length === 0
       ? {}
-      : { failed: changes.filter(isFailed).map((one) => ({ ...described(one), why })) }),
+      : { failed: failed.map((one) => ({ ...described(one), why: failures.get(one.field.key)! })) }),
   };
   context.logger.info(report, 'the configuration was read again');
   return report;
 }
 
 /** What a user is to be told of it, or undefined. */
-async function failureOf(attempt: Promise<void>): Promise<string | undefined> {
+async function failureOf(workers: Workers, count: number): Promise<string | undefined> {
   try {
-    await attempt;
+    await workers.resize(count);
     return undefined;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -94,8 +104,8 @@ async function failureOf(attempt: Promise<void>): Promise<string | undefined> {
   }
 }
 
-function withFuse(config: Config, fuse: number): Config {
-  return { ...config, workers: { ...config.workers, fuse } };
+function withCounts(config: Config, { fuse, shards }: AllWorkers): Config {
+  return { ...config, workers: { ...config.workers, fuse: fuse.count, shards: shards.count } };
 }
 
 /** Where it says "as many as fit", the room that was reserved at the mount does. */

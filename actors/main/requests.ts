@@ -1,6 +1,7 @@
 import { assert } from '../../runtime/assert.ts';
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
+import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
@@ -9,6 +10,7 @@ import {
   FORGET_NAME,
   IO_DONE,
   REBUILD,
+  ROUTE_DONE,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
@@ -16,7 +18,8 @@ import {
   writeNumber,
   writeWords,
 } from '../messages.ts';
-import { presentActors } from '../presence.ts';
+import { ACTOR_STATES } from '../regions.ts';
+import { holders, Route } from '../route.ts';
 import { mailboxRegion } from '../topology.ts';
 import { KernelCache } from './kernel-cache.ts';
 import { ShardReplays } from './shard-replays.ts';
@@ -46,11 +49,14 @@ export class MainRequests implements EventLoopActor {
   /** Lanes of the shards that there is room for, by number. */
   readonly #shards: readonly number[];
   readonly #replays: ShardReplays;
+  readonly #route: Route;
   /** LSN of the segments that are being saved. */
   #savedAsOf = 0;
   readonly #gatherings = new Map<number, Gathering>();
   /** What the kernel is told to forget. */
   readonly kernelCache: KernelCache;
+  /** Told of each ROUTE_DONE. */
+  routeDone: (word: number, shard: number) => void = () => {};
   #drain: () => void = () => {};
   #nextTicket = 1;
 
@@ -59,6 +65,7 @@ export class MainRequests implements EventLoopActor {
     this.kernelCache = new KernelCache(context);
     const { senders } = context.topology.actor('main');
     this.#shards = context.topology.ofKind('shard').map(({ name }) => senders.indexOf(name));
+    this.#route = new Route(context.arena);
     this.#replays = new ShardReplays(context, () => this.flush());
   }
 
@@ -80,6 +87,7 @@ export class MainRequests implements EventLoopActor {
     else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) this.#gather(kind, lane, f64[offset >> 3]!);
     else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
+    else if (kind === ROUTE_DONE) this.routeDone(u32[word]!, u32[word + 1]!);
     else assert(false, 'main knows this kind of message');
   }
 
@@ -113,7 +121,7 @@ export class MainRequests implements EventLoopActor {
   async saveSegments(lsn: number): Promise<number> {
     const answers = this.#fromShards(SEGMENT_SAVED);
     this.#savedAsOf = lsn;
-    for (const { index } of presentActors(this.#context, 'shard')) this.#saveSegment(index);
+    for (let index = 0; index < holders(this.#route.word); index++) this.#saveSegment(index);
     return (await answers).find((errno) => errno !== 0) ?? 0;
   }
 
@@ -126,6 +134,19 @@ export class MainRequests implements EventLoopActor {
     const isAwaited = this.#gatherings.get(SEGMENT_SAVED)?.missing.has(this.#shards[index]!);
     if (isThrough && isAwaited) this.#saveSegment(index);
     return isThrough;
+  }
+
+  /** A shard that was added: resolves when it is as its row says, should that have been another's before. */
+  async toldAgain(index: number): Promise<void> {
+    const { arena, topology } = this.#context;
+    const state = new ActorState(arena.region(ACTOR_STATES), topology.actor(`shard-${index}`).slot);
+    // False: it has died, and its successor is told in its turn.
+    if (state.incarnation > 1) await this.replayShard(index);
+  }
+
+  /** Whether shards are told what predecessors held, or write segments: by the route of now, all of them. */
+  get holdsRoute(): boolean {
+    return this.#replays.isUnderWay || this.#gatherings.has(SEGMENT_SAVED);
   }
 
   /**
@@ -171,8 +192,9 @@ export class MainRequests implements EventLoopActor {
 
   #fromShards(kind: number): Promise<number[]> {
     return new Promise((done) => {
-      const present = presentActors(this.#context, 'shard').map(({ index }) => this.#shards[index]!);
-      this.#gatherings.set(kind, { missing: new Set(present), values: [], done });
+      // The others have no segment, or hold nothing that belongs into one.
+      const missing = new Set(this.#shards.slice(0, holders(this.#route.word)));
+      this.#gatherings.set(kind, { missing, values: [], done });
     });
   }
 

@@ -21,6 +21,8 @@ export class ShardReplays {
   readonly #open = new Map<number, Open>();
   readonly #first: ActorState;
   #timer: NodeJS.Timeout | undefined;
+  /** Calls of {@link replay} that have not settled. */
+  #underWay = 0;
 
   /** `flush` makes everything in the journal durable. */
   constructor(context: Context, flush: () => Promise<number>) {
@@ -34,6 +36,19 @@ export class ShardReplays {
    * its own successor is to be asked for.
    */
   async replay(index: number): Promise<boolean> {
+    this.#underWay++;
+    try {
+      return await this.#replay(index);
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  get isUnderWay(): boolean {
+    return this.#underWay > 0;
+  }
+
+  async #replay(index: number): Promise<boolean> {
     const shard = this.#stateOf(`shard-${index}`);
     const { incarnation } = shard;
     // Where the store has failed, what is in the log is all there is.

@@ -5,6 +5,7 @@ import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
+import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
 import {
   CLEAR_TEXT,
@@ -17,15 +18,18 @@ import {
   REPLAY,
   REPLAY_DONE,
   REPLAY_FILES,
+  ROUTE_CHANGED,
   SAVE_SEGMENT,
   SEARCH,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
   writeNumber,
 } from '../messages.ts';
-import { METRICS, vectorsRegion } from '../regions.ts';
+import { METRICS, STORE_STATUS, vectorsRegion } from '../regions.ts';
+import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
-import { type ActorKind, shardOf } from '../topology.ts';
+import type { ActorKind } from '../topology.ts';
+import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
 import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
@@ -36,6 +40,8 @@ import { Succession } from './succession.ts';
 const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
+/** Batches of messages before files that move to other shards have their turn, however many messages there are. */
+const BATCHES_PER_SLICE = 8;
 /** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 
@@ -44,12 +50,17 @@ export class ShardActor implements DoorbellActor {
   readonly #shard: Shard;
   readonly #disk: Disk;
   readonly #index: number;
-  readonly #shards: number;
+  readonly #route: Route;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
   readonly #recent = new Recent();
   readonly #succession: Succession;
+  readonly #moving: Moving;
+  /** The route as of the last time that the mailbox was empty. */
+  #seenRoute: number;
+  /** Since the mailbox was empty, or before. */
+  #batches = 0;
   /** Since building last had its turn. */
   #searched = 0;
   /** LSN of the segment that is to be written; −1 = none. */
@@ -67,13 +78,15 @@ export class ShardActor implements DoorbellActor {
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
     this.#index = context.topology.actor(context.name).index;
-    this.#shards = context.settings.config.workers.shards;
+    this.#route = new Route(context.arena);
+    this.#seenRoute = this.#route.word;
     const { senders } = context.topology.actor(context.name);
     this.#senders = senders.map((name) => context.topology.actor(name).kind);
     this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
     this.#searches = new Searches(context, shard, metrics);
+    this.#moving = new Moving(context, shard, this.#route, metrics);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
@@ -109,10 +122,11 @@ export class ShardActor implements DoorbellActor {
     const word = offset >> 2;
     switch (kind) {
       case PUT_CHUNKS:
-        this.#putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
+        if (from === 'shard') this.#takeSentText(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
+        else this.#putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
         break;
       case PUT_VECTOR:
-        this.#putVector(u8, u32, offset, from === 'io');
+        this.#putVector(u8, u32, offset, from);
         break;
       case REMOVE_VECTORS:
         this.#removeVectors(u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!);
@@ -132,13 +146,22 @@ export class ShardActor implements DoorbellActor {
         this.#patiently(() => this.#load(f64[offset >> 3]!));
         break;
       case REPLAY:
-        this.#beginReplay(f64[offset >> 3]!, f64[(offset >> 3) + 1]!, u32[word + 4]!, u32[word + 5]!);
+        this.#beginReplay(
+          f64[offset >> 3]!,
+          f64[(offset >> 3) + 1]!,
+          u32[word + 4]!,
+          u32[word + 5]!,
+          u32[word + 6]!,
+        );
         break;
       case REPLAY_FILES:
         this.#succession.files(u32, offset);
         break;
       case REPLAY_DONE:
         this.#succession.allListed();
+        break;
+      case ROUTE_CHANGED:
+        this.#moving.begin(u32[word]!);
         break;
       case SAVE_SEGMENT:
         // Not at once: what other lanes hold belongs into the segment.
@@ -154,22 +177,26 @@ export class ShardActor implements DoorbellActor {
     if (this.#succession.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
+    if (++this.#batches % BATCHES_PER_SLICE === 0) this.#moving.step();
   }
 
   idle(): number {
     if (this.#succession.isUnderWay) return this.#stepReplay();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
-    this.#recent.forget();
+    this.#forget();
     const isReported = this.#succession.reportMissing();
     this.#releaseSearches();
     this.#saveIfAsked();
     if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
+    const progress = this.#moving.step();
     const moved = this.#shard.absorb(ABSORB_SLICE);
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    if (moved > 0 || isBusy) return 0;
-    return isReported ? this.#searches.sleepMs : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
+    if (moved > 0 || isBusy || progress === 'more') return 0;
+    return isReported && progress === 'nothing to do'
+      ? this.#searches.sleepMs
+      : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
   }
 
   stop(): void {
@@ -178,8 +205,14 @@ export class ShardActor implements DoorbellActor {
     this.#saveIfAsked();
   }
 
-  #beginReplay(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): void {
-    if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp)) return;
+  #beginReplay(
+    checkpointLsn: number,
+    durableLsn: number,
+    incarnation: number,
+    lastStamp: number,
+    route: number,
+  ): void {
+    if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp, route)) return;
     this.#segments.add(checkpointLsn);
     this.#takeDeferred();
   }
@@ -194,6 +227,13 @@ export class ShardActor implements DoorbellActor {
 
   #takeDeferred(): void {
     this.#succession.takeDeferred(this.onMessage.bind(this));
+  }
+
+  /** What was sent on comes late; it has come when the mailbox has been empty since the files were copied. */
+  #forget(): void {
+    const { word } = this.#route;
+    if (phaseOf(word) !== COPYING && phaseOf(this.#seenRoute) !== COPYING) this.#recent.forget();
+    this.#seenRoute = word;
   }
 
   /** A step in which this thread does not beat. */
@@ -222,23 +262,41 @@ export class ShardActor implements DoorbellActor {
   #putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
     this.#metrics.add(this.#counter.puts, 1);
     this.#succession.heardOf(ino);
+    if (this.#refuses(ino, generation, TEXT_COLLECTION)) return;
+    this.#recent.toldOfText(ino);
+    this.#storeChunks(ino, generation, u8, offset, length);
+  }
+
+  /** What a shard sends on, that held the file until now: only if nobody who knows better has said anything. */
+  #takeSentText(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
+    const route = this.#route.word;
+    if (!this.#succession.needsWhatIsSentOn(route) || !keeps(route, this.#index, ino)) return;
+    if (!this.#recent.hasHeardOfText(ino)) this.#storeChunks(ino, generation, u8, offset, length);
+  }
+
+  /** Whether the file is none of this shard's; then nothing of it stays. */
+  #refuses(ino: number, generation: number, collection: number): boolean {
+    if (keeps(this.#route.word, this.#index, ino)) return false;
+    this.#shard.remove(ino, generation, collection);
+    return true;
+  }
+
+  #storeChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
     if (this.#recent.isGone(ino, generation)) return;
     if (!this.#shard.putChunks(ino, generation, u8, offset, length)) {
       this.#context.logger.error({ ino, generation, length }, 'a batch of chunks does not parse');
     }
   }
 
-  #putVector(u8: Uint8Array, u32: Uint32Array, offset: number, isFromTables: boolean): void {
+  #putVector(u8: Uint8Array, u32: Uint32Array, offset: number, from: ActorKind): void {
     const word = offset >> 2;
     const ino = u32[word]!;
     const generation = u32[word + 1]!;
     const collection = u32[word + 2]!;
     const stamp = u32[word + 4]!;
     this.#metrics.add(this.#counter.puts, 1);
-    const isLatest = isFromTables
-      ? this.#recent.isNoOlder(ino, collection, stamp)
-      : this.#recent.isLatest(ino, collection, stamp);
-    if (!isLatest || this.#recent.isGone(ino, generation)) return;
+    if (this.#refuses(ino, generation, collection)) return;
+    if (!this.#isNews(from, ino, collection, stamp) || this.#recent.isGone(ino, generation)) return;
     const bytes = u8.byteOffset + offset + PUT_VECTOR_HEADER_BYTES;
     const vector = new Float32Array(u8.buffer, bytes, u32[word + 3]!);
     if (!this.#shard.putVector(ino, generation, collection, vector)) {
@@ -246,31 +304,50 @@ export class ShardActor implements DoorbellActor {
     }
   }
 
+  /** Whether a vector is later than what is known of it. The tables say it with the stamp as of which they are told. */
+  #isNews(from: ActorKind, ino: number, collection: number, stamp: number): boolean {
+    if (from === 'io') return this.#recent.isNoOlder(ino, collection, stamp);
+    if (from !== 'shard') return this.#recent.isLatest(ino, collection, stamp);
+    return this.#succession.needsWhatIsSentOn(this.#route.word) && !this.#recent.hasHeardOf(ino, collection);
+  }
+
   #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
     this.#metrics.add(this.#counter.removes, 1);
-    if (collection === TEXT_COLLECTION) this.#succession.heardOf(ino);
-    else if (!this.#recent.isLatest(ino, collection, stamp)) return;
+    // Who never has the file need not remember: what a retired shard left in the lanes would pass for news later.
+    const isKept = keeps(this.#route.word, this.#index, ino);
+    if (collection === TEXT_COLLECTION) {
+      this.#succession.heardOf(ino);
+      if (isKept) this.#recent.toldOfText(ino);
+    } else if (isKept && !this.#recent.isLatest(ino, collection, stamp)) return;
     this.#shard.remove(ino, generation, collection);
   }
 
   #load(lsn: number): void {
     this.#segments.add(lsn);
+    const route = this.#route.word;
+    const shards = holders(route);
     // LSN 0: a new store, of which nothing has been written yet.
     const complete =
       lsn === 0 ||
-      readSegments(this.#disk, lsn, this.#index, this.#shards, (ino, generation, u8, offset, length) => {
-        if (shardOf(ino, this.#shards) === this.#index) this.#putChunks(ino, generation, u8, offset, length);
+      readSegments(this.#disk, lsn, this.#index, shards, (ino, generation, u8, offset, length) => {
+        if (holderOf(route, ino) === this.#index) this.#putChunks(ino, generation, u8, offset, length);
       });
     if (!complete) this.#shard.clear(TEXT_COLLECTION);
     writeNumber(this.#context.outbox('main'), SEGMENT_LOADED, complete ? 1 : 0);
   }
 
   #save(lsn: number): void {
-    const writer = new SegmentWriter(this.#disk, lsn, this.#index, this.#shards);
-    this.#shard.eachTextBatch((ino, generation, batch) => writer.add(ino, generation, batch));
+    const route = this.#route.word;
+    const shards = holders(route);
+    const writer = new SegmentWriter(this.#disk, lsn, this.#index, shards);
+    this.#shard.eachTextBatch((ino, generation, batch) => {
+      if (holderOf(route, ino) === this.#index) writer.add(ino, generation, batch);
+    });
     const status = writer.finish();
     this.#segments.add(lsn);
-    if (status === 0) deleteSegments(this.#disk, this.#index, this.#shards, this.#segments);
+    // Started while mounted, it has not loaded the checkpoint that is in force until this one is written.
+    this.#segments.add(new StoreStatus(this.#context.arena.region(STORE_STATUS)).read().checkpointLsn);
+    if (status === 0) deleteSegments(this.#disk, this.#index, shards, this.#segments);
     else this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
   }

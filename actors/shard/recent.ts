@@ -5,18 +5,22 @@ const INODES = 2 ** 24;
 
 /**
  * What was said of files lately. Lanes overtake each other: a vector may arrive after the removal that came later. By the
- * time the mailbox was empty everything older has arrived, and all of this can be forgotten.
+ * time the mailbox was empty everything older has arrived, and all of this can be forgotten; but while files move to
+ * other shards (route.ts) what is sent on may come after what was said later.
  */
 export class Recent {
   /** Generation of a file that is gone, by inode. */
   readonly #gone = new Map<number, number>();
   /** Stamp of the last change of a file's vector in a users' collection. */
   readonly #changed = new Map<number, number>();
+  /** Files whose text was told or removed. */
+  readonly #text = new Set<number>();
   /** Changes with stamps up to this are known from the tables; undefined = none are. */
   #covered: number | undefined;
 
   gone(ino: number, generation: number): void {
-    this.#gone.set(ino, generation);
+    // Of two files that had the number, the earlier one's removal may come last.
+    if (!this.isGone(ino, generation)) this.#gone.set(ino, generation);
   }
 
   /** Whether the file is gone, so that nothing of it may be kept. */
@@ -40,6 +44,20 @@ export class Recent {
     return true;
   }
 
+  /** Something of the file's text was told or removed. */
+  toldOfText(ino: number): void {
+    this.#text.add(ino);
+  }
+
+  hasHeardOfText(ino: number): boolean {
+    return this.#text.has(ino);
+  }
+
+  /** Whether anything was said of the file's vector in a users' collection. */
+  hasHeardOf(ino: number, collection: number): boolean {
+    return this.#changed.has(collection * INODES + ino);
+  }
+
   /** The tables are about to tell everything that was stamped until `stamp`. */
   cover(stamp: number): void {
     this.#covered = stamp;
@@ -48,6 +66,7 @@ export class Recent {
   forget(): void {
     this.#gone.clear();
     this.#changed.clear();
+    this.#text.clear();
     this.#covered = undefined;
   }
 }

@@ -13,8 +13,8 @@
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { ChunkBatch } from '../chunk-batch.ts';
 import { FILE_BYTES, LIST_HEADER_BYTES } from '../messages.ts';
+import { holders, keeps, phaseOf, SETTLED, takesPart } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
-import { shardOf } from '../topology.ts';
 import { LogTail } from './log-tail.ts';
 import type { Recent } from './recent.ts';
 import { readSegments } from './segment.ts';
@@ -24,9 +24,9 @@ export interface ReplayParts {
   readonly disk: Disk;
   readonly shard: Shard;
   readonly recent: Recent;
-  /** Number of this shard, and how many there are. */
+  /** Number of this shard, and by which word its files are chosen (route.ts). */
   readonly index: number;
-  readonly shards: number;
+  readonly route: number;
   readonly uuid: Uint8Array;
   /** LSN of the checkpoint, and the one up to which the log is durable. */
   readonly checkpointLsn: number;
@@ -63,7 +63,7 @@ export class Replay {
 
   /** Whether segment and log were all there: for the log of messages, as {@link finish} sees what is missing by itself. */
   get wasWhole(): boolean {
-    return this.#hasSegment && this.#log!.lastLsn >= this.#parts.durableLsn;
+    return this.#log === undefined || (this.#hasSegment && this.#log.lastLsn >= this.#parts.durableLsn);
   }
 
   /** Some of the files that exist: the payload of REPLAY_FILES. */
@@ -79,8 +79,11 @@ export class Replay {
   /** Reads the segment, and from then on a file of the log; false when there is nothing more to read. */
   step(): boolean {
     if (this.#isRead) return false;
-    const { disk, index, shards, uuid, checkpointLsn } = this.#parts;
-    if (this.#log === undefined) {
+    const { disk, index, route, uuid, checkpointLsn } = this.#parts;
+    if (!takesPart(route, index)) this.#isRead = true;
+    else if (this.#log === undefined) {
+      // Of a shard that takes part in a move, no file of its own has all.
+      const shards = phaseOf(route) === SETTLED ? holders(route) : 0;
       this.#hasSegment =
         checkpointLsn === 0 || readSegments(disk, checkpointLsn, index, shards, this.#put.bind(this));
       this.#log = new LogTail(disk, uuid, checkpointLsn);
@@ -95,6 +98,8 @@ export class Replay {
     for (const files of this.#listed) {
       for (let at = 0; at < files.length; at += FILE_WORDS) {
         const ino = files[at]!;
+        // Since it was listed.
+        if (this.#parts.recent.isGone(ino, files[at + 1]!)) continue;
         const text = this.#texts.get(ino);
         if (text?.generation === files[at + 1]) kept.add(ino);
         const chunks = files[at + 3]!;
@@ -135,6 +140,6 @@ export class Replay {
   }
 
   #isOurs(ino: number): boolean {
-    return shardOf(ino, this.#parts.shards) === this.#parts.index;
+    return keeps(this.#parts.route, this.#parts.index, ino);
   }
 }

@@ -126,30 +126,57 @@ export class Shard {
     return moved;
   }
 
+  /** Numbers of the collections that there is something of. */
+  collections(): number[] {
+    return [...this.#collections.keys()];
+  }
+
+  /** How many files there is something of in the collection. */
+  files(collection: number): number {
+    return this.#collections.get(collection)?.files ?? 0;
+  }
+
+  /** Their inodes. The collection may change meanwhile: those that were there and still are come first. */
+  inodes(collection: number): Iterator<number> {
+    return (this.#collections.get(collection)?.inodes() ?? [].values()) as Iterator<number>;
+  }
+
+  /** Forgets a file in one collection, whatever its generation. */
+  drop(collection: number, ino: number): void {
+    this.#collections.get(collection)?.removeAllOf(ino);
+  }
+
+  /** A file's vector in a users' collection. The argument is reused from call to call. */
+  vectorsOf(
+    collection: number,
+    ino: number,
+    visit: (generation: number, vector: Float32Array) => void,
+  ): void {
+    this.#collections.get(collection)?.forEachOf(ino, ({ generation }, vector) => visit(generation, vector));
+  }
+
   /** All text chunks as batches in the format of the segment file, file by file. */
   eachTextBatch(visit: (ino: number, generation: number, batch: Uint8Array) => void): void {
+    for (const ino of this.#collections.get(TEXT_COLLECTION)?.inodes() ?? []) {
+      this.textBatchesOf(ino, (generation, batch) => visit(ino, generation, batch));
+    }
+  }
+
+  /** The text chunks of a file as batches, from the first chunk on; one generation after another. */
+  textBatchesOf(ino: number, visit: (generation: number, batch: Uint8Array) => void): void {
     const collection = this.#collections.get(TEXT_COLLECTION);
-    if (!collection) return;
-    const files = new Map<
-      string,
-      { ino: number; generation: number; version: number; chunks: (TextChunk & { chunk: number })[] }
-    >();
-    collection.forEach((record, vector) => {
-      const { ino, generation, version } = record;
-      const key = `${ino}.${generation}`;
-      let file = files.get(key);
-      if (!file) {
-        file = { ino, generation, version, chunks: [] };
-        files.set(key, file);
-      }
-      const { chunk, byteOffset, byteLength, line } = record;
+    const files = new Map<number, { version: number; chunks: (TextChunk & { chunk: number })[] }>();
+    collection?.forEachOf(ino, (record, vector) => {
+      const { generation, version, chunk, byteOffset, byteLength, line } = record;
+      const file = files.get(generation) ?? { version, chunks: [] };
+      files.set(generation, file);
       file.chunks.push({ chunk, byteOffset, byteLength, line, vector: vector.slice() });
     });
-    for (const { ino, generation, version, chunks } of files.values()) {
+    for (const [generation, { version, chunks }] of files) {
       chunks.sort((a, b) => a.chunk - b.chunk);
       for (let first = 0; first < chunks.length; first += CHUNKS_PER_BATCH) {
         const part = chunks.slice(first, first + CHUNKS_PER_BATCH);
-        visit(ino, generation, encodeChunkBatch(version, first, part, collection.dimension));
+        visit(generation, encodeChunkBatch(version, first, part, collection!.dimension));
       }
     }
   }

@@ -2,6 +2,7 @@ import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
 import { SHARD_REPLAYED, TEXT_MISSING, tryList, writeWords } from '../messages.ts';
+import { moveOf, NO_ROUTE, phaseOf, SETTLED } from '../route.ts';
 import type { ActorKind } from '../topology.ts';
 import { Deferred, type TakeMessage } from './deferred.ts';
 import type { Recent } from './recent.ts';
@@ -26,6 +27,8 @@ export class Succession {
   readonly #deferred = new Deferred();
   #isAwaited: boolean;
   #replay: Replay | undefined;
+  /** The move in whose course the shard was told everything from elsewhere; NO_ROUTE = none. */
+  #toldIn = NO_ROUTE;
   /** Files that the indexer is yet to be told are missing, but for those that it says something of before. */
   readonly #missing = new Set<number>();
 
@@ -49,6 +52,14 @@ export class Succession {
     return this.isUnderWay && (from === 'indexer' || (from === 'fuse' && this.#isAwaited));
   }
 
+  /**
+   * Whether what other shards send on is of use, with the route at present. What a replay in the course of the move took
+   * in is as new, and partly newer.
+   */
+  needsWhatIsSentOn(route: number): boolean {
+    return phaseOf(route) !== SETTLED && !this.isUnderWay && moveOf(route) !== this.#toldIn;
+  }
+
   defer(kind: number, u8: Uint8Array, offset: number, length: number, lane: number): void {
     this.#deferred.add(kind, u8, offset, length, lane);
   }
@@ -62,10 +73,17 @@ export class Succession {
    * A REPLAY, maybe not the first: what io-0's lane brought before it, of a replay that an earlier incarnation did not live
    * to complete, is forgotten. False when it is meant for an earlier incarnation.
    */
-  begin(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): boolean {
+  begin(
+    checkpointLsn: number,
+    durableLsn: number,
+    incarnation: number,
+    lastStamp: number,
+    route: number,
+  ): boolean {
     const { settings } = this.#context;
     if (incarnation !== settings.incarnation) return false;
     this.#isAwaited = false;
+    this.#toldIn = phaseOf(route) === SETTLED ? NO_ROUTE : moveOf(route);
     this.#shard.clearAll();
     this.#recent.cover(lastStamp);
     this.#replay = new Replay({
@@ -73,7 +91,7 @@ export class Succession {
       shard: this.#shard,
       recent: this.#recent,
       index: this.#index,
-      shards: settings.config.workers.shards,
+      route,
       uuid: settings.identity.bytes,
       checkpointLsn,
       durableLsn,

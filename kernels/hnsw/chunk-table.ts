@@ -113,6 +113,16 @@ export class ChunkTable {
     this.free = label;
   }
 
+  /** Files of which there is something. */
+  get files(): number {
+    return this.firstOf.size;
+  }
+
+  /** All inodes. The table may change meanwhile: those that were there and still are come first. */
+  inodes(): IterableIterator<number> {
+    return this.firstOf.keys();
+  }
+
   /** Labels of all files. The table must not change meanwhile. */
   *labels(): Generator<number> {
     for (const first of this.firstOf.values()) {

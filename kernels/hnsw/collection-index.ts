@@ -151,6 +151,37 @@ export class CollectionIndex {
     return label !== NO_LABEL && this.vectorOf(label, out);
   }
 
+  /** How many inodes there are vectors of. */
+  get files(): number {
+    return this.table.files;
+  }
+
+  /** All inodes. The collection may change meanwhile: those that were there and still are come first. */
+  inodes(): IterableIterator<number> {
+    return this.table.inodes();
+  }
+
+  /** Visits the vectors of a file, of all its generations. Both arguments are reused from call to call. */
+  forEachOf(ino: number, visit: (record: ChunkRecord, vector: Float32Array) => void): void {
+    const record = emptyRecord();
+    let label = this.table.firstLabel(ino);
+    for (; label !== NO_LABEL; label = this.table.nextLabel(label)) {
+      this.table.read(label, record);
+      this.vectorOf(label, this.scratch);
+      visit(record, this.scratch);
+    }
+  }
+
+  /** Removes all vectors of an inode, whatever its generation. */
+  removeAllOf(ino: number): void {
+    if (!this.has(ino)) return;
+    this.beginChange();
+    for (let label = this.table.firstLabel(ino); label !== NO_LABEL; label = this.table.firstLabel(ino)) {
+      this.drop(label);
+    }
+    this.endChange();
+  }
+
   /** Visits all vectors, for writing a segment. Both arguments are reused from call to call. */
   forEach(visit: (record: ChunkRecord, vector: Float32Array) => void): void {
     const record = emptyRecord();

@@ -89,7 +89,9 @@ const workers = section('Threads. More than the machine has cores rarely helps.'
   fuse: live(
     count(1, 1, WORKERS_MAX, 'Threads that answer filesystem requests. More help from about 4 cores on.'),
   ),
-  shards: count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
+  shards: live(
+    count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),
+  ),
   io: count(1, 1, WORKERS_MAX, 'Threads that make data durable.'),
   tasks: count(1, 1, WORKERS_MAX, 'Threads that cut text into chunks and embed them.'),
   fuse_max: count(

@@ -4,6 +4,7 @@ import { EmbedPool } from '../../actors/indexer/embed-pool.ts';
 import { FileContent } from '../../actors/indexer/file-content.ts';
 import { FAILED, FileIndexer } from '../../actors/indexer/index-file.ts';
 import { filesAtOnce, INDEX_TRANSIT, Transit } from '../../actors/indexer/transit.ts';
+import { Route } from '../../actors/route.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { openLog } from '../../runtime/log.ts';
 import { ShardsWorld } from './shards-world.ts';
@@ -23,7 +24,7 @@ beforeEach(() => {
     tasks: pool,
     transit: new Transit(context.arena.region(INDEX_TRANSIT), filesAtOnce(1)),
     shards: [context.outbox('shard-0')],
-    shardCount: 1,
+    route: new Route(context.arena),
     virtual: { searchableChanged: () => {} } as VirtualTree,
     config: world.world.config.index,
     logger,

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Context } from '../../actors/context.ts';
-import type { Workers } from '../../actors/main/fuse-workers.ts';
 import { type ReloadReport, Reloads, reload as reloadWith } from '../../actors/main/reload.ts';
+import type { Workers } from '../../actors/main/workers.ts';
 import { requireConfig } from '../../runtime/config/load.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { openLog } from '../../runtime/log.ts';
@@ -22,6 +22,8 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'vexfs-reload-'));
   const world = new World();
   fuse = new MadeUpWorkers();
+  shards = new MadeUpWorkers();
+  shards.count = 2;
   main = world.actor('main');
   shard = world.actor('shard-0');
 });
@@ -57,9 +59,10 @@ class MadeUpWorkers implements Workers {
 }
 
 let fuse: MadeUpWorkers;
+let shards: MadeUpWorkers;
 
 function reload(context: Context, readConfig: () => Config): Promise<ReloadReport> {
-  return reloadWith(context, readConfig, fuse);
+  return reloadWith(context, readConfig, { fuse, shards });
 }
 
 test('a file that says what is in force changes nothing', async () => {
@@ -88,6 +91,21 @@ test('a live value that is taken back is a change again, one that waits for a mo
     applied: [{ key: 'vectors.ef', from: '10', to: '64' }],
     needsRemount: [],
   });
+});
+
+test('the number of shards applies as far as there is room, and one that does not start is named', async () => {
+  const withShards = (n: number) => read(`${AS_MOUNTED}[workers]\nshards = ${n}\n`);
+  expect(await reload(main, withShards(4))).toEqual({
+    applied: [{ key: 'workers.shards', from: '2', to: '4' }],
+    needsRemount: [],
+  });
+  expect(shard.settings.config.workers.shards).toBe(4);
+  shards.most = 3;
+  shards.count = 2;
+  const { failed } = await reload(main, withShards(4));
+  expect(failed).toBe(undefined);
+  expect(shard.settings.config.workers.shards).toBe(3);
+  expect(shards.asked).toEqual([4, 4]);
 });
 
 test('with a mistake anywhere in it nothing changes, and every mistake is named', async () => {
@@ -180,7 +198,7 @@ test('while the number of fuse actors cannot change, a file that changes it is r
 test('reloads that come at once are done one after the other, also after one that failed, and the last one holds', async () => {
   const wanted = [2, 4, 1, 3];
   let next = 0;
-  const reloads = new Reloads(main, () => read(withFuse(wanted[next++]!))(), fuse);
+  const reloads = new Reloads(main, () => read(withFuse(wanted[next++]!))(), { fuse, shards });
   fuse.most = 3;
   const reports = await Promise.all(wanted.map(() => reloads.reload()));
   expect(reports.map(({ failed }) => failed !== undefined)).toEqual([false, true, false, false]);

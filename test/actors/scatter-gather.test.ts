@@ -2,6 +2,8 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Context } from '../../actors/context.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
 import { HIT_BYTES, HITS, hitsWord, SEARCH } from '../../actors/messages.ts';
+import { nextRoute, Route, settledRoute } from '../../actors/route.ts';
+import { shardOf } from '../../actors/topology.ts';
 import { READY } from '../../runtime/scheduling/actor-state.ts';
 import { take, World } from './world.ts';
 
@@ -84,6 +86,23 @@ test('searches under way at once get their own answers', async () => {
   expect((await first).map(({ ino }) => ino)).toEqual([1]);
   expect((await second).map(({ ino }) => ino)).toEqual([2]);
   await gather.idle();
+});
+
+test('while files move who holds one says it, and what was completed under another route is asked again', async () => {
+  const route = new Route(indexer.arena);
+  route.word = nextRoute(settledRoute(1), 3);
+  const moved = Array.from({ length: 100 }, (_, i) => i + 1).find((ino) => shardOf(ino, 3) === 2)!;
+  const found = gather.search(0, QUERY, 3, 10);
+  expect(take(world.actor('shard-2'))).toEqual([]);
+  // Dropped meanwhile: its answer is without it.
+  route.word = nextRoute(route.word, 3);
+  answer('shard-0', []);
+  receive();
+  answer('shard-0', [[moved, 0.5]]);
+  answer('shard-1', []);
+  answer('shard-2', [[moved, 0.1]]);
+  receive();
+  expect((await found).map(({ ino, distance }) => [ino, distance.toFixed(1)])).toEqual([[moved, '0.1']]);
 });
 
 test('a search that finds a lane full waits without blocking, and is answered', async () => {

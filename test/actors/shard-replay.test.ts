@@ -4,16 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { REPLAY_SHARD, writePutVector, writeWords } from '../../actors/messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
-import { Random } from '../kernels/random.ts';
-import { DIMENSION, ShardsWorld, unit } from './shards-world.ts';
-
-const PROBE = unit(1000);
-
-function distance(vector: Float32Array): number {
-  let dot = 0;
-  for (let i = 0; i < DIMENSION; i++) dot += vector[i]! * PROBE[i]!;
-  return 1 - dot;
-}
+import { distance, History, PROBE } from './shards-history.ts';
+import { ShardsWorld, unit } from './shards-world.ts';
 
 function run(steps: Generator<void, boolean>): boolean {
   for (;;) {
@@ -221,146 +213,11 @@ describe('a segment that is', () => {
   });
 });
 
-interface File {
-  readonly ino: number;
-  readonly generation: number;
-  vector: Float32Array | undefined;
-  text: string | undefined;
-}
-
-/** A random history; at its end the shards hold what the model does. */
-class History {
-  readonly #random: Random;
-  readonly #files = new Map<string, File>();
-  readonly #underWay = new Set<string>();
-  /** Inodes of the files that were being indexed at some time since the last comparison. */
-  readonly #indexed = new Set<number>();
-  readonly #steps: {
-    name: string;
-    ino: number;
-    steps: Generator<void, boolean>;
-    text: string | undefined;
-  }[] = [];
-  #names = 0;
-  kills = 0;
-
-  constructor(seed: number) {
-    this.#random = new Random(seed);
-  }
-
-  async step(): Promise<void> {
-    const random = this.#random;
-    const chance = random.below(100);
-    const thread = random.below(2);
-    const idle = [...this.#files.keys()].filter((name) => !this.#underWay.has(name));
-    const name = idle[random.below(idle.length)];
-    const file = name === undefined ? undefined : this.#files.get(name)!;
-    if (chance < 14) this.#create(thread);
-    else if (chance < 22 && file) this.#unlink(thread, name!);
-    else if (chance < 34 && file) {
-      file.vector = unit(random.below(1000));
-      world.setVector(thread, file.ino, file.vector);
-    } else if (chance < 38 && file?.vector) {
-      file.vector = undefined;
-      world.removeVector(thread, file.ino);
-    } else if (chance < 50 && file) this.#index(name!, file);
-    else if (chance < 68 && this.#steps.length > 0) this.#continue(random.below(this.#steps.length));
-    else if (chance < 80) world.turn(random.below(2), 1 + random.below(8));
-    else if (chance < 92) {
-      world.turnIo();
-      world.turnOthers();
-    } else if (chance < 95) {
-      this.kills++;
-      void world.killShard(random.below(2));
-    } else if (chance < 96) {
-      // As before a checkpoint at an unmount: the indexer has finished what it was at.
-      this.#finish();
-      await world.checkpoint();
-    } else if (chance < 97) await this.compare();
-    await Promise.resolve();
-  }
-
-  /** Ends what is under way, and compares. */
-  async end(): Promise<void> {
-    this.#finish();
-    await world.settleUntil(world.killShard(0));
-    await this.compare();
-  }
-
-  /** By what a search finds, which everything that was sent before it belongs to; but for files that are under way. */
-  async compare(): Promise<void> {
-    const texts = world.gather.search(TEXT_COLLECTION, PROBE, 1000, 1000);
-    const vectors = world.gather.search(1, PROBE, 1000, 1000);
-    const found = await world.settleUntil(vectors);
-    await world.settleUntil(texts);
-    const expected = new Map<string, number>();
-    const expectedTexts = new Map<string, string>();
-    for (const [name, { ino, generation, vector, text }] of this.#files) {
-      if (vector) expected.set(`${ino}.${generation}`, distance(vector));
-      if (text !== undefined && !this.#underWay.has(name)) expectedTexts.set(`${ino}.${generation}`, text);
-    }
-    expect(found.map(({ ino, generation }) => `${ino}.${generation}`).sort()).toEqual(
-      [...expected.keys()].sort(),
-    );
-    for (const hit of found)
-      expect(hit.distance).toBeCloseTo(expected.get(`${hit.ino}.${hit.generation}`)!, 4);
-    const held = world.texts();
-    for (const name of this.#underWay) {
-      const file = this.#files.get(name)!;
-      held.delete(`${file.ino}.${file.generation}`);
-    }
-    expect(new Map([...held].sort())).toEqual(new Map([...expectedTexts].sort()));
-    // The tables said that it is indexed, and its vectors were not sent yet: indexing it once more does no harm.
-    for (const ino of world.missing.splice(0)) expect(this.#indexed).toContain(ino);
-    this.#indexed.clear();
-    for (const { ino } of this.#steps) this.#indexed.add(ino);
-  }
-
-  #finish(): void {
-    while (this.#steps.length > 0) this.#continue(0);
-  }
-
-  #create(thread: number): void {
-    const name = `f${this.#names++}`;
-    const ino = world.create(thread, name);
-    this.#files.set(name, { ino, generation: world.generation(ino), vector: undefined, text: undefined });
-  }
-
-  #unlink(thread: number, name: string): void {
-    world.unlink(thread, name);
-    this.#files.delete(name);
-  }
-
-  #index(name: string, { ino }: File): void {
-    const random = this.#random;
-    if (random.below(4) > 0) world.write(0, ino);
-    const { version } = world.state(ino);
-    const isText = random.below(5) > 0;
-    const batches = Array.from({ length: 1 + random.below(3) }, () =>
-      Array.from({ length: 1 + random.below(3) }, () => unit(random.below(1000))),
-    );
-    const steps = isText ? world.indexing(ino, batches) : world.passingOver(ino);
-    this.#underWay.add(name);
-    this.#indexed.add(ino);
-    this.#steps.push({ name, ino, steps, text: isText ? ShardsWorld.textOf(version, batches) : undefined });
-  }
-
-  #continue(at: number): void {
-    const { name, steps, text } = this.#steps[at]!;
-    const { done, value } = steps.next();
-    if (!done) return;
-    expect(value).toBe(true);
-    this.#steps.splice(at, 1);
-    this.#underWay.delete(name);
-    this.#files.get(name)!.text = text;
-  }
-}
-
 describe('after a random history in which shards end at any moment', () => {
   const first = Number(process.env.VEXFS_SEED ?? 1);
   const seeds = Array.from({ length: 12 }, (_, n) => first + n);
   test.each(seeds)('seed %i: every search finds what was sent before it, and nothing else', async (seed) => {
-    const history = new History(seed);
+    const history = new History(world, seed);
     for (let n = 0; n < 600; n++) await history.step();
     await history.end();
     expect(history.kills).toBeGreaterThan(5);

@@ -12,18 +12,21 @@ import { checkpoint } from '../../actors/io/recovery.ts';
 import { ShardReplays, withShardReplays } from '../../actors/io/shard-replay.ts';
 import { TreeState } from '../../actors/io/tree-state.ts';
 import { MainRequests } from '../../actors/main/requests.ts';
+import { Resharding } from '../../actors/main/resharding.ts';
 import * as messages from '../../actors/messages.ts';
+import { setPresent } from '../../actors/presence.ts';
 import { JOURNAL, STORE_STATUS, vectorsRegion } from '../../actors/regions.ts';
+import { holderOf, otherOf, Route } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
-import { shardOf } from '../../actors/topology.ts';
 import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';
 import { IndexState, type Namespace, ROOT } from '../../fuse/namespace/namespace.ts';
 import { S_IFREG } from '../../fuse/protocol/abi.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
@@ -52,6 +55,10 @@ interface ShardThread {
   shard: Shard;
 }
 
+function runToEnd(steps: Generator<void, boolean>): void {
+  while (!steps.next().done);
+}
+
 export class ShardsWorld {
   readonly store = mkdtempSync(join(tmpdir(), 'vexfs-shards-'));
   readonly world: World;
@@ -59,7 +66,12 @@ export class ShardsWorld {
   readonly indexer: Thread;
   readonly main: Context;
   readonly requests: MainRequests;
+  /** By number; absent ones are not there. */
   readonly shards: ShardThread[] = [];
+  readonly route: Route;
+  readonly resharding: Resharding;
+  /** Incarnations of the shards, of those that were retired too. */
+  readonly #incarnations: number[] = [];
   readonly gather: ScatterGather;
   /** Files that shards have reported. */
   readonly missing: number[] = [];
@@ -69,9 +81,10 @@ export class ShardsWorld {
   readonly #tree: TreeState;
   readonly #order: VectorOrder;
 
-  constructor(shards: number) {
+  /** `most`: how many shards there is room for. */
+  constructor(shards: number, most = shards) {
     for (const name of ['log', 'checkpoint', 'vectors', 'objects']) mkdirSync(join(this.store, name));
-    this.world = new World({ shards, fuse: 2 }, this.store);
+    this.world = new World({ shards, shards_max: most, fuse: 2 }, this.store);
     const { world } = this;
     this.#io = world.actor('io-0');
     this.#tree = new TreeState(this.#io);
@@ -85,12 +98,20 @@ export class ShardsWorld {
     this.main = world.actor('main');
     this.requests = new MainRequests(this.main);
     this.#order = new VectorOrder(this.main.arena);
+    this.route = new Route(this.main.arena);
+    this.resharding = new Resharding(this.main, {
+      start: (index) => this.#startShard(index),
+      retire: (index) => this.#retireShard(index),
+      isHeld: () => this.requests.holdsRoute,
+    });
+    this.requests.routeDone = (word, shard) => this.resharding.done(word, shard);
     for (let index = 0; index < shards; index++) this.shards.push(this.#openShard(index, 1));
     this.gather = new ScatterGather(this.indexer.context, () => 60_000);
     void this.requests.segmentsLoaded();
   }
 
   dispose(): void {
+    this.resharding.stop();
     rmSync(this.store, { recursive: true });
   }
 
@@ -106,12 +127,10 @@ export class ShardsWorld {
     const bytes = encoder.encode(name);
     namespace.unlink(ROOT, bytes, 0, bytes.length);
     const { removedIno, removedGeneration } = namespace;
-    messages.writeRemove(
-      this.#laneTo(context, removedIno),
-      messages.REMOVE_FILE,
-      removedIno,
-      removedGeneration,
-      0,
+    runToEnd(
+      this.#telling(context, removedIno, (lane) =>
+        messages.writeRemove(lane, messages.REMOVE_FILE, removedIno, removedGeneration, 0),
+      ),
     );
   }
 
@@ -130,45 +149,59 @@ export class ShardsWorld {
   }
 
   setVector(thread: number, ino: number, vector: Float32Array): void {
+    runToEnd(this.settingVector(thread, ino, vector));
+  }
+
+  /** The steps of it that others can come between. */
+  *settingVector(thread: number, ino: number, vector: Float32Array): Generator<void, boolean> {
     const { namespace, context } = this.fuse[thread]!;
     const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
     const collection = namespace.setxattr(ino, XATTR, 0, XATTR.length, bytes, 0, bytes.length, 0);
     if (collection <= 0) throw new Error(`setxattr: ${collection}`);
     const stamp = this.#order.next();
     const generation = this.generation(ino);
-    messages.writePutVector(
-      this.#laneTo(context, ino),
-      ino,
-      generation,
-      collection,
-      stamp,
-      bytes,
-      0,
-      bytes.length,
+    return yield* this.#telling(context, ino, (lane) =>
+      messages.writePutVector(lane, ino, generation, collection, stamp, bytes, 0, bytes.length),
     );
   }
 
   removeVector(thread: number, ino: number): void {
+    runToEnd(this.removingVector(thread, ino));
+  }
+
+  *removingVector(thread: number, ino: number): Generator<void, boolean> {
     const { namespace, context } = this.fuse[thread]!;
     const collection = namespace.removexattr(ino, XATTR, 0, XATTR.length);
     if (collection <= 0) throw new Error(`removexattr: ${collection}`);
     const generation = this.generation(ino);
     const stamp = this.#order.next();
-    messages.writeRemove(
-      this.#laneTo(context, ino),
-      messages.REMOVE_VECTORS,
-      ino,
-      generation,
-      collection,
-      stamp,
+    return yield* this.#telling(context, ino, (lane) =>
+      messages.writeRemove(lane, messages.REMOVE_VECTORS, ino, generation, collection, stamp),
     );
+  }
+
+  /** As whoever writes to shards does it: by the route, and again if that is another one then. */
+  *#telling(context: Context, ino: number, tell: (lane: Outbox) => void): Generator<void, boolean> {
+    let sentBy: number;
+    do {
+      sentBy = this.route.word;
+      yield;
+      tell(context.outbox(`shard-${holderOf(sentBy, ino)}`));
+      yield;
+      const other = otherOf(sentBy, ino);
+      if (other >= 0) tell(context.outbox(`shard-${other}`));
+      yield;
+    } while (this.route.word !== sentBy);
+    return true;
   }
 
   /** The steps in which the indexer writes what it found: journal, send, journal, send… False = the file has changed. */
   *indexing(ino: number, batches: readonly (readonly Float32Array[])[]): Generator<void, boolean> {
-    const { namespace, context } = this.indexer;
+    const { namespace } = this.indexer;
     const { generation, version, indexedVersion } = this.state(ino);
     let first = 0;
+    let sentBy = this.route.word;
+    const sent: Uint8Array[] = [];
     for (const [i, vectors] of batches.entries()) {
       const now = this.state(ino);
       if (now.generation !== generation || now.version !== version) return false;
@@ -179,11 +212,14 @@ export class ShardsWorld {
       const written = namespace.setIndexed(ino, generation, asOf, first, 1, batch, 0, batch.length);
       if (written < 0) return false;
       yield;
-      if (!messages.tryPutChunks(this.#laneTo(context, ino), ino, generation, batch, 0, batch.length))
-        throw new Error('the lane is full');
-      yield;
+      sent.push(batch);
+      yield* this.#sendingBatch(ino, generation, batch);
     }
-    if (!namespace.exists(ino, generation)) this.#removeText(ino, generation);
+    while (this.route.word !== sentBy) {
+      sentBy = this.route.word;
+      for (const batch of sent) yield* this.#sendingBatch(ino, generation, batch);
+    }
+    if (!namespace.exists(ino, generation)) yield* this.#removingText(ino, generation);
     return true;
   }
 
@@ -193,18 +229,30 @@ export class ShardsWorld {
     const nothing = new Uint8Array(0);
     if (this.indexer.namespace.setIndexed(ino, generation, version, 0, 2, nothing, 0, 0) < 0) return false;
     yield;
-    this.#removeText(ino, generation);
-    return true;
+    return yield* this.#removingText(ino, generation);
   }
 
-  #removeText(ino: number, generation: number): void {
-    const lane = this.#laneTo(this.indexer.context, ino);
-    messages.tryRemove(lane, messages.REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
+  *#sendingBatch(ino: number, generation: number, batch: Uint8Array): Generator<void, void> {
+    const sentBy = this.route.word;
+    for (const shard of [holderOf(sentBy, ino), otherOf(sentBy, ino)].filter((index) => index >= 0)) {
+      const lane = this.indexer.context.outbox(`shard-${shard}`);
+      if (!messages.tryPutChunks(lane, ino, generation, batch, 0, batch.length))
+        throw new Error('the lane is full');
+      yield;
+    }
+  }
+
+  #removingText(ino: number, generation: number): Generator<void, boolean> {
+    return this.#telling(this.indexer.context, ino, (lane) =>
+      messages.tryRemove(lane, messages.REMOVE_VECTORS, ino, generation, TEXT_COLLECTION),
+    );
   }
 
   /** A shard takes in some of what waits for it, and does what it does when nothing does. */
   turn(index: number, batch = 32): void {
-    const { context, actor } = this.shards[index]!;
+    const thread = this.shards[index];
+    if (thread === undefined) return;
+    const { context, actor } = thread;
     if (context.mailbox.drain(actor, batch) > 0) actor.afterBatch();
     else actor.idle();
   }
@@ -258,6 +306,25 @@ export class ShardsWorld {
     return this.requests.replayShard(index);
   }
 
+  async #startShard(index: number): Promise<void> {
+    const incarnation = (this.#incarnations[index] ?? 0) + 1;
+    setPresent(this.main.arena, this.main.topology.actor(`shard-${index}`), true);
+    this.shards[index] = this.#openShard(index, incarnation);
+    if (incarnation > 1 && !(await this.requests.replayShard(index))) {
+      while (this.requests.holdsRoute) await new Promise((resume) => setTimeout(resume, 1));
+    }
+  }
+
+  async #retireShard(index: number): Promise<void> {
+    const { context, actor } = this.shards[index]!;
+    while (context.mailbox.drain(actor, 32) > 0);
+    actor.stop();
+    setPresent(this.main.arena, this.main.topology.actor(context.name), false);
+    // By number, so that those after it keep theirs.
+    delete this.shards[index];
+    this.shards.length = index;
+  }
+
   /** io-0 forgets the replays that it was at, as when it ends. The log is written on: that is not what is looked at here. */
   killReplays(): void {
     this.#io.state.incarnation++;
@@ -280,8 +347,9 @@ export class ShardsWorld {
   texts(): Map<string, string> {
     const texts = new Map<string, string>();
     const batch = new ChunkBatch();
-    for (const { shard } of this.shards) {
+    for (const [index, { shard }] of this.shards.entries()) {
       shard.eachTextBatch((ino, generation, bytes) => {
+        if (this.shardOf(ino) !== index) return;
         batch.read(bytes, 0, bytes.length);
         const key = `${ino}.${generation}`;
         for (let i = 0; i < batch.count; i++) {
@@ -302,20 +370,16 @@ export class ShardsWorld {
   /** How far each file's vector in the first users' collection is from `query`, in all shards, by inode. */
   distances(query: Float32Array): Map<string, number> {
     const found = new Map<string, number>();
-    for (const { shard } of this.shards) {
+    for (const [index, { shard }] of this.shards.entries()) {
       shard.search(1, query, 1000, 1000, ({ ino, generation }, distance) => {
-        found.set(`${ino}.${generation}`, distance);
+        if (this.shardOf(ino) === index) found.set(`${ino}.${generation}`, distance);
       });
     }
     return found;
   }
 
   shardOf(ino: number): number {
-    return shardOf(ino, this.shards.length);
-  }
-
-  #laneTo(context: Context, ino: number) {
-    return context.outbox(`shard-${this.shardOf(ino)}`);
+    return holderOf(this.route.word, ino);
   }
 
   #thread(name: string): Thread {
@@ -328,6 +392,7 @@ export class ShardsWorld {
     const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
     const shard = new Shard(this.world.config.vectors, undefined, memory);
     context.state.set(2);
+    this.#incarnations[index] = incarnation;
     return { incarnation, context, actor: new ShardActor(context, shard), shard };
   }
 

@@ -4,6 +4,7 @@ import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import type { Context } from '../../actors/context.ts';
 import * as messages from '../../actors/messages.ts';
 import { ACTOR_STATES, TASKS, vectorsRegion } from '../../actors/regions.ts';
+import { Route, settledRoute } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
@@ -24,6 +25,8 @@ let indexer: Context;
 beforeEach(() => {
   world = new World({ shards: 2, fuse: 1 });
   indexer = world.actor('indexer');
+  // Any file is the first shard's; the others help.
+  new Route(indexer.arena).word = settledRoute(1);
 });
 
 class RunningShard {

@@ -1,0 +1,28 @@
+import { readCounters } from '../runtime/metrics/metrics.ts';
+import type { Context } from './context.ts';
+import { presentActors } from './presence.ts';
+import { METRICS } from './regions.ts';
+import { COPYING, phaseOf, Route, SETTLED, shardsAfter, shardsBefore } from './route.ts';
+
+/** Files on their way to another number of shards (route.ts). */
+export interface MovingStatus {
+  readonly from: number;
+  readonly to: number;
+  /** Copied to the shards that are to hold them, or dropped by those that held them. */
+  readonly phase: 'copying' | 'dropping';
+  /** Entries of files, one for each collection, that shards have yet to look at in this phase. */
+  readonly left: number;
+}
+
+/** Undefined while every file is where it belongs. Any thread may ask. */
+export function movingStatus(context: Context): MovingStatus | undefined {
+  const { word } = new Route(context.arena);
+  if (phaseOf(word) === SETTLED) return undefined;
+  const counters = readCounters(context.arena.region(METRICS));
+  const left = presentActors(context, 'shard').reduce(
+    (sum, { name }) => sum + (counters[name]?.moving ?? 0),
+    0,
+  );
+  const phase = phaseOf(word) === COPYING ? 'copying' : 'dropping';
+  return { from: shardsBefore(word), to: shardsAfter(word), phase, left };
+}

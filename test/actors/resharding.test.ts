@@ -1,0 +1,121 @@
+/** Files that move to another number of shards while they change, are searched, and shards end. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
+import { distance, History, PROBE } from './shards-history.ts';
+import { ShardsWorld, unit } from './shards-world.ts';
+
+const MOST = 4;
+
+let world: ShardsWorld;
+afterEach(() => world.dispose());
+
+function run(steps: Generator<void, boolean>): void {
+  while (!steps.next().done);
+}
+
+/** A file with text in two batches and a vector. */
+function fill(name: string, seed: number): number {
+  const ino = world.create(seed % 2, name);
+  world.write(0, ino);
+  run(world.indexing(ino, [[unit(seed), unit(seed + 1)], [unit(seed + 2)]]));
+  world.setVector(seed % 2, ino, unit(seed));
+  return ino;
+}
+
+/** Everything that can be found, to be compared. */
+async function found(): Promise<unknown> {
+  const vectors = await world.settleUntil(world.gather.search(1, PROBE, 1000, 1000));
+  const texts = await world.settleUntil(world.gather.search(TEXT_COLLECTION, PROBE, 1000, 1000));
+  const keys = (hits: typeof vectors) =>
+    hits.map((hit) => [hit.ino, hit.generation, hit.chunk, hit.version, hit.distance.toFixed(4)]);
+  return [keys(vectors), keys(texts)];
+}
+
+test('what is found is the same during and after every move, and nothing is indexed again', async () => {
+  world = new ShardsWorld(1, MOST);
+  for (let n = 0; n < 60; n++) fill(`f${n}`, n);
+  await world.settle();
+  const before = await found();
+  for (const shards of [3, 2, 4, 1]) {
+    let isDone = false;
+    const moved = world.resharding.to(shards).finally(() => {
+      isDone = true;
+    });
+    for (let looks = 0; !isDone || looks < 3; looks++) expect(await found()).toEqual(before);
+    await moved;
+    expect(world.shards.length).toBe(shards);
+    const held = world.shards.map(({ shard }) => shard.vectors);
+    expect(held.reduce((sum, count) => sum + count, 0)).toBe(60 * 4);
+    if (shards > 1) expect(Math.min(...held)).toBeGreaterThan(0);
+  }
+  expect(world.missing).toEqual([]);
+});
+
+test('a shard that ends at any time of a move does not change what is found', async () => {
+  world = new ShardsWorld(2, MOST);
+  for (let n = 0; n < 30; n++) fill(`f${n}`, n);
+  await world.settle();
+  await world.checkpoint();
+  for (let n = 30; n < 60; n++) fill(`f${n}`, n);
+  await world.settle();
+  const before = await found();
+  for (const [shards, victim] of [
+    [4, 0],
+    [2, 3],
+    [3, 2],
+    [1, 0],
+    [2, 1],
+  ] as const) {
+    let isDone = false;
+    const moved = world.resharding.to(shards).finally(() => {
+      isDone = true;
+    });
+    for (let looks = 0; !isDone; looks++) {
+      await world.settle(() => true, 1 + looks);
+      if (world.shards[victim] && looks < 8) void world.killShard(victim);
+      expect(await found()).toEqual(before);
+    }
+    await moved;
+  }
+  expect(world.missing).toEqual([]);
+});
+
+test('a writer that chose by the route of before is heard by those of now', async () => {
+  world = new ShardsWorld(1, MOST);
+  const inodes = Array.from({ length: 12 }, (_, n) => fill(`f${n}`, n));
+  await world.settle();
+  const writers = inodes.map((ino, n) => world.settingVector(n % 2, ino, unit(500 + n)));
+  for (const writer of writers) writer.next();
+  await world.settleUntil(world.resharding.to(3));
+  for (const writer of writers) run(writer);
+  await world.settle();
+  const distances = world.distances(PROBE);
+  for (const [n, ino] of inodes.entries()) {
+    const key = `${ino}.${world.generation(ino)}`;
+    expect(distances.get(key)).toBeCloseTo(distance(unit(500 + n)), 4);
+  }
+});
+
+test('a number that is asked for during a move is what it comes to', async () => {
+  world = new ShardsWorld(2, MOST);
+  for (let n = 0; n < 20; n++) fill(`f${n}`, n);
+  await world.settle();
+  const before = await found();
+  void world.resharding.to(4);
+  void world.resharding.to(1);
+  await world.settleUntil(world.resharding.to(3));
+  expect(world.shards.length).toBe(3);
+  expect(await found()).toEqual(before);
+});
+
+describe('after a random history of changes, moves and deaths', () => {
+  const first = Number(process.env.VEXFS_SEED ?? 1);
+  const seeds = Array.from({ length: Number(process.env.VEXFS_SEEDS ?? 12) }, (_, n) => first + n);
+  test.each(seeds)('seed %i: every search finds what was sent before it, and nothing else', async (seed) => {
+    world = new ShardsWorld(1 + (seed % MOST), MOST);
+    const history = new History(world, seed, { shardsMost: MOST });
+    for (let n = 0; n < 800; n++) await history.step();
+    await history.end();
+    expect(history.moves).toBeGreaterThan(3);
+  });
+});
