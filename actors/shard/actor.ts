@@ -25,10 +25,10 @@ import {
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import { deleteSegments, readSegments, SegmentWriter } from '../text-segment.ts';
 import { type ActorKind, shardOf } from '../topology.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 import { Succession } from './succession.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
-import { deleteSegments, readSegments, SegmentWriter } from '../../actors/shard/segment.ts';
+import { deleteSegments, readSegments, SegmentWriter } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';

@@ -6,9 +6,9 @@
  * Header: 8 bytes magic, f64 LSN, u32 shard, u32 shards. Record: u32 length of what follows, u32 CRC-32C of it, u32 ino,
  * u32 generation, a chunk batch (chunk-batch.ts). Everything little-endian and 8-byte aligned.
  */
-import { crc32c } from '../../kernels/codec/crc32c.ts';
-import { MIB } from '../../runtime/config/bounds.ts';
-import type { Disk } from '../../runtime/storage/disk.ts';
+import { crc32c } from '../kernels/codec/crc32c.ts';
+import { MIB } from '../runtime/config/bounds.ts';
+import type { Disk } from '../runtime/storage/disk.ts';
 
 const MAGIC = new TextEncoder().encode('VXVECS01');
 const HEADER_BYTES = 64;
