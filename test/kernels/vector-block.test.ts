@@ -9,7 +9,7 @@ import {
 import { Random } from './random.ts';
 
 const FORMS: readonly VectorForm[] = ['plain', 'exact', 'int8', 'int8+8', 'int8+16'];
-const SEED = Number(process.env.SEED ?? 20);
+const SEED = Number(process.env.VEXFS_SEED ?? 20);
 const encoder = new VectorBlockEncoder();
 const decoder = new VectorBlockDecoder();
 
