@@ -24,12 +24,12 @@ import { PrefixDecoder, PrefixEncoder, SYMBOLS, streamBytesMax, TABLE_BYTES_MAX 
 /** +0: no mantissa. */
 const ZERO = 256;
 const REPEAT = 257;
-const HEADER_BYTES = 16;
+export const HEADER_BYTES = 16;
 const MAGNITUDE = 0x7fffffff;
 /** Slots that remember where a magnitude was last seen: a multiple of what a usual vector has. */
 const SEEN_BITS = 12;
 /** In so many first vectors there must be a repetition, or none is looked for. */
-const PROBED_VECTORS = 8;
+export const PROBED_VECTORS = 8;
 /** A back reference: a sign and an index below VECTOR_DIMENSION_MAX. */
 const REFERENCE_BITS_MAX = 14;
 
@@ -102,7 +102,7 @@ export class ExactEncoder {
       const magnitude = word & MAGNITUDE;
       let symbol = ZERO;
       if (word !== 0) {
-        const slot = Math.imul(magnitude, 0x9e3779b1) >>> (32 - SEEN_BITS);
+        const slot = slotOf(magnitude);
         const earlier = seen[slot]!;
         if (earlier >= first && magnitudes[earlier] === magnitude) {
           symbol = REPEAT;
@@ -152,15 +152,24 @@ export class ExactEncoder {
   }
 }
 
-/** Whether a magnitude other than zero occurs twice in one of the vectors. */
-function hasRepetition(words: Int32Array, count: number, dimension: number): boolean {
-  for (let i = 0; i < count; i++) {
-    const sorted = words.slice(i * dimension, (i + 1) * dimension);
-    for (let k = 0; k < dimension; k++) sorted[k]! &= MAGNITUDE;
-    sorted.sort();
-    for (let k = 1; k < dimension; k++) if (sorted[k] === sorted[k - 1] && sorted[k] !== 0) return true;
+const probed = new Int32Array(1 << SEEN_BITS);
+
+/** Whether a magnitude other than zero occurs twice in one of the vectors; a single such pair may escape. */
+export function hasRepetition(words: Int32Array, count: number, dimension: number): boolean {
+  for (let from = 0; from < count * dimension; from += dimension) {
+    probed.fill(0);
+    for (let i = from; i < from + dimension; i++) {
+      const magnitude = words[i]! & MAGNITUDE;
+      const slot = slotOf(magnitude);
+      if (probed[slot] === magnitude && magnitude !== 0) return true;
+      probed[slot] = magnitude;
+    }
   }
   return false;
+}
+
+function slotOf(magnitude: number): number {
+  return Math.imul(magnitude, 0x9e3779b1) >>> (32 - SEEN_BITS);
 }
 
 export class ExactDecoder {

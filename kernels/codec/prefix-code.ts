@@ -16,7 +16,7 @@ const ENTRY_COUNT_SHIFT = 18;
 const ENTRY_BITS_SHIFT = 20;
 const SYMBOL_MASK = 511;
 /** A decoder reads two bytes at a time, and looks ahead. */
-const STREAM_SLACK_BYTES = 4;
+export const STREAM_SLACK_BYTES = 4;
 
 /** Most bytes that `symbols` symbols take. */
 export function streamBytesMax(symbols: number): number {
@@ -32,6 +32,13 @@ export class PrefixEncoder {
     assert(counts.length === SYMBOLS, 'a count for each symbol');
     findLengths(counts, this.#lengths);
     assignCodes(this.#lengths, this.#codes);
+  }
+
+  /** Per symbol its code, and from bit 16 on the length of that. */
+  copyCodes(to: Uint32Array): void {
+    for (let symbol = 0; symbol < SYMBOLS; symbol++) {
+      to[symbol] = this.#codes[symbol]! | (this.#lengths[symbol]! << 16);
+    }
   }
 
   /** Writes the table at `at`; returns where it ends. */
@@ -83,6 +90,15 @@ export class PrefixDecoder {
   /** By the next bits: one or two symbols, how many, and how long their codes are together; 0 = no code. */
   readonly #pairs = new Int32Array(1 << CODE_BITS_MAX);
   #bits = 0;
+
+  /** What the table that was read makes of the next {@link tableBits} bits: for a reader like {@link read}. */
+  get pairs(): Int32Array {
+    return this.#pairs.subarray(0, 1 << this.#bits);
+  }
+
+  get tableBits(): number {
+    return this.#bits;
+  }
 
   /** Takes the table at `at`; returns where it ends, or −1 when it is none. */
   readTable(u8: Uint8Array, at: number, limit: number): number {

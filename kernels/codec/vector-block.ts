@@ -13,7 +13,10 @@
  */
 import { assert } from '../../runtime/assert.ts';
 import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
+import { BLOCK_VALUES_MAX } from '../assembly/codec-layout.ts';
 import { ExactDecoder, ExactEncoder, exactBytesMax } from './exact-form.ts';
+import { loadExactLoops } from './exact-module.ts';
+import { NativeExactDecoder, NativeExactEncoder } from './exact-native.ts';
 import {
   isQuantisable,
   QuantisedDecoder,
@@ -36,6 +39,8 @@ const VALUES_PER_BLOCK = 32 * 1024;
 /** Most values that are taken for a block: anything more is a damaged header. */
 const VALUES_MAX = VALUES_PER_BLOCK + VECTOR_DIMENSION_MAX;
 
+assert(VALUES_MAX <= BLOCK_VALUES_MAX, 'a block fits the memory of the compiled loops');
+
 /** Vectors of a block of the usual size. */
 export function vectorsPerBlock(dimension: number): number {
   return Math.max(1, Math.floor(VALUES_PER_BLOCK / dimension));
@@ -52,8 +57,14 @@ export function blockBytesMax(count: number, dimension: number): number {
 }
 
 export class VectorBlockEncoder {
-  readonly #exact = new ExactEncoder();
+  readonly #exact: Pick<ExactEncoder, 'encode'>;
   readonly #quantised = new QuantisedEncoder();
+
+  /** Not compiled, everything is done in JavaScript, with the same result. */
+  constructor(isCompiled = true) {
+    const loops = isCompiled ? loadExactLoops() : undefined;
+    this.#exact = loops ? new NativeExactEncoder(loops) : new ExactEncoder();
+  }
 
   /**
    * Writes the first `count` vectors of `vectors` at `at` (a multiple of 8) in `out`, with room for {@link blockBytesMax};
@@ -101,9 +112,15 @@ export class VectorBlockDecoder {
   count = 0;
   dimension = 0;
   form: VectorForm = 'plain';
-  readonly #exact = new ExactDecoder();
+  readonly #exact: Pick<ExactDecoder, 'decode'>;
   readonly #quantised = new QuantisedDecoder();
   #vectors = new Float32Array(0);
+
+  /** Not compiled, everything is done in JavaScript, with the same result. */
+  constructor(isCompiled = true) {
+    const loops = isCompiled ? loadExactLoops() : undefined;
+    this.#exact = loops ? new NativeExactDecoder(loops) : new ExactDecoder();
+  }
 
   /** `count` vectors, one after the other. */
   get vectors(): Float32Array {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { loadExactLoops } from '../../kernels/codec/exact-module.ts';
 import {
   blockBytesMax,
   VectorBlockDecoder,
@@ -12,6 +13,7 @@ const FORMS: readonly VectorForm[] = ['plain', 'exact', 'int8', 'int8+8', 'int8+
 const SEED = Number(process.env.VEXFS_SEED ?? 20);
 const encoder = new VectorBlockEncoder();
 const decoder = new VectorBlockDecoder();
+const inJavaScript = { encoder: new VectorBlockEncoder(false), decoder: new VectorBlockDecoder(false) };
 
 function encode(vectors: Float32Array, dimension: number, form: VectorForm): Uint8Array {
   const count = vectors.length / dimension;
@@ -64,6 +66,23 @@ describe.each(Object.keys(KINDS))('vectors: %s', (kind) => {
           expect(Buffer.from(bits(restored)!.buffer).equals(Buffer.from(vectors.buffer))).toBe(true);
           expect([decoder.count, decoder.dimension]).toEqual([count, dimension]);
         }
+      }
+    }
+  });
+
+  test('compiled and in JavaScript, the same vectors give the same bytes and the same bytes the same vectors', () => {
+    expect(loadExactLoops(), 'the module was built').toBeDefined();
+    const random = new Random(12);
+    for (const dimension of [1, 5, 384, 1024]) {
+      for (const count of [1, 3, vectorsPerBlock(dimension)]) {
+        const vectors = vectorsOf(kind, random, count, dimension);
+        const out = new Uint8Array(blockBytesMax(count, dimension));
+        const end = inJavaScript.encoder.encode(vectors, count, dimension, 'exact', out, 0);
+        expect(Buffer.compare(encode(vectors, dimension, 'exact'), out.subarray(0, end))).toBe(0);
+        expect(inJavaScript.decoder.read(out, 0, end)).toBe(end);
+        expect(
+          Buffer.from(inJavaScript.decoder.vectors.slice().buffer).equals(Buffer.from(vectors.buffer)),
+        ).toBe(true);
       }
     }
   });
@@ -131,6 +150,10 @@ test('equal vectors give equal bytes, whatever was encoded before', () => {
 
 /** Reads what may be anything: refused, or some vectors; never beyond its end, never an exception. */
 function readAnything(bytes: Uint8Array): void {
+  for (const reader of [decoder, inJavaScript.decoder]) readGuarded(reader, bytes);
+}
+
+function readGuarded(decoder: VectorBlockDecoder, bytes: Uint8Array): void {
   const guarded = new Uint8Array(bytes.length + 64).fill(0xaa);
   guarded.set(bytes);
   const end = decoder.read(guarded, 0, bytes.length);
