@@ -7,7 +7,7 @@
 export const BLOCK_VALUES_MAX = 40_960;
 /** Symbols of a prefix code, and the bits of its longest: see kernels/codec/prefix-code.ts. */
 export const CODE_SYMBOLS = 258;
-export const CODE_PAIRS = 2048;
+export const TABLE_ENTRIES = 2048;
 export const SEEN_SLOTS = 4096;
 
 /** i32 per value: the vectors. */
@@ -26,10 +26,12 @@ export const SEEN = HIGH + BLOCK_VALUES_MAX + 64;
 export const COUNTS = SEEN + 4 * SEEN_SLOTS;
 /** u32 per symbol: its code, and from bit 16 on the length of that. */
 export const CODES = COUNTS + 4 * (CODE_SYMBOLS + 2);
-/** i32 by the next bits: what a decoder reads from them. */
-export const PAIRS = CODES + 4 * (CODE_SYMBOLS + 2);
+/** u32 by the next bits: the symbol, and from bit 16 on the length of its code; 0 = none. */
+export const SINGLES = CODES + 4 * (CODE_SYMBOLS + 2);
+/** u64 by the next bits: up to three symbols of 16 bits, how many, and how long their codes are together. */
+export const TABLE = SINGLES + 4 * TABLE_ENTRIES;
 /** The codes: at most 11 bits a value. */
-export const STREAM = PAIRS + 4 * CODE_PAIRS;
+export const STREAM = TABLE + 8 * TABLE_ENTRIES;
 export const STREAM_BYTES_MAX = 2 * BLOCK_VALUES_MAX;
 /** Back references: at most 14 bits a value. */
 export const REFERENCES = STREAM + STREAM_BYTES_MAX + 64;

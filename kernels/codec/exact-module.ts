@@ -10,8 +10,9 @@ export interface ExactLoops {
   sortOutRepeating(vectors: number, dimension: number): number;
   endReferences(): number;
   writeCodes(values: number): number;
+  fillTable(tableBits: number): void;
   readCodes(bytes: number, tableBits: number, count: number): number;
-  restore(vectors: number, dimension: number, literals: number, bytes: number): number;
+  restore(vectors: number, dimension: number, bytes: number): number;
 }
 
 /** The part of WebAssembly's JavaScript interface that is used here; TypeScript has it only together with a browser's. */

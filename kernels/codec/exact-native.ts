@@ -10,7 +10,6 @@ import {
   COUNTS,
   HIGH,
   LOW,
-  PAIRS,
   REFERENCE_BYTES_MAX,
   REFERENCES,
   STREAM,
@@ -85,14 +84,14 @@ export class NativeExactDecoder {
   readonly #prefix = new PrefixDecoder();
   readonly #u8: Uint8Array;
   readonly #words: Int32Array;
-  readonly #pairs: Int32Array;
+  readonly #codes: Uint32Array;
 
   constructor(loops: ExactLoops) {
     const { buffer } = loops.memory;
     this.#loops = loops;
     this.#u8 = new Uint8Array(buffer);
     this.#words = new Int32Array(buffer, WORDS, BLOCK_VALUES_MAX);
-    this.#pairs = new Int32Array(buffer, PAIRS);
+    this.#codes = new Uint32Array(buffer, CODES, CODE_SYMBOLS);
   }
 
   /** As that of ExactDecoder. */
@@ -120,9 +119,11 @@ export class NativeExactDecoder {
     this.#u8.set(u8.subarray(planes + literals * 2, table), HIGH);
     this.#u8.set(u8.subarray(codes, references), STREAM);
     this.#u8.set(u8.subarray(references, end), REFERENCES);
-    this.#pairs.set(this.#prefix.pairs);
-    if (this.#loops.readCodes(references - codes, this.#prefix.tableBits, values) === 0) return false;
-    if (this.#loops.restore(count, dimension, literals, end - references) !== literals) return false;
+    const { tableBits } = this.#prefix;
+    this.#prefix.copyCodes(this.#codes);
+    this.#loops.fillTable(tableBits);
+    if (this.#loops.readCodes(references - codes, tableBits, values) === 0) return false;
+    if (this.#loops.restore(count, dimension, end - references) !== literals) return false;
     words.set(this.#words.subarray(0, values));
     return true;
   }

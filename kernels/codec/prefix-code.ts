@@ -36,9 +36,7 @@ export class PrefixEncoder {
 
   /** Per symbol its code, and from bit 16 on the length of that. */
   copyCodes(to: Uint32Array): void {
-    for (let symbol = 0; symbol < SYMBOLS; symbol++) {
-      to[symbol] = this.#codes[symbol]! | (this.#lengths[symbol]! << 16);
-    }
+    copyCodes(this.#codes, this.#lengths, to);
   }
 
   /** Writes the table at `at`; returns where it ends. */
@@ -90,14 +88,17 @@ export class PrefixDecoder {
   /** By the next bits: one or two symbols, how many, and how long their codes are together; 0 = no code. */
   readonly #pairs = new Int32Array(1 << CODE_BITS_MAX);
   #bits = 0;
+  #isFilled = false;
 
-  /** What the table that was read makes of the next {@link tableBits} bits: for a reader like {@link read}. */
-  get pairs(): Int32Array {
-    return this.#pairs.subarray(0, 1 << this.#bits);
-  }
-
+  /** Length of the longest code of the table that was read. */
   get tableBits(): number {
     return this.#bits;
+  }
+
+  /** As {@link PrefixEncoder.copyCodes}, of the table that was read. */
+  copyCodes(to: Uint32Array): void {
+    assignCodes(this.#lengths, this.#codes);
+    copyCodes(this.#codes, this.#lengths, to);
   }
 
   /** Takes the table at `at`; returns where it ends, or −1 when it is none. */
@@ -122,7 +123,7 @@ export class PrefixDecoder {
       if (length > this.#bits) this.#bits = length;
     }
     if (taken > 1 << CODE_BITS_MAX) return -1;
-    this.#fillPairs();
+    this.#isFilled = false;
     return end;
   }
 
@@ -132,6 +133,7 @@ export class PrefixDecoder {
    */
   read(u8: Uint8Array, at: number, limit: number, symbols: Uint16Array, count: number): boolean {
     assert(symbols.length > count, 'room for a symbol read along');
+    if (!this.#isFilled) this.#fillPairs();
     const pairs = this.#pairs;
     const mask = (1 << this.#bits) - 1;
     let bits = 0;
@@ -169,6 +171,7 @@ export class PrefixDecoder {
     }
     // From the top: what a pair is made of, at a lower index, must still be single.
     for (let bits = size - 1; bits >= 0; bits--) this.#addSecond(bits);
+    this.#isFilled = true;
   }
 
   #addSecond(bits: number): void {
@@ -226,6 +229,12 @@ function depthsOf(weights: readonly number[]): number[] {
   const depths = new Array<number>(nodes.length).fill(0);
   for (let node = nodes.length - 2; node >= 0; node--) depths[node] = depths[parents[node]!]! + 1;
   return depths.slice(0, leaves);
+}
+
+function copyCodes(codes: Uint16Array, lengths: Uint8Array, to: Uint32Array): void {
+  for (let symbol = 0; symbol < SYMBOLS; symbol++) {
+    to[symbol] = lengths[symbol] === 0 ? 0 : codes[symbol]! | (lengths[symbol]! << 16);
+  }
 }
 
 /** Codes ascend with length, then symbol; here with their bits in the order in which they are packed. */
