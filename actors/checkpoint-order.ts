@@ -20,8 +20,9 @@ export interface MadeCheckpoint {
   readonly created: number;
   /** Records of the log that it took in since the one before. */
   readonly records: number;
-  /** Of the tables, and what they take on the disk. */
+  /** Of the tables in memory. */
   readonly tableBytes: number;
+  /** Of tables and text vectors on the disk. */
   readonly diskBytes: number;
   /** Older ones that were found damaged and passed over. */
   readonly damaged: readonly {
@@ -45,7 +46,7 @@ export type CheckpointOutcome =
 export type CheckpointNews =
   | { readonly kind: 'progress'; readonly doing: string }
   | CheckpointOutcome
-  /** The answer to 'settle': 0 or −errno. */
+  /** The answer to 'settle': 0 or an errno. */
   | { readonly kind: 'settled'; readonly errno: number };
 
 /** Main → thread: everybody knows of the checkpoint that was made. */

@@ -161,6 +161,16 @@ function readWhole(disk: Disk, path: string): Uint8Array<ArrayBuffer> | undefine
   return got === status.bytes ? u8 : undefined;
 }
 
+/** Bytes of the segments of a checkpoint on the disk. */
+export function segmentBytes(disk: Disk, lsn: number): number {
+  let sum = 0;
+  for (let shard = 0; ; shard++) {
+    const status = disk.stat(pathOf(lsn, shard));
+    if (typeof status === 'number') return sum;
+    sum += status.bytes;
+  }
+}
+
 /** Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Only while none is being written. */
 export function deleteSegments(disk: Disk, keep: ReadonlySet<number>): void {
   const names = disk.list(DIRECTORY);

@@ -10,6 +10,7 @@ import type { Disk } from '../../runtime/storage/disk.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import type { CheckpointOutcome } from '../checkpoint-order.ts';
+import { segmentBytes } from '../text-segment.ts';
 import { checkpointPath, setAside, writeCheckpoint } from './checkpoint.ts';
 import { replayLog } from './log-recovery.ts';
 import { prune, pruneTextSegments } from './prune.ts';
@@ -79,7 +80,7 @@ function attempt(
     created,
     records: replayed,
     tableBytes: parts.reduce((sum, { bytes }) => sum + bytes.length, 0),
-    diskBytes: bytesOn(disk, checkpointPath(written)),
+    diskBytes: bytesOn(disk, checkpointPath(written)) + segmentBytes(disk, untilLsn),
     damaged: state.damaged.map(({ sequence, damage }) => ({ sequence, ...damage })),
     milliseconds: clock.monotonic() - started,
   };

@@ -190,6 +190,15 @@ function readParts(
   return undefined;
 }
 
+/** LSN of the newest checkpoint, or −errno. Its parts are not looked at. */
+export function newestCheckpoint(disk: Disk, uuid: string): number {
+  const sequences = listCheckpoints(disk);
+  if (typeof sequences === 'number') return sequences;
+  const sequence = sequences.at(-1);
+  const manifest = sequence === undefined ? undefined : readManifest(disk, sequence, uuid);
+  return manifest === undefined || 'reason' in manifest ? -EIO : manifest.lsn;
+}
+
 /** Deletes all but the newest two and returns the LSN of the older of these (0 if there is but one), or −errno. */
 export function pruneCheckpoints(disk: Disk, uuid: string): number {
   const sequences = listCheckpoints(disk);

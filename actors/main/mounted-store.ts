@@ -15,6 +15,7 @@ import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { STARTING } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { MountChart } from '../../runtime/supervision/chart.ts';
@@ -23,10 +24,12 @@ import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
+import { listSegments, segmentPath } from '../log-files.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
@@ -76,12 +79,15 @@ export class MountedStore {
   readonly #requests: MainRequests;
   readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
+  readonly #checkpoints: Checkpoints;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
   /** A semaphore: one token wakes one of the fuse actors that stand by. */
   readonly #standBy = eventfd(true);
+  /** Of the log, that no checkpoint had when the mount began to serve. */
+  #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
   /** Of the connection to the kernel. */
   #descriptor = -1;
@@ -125,6 +131,7 @@ export class MountedStore {
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
+    this.#checkpoints = new Checkpoints(this.#context, this.#requests);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -166,6 +173,7 @@ export class MountedStore {
     if (isDamaged) this.#notice('the store is damaged: it can only be read (see vexfs.log)');
     this.#chart.send({ type: 'usable' });
     this.#supervisor.arm();
+    if (!isDamaged) this.#checkpoints.start(this.#uncoveredBytes);
     void this.#live(isDamaged);
   }
 
@@ -231,6 +239,7 @@ export class MountedStore {
       this.#notice(`recovered ${replayedTransactions} transactions from the log${torn}`);
       // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
       if (hasSegments && !isReadOnly) await this.#checkpoint();
+      else this.#uncoveredBytes = logBytesOf(this.#store.disk);
     }
     await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
     if (hasSegments) return;
@@ -266,6 +275,7 @@ export class MountedStore {
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
       placement: this.#placement,
+      checkpoints: this.#checkpoints,
       reload: () => this.reload(),
       stop: (lazy: boolean) => this.stop(lazy),
     };
@@ -297,6 +307,7 @@ export class MountedStore {
   /** Nobody asks for anything any more: what is under way is finished and written. Undefined, or what went wrong. */
   async #drain(isDamaged: boolean): Promise<string | undefined> {
     this.#chart.send({ type: 'disconnected' });
+    await this.#checkpoints.stop();
     await this.#supervisor.stop(this.#actors('indexer'));
     const errno = isDamaged ? 0 : this.#storeStatus.errno || (await this.#checkpoint());
     await this.#supervisor.stop(this.#actors('shard', 'io', 'pool', 'stats'));
@@ -331,6 +342,7 @@ export class MountedStore {
    * included.
    */
   async #abandon(): Promise<void> {
+    await this.#checkpoints.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
@@ -340,4 +352,14 @@ export class MountedStore {
     this.#ended.abort();
     for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
   }
+}
+
+/** At most what is in the log's files. */
+function logBytesOf(disk: Disk): number {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return 0;
+  return sequences.reduce((sum, sequence) => {
+    const status = disk.stat(segmentPath(sequence));
+    return typeof status === 'number' ? sum : sum + status.bytes;
+  }, 0);
 }
