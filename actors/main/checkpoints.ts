@@ -11,6 +11,7 @@ import { namespaceUse } from '../../fuse/namespace/namespace.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { roundSize } from '../../runtime/config/size.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { freeMemory } from '../../runtime/system/free-memory.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type {
   CheckpointNews,
@@ -193,7 +194,7 @@ export class Checkpoints {
     if (this.#isClosed) return 'the mount is ending';
     if (this.#status.errno !== 0) return 'the store can only be read';
     const needed = this.#neededBytes();
-    const available = process.availableMemory();
+    const available = freeMemory();
     if (available >= needed) return undefined;
     return `it takes ${roundSize(needed)} of memory for a while, and ${roundSize(available)} are free`;
   }

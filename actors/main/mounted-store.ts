@@ -15,7 +15,6 @@ import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { STARTING } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
-import type { Disk } from '../../runtime/storage/disk.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { MountChart } from '../../runtime/supervision/chart.ts';
@@ -24,7 +23,7 @@ import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
-import { listSegments, segmentPath } from '../log-files.ts';
+import { listSegments, neededHeaders, segmentPath } from '../log-files.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
@@ -233,13 +232,15 @@ export class MountedStore {
     await this.#supervisor.start(this.#actors('io'));
     const hasSegments = await this.#orFailure(segments);
     const isReadOnly = this.#storeStatus.errno !== 0;
-    const { replayedTransactions, tornBytes } = this.#storeStatus.read();
+    const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
       this.#notice(`recovered ${replayedTransactions} transactions from the log${torn}`);
-      // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
-      if (hasSegments && !isReadOnly) await this.#checkpoint();
-      else this.#uncoveredBytes = logBytesOf(this.#store.disk);
+      const replayed = logBytesAfter(this.#store, checkpointLsn);
+      // So much need not be replayed again; nobody but io-0 works on the tables yet. Less can wait for its turn.
+      const isMuch = replayed >= this.#data.config.store.checkpoint_bytes;
+      if (isMuch && hasSegments && !isReadOnly) await this.#checkpoint();
+      else this.#uncoveredBytes = replayed;
     }
     await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
     if (hasSegments) return;
@@ -354,12 +355,12 @@ export class MountedStore {
   }
 }
 
-/** At most what is in the log's files. */
-function logBytesOf(disk: Disk): number {
+/** Bytes of the log's files in which there is something that the checkpoint of this LSN does not have. */
+function logBytesAfter({ disk, identity }: OpenStore, lsn: number): number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return 0;
-  return sequences.reduce((sum, sequence) => {
-    const status = disk.stat(segmentPath(sequence));
+  return neededHeaders(disk, identity.bytes, sequences, lsn).reduce((sum, header) => {
+    const status = 'sequence' in header ? disk.stat(segmentPath(header.sequence)) : 0;
     return typeof status === 'number' ? sum : sum + status.bytes;
   }, 0);
 }

@@ -37,7 +37,7 @@ describe.skipIf(NO_FUSE)(titled('checkpoints of a mounted store', NO_FUSE), () =
     const found = JSON.parse(fs.ok(['search', 'descaling kettles', '--mount', fs.dir, '--json'])) as {
       path: string;
     }[];
-    expect(found[0]?.path).toBe('/d/kettle.txt');
+    expect(found[0]?.path).toBe(join(fs.dir, 'd', 'kettle.txt'));
     await fs.kill();
     fs.mount();
     expect(status()).toMatchObject({ storage: { checkpointLsn: expect.any(Number) }, index: { pending: 0 } });
