@@ -23,12 +23,14 @@ const HEADER_BYTES = 8;
 const BATCH_WORDS = 5;
 const CHUNK_WORDS = 3;
 
+/** The bytes are the visitor's until it returns. `position`: where in the file the record ends that the batch was in. */
 export type VisitBatch = (
   ino: number,
   generation: number,
   u8: Uint8Array,
   offset: number,
   length: number,
+  position: number,
 ) => void;
 
 function vectorsAt(batches: number, chunks: number): number {
@@ -115,7 +117,7 @@ export class SegmentBlockReader {
    * Visits the batches of the block in u8[at, end), whose bytes are overwritten by the next one. False, and nothing visited,
    * when that is no block.
    */
-  visit(u8: Uint8Array, at: number, end: number, visit: VisitBatch): boolean {
+  visit(u8: Uint8Array, at: number, end: number, position: number, visit: VisitBatch): boolean {
     if (at + HEADER_BYTES > end) return false;
     const words = new Uint32Array(u8.buffer, u8.byteOffset + at, (end - at) >> 2);
     const batches = words[0]!;
@@ -134,7 +136,7 @@ export class SegmentBlockReader {
       const table = words.subarray(chunkWord, chunkWord + count * CHUNK_WORDS);
       const part = vectors.subarray(first * dimension, (first + count) * dimension);
       writeChunkBatch(this.#batch, words[word + 2]!, words[word + 3]!, table, part, dimension);
-      visit(words[word]!, words[word + 1]!, this.#batch, 0, chunkBatchBytes(count, dimension));
+      visit(words[word]!, words[word + 1]!, this.#batch, 0, chunkBatchBytes(count, dimension), position);
       chunkWord += count * CHUNK_WORDS;
       first += count;
     }

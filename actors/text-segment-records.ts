@@ -51,6 +51,11 @@ export class SegmentRecords {
     this.#disk.close(this.#descriptor);
   }
 
+  /** Where in the file the record that was read last ends. */
+  get position(): number {
+    return this.#position + this.#next;
+  }
+
   /** 'end' only when nothing follows it. */
   next(): 'record' | 'end' | 'damaged' {
     if (!this.#has(this.#next, RECORD_HEADER_BYTES)) return 'damaged';

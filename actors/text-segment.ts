@@ -126,8 +126,7 @@ export class SegmentWriter {
 
 /**
  * Reads the segments of a checkpoint: its own when the number of shards is still the same, else all of them, and the
- * visitor keeps what is its own. False when any is missing or damaged; what was visited before is still right. The
- * bytes of a batch are the visitor's until it returns.
+ * visitor keeps what is its own. False when any is missing or damaged; what was visited before is still right.
  */
 export function readSegments(
   disk: Disk,
@@ -189,22 +188,33 @@ function visitRecords(records: SegmentRecords, version: number, visit: VisitBatc
     const found = records.next();
     if (found === 'damaged') return false;
     if (found === 'end') return version === 1 || records.mark === count;
-    const { u8, start, end } = records;
-    if (version === 1) visit(words[start >> 2]!, words[(start >> 2) + 1]!, u8, start + 8, end - start - 8);
-    else if (!blocks.visit(u8, start, end, visit)) return false;
+    const { u8, start, end, position } = records;
+    if (version > 1) {
+      if (!blocks.visit(u8, start, end, position, visit)) return false;
+    } else {
+      const word = start >> 2;
+      visit(words[word]!, words[word + 1]!, u8, start + 8, end - start - 8, position);
+    }
   }
 }
 
-/**
- * Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Each shard deletes its share of them,
- * whatever the number of shards was when they were written.
- */
-export function deleteSegments(disk: Disk, shard: number, shards: number, keep: ReadonlySet<number>): void {
+/** Bytes of the segments of a checkpoint on the disk. */
+export function segmentBytes(disk: Disk, lsn: number): number {
+  let sum = 0;
+  for (let shard = 0; ; shard++) {
+    const status = disk.stat(pathOf(lsn, shard));
+    if (typeof status === 'number') return sum;
+    sum += status.bytes;
+  }
+}
+
+/** Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Only while none is being written. */
+export function deleteSegments(disk: Disk, keep: ReadonlySet<number>): void {
   const names = disk.list(DIRECTORY);
   if (typeof names === 'number') return;
   for (const name of names) {
     const match = NAME.exec(name);
-    if (!match || Number(match[2]) % shards !== shard) continue;
+    if (!match) continue;
     const isUnfinished = match[3] !== undefined;
     if (isUnfinished || !keep.has(Number.parseInt(match[1]!, 16))) disk.unlink(`${DIRECTORY}/${name}`);
   }
