@@ -25,7 +25,7 @@ const FILE = new URL('./exact-codec.wasm', import.meta.url);
 
 let compiled: object | undefined;
 
-/** Undefined when it was not built: all it does can be done without, at a quarter of the speed. */
+/** Undefined when it was not built: all it does can be done without, more slowly. */
 export function loadExactLoops(): ExactLoops | undefined {
   const { Module, Instance } = (globalThis as unknown as { WebAssembly: Engine }).WebAssembly;
   if (compiled === undefined) {
