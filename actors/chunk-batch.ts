@@ -54,6 +54,33 @@ export function encodeChunkBatch(
   return bytes;
 }
 
+/**
+ * Writes a batch to the beginning of `out`: `chunks` has byte offset, byte length and line of each, `vectors` their vectors.
+ * `out` is 8-byte aligned and has room for {@link chunkBatchBytes}.
+ */
+export function writeChunkBatch(
+  out: Uint8Array,
+  version: number,
+  firstChunk: number,
+  chunks: Uint32Array,
+  vectors: Float32Array,
+  dimension: number,
+): void {
+  const count = chunks.length / 3;
+  const u32 = new Uint32Array(out.buffer, out.byteOffset, (HEADER_BYTES + count * CHUNK_BYTES) / 4);
+  u32[0] = version;
+  u32[1] = firstChunk;
+  u32[2] = count;
+  u32[3] = dimension;
+  for (let from = 0, to = HEADER_BYTES / 4; from < chunks.length; from += 3, to += CHUNK_BYTES / 4) {
+    u32[to] = chunks[from]!;
+    u32[to + 1] = chunks[from + 1]!;
+    u32[to + 2] = chunks[from + 2]!;
+    u32[to + 3] = 0;
+  }
+  new Float32Array(out.buffer, out.byteOffset + u32.byteLength, vectors.length).set(vectors);
+}
+
 /** A view of a batch in place; `read` checks every length before anything is used. */
 export class ChunkBatch {
   version = 0;

@@ -5,7 +5,6 @@ import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
-import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
 import {
   CLEAR_TEXT,
@@ -25,14 +24,14 @@ import {
   SEGMENT_SAVED,
   writeNumber,
 } from '../messages.ts';
-import { METRICS, STORE_STATUS, vectorsRegion } from '../regions.ts';
+import { METRICS, vectorsRegion } from '../regions.ts';
 import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import { readSegments, SegmentWriter } from '../text-segment.ts';
 import type { ActorKind } from '../topology.ts';
 import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 import { Succession } from './succession.ts';
 
@@ -65,11 +64,6 @@ export class ShardActor implements DoorbellActor {
   #searched = 0;
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
-  /**
-   * LSNs whose segments are kept: of the checkpoint that was loaded, and of those written since. A crash may leave
-   * others, whose checkpoint was never written.
-   */
-  readonly #segments = new Set<number>();
   readonly #metrics: MetricsBlock;
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
@@ -213,7 +207,6 @@ export class ShardActor implements DoorbellActor {
     route: number,
   ): void {
     if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp, route)) return;
-    this.#segments.add(checkpointLsn);
     this.#takeDeferred();
   }
 
@@ -323,7 +316,6 @@ export class ShardActor implements DoorbellActor {
   }
 
   #load(lsn: number): void {
-    this.#segments.add(lsn);
     const route = this.#route.word;
     const shards = holders(route);
     // LSN 0: a new store, of which nothing has been written yet.
@@ -344,11 +336,8 @@ export class ShardActor implements DoorbellActor {
       if (holderOf(route, ino) === this.#index) writer.add(ino, generation, batch);
     });
     const status = writer.finish();
-    this.#segments.add(lsn);
-    // Started while mounted, it has not loaded the checkpoint that is in force until this one is written.
-    this.#segments.add(new StoreStatus(this.#context.arena.region(STORE_STATUS)).read().checkpointLsn);
-    if (status === 0) deleteSegments(this.#disk, this.#index, shards, this.#segments);
-    else this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
+    if (status !== 0)
+      this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
   }
 }

@@ -15,9 +15,9 @@ import { ChunkBatch } from '../chunk-batch.ts';
 import { FILE_BYTES, LIST_HEADER_BYTES } from '../messages.ts';
 import { holders, keeps, phaseOf, SETTLED, takesPart } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import { readSegments } from '../text-segment.ts';
 import { LogTail } from './log-tail.ts';
 import type { Recent } from './recent.ts';
-import { readSegments } from './segment.ts';
 import type { Shard } from './shard.ts';
 
 export interface ReplayParts {

@@ -1,4 +1,4 @@
-/** Reads the word table that the build put beside this file: the only input or output in the kernels. */
+/** Reads the word table that the build put beside this file. What the build made is all that kernels read. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { loadWords } from './words.ts';
 
