@@ -6,6 +6,9 @@
  *    cuts that off before anything is appended after it.
  * 3. After an error nothing more is written: what the kernel did with the bytes of a failed write or
  *    fdatasync is unknown.
+ * 4. A segment may end in zeros, which are no records: small writes find their place already there, so that an
+ *    fdatasync has no metadata to write. A finished segment is cut, but nobody waits for that: a crash may bring the
+ *    zeros back, and what is missing then the next segment's first LSN says.
  */
 import {
   encodeSegmentHeader,
@@ -23,6 +26,8 @@ export { LOG_DIRECTORY, segmentPath } from '../log-files.ts';
 
 /** Longest run of records handed to the disk at once, bytes; a transaction is never divided. */
 const WRITE_BYTES = 4 * 1024 * 1024;
+/** A write that is at least this fraction (one of so many) of the zeros brings none with it. */
+const AHEAD_SHARE = 4;
 
 export interface LogOptions {
   readonly uuid: Uint8Array;
@@ -32,6 +37,8 @@ export interface LogOptions {
   readonly nextSequence: number;
   /** LSN of the last record that is durable already. */
   readonly lastLsn: number;
+  /** Small writes at the end of a segment bring so many bytes of zeros with them; 0 = none. */
+  readonly aheadBytes?: number;
 }
 
 export class LogWriter {
@@ -51,6 +58,9 @@ export class LogWriter {
   #descriptor = -1;
   #salt = 0;
   #parts: Uint8Array[] = [];
+  readonly #zeros: Uint8Array;
+  /** Length of the segment's file, zeros included. */
+  #fileBytes = 0;
 
   constructor(disk: Disk, options: LogOptions) {
     this.#disk = disk;
@@ -58,6 +68,7 @@ export class LogWriter {
     this.#nextSequence = options.nextSequence;
     this.writtenLsn = options.lastLsn;
     this.durableLsn = options.lastLsn;
+    this.#zeros = new Uint8Array(options.aheadBytes ?? 0);
   }
 
   /** Whether {@link sync} has anything to do. */
@@ -74,11 +85,13 @@ export class LogWriter {
       const failed = this.#roll();
       if (failed < 0) return failed;
       const bytes = this.#gather(journal, limit);
+      this.#goAhead(bytes);
       const wrote = this.#disk.writev(this.#descriptor, this.#parts, this.segmentBytes);
       this.#parts.length = 0;
       if (wrote < 0) return wrote;
       journal.release();
       this.segmentBytes += bytes;
+      this.#fileBytes = Math.max(this.#fileBytes, this.segmentBytes);
       this.bytes += bytes;
     }
     return 0;
@@ -96,7 +109,10 @@ export class LogWriter {
 
   /** Makes the log end here: the next record begins a new segment, so that this one can be deleted whole. */
   finishSegment(): number {
-    const failed = this.sync();
+    let failed = this.sync();
+    if (failed === 0 && this.#fileBytes > this.segmentBytes) {
+      failed = this.#disk.truncate(this.#descriptor, this.segmentBytes);
+    }
     if (failed < 0) return failed;
     this.close();
     return 0;
@@ -105,6 +121,19 @@ export class LogWriter {
   close(): void {
     if (this.#descriptor >= 0) this.#disk.close(this.#descriptor);
     this.#descriptor = -1;
+    this.#fileBytes = 0;
+  }
+
+  /**
+   * Adds zeros to a write of `bytes` that ends behind the file's end. Not to a large one, which bears the cost of the
+   * metadata: zeros cost a write of their own.
+   */
+  #goAhead(bytes: number): void {
+    const zeros = this.#zeros.length;
+    const end = this.segmentBytes + bytes;
+    if (end <= this.#fileBytes || bytes * AHEAD_SHARE > zeros || end >= this.#options.segmentBytes) return;
+    this.#parts.push(this.#zeros);
+    this.#fileBytes = end + zeros;
   }
 
   /** Sets `#parts` to the bytes of whole transactions, sealed: as many as one write should carry. */
@@ -149,6 +178,7 @@ export class LogWriter {
     this.#salt = segmentSalt(uuid, sequence);
     this.segment = sequence;
     this.segmentBytes = SEGMENT_HEADER;
+    this.#fileBytes = SEGMENT_HEADER;
     this.bytes += SEGMENT_HEADER;
     return 0;
   }
