@@ -7,6 +7,7 @@ import type { Effort, Part } from '../runtime/measure.ts';
 import { markdown, summarise } from '../runtime/report.ts';
 import { durable } from './durable.ts';
 import { mounting } from './mounting.ts';
+import { pause } from './pause.ts';
 import { vectors } from './vectors.ts';
 import { inWorkspace, mountMissing } from './workspace.ts';
 import { written } from './written.ts';
@@ -21,6 +22,7 @@ const CHAPTERS: readonly Chapter[] = [
   { name: 'vectors', run: vectors },
   { name: 'written', run: written },
   { name: 'mounting', run: mounting },
+  { name: 'pause', run: pause },
 ];
 const NAMES = CHAPTERS.map(({ name }) => name);
 

@@ -2,25 +2,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Effort, Part, Sample } from '../runtime/measure.ts';
+import { FILE_BYTES, makeTree, PER_DIRECTORY } from './tree.ts';
 import { mountStore } from './workspace.ts';
 
 const SIZES = [1_000, 10_000, 100_000];
-const PER_DIRECTORY = 1_000;
-const BYTES = 200;
 
 const rowName = (files: number): string => `mount with ${files.toLocaleString('en')} files`;
-
-function makeFiles(directory: string, files: number): void {
-  const data = Buffer.alloc(BYTES, 7);
-  for (let at = 0; at < files; at++) {
-    const folder = path.join(directory, `d${Math.floor(at / PER_DIRECTORY)}`);
-    if (at % PER_DIRECTORY === 0) fs.mkdirSync(folder);
-    fs.writeFileSync(path.join(folder, `${at}`), data);
-  }
-  const root = fs.openSync(directory, 'r');
-  fs.fsyncSync(root);
-  fs.closeSync(root);
-}
 
 /** Milliseconds from the start of the command until the first answer of the mount. */
 async function timeMount(home: string): Promise<number> {
@@ -40,7 +27,7 @@ export async function mounting(effort: Effort, workspace: string): Promise<Part>
       const home = path.join(workspace, `round-${round}-${files}`);
       fs.mkdirSync(home);
       const server = await mountStore(home, ['index.enabled=false']);
-      makeFiles(server.directory, files);
+      makeTree(server.directory, files);
       server.abort();
       await server.stop();
       const row = rowName(files);
@@ -59,7 +46,7 @@ export async function mounting(effort: Effort, workspace: string): Promise<Part>
       peers: ['after an unmount', 'after a kill'],
     })),
     notes: [
-      `From the start of the command until the first stat is answered, Node's own start included. Files of ${BYTES} bytes, ${PER_DIRECTORY.toLocaleString('en')} to a directory, written and fsynced; after a kill all of them are read from the log, after an unmount from the checkpoint.`,
+      `From the start of the command until the first stat is answered, Node's own start included. Files of ${FILE_BYTES} bytes, ${PER_DIRECTORY.toLocaleString('en')} to a directory, written and fsynced; after a kill all of them are read from the log, after an unmount from the checkpoint.`,
     ],
     samples,
   };
