@@ -216,7 +216,7 @@ export class CommitActor {
     this.#lastCommit = clock.monotonic();
     this.#lingerUntil = this.#lastCommit + Math.min(LINGER_MS, this.#lastCommit - began);
     this.#report();
-    this.#company = this.#answer(0) + this.#syncs.length;
+    this.#answer(0);
     objects.deleteDropped(this.#limit);
   }
 
@@ -248,8 +248,8 @@ export class CommitActor {
     });
   }
 
-  /** Answers whoever waited for what is durable now; after a failure, everybody. How many fsyncs that were. */
-  #answer(errno: number): number {
+  /** Answers whoever waited for what is durable now; after a failure, everybody. */
+  #answer(errno: number): void {
     const { journal, ports, status } = this.#options;
     const durable = journal.durable();
     const before = this.#answered;
@@ -259,6 +259,7 @@ export class CommitActor {
       this.#answered++;
     }
     const answered = this.#answered - before;
+    this.#company = answered + this.#syncs.length;
     if (answered > 0) status.write({ syncRequests: this.#answered });
     while (this.#tickets.length > 0 && this.#isDue(this.#tickets[0]!, errno)) {
       const { kind, ticket } = this.#tickets.shift()!;
@@ -266,7 +267,6 @@ export class CommitActor {
       status.answered(ticket, result);
       ports.toMain(IO_DONE, ticket, result);
     }
-    return answered;
   }
 
   /** One that was answered by this thread or a predecessor is answered the same. */
