@@ -17,6 +17,7 @@ import {
   segmentSalt,
 } from '../../kernels/codec/log-format.ts';
 import { assert } from '../../runtime/assert.ts';
+import { ENOSPC } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { COMMIT, FLAGS_AT, LSN_AT, TYPE_AT } from '../../runtime/storage/record-header.ts';
@@ -28,6 +29,12 @@ export { LOG_DIRECTORY, segmentPath } from '../log-files.ts';
 const WRITE_BYTES = 4 * 1024 * 1024;
 /** A write that is at least this fraction (one of so many) of the zeros brings none with it. */
 const AHEAD_SHARE = 4;
+/**
+ * Zeros are written page by page: one large write would make large folios in the page cache, of which the host accounts
+ * every byte as written again with each small commit in them.
+ */
+const PAGE = 4096;
+const ZEROS = new Uint8Array(PAGE);
 
 export interface LogOptions {
   readonly uuid: Uint8Array;
@@ -58,7 +65,6 @@ export class LogWriter {
   #descriptor = -1;
   #salt = 0;
   #parts: Uint8Array[] = [];
-  readonly #zeros: Uint8Array;
   /** Length of the segment's file, zeros included. */
   #fileBytes = 0;
 
@@ -68,7 +74,6 @@ export class LogWriter {
     this.#nextSequence = options.nextSequence;
     this.writtenLsn = options.lastLsn;
     this.durableLsn = options.lastLsn;
-    this.#zeros = new Uint8Array(options.aheadBytes ?? 0);
   }
 
   /** Whether {@link sync} has anything to do. */
@@ -85,14 +90,14 @@ export class LogWriter {
       const failed = this.#roll();
       if (failed < 0) return failed;
       const bytes = this.#gather(journal, limit);
-      this.#goAhead(bytes);
       const wrote = this.#disk.writev(this.#descriptor, this.#parts, this.segmentBytes);
       this.#parts.length = 0;
       if (wrote < 0) return wrote;
       journal.release();
       this.segmentBytes += bytes;
-      this.#fileBytes = Math.max(this.#fileBytes, this.segmentBytes);
       this.bytes += bytes;
+      const behind = this.#goAhead(bytes);
+      if (behind < 0) return behind;
     }
     return 0;
   }
@@ -125,15 +130,22 @@ export class LogWriter {
   }
 
   /**
-   * Adds zeros to a write of `bytes` that ends behind the file's end. Not to a large one, which bears the cost of the
-   * metadata: zeros cost a write of their own.
+   * Adds zeros when a write of `bytes` has come to the file's end. Not to a large one, which bears the cost of the metadata:
+   * zeros cost a write of their own. A full disk is no failure here: the next record may still find room. 0 or −errno.
    */
-  #goAhead(bytes: number): void {
-    const zeros = this.#zeros.length;
-    const end = this.segmentBytes + bytes;
-    if (end <= this.#fileBytes || bytes * AHEAD_SHARE > zeros || end >= this.#options.segmentBytes) return;
-    this.#parts.push(this.#zeros);
-    this.#fileBytes = end + zeros;
+  #goAhead(bytes: number): number {
+    const { aheadBytes = 0, segmentBytes: most } = this.#options;
+    const start = this.segmentBytes;
+    if (start <= this.#fileBytes) return 0;
+    this.#fileBytes = start;
+    if (bytes * AHEAD_SHARE > aheadBytes || start >= most) return 0;
+    while (this.#fileBytes < start + aheadBytes) {
+      const length = PAGE - (this.#fileBytes % PAGE);
+      const wrote = this.#disk.pwrite(this.#descriptor, ZEROS, 0, length, this.#fileBytes);
+      if (wrote < 0) return wrote === -ENOSPC ? 0 : wrote;
+      this.#fileBytes += length;
+    }
+    return 0;
   }
 
   /** Sets `#parts` to the bytes of whole transactions, sealed: as many as one write should carry. */

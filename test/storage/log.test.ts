@@ -221,7 +221,7 @@ test('zeros ahead: a small commit finds its place in the file, a large one bring
   sample.transaction(1);
   expect(sample.commit()).toBe(0);
   const { length } = sample.disk.read(FIRST);
-  expect(length).toBe(sample.log.segmentBytes + 4096);
+  expect(length).toBe(8192);
   while (sample.log.segmentBytes + 200 < length) {
     sample.transaction(1);
     expect(sample.commit()).toBe(0);
@@ -233,6 +233,26 @@ test('zeros ahead: a small commit finds its place in the file, a large one bring
   expect(sample.disk.read(FIRST)).toHaveLength(sample.log.segmentBytes);
   const outcome = replayed(sample.disk);
   expect(outcome).toMatchObject({ lastLsn: sample.writer.lastLsn, tornBytes: 0, damage: undefined });
+});
+
+test('no room for zeros: the records are written all the same; a disk that fails is reported', () => {
+  for (const [errno, result] of [
+    [ENOSPC, 0],
+    [EIO, -EIO],
+  ] as const) {
+    const sample = new SampleLog({ aheadBytes: 4096 });
+    sample.transaction(1);
+    let writes = 0;
+    sample.disk.failing = (name, path) =>
+      name === 'pwrite' && path.includes('0001.log') && ++writes > 2 ? errno : 0;
+    expect(sample.commit()).toBe(result);
+    sample.disk.failing = undefined;
+    if (result === 0) {
+      sample.transaction(1);
+      expect(sample.commit()).toBe(0);
+      expect(replayed(sample.disk)).toMatchObject({ lastLsn: 2, tornBytes: 0, damage: undefined });
+    }
+  }
 });
 
 test('a log that ends in zeros is cut before a segment follows', () => {
