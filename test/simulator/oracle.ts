@@ -147,9 +147,9 @@ export class Oracle {
     if (typeof bytes === 'number') return `errno ${-bytes}`;
     if (due.bytes.length !== bytes.length) return `${bytes.length} bytes, not ${due.bytes.length}`;
     if (due.bytes.equals(bytes)) return undefined;
-    const others = this.#versions
-      .get(due.id)!
-      .filter(({ state, epoch }) => epoch === due.epoch && (state < 0 || state > at));
+    const others = (this.#versions.get(due.id) ?? []).filter(
+      ({ state, epoch }) => epoch === due.epoch && (state < 0 || state > at),
+    );
     for (let i = 0; i < bytes.length; i++) {
       if (bytes[i] === due.bytes[i] || others.some((other) => other.bytes[i] === bytes[i])) continue;
       return `byte ${i} is ${bytes[i]}, not ${due.bytes[i]} nor one of [${others.map((other) => other.bytes[i])}]`;
