@@ -144,8 +144,9 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
-  // A process that was killed leaves objects in the page cache that the log calls durable.
-  const synced = outcome.records > 0 ? disk.syncAll() : 0;
+  // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
+  // or not; and an fsync that is answered by this mount vouches for what was read.
+  const synced = disk.syncAll();
   if (synced < 0) return `the store cannot be synced (errno ${-synced})`;
   for (const { sequence } of damaged) {
     const failed = setAside(disk, sequence, '.damaged');

@@ -3,8 +3,8 @@
  * it. One instance per thread; changes to one inode are serialised by {@link DataLocks}, readers take no lock.
  *
  * What an object file holds past its inode's size does not count and may be anything: a write that never got its
- * journal record, or what a truncate left (cutting at once would destroy data that a crash may bring back with
- * the old size). Hence the one rule: before a size grows past a gap, the object is cut to the size it grows from.
+ * journal record, or what a truncate left (cutting would destroy data that a crash may bring back with the old
+ * size). Hence the one rule: before a size grows, the gap that becomes part of the file, and nothing else, is zeroed.
  *
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
@@ -111,7 +111,7 @@ export class Content {
     try {
       const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
-      return this.#zeroWithin(ino, start, Math.min(end, size), size);
+      return this.#zeroWithin(ino, start, Math.min(end, size));
     } finally {
       this.#locks.unlock(ino);
     }
@@ -137,8 +137,8 @@ export class Content {
     const size = this.size(ino);
     if (size < 0) return size;
     if (position > size) {
-      const cut = this.#objects.truncate(id, size);
-      if (cut < 0) return cut;
+      const zeroed = this.#objects.zero(id, size, position);
+      if (zeroed < 0) return zeroed;
     }
     const written = this.#objects.write(id, position, u8, start, length);
     if (written < 0) return written;
@@ -188,8 +188,8 @@ export class Content {
       const old = this.size(ino);
       if (old < 0) return old;
       if (size > old) {
-        const cut = this.#objects.truncate(id, old);
-        if (cut < 0) return cut;
+        const zeroed = this.#objects.zero(id, old, size);
+        if (zeroed < 0) return zeroed;
         this.#events.objectDirty(id);
       }
     }
@@ -199,10 +199,10 @@ export class Content {
     return done;
   }
 
-  #zeroWithin(ino: number, start: number, end: number, size: number): number {
+  #zeroWithin(ino: number, start: number, end: number): number {
     const id = this.#namespace.objectOf(ino);
     if (id > 0) {
-      const failed = this.#objects.zero(id, start, end, size);
+      const failed = this.#objects.zero(id, start, end);
       if (failed < 0) return failed;
       this.#events.objectDirty(id);
       return this.#namespace.wroteObject(ino, end);

@@ -62,19 +62,17 @@ export class ObjectFiles {
     return this.#disk.pwrite(this.#descriptors[slot]!, u8, start, length, position);
   }
 
-  /** Cuts or extends the host file; an extension is a hole. */
-  truncate(id: number, size: number): number {
+  /**
+   * Makes [start, end) read as zeros and leaves every other byte as it is. What lies in the range up to the end of the
+   * host file is cut off, which gives its space back; a range inside is overwritten.
+   */
+  zero(id: number, start: number, end: number): number {
     const slot = this.#open(id, 'write');
     if (slot < 0) return lost(slot);
-    return this.#disk.truncate(this.#descriptors[slot]!, size);
-  }
-
-  /**
-   * Makes [start, end) read as zeros. A range that reaches `size`, the end of what counts, is cut off and so
-   * gives its space back; one inside is overwritten, since the host's hole punching is not within reach.
-   */
-  zero(id: number, start: number, end: number, size: number): number {
-    if (end >= size) return this.truncate(id, start);
+    const status = this.#disk.stat(objectPath(id));
+    if (typeof status === 'number') return lost(status);
+    if (status.bytes <= start) return 0;
+    if (status.bytes <= end) return this.#disk.truncate(this.#descriptors[slot]!, start);
     for (let position = start; position < end; position += ZEROS.length) {
       const written = this.write(id, position, ZEROS, 0, Math.min(ZEROS.length, end - position));
       if (written < 0) return written;

@@ -1,46 +1,62 @@
+/** Rounds of kill -9 under load: VEXFS_CRASH_ROUNDS says how many, VEXFS_CRASH_WRITERS by how many writers. */
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contentOf } from './crash-content.ts';
+import { seeded } from '../storage/views.ts';
+import { CrashRecord } from './crash-record.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 3);
+const WRITERS = Number(process.env.VEXFS_CRASH_WRITERS ?? 3);
 const WRITER = new URL('./crash-writer.js', import.meta.url).pathname;
+const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
+/** Rounds whose files are looked at again and again before they are removed. */
+const KEPT = 4;
 
-describe.skipIf(NO_FUSE)(titled('kill -9 during a copy', NO_FUSE), () => {
+if (!NO_FUSE)
+  console.log(`kill -9 under load: ${ROUNDS} rounds (VEXFS_CRASH_ROUNDS), seed ${SEED} (VEXFS_TEST_SEED)`);
+
+describe.skipIf(NO_FUSE)(titled('kill -9 under load', NO_FUSE), () => {
+  const random = seeded(SEED);
+  const rounds: { directory: string; records: CrashRecord[] }[] = [];
   let fs: Mounted;
+  let promises = 0;
   beforeAll(() => {
     fs = new Mounted();
+    fs.mount();
   });
-  afterAll(() => fs?.dispose());
+  afterAll(() => {
+    console.log(`kill -9 under load: ${promises} promises were looked at`);
+    fs?.dispose();
+  });
 
   for (let round = 0; round < ROUNDS; round++) {
     test(`round ${round}: after the next mount every file that had been fsynced is whole`, async () => {
-      fs.mount();
       const directory = join(fs.dir, `round-${round}`);
       fs.run('mkdir', [directory]);
-      const writer = fs.start(process.execPath, [WRITER, directory]);
-      const durable: number[] = [];
-      let pending = '';
-      writer.stdout!.setEncoding('utf8').on('data', (text: string) => {
-        pending += text;
-        const lines = pending.split('\n');
-        pending = lines.pop()!;
-        durable.push(...lines.map(Number));
-      });
-      const ended = once(writer, 'exit');
-      while (durable.length < 40 + round * 7) await new Promise((resume) => setTimeout(resume, 10));
+      const records: CrashRecord[] = [];
+      const ended: Promise<unknown>[] = [];
+      for (let w = 0; w < WRITERS; w++) {
+        const folder = join(directory, String(w));
+        const record = new CrashRecord(folder);
+        const writer = fs.start(process.execPath, [WRITER, folder]);
+        writer.stdout!.setEncoding('utf8').on('data', (text: string) => record.hear(text));
+        ended.push(once(writer, 'close'));
+        records.push(record);
+      }
+      rounds.push({ directory, records });
+      const enough = 20 + random(150);
+      const said = (): number => records.reduce((sum, record) => sum + record.promises, 0);
+      while (said() < enough) await new Promise((resume) => setTimeout(resume, 5));
       await fs.kill();
-      await ended;
+      await Promise.all(ended);
+      promises += said();
 
       fs.mount();
-      for (const i of durable) {
-        const path = [join(directory, `file-${i}`), join(directory, `file-${i}.tmp`)].find(existsSync);
-        expect(path, `file-${i}`).toBeDefined();
-        expect(readFileSync(path!).equals(contentOf(i)), path).toBe(true);
-      }
-      fs.unmount();
+      for (const { records } of rounds) for (const record of records) record.verify();
+      expect(said()).toBeGreaterThanOrEqual(enough);
+      if (rounds.length > KEPT) rmSync(rounds.shift()!.directory, { recursive: true });
     }, 120_000);
   }
 });

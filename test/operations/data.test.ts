@@ -79,6 +79,21 @@ test('bytes past a shrunk end never come back, whichever way the file grows agai
   }
 });
 
+test('a file that is shortened and grows again: what a crash may bring back with the old size is still there', () => {
+  for (const grow of ['write past a gap', 'truncate', 'punch']) {
+    const h = new Harness();
+    const file = ok(h.create(ROOT, 'a'));
+    h.write(file, 0, pattern(64 * KIB));
+    const id = h.namespace.objectOf(file.lo);
+    expect(h.truncate(file, 1000)).toBe(0);
+    if (grow === 'write past a gap') h.write(file, 3000, 'x'.repeat(1000));
+    else if (grow === 'truncate') expect(h.truncate(file, 4000)).toBe(0);
+    else expect(h.fallocate(file, abi.FALLOC_FL_PUNCH_HOLE | abi.FALLOC_FL_KEEP_SIZE, 500, 500)).toBe(0);
+    const kept = Buffer.from((h.disk as FaultyDisk).read(objectPath(id)).subarray(4000));
+    expect(kept.equals(pattern(64 * KIB).subarray(4000)), grow).toBe(true);
+  }
+});
+
 test('truncate to 0 drops the object and a new one is made when the file grows again', () => {
   const h = new Harness();
   const file = ok(h.create(ROOT, 'a'));

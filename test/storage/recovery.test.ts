@@ -4,7 +4,7 @@ import { listSegments } from '../../actors/io/log-recovery.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO, ENOSPC, EROFS } from '../../runtime/errno.ts';
 import { type FaultyDisk, PowerCut } from './faulty-disk.ts';
-import { checkObjects, type ToyOptions, ToyStore } from './toy-store.ts';
+import { checkObjects, OBJECT_BYTES, type ToyOptions, ToyStore } from './toy-store.ts';
 import { seeded } from './views.ts';
 
 /** The choices of a workload, and the state after each prefix of it, by running it undisturbed. */
@@ -116,6 +116,26 @@ test('kill, mount, fsync, power cut: what only the page cache held is durable af
     const after = new ToyStore({ disk: store.disk.crash(seed) });
     expect(after.state.operations).toBe(7);
     checkObjects(after, 7);
+  }
+});
+
+test('killed after a checkpoint, before any commit: what a mount reads of an object is durable after its fsync', () => {
+  const store = new ToyStore();
+  store.operate(1);
+  store.checkpoint(1);
+  store.run();
+  const { id } = store.state.objects()[0]!;
+  const written = new Uint8Array(new Uint32Array(OBJECT_BYTES / 4).fill(2).buffer);
+  const descriptor = store.disk.open(objectPath(id), 'write');
+  store.disk.pwrite(descriptor, written, 0, written.length, 0);
+  store.disk.kill();
+  const mounted = new ToyStore({ disk: store.disk });
+  expect(mounted.recovered.replayedRecords).toBe(0);
+  mounted.sync();
+  mounted.run();
+  expect(mounted.replies).toEqual([{ unique: 1, errno: 0 }]);
+  for (let seed = 0; seed < 20; seed++) {
+    expect(Buffer.compare(store.disk.crash(seed).read(objectPath(id)), written)).toBe(0);
   }
 });
 

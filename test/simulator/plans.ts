@@ -1,0 +1,31 @@
+/** The workloads that are simulated, by kind and number. */
+import { FOUNDATION, randomSteps, TRIPLES, triple } from './operations.ts';
+import { type Base, type Plan, Simulation } from './simulation.ts';
+
+/** `triples`: any three changes after an fsync; `random`: long workloads, every fifth with checkpoints. */
+export type Kind = 'triples' | 'random';
+
+const base = new Map<number, Base>();
+
+function foundation(others: number): Base {
+  const known = base.get(others);
+  if (known !== undefined) return known;
+  const plan = { name: 'foundation', seed: 0, steps: FOUNDATION, others, segmentBytes: 1 << 20, images: 0 };
+  const made = new Simulation().foundation(plan);
+  base.set(others, made);
+  return made;
+}
+
+/** Workload `n` of a kind; `seed` decides what the disk does and what a random workload is. */
+export function planOf(kind: Kind, n: number, seed: number): Plan {
+  const name = `--only ${kind} --seed ${seed} --from ${n}`;
+  const others = n % 3 === 2 ? 2 : 0;
+  const own = (Math.imul(seed, 1_000_003) + Math.imul(n, 7919)) >>> 0;
+  if (kind === 'triples') {
+    const steps = triple((n * 9973) % TRIPLES);
+    return { name, seed: own, steps, others, segmentBytes: 1 << 20, base: foundation(others), images: 2 };
+  }
+  const length = 40 + (own % 7) * 20;
+  const steps = randomSteps(own, length, own % 5 === 0);
+  return { name, seed: own, steps, others, segmentBytes: own % 2 === 0 ? 1500 : 6000, images: 1 };
+}

@@ -1,0 +1,225 @@
+/**
+ * Mistakes that a store may make with its disk, put between a store that is right and the disk it writes to. A
+ * simulation that does not find each of them is worth nothing.
+ */
+
+import {
+  decodeSegmentHeader,
+  SEGMENT_HEADER,
+  sealRecord,
+  segmentSalt,
+} from '../../kernels/codec/log-format.ts';
+import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
+import {
+  LENGTH_AT,
+  LSN_AT,
+  RECORD_HEADER,
+  recordBytes,
+  UNSYNCED_AT,
+} from '../../runtime/storage/record-header.ts';
+import type { SimulatedDisk } from './disk.ts';
+import type { Bug } from './simulation.ts';
+
+/** Passes every call on; the mistakes are made by what is overridden. */
+class Passing implements Disk {
+  readonly disk: Disk;
+  /** Path of each descriptor. */
+  readonly paths = new Map<number, string>();
+
+  constructor(disk: Disk) {
+    this.disk = disk;
+  }
+
+  open(path: string, mode: 'read' | 'write' | 'create'): number {
+    const descriptor = this.disk.open(path, mode);
+    if (descriptor >= 0) this.paths.set(descriptor, path);
+    return descriptor;
+  }
+  close(descriptor: number): void {
+    this.disk.close(descriptor);
+  }
+  pread(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
+    return this.disk.pread(descriptor, u8, start, length, position);
+  }
+  pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
+    return this.disk.pwrite(descriptor, u8, start, length, position);
+  }
+  writev(descriptor: number, parts: readonly Uint8Array[], position: number): number {
+    return this.disk.writev(descriptor, parts, position);
+  }
+  truncate(descriptor: number, bytes: number): number {
+    return this.disk.truncate(descriptor, bytes);
+  }
+  fdatasync(descriptor: number): number {
+    return this.disk.fdatasync(descriptor);
+  }
+  list(path: string): string[] | number {
+    return this.disk.list(path);
+  }
+  stat(path: string): FileStatus | number {
+    return this.disk.stat(path);
+  }
+  mkdir(path: string): number {
+    return this.disk.mkdir(path);
+  }
+  rmdir(path: string): number {
+    return this.disk.rmdir(path);
+  }
+  rename(from: string, to: string): number {
+    return this.disk.rename(from, to);
+  }
+  unlink(path: string): number {
+    return this.disk.unlink(path);
+  }
+  syncDirectory(path: string): number {
+    return this.disk.syncDirectory(path);
+  }
+  syncAll(): number {
+    return this.disk.syncAll();
+  }
+  space(): DiskSpace | number {
+    return this.disk.space();
+  }
+}
+
+/** An fsync of files under `folder` is forgotten. */
+class ForgottenSync extends Passing {
+  readonly #folder: string;
+
+  constructor(disk: Disk, folder: string) {
+    super(disk);
+    this.#folder = folder;
+  }
+
+  override fdatasync(descriptor: number): number {
+    return this.paths.get(descriptor)!.startsWith(this.#folder) ? 0 : super.fdatasync(descriptor);
+  }
+}
+
+/** The names in directories that begin like `folder` are not synced. */
+class ForgottenNames extends Passing {
+  readonly #folder: RegExp;
+
+  constructor(disk: Disk, folder: RegExp) {
+    super(disk);
+    this.#folder = folder;
+  }
+
+  override syncDirectory(path: string): number {
+    return this.#folder.test(path) ? 0 : super.syncDirectory(path);
+  }
+}
+
+/** Objects are made durable after the log, not before it. */
+class LateObjects extends Passing {
+  readonly #late = new Set<string>();
+
+  override fdatasync(descriptor: number): number {
+    const path = this.paths.get(descriptor)!;
+    if (path.startsWith('objects/')) {
+      this.#late.add(path);
+      return 0;
+    }
+    const done = super.fdatasync(descriptor);
+    if (!path.startsWith('log/')) return done;
+    for (const object of this.#late) {
+      const late = this.disk.open(object, 'write');
+      if (late < 0) continue;
+      this.disk.fdatasync(late);
+      this.disk.close(late);
+    }
+    this.#late.clear();
+    return done;
+  }
+}
+
+/** A checkpoint gets its name before what is in it is durable. */
+class EarlyName extends ForgottenSync {
+  constructor(disk: Disk) {
+    super(disk, 'checkpoint/');
+  }
+
+  override rename(from: string, to: string): number {
+    const done = super.rename(from, to);
+    if (to.startsWith('checkpoint/') && !to.includes('.')) super.syncDirectory('checkpoint');
+    return done;
+  }
+}
+
+/** What is behind the end of the log is left there. */
+class UncutTail extends Passing {
+  override truncate(descriptor: number, bytes: number): number {
+    return this.paths.get(descriptor)!.startsWith('log/') ? 0 : super.truncate(descriptor, bytes);
+  }
+}
+
+/** Checksums of log records are not looked at: whatever follows with the right number counts. */
+class UncheckedRecords extends Passing {
+  override pread(
+    descriptor: number,
+    u8: Uint8Array,
+    start: number,
+    length: number,
+    position: number,
+  ): number {
+    const got = super.pread(descriptor, u8, start, length, position);
+    const isSegment = this.paths.get(descriptor)!.startsWith('log/') && length > SEGMENT_HEADER;
+    if (isSegment && start === 0 && position === 0) believe(u8.subarray(0, got));
+    return got;
+  }
+}
+
+/** Gives each record of a segment the checksum that its bytes should have. */
+function believe(bytes: Uint8Array): void {
+  const header = decodeSegmentHeader(bytes);
+  if (typeof header === 'string') return;
+  const { buffer, byteOffset, byteLength } = bytes;
+  const u32 = new Uint32Array(buffer, byteOffset, byteLength >>> 2);
+  const f64 = new Float64Array(buffer, byteOffset, byteLength >>> 3);
+  const salt = segmentSalt(header.uuid, header.sequence);
+  let lsn = header.firstLsn;
+  for (let at = SEGMENT_HEADER; at + RECORD_HEADER <= bytes.length; lsn++) {
+    const length = recordBytes(u32[(at + LENGTH_AT) >> 2]!);
+    if (f64[(at + LSN_AT) >> 3] !== lsn || at + length > bytes.length) return;
+    const unsynced = u32[(at + UNSYNCED_AT) >> 2]!;
+    sealRecord(bytes, u32, f64, at, length, lsn - unsynced, salt);
+    at += length;
+  }
+}
+
+/** A log that is cut behind a checkpoint which is not durable yet. */
+class EarlyCut extends Passing {
+  override mkdir(path: string): number {
+    if (path.startsWith('checkpoint/')) {
+      const segments = this.disk.list('log') as string[];
+      for (const name of segments.slice(0, -1)) this.disk.unlink(`log/${name}`);
+    }
+    return super.mkdir(path);
+  }
+}
+
+function wrapped(make: (disk: Disk) => Disk): Bug {
+  return { wrap: (disk: SimulatedDisk) => make(disk) };
+}
+
+/** By what is wrong. */
+export const PLANTED: Readonly<Record<string, Bug>> = {
+  'the log is not synced': wrapped((disk) => new ForgottenSync(disk, 'log/')),
+  'objects are not synced': wrapped((disk) => new ForgottenSync(disk, 'objects/')),
+  'checkpoints are not synced': wrapped((disk) => new ForgottenSync(disk, 'checkpoint/')),
+  'segments of vectors are not synced': wrapped((disk) => new ForgottenSync(disk, 'vectors/')),
+  'names of log segments are not synced': wrapped((disk) => new ForgottenNames(disk, /^log/)),
+  'names of objects are not synced': wrapped((disk) => new ForgottenNames(disk, /^objects\/../)),
+  'directories of objects are not synced': wrapped((disk) => new ForgottenNames(disk, /^objects$/)),
+  'names of checkpoints are not synced': wrapped((disk) => new ForgottenNames(disk, /^checkpoint$/)),
+  'the files of a checkpoint have no durable names': wrapped(
+    (disk) => new ForgottenNames(disk, /^checkpoint\/./),
+  ),
+  'objects are synced after the log': wrapped((disk) => new LateObjects(disk)),
+  'a checkpoint has its name before its bytes': wrapped((disk) => new EarlyName(disk)),
+  'a torn tail is not cut off': wrapped((disk) => new UncutTail(disk)),
+  'checksums of records are not checked': wrapped((disk) => new UncheckedRecords(disk)),
+  'the log is cut before the checkpoint is there': wrapped((disk) => new EarlyCut(disk)),
+  'an fsync is answered before anything is durable': { planted: { answersAtOnce: true } },
+  'an object is deleted before the log says so': { planted: { deletesAtOnce: true } },
+};

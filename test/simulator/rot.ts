@@ -1,0 +1,95 @@
+/**
+ * Bits of a store at rest that flip: wherever that is, either it is found, and the file named, or what is served is what
+ * it would have been without. Contents of objects are exempt: they have no checksum.
+ */
+import { seeded } from '../storage/views.ts';
+import { randomSteps, type Step } from './operations.ts';
+import { type Base, foundIn, type Plan, Simulation, Violation } from './simulation.ts';
+import { Refusal, type SimulatedStore } from './store.ts';
+
+/** The last fsync of a log has none after it that testifies that it was one: so what it vouches for is this alone. */
+const WITNESS: readonly Step[] = [
+  { op: 'sync' },
+  { op: 'run' },
+  { op: 'create', path: 'witness', kind: 'file' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
+export function rotPlan(n: number, seed: number): Plan {
+  const own = (Math.imul(seed, 1_000_003) + Math.imul(n, 130_363)) >>> 0;
+  const middle: Step[] = n % 2 === 0 ? [{ op: 'checkpoint' }] : [];
+  const steps = [
+    ...randomSteps(own, 30, false),
+    ...middle,
+    ...randomSteps(own + 1, 30, n % 4 > 1),
+    ...WITNESS,
+  ];
+  const name = `--only rot --seed ${seed} --from ${n}`;
+  return { name, seed: own, steps, others: 0, segmentBytes: own % 2 === 0 ? 1200 : 1 << 20, images: 1 };
+}
+
+export class Rot {
+  /** Bits flipped; of those the ones that were found and named. */
+  flips = 0;
+  named = 0;
+  readonly simulation = new Simulation();
+
+  /** Flips bits of one store, about `count` of each file. Throws a {@link Violation}. */
+  run(plan: Plan, count: number): void {
+    const base = this.simulation.foundation(plan);
+    const lastLsn = base.oracle.lastLsn;
+    const random = seeded(plan.seed);
+    for (const file of base.disk.files()) {
+      if (file.startsWith('objects/')) continue;
+      const { length } = base.disk.read(file);
+      const step = Math.max(1, Math.floor(length / count));
+      for (let at = random(step); at < length; at += 1 + random(2 * step - 1)) {
+        this.#flip(plan, base, file, at, 1 << random(8), lastLsn);
+      }
+    }
+  }
+
+  #flip(
+    plan: Plan,
+    { disk, oracle, now }: Base,
+    file: string,
+    at: number,
+    bit: number,
+    lastLsn: number,
+  ): void {
+    this.flips++;
+    const where = `${plan.name}: byte ${at} of ${file} with bit ${bit} flipped`;
+    const image = disk.crash(0, 'everything');
+    const bytes = image.read(file).slice();
+    bytes[at]! ^= bit;
+    image.rot(file, bytes);
+    let store: SimulatedStore;
+    try {
+      store = this.simulation.mount(plan, image, now + 5000);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw new Violation(`${where}: ${(error as Error).stack}`);
+      if (!error.message.includes(file)) throw new Violation(`${where}: ${error.message}`);
+      this.named++;
+      return;
+    }
+    const named = namedIn(store);
+    if (named.includes(file)) this.named++;
+    const isLog = file.startsWith('log/');
+    // A damaged log is served up to the damage. Without witness there is but the last record.
+    const due = isLog ? (named.includes(file) ? 0 : lastLsn - 1) : lastLsn;
+    const damaged = { text: named.includes(file), objects: isLog && named.includes(file) };
+    const problem = oracle.violation(foundIn(store), due, damaged);
+    if (problem !== undefined) throw new Violation(`${where}: ${problem}, named is ${named}`);
+    if (named.some((name) => name !== file)) throw new Violation(`${where}: named is ${named}`);
+    store.dispose();
+  }
+}
+
+/** Files in which the mount has found damage. */
+function namedIn({ recovered, tree }: SimulatedStore): string[] {
+  const named = recovered.damagedCheckpoints.map(({ file }) => file);
+  if (recovered.damage !== undefined) named.push(recovered.damage.file);
+  if (tree.segmentIsMissing) named.push(tree.segment);
+  return named;
+}

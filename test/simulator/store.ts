@@ -1,0 +1,223 @@
+/**
+ * A store with everything that a mount does between a request and the disk, run on one thread: the real namespace,
+ * journal, object files, io actors, checkpoints, segments and recovery, over a simulated disk and clock. Who acts next
+ * is the caller's choice, so a workload has the same order of calls each time.
+ */
+import { CommitActor } from '../../actors/io/commit-actor.ts';
+import { FlushActor } from '../../actors/io/flush-actor.ts';
+import { LogWriter } from '../../actors/io/log.ts';
+import { DirtyObjects } from '../../actors/io/objects.ts';
+import { checkpoint, type Recovered, recover, startJournal } from '../../actors/io/recovery.ts';
+import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
+import { Content } from '../../fuse/objects/content.ts';
+import { DataLocks } from '../../fuse/objects/data-locks.ts';
+import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Arena } from '../../runtime/memory/arena.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { JournalReader } from '../../runtime/storage/journal-ring.ts';
+import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import { STORE_STATUS_BYTES, StoreStatus } from '../../runtime/storage/store-status.ts';
+import { sharedRegion } from '../storage/views.ts';
+import { applyChange } from './apply.ts';
+import { giveMemory, takeMemory } from './memory.ts';
+import type { Change } from './operations.ts';
+import { SimulatedTree } from './tree.ts';
+
+const identity: StoreIdentity = {
+  uuid: 'simulated',
+  bytes: Uint8Array.from({ length: 16 }, (_, i) => i * 13 + 5),
+  created: '',
+};
+
+/** Bytes of a file that lives in an object when it has more. */
+export const INLINE_LIMIT = 200;
+const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
+const COMMIT_MS = 1000;
+const DESCRIPTORS = 4;
+
+export interface StoreOptions {
+  readonly disk: Disk;
+  /** Milliseconds since the epoch; the store's clock starts here. */
+  readonly now: number;
+  /** io actors beside io-0. */
+  readonly others: number;
+  readonly segmentBytes: number;
+  /** Mistakes that a simulation is to find. */
+  readonly planted?: { readonly answersAtOnce?: boolean; readonly deletesAtOnce?: boolean };
+}
+
+/** The sentence with which a store refuses to be mounted. */
+export class Refusal extends Error {}
+
+type Message = readonly [kind: number, first: number, second: number];
+
+export class SimulatedStore {
+  readonly disk: Disk;
+  readonly arena: Arena = takeMemory();
+  readonly tree: SimulatedTree;
+  readonly content: Content;
+  readonly recovered: Recovered;
+  readonly status = new StoreStatus(sharedRegion(STORE_STATUS_BYTES));
+  now: number;
+  /** LSN of the last record that an answered fsync vouches for, and errnos of those that failed. */
+  acknowledged = 0;
+  readonly failedSyncs: number[] = [];
+  /** Inodes held open, oldest first. */
+  readonly held: number[] = [];
+  readonly #planted: StoreOptions['planted'];
+  readonly #reader: JournalReader;
+  readonly #log: LogWriter;
+  readonly #actors: (CommitActor | FlushActor)[] = [];
+  readonly #mailboxes: Message[][] = [];
+  readonly #message = new Uint32Array(4);
+  /** LSN of the last record when each fsync was asked for. */
+  readonly #syncs: number[] = [];
+  #next = 0;
+
+  /** Mounts. Throws a {@link Refusal}. */
+  constructor(options: StoreOptions) {
+    const { disk, others, segmentBytes } = options;
+    this.disk = disk;
+    this.now = options.now;
+    this.#planted = options.planted;
+    for (const name of DIRECTORIES) if (typeof disk.stat(name) === 'number') disk.mkdir(name);
+    disk.syncDirectory('.');
+    const clock: Clock = { now: () => this.now, monotonic: () => this.now };
+    const journal = this.arena.region('journal');
+    // A full journal wakes io-0, and the writer waits: here it is io-0's turn.
+    const reader = { ring: () => this.run() };
+    this.tree = new SimulatedTree(this.arena, disk, { inlineLimit: INLINE_LIMIT, clock }, reader);
+    const recovered = recover(disk, identity, this.tree, clock);
+    if (typeof recovered === 'string') throw new Refusal(recovered);
+    this.recovered = recovered;
+    startJournal(journal, recovered, clock);
+    this.#reader = new JournalReader(journal);
+    const { lastLsn, nextSequence } = recovered;
+    this.#log = new LogWriter(disk, { uuid: identity.bytes, segmentBytes, nextSequence, lastLsn });
+    this.content = new Content(
+      this.tree.namespace,
+      new ObjectFiles(disk, DESCRIPTORS),
+      new DataLocks(this.arena),
+      { objectDirty: (id) => this.#post(OBJECT_DIRTY, id), objectDropped: (id) => this.#dropped(id) },
+    );
+    for (let k = 0; k <= others; k++) {
+      this.#mailboxes.push([]);
+      this.#actors.push(k === 0 ? this.#commitActor(clock, others) : this.#flushActor(clock));
+    }
+  }
+
+  #commitActor(clock: Clock, others: number): CommitActor {
+    const { disk, tree } = this;
+    return new CommitActor({
+      journal: this.#reader,
+      log: this.#log,
+      objects: new DirtyObjects(disk),
+      status: this.status,
+      clock,
+      others,
+      intervalMs: COMMIT_MS,
+      ports: {
+        reply: (sync, _hi, errno) => this.#replied(sync, errno),
+        toMain: () => {},
+        toOther: (index, kind, question) => void this.#mailboxes[index + 1]!.push([kind, question, 0]),
+        incarnationOf: () => 1,
+        patience: () => {},
+        checkpoint: (lsn) => checkpoint(disk, identity, tree, lsn, clock),
+        rebuild: () => 0,
+        failed: () => {},
+      },
+    });
+  }
+
+  #flushActor(clock: Clock): FlushActor {
+    return new FlushActor({
+      journal: new JournalReader(this.arena.region('journal')),
+      objects: new DirtyObjects(this.disk),
+      status: this.status,
+      clock,
+      intervalMs: COMMIT_MS,
+      toFirst: (kind, question, errno) => void this.#mailboxes[0]!.push([kind, question, errno]),
+    });
+  }
+
+  /** LSN of the last record in the journal. */
+  get lastLsn(): number {
+    return this.#reader.lastLsn;
+  }
+
+  /** Makes the `n`th change: ≥ 0 or −errno. */
+  change(change: Change, n: number): number {
+    return applyChange(this, change, n);
+  }
+
+  /** Asks for an fsync. */
+  sync(): void {
+    this.#syncs.push(this.lastLsn);
+    const sync = this.#syncs.length - 1;
+    if (this.#planted?.answersAtOnce) this.#replied(sync, 0);
+    else this.#mailboxes[0]!.push([SYNC, sync, 0]);
+  }
+
+  #replied(sync: number, errno: number): void {
+    if (errno !== 0) this.failedSyncs.push(errno);
+    else this.acknowledged = Math.max(this.acknowledged, this.#syncs[sync]!);
+  }
+
+  /** As at the end of a mount: everything durable, segments, then the checkpoint they belong to. 0 or an errno. */
+  checkpoint(ticket: number): number {
+    this.sync();
+    this.run();
+    if (this.status.errno !== 0) return this.status.errno;
+    const failed = this.tree.saveSegment(this.#log.durableLsn);
+    if (failed < 0) return -failed;
+    this.#mailboxes[0]!.push([CHECKPOINT, ticket, 0]);
+    this.run();
+    return this.status.answerOf(ticket) ?? 0;
+  }
+
+  /** One of the io actors, in turn, takes a message or does what there is to do. Whether any had something to do. */
+  step(): boolean {
+    for (let idle = 0; idle < this.#actors.length; idle++) {
+      const k = this.#next;
+      this.#next = (this.#next + 1) % this.#actors.length;
+      const message = this.#mailboxes[k]!.shift();
+      if (message === undefined) {
+        if (this.#actors[k]!.idle() === 0) return true;
+        continue;
+      }
+      this.#message.set([message[1], message[2], 0, 0]);
+      this.#actors[k]!.onMessage(message[0], new Uint8Array(0), this.#message, new Float64Array(0), 0);
+      return true;
+    }
+    return false;
+  }
+
+  run(): void {
+    while (this.step());
+  }
+
+  /** The bytes of a regular file, read as a program would; or −errno. */
+  read(ino: number): Uint8Array | number {
+    const size = this.content.size(ino);
+    if (size < 0) return size;
+    const bytes = new Uint8Array(size);
+    const got = this.content.read(ino, 0, size, bytes, 0);
+    return got < 0 ? got : bytes.subarray(0, got);
+  }
+
+  /** The memory is used again: nothing of this store may be looked at any more. */
+  dispose(): void {
+    giveMemory(this.arena);
+  }
+
+  #post(kind: number, id: number): void {
+    this.#mailboxes[id % this.#mailboxes.length]!.push([kind, id, 0]);
+  }
+
+  #dropped(id: number): void {
+    if (this.#planted?.deletesAtOnce) this.disk.unlink(objectPath(id));
+    else this.#post(OBJECT_DROPPED, id);
+  }
+}
