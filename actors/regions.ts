@@ -54,7 +54,7 @@ export function vectorsRegion(shard: string): string {
 }
 
 /** Directory entries outnumber inodes only by hard links. */
-const DENTRIES_PER_INODE = 1.25;
+export const DENTRIES_PER_INODE = 1.25;
 
 export function planRegions(config: Config, topology: Topology): RegionPlan[] {
   const maxInodes = config.memory.max_files;
