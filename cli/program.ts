@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { addCheck } from './check.ts';
 import { addConfig } from './config.ts';
 import { addConsole } from './console.ts';
 import { addDoctor } from './doctor.ts';
@@ -55,6 +56,7 @@ function createProgram(): Command {
   addTop(program);
   addConfig(program);
   addDoctor(program);
+  addCheck(program);
   return program;
 }
 
