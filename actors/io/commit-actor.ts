@@ -190,7 +190,7 @@ export class CommitActor {
   }
 
   #finish(): void {
-    const { journal, objects, clock } = this.#options;
+    const { journal, objects, clock, status } = this.#options;
     this.#committing = false;
     this.#options.ports.patience(DISK_PATIENCE_MS);
     const failed = this.#makeDurable();
@@ -204,7 +204,7 @@ export class CommitActor {
     this.#lastCommit = clock.monotonic();
     this.#report();
     this.#answer(0);
-    objects.deleteDropped(this.#limit);
+    if (!status.keepsObjects) objects.deleteDropped(this.#limit);
   }
 
   /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */

@@ -6,7 +6,9 @@ import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
+import { BackupHold } from './backup-hold.ts';
 import { consoleMethods } from './console.ts';
+import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
@@ -26,6 +28,8 @@ export interface MountFacts {
   readonly startedAt: number;
   state(): string;
   reload(): ReloadReport;
+  /** Makes everything durable: 0 or an errno. */
+  flush(): Promise<number>;
   readonly placement: PlacementPlan;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
@@ -60,6 +64,11 @@ export function controlMethods(
       placement: facts.placement,
       status: () => statusOf(context, facts),
     }),
+    ...new BackupHold({
+      context,
+      gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
+      flush: () => facts.flush(),
+    }).methods,
     status: () => statusOf(context, facts),
     /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
     auditMemory: () => auditMemory(context),

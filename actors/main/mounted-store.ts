@@ -267,6 +267,7 @@ export class MountedStore {
       supervisor: this.#supervisor,
       placement: this.#placement,
       reload: () => this.reload(),
+      flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),
     };
     const methods = controlMethods(this.#context, facts, this.#indexer, this.#remotes);
