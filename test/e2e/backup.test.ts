@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ControlClient } from '../../cli/client.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 const WRITER = new URL('./backup-writer.js', import.meta.url).pathname;
@@ -84,6 +86,29 @@ test.skipIf(NO_FUSE)(
     expect(vexfs(['status', mounted.dir]).code).toBe(0);
   },
 );
+
+test.skipIf(NO_FUSE)(titled('a backup that goes away lets the mount go on', NO_FUSE), async () => {
+  const client = await ControlClient.connect(mounted.store);
+  await client.call('backupBegin', {});
+  const other = await ControlClient.connect(mounted.store);
+  await expect(other.call('backupBegin', {})).rejects.toThrow('another backup of this mount is under way');
+  await expect(other.call('backupFreeze', {})).rejects.toThrow('begins before it freezes');
+  const { durableLsn } = await client.call('backupFreeze', {});
+  expect(durableLsn).toBeGreaterThan(0);
+  const written = writeFile(join(mounted.dir, 'while frozen'), 'x');
+  const first = await Promise.race([written, new Promise((resume) => setTimeout(resume, 200, 'waits'))]);
+  expect(first).toBe('waits');
+  client.close();
+  await written;
+  // The hold is over as well.
+  await expect.poll(() => other.call('backupBegin', {}).then(() => 'begun', String)).toBe('begun');
+  await other.call('backupFreeze', {});
+  expect(await other.call('backupThaw', {})).toEqual({ whole: true });
+  await other.call('backupFreeze', {});
+  await other.call('restart', { actor: 'fuse-0' });
+  expect(await other.call('backupThaw', {})).toEqual({ whole: false });
+  other.close();
+});
 
 test.skipIf(NO_FUSE)(
   titled('where a backup may go, and what can be restored, is said in words', NO_FUSE),
