@@ -9,6 +9,8 @@ import type { PrivateTree } from './private-tree.ts';
 export interface ObjectCheck {
   readonly objects: number;
   readonly bytes: number;
+  /** The highest id of an object file, 0 = there is none. */
+  readonly highest: number;
   /** Ids of object files that no inode refers to. */
   readonly orphans: readonly number[];
   /** Of those that have more bytes than their inode says. */
@@ -17,7 +19,14 @@ export interface ObjectCheck {
   readonly missing: readonly number[];
 }
 
-export const NO_OBJECTS: ObjectCheck = { objects: 0, bytes: 0, orphans: [], longer: [], missing: [] };
+export const NO_OBJECTS: ObjectCheck = {
+  objects: 0,
+  bytes: 0,
+  highest: 0,
+  orphans: [],
+  longer: [],
+  missing: [],
+};
 
 export function checkObjects(
   disk: Disk,
@@ -51,7 +60,9 @@ export function checkObjects(
   for (const id of missing)
     findings.problem({ file: objectPath(id), what: `is missing: the content of ${owners.get(id)} is lost` });
   const bytes = [...found.values()].reduce((sum, size) => sum + size, 0);
-  return { objects: found.size, bytes, orphans, longer, missing };
+  let highest = 0;
+  for (const id of found.keys()) highest = Math.max(highest, id);
+  return { objects: found.size, bytes, highest, orphans, longer, missing };
 }
 
 function* objectIds(disk: Disk, findings: Findings): Generator<number> {

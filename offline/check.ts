@@ -172,7 +172,12 @@ function replay(
     if (type === RECORD_MOUNTED) tree.afterRecovery();
     else tree.apply(type, u8, u32, f64, offset, length);
   });
-  tree.afterRecovery();
+  try {
+    tree.afterRecovery();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    findings.problem({ what: `files that were removed cannot be let go of: ${reason}` });
+  }
   if (typeof outcome === 'number') return { tree, lsn, isBehind: true };
   const { damage, lastLsn } = outcome;
   if (damage !== undefined) {

@@ -11,6 +11,7 @@ import { CHECKPOINT_DIRECTORY, checkpointPath, writeCheckpoint } from '../actors
 import { replayLog } from '../actors/io/log-recovery.ts';
 import { LOG_DIRECTORY, segmentPath } from '../actors/log-files.ts';
 import { truncate } from '../fuse/namespace/content.ts';
+import { H_NEXT_OBJECT } from '../fuse/namespace/layout.ts';
 import { addFoundObject, copyTree } from '../fuse/namespace/tree-copy.ts';
 import { objectDirectory, objectPath } from '../fuse/objects/object-path.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -68,6 +69,8 @@ function rewrite(
   for (const what of left) done.push(`could not take over ${what}`);
   const objects = checkObjects(disk, tree, new Findings(), () => {});
   forgetMissing(tree, objects, done);
+  // As high as ids that inodes named and nobody had may be: from there on there would soon be none left.
+  tree.tables.header[H_NEXT_OBJECT] = objects.highest + 1;
   if (old.isBehind) keepObjects(disk, tree, objects, done);
   const parts = tree
     .image()

@@ -11,7 +11,7 @@ import { BuiltStore, buildStore, describeTree, Folder, inspected, MEMORY } from 
 
 const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
 console.log(`tables of any content: seed ${SEED} (VEXFS_TEST_SEED)`);
-const ROUNDS = 12;
+const ROUNDS = Number(process.env.VEXFS_TEST_ROUNDS ?? 12);
 
 /** Repairs, and expects the store to be clean afterwards and nothing of it to be gone. What was done. */
 function repaired(path: string): readonly string[] {
