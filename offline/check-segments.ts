@@ -9,6 +9,7 @@ import { IndexState, type Namespace } from '../fuse/namespace/namespace.ts';
 import { ENOENT } from '../runtime/errno.ts';
 import type { Disk } from '../runtime/storage/disk.ts';
 import type { Findings, Progress } from './findings.ts';
+import { watched } from './narrowed-disk.ts';
 
 export const SEGMENT_DIRECTORY = 'vectors';
 const NAME = /^([0-9a-f]{14})-(\d+)\.seg$/;
@@ -75,9 +76,15 @@ function checkSegment(
   let passages = 0;
   let strays = 0;
   let gone = 0;
+  // Where the reader came to: it reads the file in pieces, or at once, and then what it has visited says more.
   let end = 0;
-  const isWhole = readSegments(disk, lsn, shard, shards, (ino, generation, u8, offset, length) => {
-    end = offset + length;
+  const status = disk.stat(file);
+  const bytes = typeof status === 'number' ? 0 : status.bytes;
+  const reader = watched(disk, (position) => {
+    end = position;
+  });
+  const isWhole = readSegments(reader, lsn, shard, shards, (ino, generation, u8, offset, length) => {
+    if (u8.length >= bytes) end = offset + length;
     if (!batch.read(u8, offset, length)) strays++;
     else passages += batch.count;
     if (shardOf(ino, shards) !== shard) strays++;

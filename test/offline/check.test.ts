@@ -119,7 +119,9 @@ test('what the next mount tidies up is a note: leftovers, a torn end of the log,
   buildStore(folder.store);
   const log = filesOf(folder.store).findLast((name) => name.endsWith('.log'))!;
   const bytes = readFileSync(join(folder.store, log));
-  writeFileSync(join(folder.store, log), bytes.subarray(0, bytes.length - 8));
+  // A segment may end in zeros that records would have taken the place of.
+  const end = bytes.findLastIndex((byte) => byte !== 0);
+  writeFileSync(join(folder.store, log), bytes.subarray(0, end - 8));
   writeFileSync(join(folder.store, 'log/00000099.log.tmp'), 'x');
   writeFileSync(join(folder.store, 'objects/01/ffffff01'), 'x');
   const { findings } = inspected(folder.store);
