@@ -76,7 +76,7 @@ test('damage to either checkpoint, to the log and to a segment is named with fil
   buildStore(folder.store);
   const spoil = (name: string, at: number): void => {
     const bytes = readFileSync(join(folder.store, name));
-    bytes[at]! ^= 1;
+    bytes[at % bytes.length]! ^= 1;
     writeFileSync(join(folder.store, name), bytes);
   };
   const files = filesOf(folder.store);

@@ -38,9 +38,10 @@ function served(path: string): Map<string, string> {
   return tree;
 }
 
+/** Flips a bit at `at`, or somewhere in a file that is shorter. */
 function spoil(path: string, at: number): void {
   const bytes = readFileSync(path);
-  bytes[at]! ^= 1;
+  bytes[at % bytes.length]! ^= 1;
   writeFileSync(path, bytes);
 }
 
