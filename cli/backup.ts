@@ -20,7 +20,7 @@ const FREEZE_TIMEOUT_MS = 120_000;
 const BACKUP_HELP = `
 The backup is the whole filesystem as of one instant: names, contents, attributes, vectors. A mount goes on
 while it is copied; for that instant its requests wait, for as long as it takes to copy what was written last
-(most often some milliseconds; 10 s at most, then the backup tries again).
+(most often a tenth of a second; 10 s at most, then the backup tries again).
 Where the host can share blocks between files (Btrfs, XFS), large files take no more room and no time.
 
 Example:
