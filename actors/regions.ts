@@ -56,7 +56,7 @@ export function vectorsRegion(shard: string): string {
 }
 
 /** Directory entries outnumber inodes only by hard links. */
-const DENTRIES_PER_INODE = 1.25;
+export const DENTRIES_PER_INODE = 1.25;
 
 /**
  * Among how many shards the shared vector memory is divided, for this one: those that come later get what they would have if

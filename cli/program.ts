@@ -2,6 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { addBackup } from './backup.ts';
+import { addCheck } from './check.ts';
 import { addCheckpoint } from './checkpoint.ts';
 import { addConfig } from './config.ts';
 import { addConsole } from './console.ts';
@@ -57,6 +59,8 @@ function createProgram(): Command {
   addTop(program);
   addConfig(program);
   addDoctor(program);
+  addCheck(program);
+  addBackup(program);
   return program;
 }
 

@@ -1,4 +1,5 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+import type { FrozenStore } from '../actors/main/backup-hold.ts';
 import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
 import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
@@ -18,6 +19,7 @@ export type {
   ActorRow,
   CheckpointReport,
   CheckpointStatus,
+  FrozenStore,
   LockView,
   MailboxView,
   OpcodeRates,
@@ -176,6 +178,9 @@ export interface Methods {
   indexRebuild: { params: { path?: string }; result: { readonly queued?: number } };
   reload: { params: Record<string, never>; result: ReloadReport };
   unmount: { params: { lazy?: boolean }; result: unknown };
+  backupBegin: { params: Record<string, never>; result: unknown };
+  backupFreeze: { params: Record<string, never>; result: FrozenStore };
+  backupThaw: { params: Record<string, never>; result: { readonly whole: boolean } };
   names: { params: Record<string, never>; result: { readonly actors: string[]; readonly kinds: string[] } };
   actors: { params: Record<string, never>; result: ActorRow[] };
   inspect: { params: { actor: string }; result: Record<string, unknown> };

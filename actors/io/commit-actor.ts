@@ -209,7 +209,7 @@ export class CommitActor {
   }
 
   #finish(): void {
-    const { journal, objects, clock } = this.#options;
+    const { journal, objects, clock, status } = this.#options;
     this.#committing = false;
     const began = clock.monotonic();
     this.#options.ports.patience(DISK_PATIENCE_MS);
@@ -225,7 +225,7 @@ export class CommitActor {
     this.#lingerUntil = this.#lastCommit + Math.min(LINGER_MS, this.#lastCommit - began);
     this.#report();
     this.#answer(0);
-    objects.deleteDropped(this.#limit);
+    if (!status.keepsObjects) objects.deleteDropped(this.#limit);
   }
 
   /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */

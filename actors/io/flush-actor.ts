@@ -46,7 +46,7 @@ export class FlushActor {
 
   idle(): number {
     const { intervalMs, journal, objects, status, toFirst } = this.#options;
-    objects.deleteDropped(journal.durable());
+    if (!status.keepsObjects) objects.deleteDropped(journal.durable());
     const wait = this.#asked ? 0 : this.#msUntilFlush();
     if (wait > 0) return wait;
     this.#errno ||= status.errno || Math.abs(objects.flush());

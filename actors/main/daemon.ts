@@ -11,6 +11,7 @@ import { requireConfig } from '../../runtime/config/load.ts';
 import { printConfig } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { requireFeasible } from './feasible.ts';
 import { MountedStore } from './mounted-store.ts';
@@ -64,6 +65,10 @@ export async function runMount(request: MountRequest): Promise<MountHandle> {
   const config = loadConfig(request);
   requireFeasible(config);
   const store = await openRequested(request.store);
+  if (store.upgradedFrom !== undefined) {
+    const what = `${store.path} was of format ${store.upgradedFrom} and is of format ${STORE_FORMAT} now`;
+    request.onNotice(`${what}: older versions of VexFS cannot mount it any more`);
+  }
   try {
     return await serve(request, store, directory, options, config);
   } catch (error) {

@@ -6,8 +6,10 @@ import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
+import { BackupHold } from './backup-hold.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import { consoleMethods } from './console.ts';
+import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
@@ -28,6 +30,8 @@ export interface MountFacts {
   state(): string;
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
+  /** Makes everything durable: 0 or an errno. */
+  flush(): Promise<number>;
   readonly placement: PlacementPlan;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
@@ -63,6 +67,11 @@ export function controlMethods(
       status: () => statusOf(context, facts),
       checkpoints: facts.checkpoints,
     }),
+    ...new BackupHold({
+      context,
+      gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
+      flush: () => facts.flush(),
+    }).methods,
     status: () => statusOf(context, facts),
     /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
     auditMemory: () => auditMemory(context),

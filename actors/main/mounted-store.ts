@@ -305,6 +305,7 @@ export class MountedStore {
       placement: this.#placement,
       checkpoints: this.#checkpoints,
       reload: () => this.reload(),
+      flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),
     };
     const methods = controlMethods(this.#context, facts, this.#indexer, this.#remotes);

@@ -82,7 +82,8 @@ export class Tables {
     assert((this.buckets.length & this.bucketMask) === 0, 'the number of hash buckets is a power of two');
     this.slab = slab;
     this.bytes = slab.u8;
-    this.words = new Uint32Array(slab.u8.buffer, slab.u8.byteOffset, slab.u8.length >>> 2);
+    // Not with a shift: a slab of 4 GiB has more bytes than 32 bits can say.
+    this.words = new Uint32Array(slab.u8.buffer, slab.u8.byteOffset, Math.floor(slab.u8.length / 4));
     this.mutex = new Mutex(header.i32, H_MUTEX);
     this.sequence = new SequenceLock(header.i32, H_SEQUENCE);
   }

@@ -123,7 +123,8 @@ export class VectorMemory {
 }
 
 export function viewsOf({ u8, bytes }: { readonly u8: Uint8Array; readonly bytes: number }): VectorViews {
-  const words = bytes >>> 2;
+  // Not with a shift: 4 GiB are more bytes than 32 bits can say.
+  const words = Math.floor(bytes / 4);
   return {
     i32: new Int32Array(u8.buffer, u8.byteOffset, words),
     u32: new Uint32Array(u8.buffer, u8.byteOffset, words),

@@ -1,10 +1,10 @@
 /**
  * The state of the store, for every thread to see.
  *
- * Roles: io-0 writes; any thread reads. Region 'store-status'.
+ * Roles: io-0 writes, main word 4; any thread reads. Region 'store-status'.
  *
- * Layout: word 0 the turn, 1 the errno, 2 the newest answered ticket + 1 (0 = none), 3 its errno; from byte 64 on, f64
- * numbers in the order of FIELDS, twice.
+ * Layout: word 0 the turn, 1 the errno, 2 the newest answered ticket + 1 (0 = none), 3 its errno, 4 who wants dropped objects
+ * to stay; from byte 64 on, f64 numbers in the order of FIELDS, twice.
  *
  * Invariants:
  * 1. Turn t (modulo 2^32) shows copy t & 1. A write fills the other copy, then adds 1 to the turn, which publishes it.
@@ -15,6 +15,8 @@
  * 4. The errno is set once and never cleared; looking at it before a change costs one load.
  * 5. A ticket counts as answered from the store of word 2 on, before its answer is sent: a successor of io-0 that is
  *    asked again answers the same and does nothing twice.
+ * 6. While word 4 is not 0, an object that is dropped after an io actor has seen that stays on the disk: what is deleted
+ *    was dropped before a flush that was asked for later than the store of the word.
  */
 const FIELDS = [
   'durableLsn',
@@ -43,6 +45,7 @@ const TURN = 0;
 const ERRNO = 1;
 const TICKET = 2;
 const TICKET_ERRNO = 3;
+const KEEPERS = 4;
 const FIRST_WORD = 16;
 /** A number is two words. */
 const COPY_WORDS = FIELDS.length * 2;
@@ -66,6 +69,16 @@ export class StoreStatus {
 
   fail(errno: number): void {
     Atomics.compareExchange(this.#i32, ERRNO, 0, errno);
+  }
+
+  /** main only: one more, or one less, wants the files of dropped objects to stay. */
+  keepObjects(change: 1 | -1): void {
+    Atomics.add(this.#i32, KEEPERS, change);
+  }
+
+  /** Whether the files of dropped objects are to stay for now. */
+  get keepsObjects(): boolean {
+    return Atomics.load(this.#i32, KEEPERS) !== 0;
   }
 
   /** io-0 only: changes the numbers that are given. */

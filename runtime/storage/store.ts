@@ -1,26 +1,29 @@
 /**
  * A store as a directory: making it, recognising it, and making sure that one process at a time uses it.
  *
- *   format      JSON {format, uuid, created}: what makes the directory a store
+ *   format      what makes the directory a store (store-format.ts)
  *   lock        flock'ed while in use; holds the process id of the user
  *   log/ checkpoint/ objects/ vectors/ text/
+ *
+ * A store of an older format is upgraded when it is opened for use: from then on older programs refuse it, and so never
+ * take what they cannot read for damage. Opened for inspection nothing of it changes but the lock.
  */
-import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { EEXIST } from '../errno.ts';
 import { flock, LOCK_EX, LOCK_NB } from '../system/libc.ts';
 import { type Disk, HostDisk } from './disk.ts';
+import {
+  decodeFormat,
+  encodeFormat,
+  FORMAT_FILE,
+  newIdentity,
+  STORE_FORMAT,
+  type StoreFormat,
+  type StoreIdentity,
+} from './store-format.ts';
 
-const STORE_FORMAT = 1;
-
-export interface StoreIdentity {
-  readonly uuid: string;
-  /** The same as 16 bytes. */
-  readonly bytes: Uint8Array;
-  /** ISO 8601. */
-  readonly created: string;
-}
+export type { StoreIdentity } from './store-format.ts';
 
 export interface OpenStore {
   readonly path: string;
@@ -28,6 +31,8 @@ export interface OpenStore {
   readonly identity: StoreIdentity;
   /** Whether this call made the store. */
   readonly created: boolean;
+  /** The format that this call has upgraded it from, if it has. */
+  readonly upgradedFrom?: number;
   /** Gives the lock back. The end of the process does so too. */
   release(): void;
 }
@@ -40,26 +45,38 @@ export interface StoreProblem {
   readonly pid?: number;
 }
 
-const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors', 'text'];
+export const STORE_DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors', 'text'];
+/** What a backup has in place of {@link FORMAT_FILE}, so that nobody mounts it. */
+export const BACKUP_FILE = 'backup.json';
 /** What may lie in a directory that is to become a store: traces of a creation that was cut short. */
 const BEFORE_FORMAT = new Set(['lock', 'format.tmp', 'vexfs.toml', 'vexfs.schema.json', 'vexfs.log']);
 
-/** Opens the store at `path`; where nothing is, or an empty directory, makes one if `create` is set. */
-export function openStore(path: string, options: { readonly create: boolean }): OpenStore | StoreProblem {
+export interface OpenOptions {
+  /** Where nothing is, or an empty directory, a store is made. */
+  readonly create: boolean;
+  /** Nothing is upgraded, completed or made; what is missing is left to the caller to find. */
+  readonly inspect?: boolean;
+}
+
+export function openStore(path: string, options: OpenOptions): OpenStore | StoreProblem {
   try {
-    return open(path, options.create);
+    return open(path, options);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
     return { kind: 'inaccessible', message: `${path} cannot be used as a store: ${error.message}.` };
   }
 }
 
-function open(path: string, create: boolean): OpenStore | StoreProblem {
+function open(path: string, { create, inspect = false }: OpenOptions): OpenStore | StoreProblem {
   const isNew = !fs.existsSync(path);
   if (isNew && !create) return { kind: 'missing', message: `${path} does not exist.` };
   if (isNew) fs.mkdirSync(path, { recursive: true, mode: 0o700 });
   const names = fs.readdirSync(path);
-  const formatted = names.includes('format');
+  const formatted = names.includes(FORMAT_FILE);
+  if (!formatted && names.includes(BACKUP_FILE)) {
+    const message = `${path} is a backup; "vexfs restore ${path} STORE" makes a store of it.`;
+    return { kind: 'not-a-store', message };
+  }
   if (!formatted) {
     const foreign = names.find((name) => !BEFORE_FORMAT.has(name));
     if (foreign !== undefined) {
@@ -74,15 +91,19 @@ function open(path: string, create: boolean): OpenStore | StoreProblem {
   const lock = takeLock(path);
   if (typeof lock !== 'number') return lock;
   // Another process may have made the store while this one looked around.
-  const created = !fs.existsSync(join(path, 'format'));
-  const identity = created ? writeFormat(path) : readFormat(path);
-  if ('kind' in identity) {
+  const created = !fs.existsSync(join(path, FORMAT_FILE));
+  const format = created ? { format: STORE_FORMAT, identity: newIdentity() } : readFormat(path);
+  if ('kind' in format) {
     fs.closeSync(lock);
-    return identity;
+    return format;
   }
+  const { identity } = format;
+  const isUpgrade = !created && !inspect && format.format < STORE_FORMAT;
+  if (created || isUpgrade) writeFormat(path, identity);
   const disk = new HostDisk(path);
-  makeDirectories(disk, path);
-  return { path, disk, identity, created, release: () => fs.closeSync(lock) };
+  if (!inspect) makeDirectories(disk, path);
+  const upgrade = isUpgrade ? { upgradedFrom: format.format } : {};
+  return { path, disk, identity, created, ...upgrade, release: () => fs.closeSync(lock) };
 }
 
 /** The descriptor that holds the lock. */
@@ -101,51 +122,32 @@ function takeLock(path: string): number | StoreProblem {
   return { kind: 'locked', message: `${path} is in use by ${who}.`, ...(known ? { pid } : {}) };
 }
 
-function readFormat(path: string): StoreIdentity | StoreProblem {
-  const text = fs.readFileSync(join(path, 'format'), 'utf8');
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch {
-    content = undefined;
-  }
-  const { format, uuid, created } = (content ?? {}) as Record<string, unknown>;
-  if (typeof format === 'number' && format > STORE_FORMAT) {
-    const message = `${path} has format ${format}; this program knows up to ${STORE_FORMAT}: use a newer one.`;
-    return { kind: 'newer-format', message };
-  }
-  if (
-    format !== STORE_FORMAT ||
-    typeof uuid !== 'string' ||
-    !UUID.test(uuid) ||
-    typeof created !== 'string'
-  ) {
-    return { kind: 'damaged', message: `${join(path, 'format')} is damaged.` };
-  }
-  return { uuid, bytes: uuidBytes(uuid), created };
+function readFormat(path: string): StoreFormat | StoreProblem {
+  const file = join(path, FORMAT_FILE);
+  const format = decodeFormat(fs.readFileSync(file, 'utf8'));
+  if (format === undefined) return { kind: 'damaged', message: `${file} is damaged.` };
+  if (format.format <= STORE_FORMAT) return format;
+  const known = `this program knows up to ${STORE_FORMAT}`;
+  return {
+    kind: 'newer-format',
+    message: `${path} has format ${format.format}; ${known}: use a newer one.`,
+  };
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
-function uuidBytes(uuid: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(uuid.replaceAll('-', ''), 'hex'));
-}
-
-function writeFormat(path: string): StoreIdentity {
-  const uuid = randomUUID();
-  const created = new Date().toISOString();
+/** Durable under its name when it returns; until then the one before stands. */
+export function writeFormat(path: string, identity: StoreIdentity): void {
   const temporary = join(path, 'format.tmp');
   const descriptor = fs.openSync(temporary, 'w', 0o600);
-  fs.writeSync(descriptor, `${JSON.stringify({ format: STORE_FORMAT, uuid, created })}\n`);
+  fs.writeSync(descriptor, encodeFormat(identity));
   fs.fsyncSync(descriptor);
   fs.closeSync(descriptor);
-  fs.renameSync(temporary, join(path, 'format'));
-  return { uuid, bytes: uuidBytes(uuid), created };
+  fs.renameSync(temporary, join(path, FORMAT_FILE));
+  new HostDisk(path).syncDirectory('.');
 }
 
 /** Also completes a creation that was cut short after `format` had been written. */
 function makeDirectories(disk: Disk, path: string): void {
-  for (const name of DIRECTORIES) {
+  for (const name of STORE_DIRECTORIES) {
     const made = disk.mkdir(name);
     if (made < 0 && made !== -EEXIST)
       throw Object.assign(new Error(`${join(path, name)}: errno ${-made}`), { code: made });

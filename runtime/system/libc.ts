@@ -12,6 +12,7 @@ const libc = koffi.load(null);
 const readCall = libc.func('long read(int fd, void *buf, size_t n)');
 const writeCall = libc.func('long write(int fd, const void *buf, size_t n)');
 const pollCall = libc.func('int poll(void *fds, unsigned long n, int timeout)');
+const lseekCall = libc.func('long lseek(int fd, long offset, int whence)');
 const eventfdCall = libc.func('int eventfd(unsigned int value, int flags)');
 const fcntlCall = libc.func('int fcntl(int fd, int command, long argument)');
 const flockCall = libc.func('int flock(int fd, int operation)');
@@ -36,6 +37,14 @@ export function read(fd: number, buffer: Uint8Array): number {
 export function write(fd: number, buffer: Uint8Array, bytes: number): number {
   const n: number = writeCall(fd, buffer, bytes);
   return n < 0 ? -koffi.errno() : n;
+}
+
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+
+/** lseek(2) with one of the two above: where data or a hole begins from `offset` on; −ENXIO = there is no more. */
+export function lseek(fd: number, offset: number, whence: number): number {
+  return result(Number(lseekCall(fd, offset, whence)));
 }
 
 export const POLLIN = 0x001;

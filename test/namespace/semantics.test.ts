@@ -269,6 +269,12 @@ describe('tables that are full', () => {
 });
 
 describe('xattrs', () => {
+  it('are kept with the largest memory.budget there can be, 4 GiB', () => {
+    const world = World.fresh({ slabMiB: 4096 });
+    expect(world.setxattr(1, 'user.a', bytesOf('value'))).toBe(0);
+    expect(world.getxattr(1, 'user.a')).toEqual(bytesOf('value'));
+  });
+
   it('obey CREATE and REPLACE, and say when a buffer is too small', () => {
     const world = World.fresh();
     expect(world.setxattr(1, 'user.a', bytesOf('value'), XATTR_REPLACE)).toBe(-ENODATA);

@@ -3,6 +3,7 @@
  * journal, object files, io actors, checkpoints, segments and recovery, over a simulated disk and clock. Who acts next
  * is the caller's choice, so a workload has the same order of calls each time.
  */
+import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
@@ -36,6 +37,8 @@ export const INLINE_LIMIT = 200;
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
 const COMMIT_MS = 1000;
 const DESCRIPTORS = 4;
+/** Zeros before the end of the log, bytes. */
+const AHEAD = 2048;
 
 export interface StoreOptions {
   readonly disk: Disk;
@@ -95,7 +98,13 @@ export class SimulatedStore {
     startJournal(journal, recovered, clock);
     this.#reader = new JournalReader(journal);
     const { lastLsn, nextSequence } = recovered;
-    this.#log = new LogWriter(disk, { uuid: identity.bytes, segmentBytes, nextSequence, lastLsn });
+    this.#log = new LogWriter(disk, {
+      uuid: identity.bytes,
+      segmentBytes,
+      nextSequence,
+      lastLsn,
+      aheadBytes: AHEAD,
+    });
     this.content = new Content(
       this.tree.namespace,
       new ObjectFiles(disk, DESCRIPTORS),
@@ -125,6 +134,7 @@ export class SimulatedStore {
         incarnationOf: () => 1,
         patience: () => {},
         checkpoint: (lsn) => checkpoint(disk, identity, tree, lsn, clock),
+        newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
         rebuild: () => 0,
         failed: () => {},
       },

@@ -106,6 +106,29 @@ test('objects become durable before the records that depend on them, by whicheve
   }
 });
 
+test('while a backup keeps objects, one that is dropped stays, and goes after it', () => {
+  for (const others of [0, 2]) {
+    const store = settled(others);
+    store.operate(2);
+    store.sync();
+    store.run();
+    const { id } = store.state.objects()[0]!;
+    store.status.keepObjects(1);
+    store.operate(2);
+    for (let i = 0; i < 3; i++) {
+      store.now += 5000;
+      store.run();
+    }
+    expect(typeof store.disk.stat(objectPath(id))).toBe('object');
+    store.status.keepObjects(-1);
+    for (let i = 0; i < 2; i++) {
+      store.now += 5000;
+      store.run();
+    }
+    expect(store.disk.stat(objectPath(id))).toBe(-2);
+  }
+});
+
 test('a dropped object is deleted after the commit that covers the drop, not before', () => {
   for (const others of [0, 2]) {
     const store = settled(others);

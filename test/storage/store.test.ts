@@ -66,13 +66,19 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   const path = join(directory, 'store');
   opened(path).release();
   const good = fs.readFileSync(join(path, 'format'), 'utf8');
-  fs.writeFileSync(join(path, 'format'), good.replace('"format":1', '"format":2'));
-  expect(problem(path).kind).toBe('newer-format');
+  fs.writeFileSync(join(path, 'format'), good.replace('"format":2', '"format":3'));
+  expect(problem(path)).toMatchObject({
+    kind: 'newer-format',
+    message: `${path} has format 3; this program knows up to 2: use a newer one.`,
+  });
   for (const text of [
     '',
     'null',
     '[]',
     '{"format":1}',
+    '{"format":2}',
+    good.replace('"created":"2', '"created":"3'),
+    good.replace('"format":2', '"format":0'),
     good.replace('"uuid":"', '"uuid":"x'),
     good.slice(0, 20),
   ]) {
@@ -81,6 +87,48 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   }
   fs.writeFileSync(join(path, 'format'), good);
   opened(path).release();
+});
+
+test('a store of format 1 is upgraded when it is opened for use, and left alone when it is inspected', () => {
+  const path = join(directory, 'store');
+  const first = opened(path);
+  first.release();
+  const { identity } = first;
+  const { uuid, created } = identity;
+  const before = `${JSON.stringify({ format: 1, uuid, created })}\n`;
+  fs.writeFileSync(join(path, 'format'), before);
+  fs.rmdirSync(join(path, 'text'));
+  const inspected = openStore(path, { create: false, inspect: true }) as OpenStore;
+  expect(inspected.identity).toEqual(identity);
+  expect(inspected.upgradedFrom).toBeUndefined();
+  inspected.release();
+  expect(fs.readFileSync(join(path, 'format'), 'utf8')).toBe(before);
+  expect(fs.existsSync(join(path, 'text'))).toBe(false);
+  const upgraded = opened(path);
+  expect(upgraded).toMatchObject({ identity, upgradedFrom: 1, created: false });
+  upgraded.release();
+  const again = opened(path);
+  expect(again.upgradedFrom).toBeUndefined();
+  again.release();
+});
+
+test('a flipped bit anywhere in the format is damage, or names a format that is not known', () => {
+  const path = join(directory, 'store');
+  opened(path).release();
+  const good = fs.readFileSync(join(path, 'format'));
+  for (let bit = 0; bit < good.length * 8; bit++) {
+    const bytes = Buffer.from(good);
+    bytes[bit >> 3]! ^= 1 << (bit & 7);
+    fs.writeFileSync(join(path, 'format'), bytes);
+    expect(['damaged', 'newer-format'], `bit ${bit}`).toContain(problem(path).kind);
+  }
+});
+
+test('a backup is not mounted, and the message says how it becomes a store', () => {
+  const path = join(directory, 'backup');
+  fs.mkdirSync(path);
+  fs.writeFileSync(join(path, 'backup.json'), '{}');
+  expect(problem(path).message).toContain(`vexfs restore ${path} STORE`);
 });
 
 test('a creation that was cut short is completed', () => {

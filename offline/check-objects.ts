@@ -1,0 +1,96 @@
+/** The object files against the inodes that refer to them. What is in them has no checksum: that they are there is all. */
+
+import { describeInode } from '../fuse/namespace/tree-check.ts';
+import { OBJECT_DIRECTORY, objectPath } from '../fuse/objects/object-path.ts';
+import type { Disk } from '../runtime/storage/disk.ts';
+import type { Findings, Progress } from './findings.ts';
+import type { PrivateTree } from './private-tree.ts';
+
+export interface ObjectCheck {
+  readonly objects: number;
+  readonly bytes: number;
+  /** The highest id of an object file, 0 = there is none. */
+  readonly highest: number;
+  /** Ids of object files that no inode refers to. */
+  readonly orphans: readonly number[];
+  /** Of those that have more bytes than their inode says. */
+  readonly longer: readonly number[];
+  /** Of inodes' objects that have no file. */
+  readonly missing: readonly number[];
+}
+
+export const NO_OBJECTS: ObjectCheck = {
+  objects: 0,
+  bytes: 0,
+  highest: 0,
+  orphans: [],
+  longer: [],
+  missing: [],
+};
+
+export function checkObjects(
+  disk: Disk,
+  tree: PrivateTree,
+  findings: Findings,
+  progress: Progress,
+): ObjectCheck {
+  const sizes = new Map<number, number>();
+  tree.forEachObject((id, size) => sizes.set(id, size));
+  const found = new Map<number, number>();
+  for (const id of objectIds(disk, findings)) {
+    if (found.size % 1024 === 0) progress('objects', found.size, Math.max(sizes.size, found.size));
+    const status = disk.stat(objectPath(id));
+    if (typeof status === 'number')
+      findings.problem({ file: objectPath(id), what: `cannot be looked at (errno ${-status})` });
+    else found.set(id, status.bytes);
+  }
+  const orphans = [...found.keys()].filter((id) => !sizes.has(id));
+  const missing = [...sizes.keys()].filter((id) => !found.has(id));
+  const longer = [...sizes].filter(([id, size]) => (found.get(id) ?? 0) > size).map(([id]) => id);
+  for (const id of orphans)
+    findings.note({ file: objectPath(id), what: 'no file refers to it; the next mount deletes it' });
+  for (const id of longer) {
+    const extra = found.get(id)! - sizes.get(id)!;
+    findings.note({
+      file: objectPath(id),
+      what: `${extra} bytes after the end of its file; the next mount cuts them`,
+    });
+  }
+  const owners = missing.length === 0 ? new Map<number, string>() : ownersOf(tree);
+  for (const id of missing)
+    findings.problem({ file: objectPath(id), what: `is missing: the content of ${owners.get(id)} is lost` });
+  const bytes = [...found.values()].reduce((sum, size) => sum + size, 0);
+  let highest = 0;
+  for (const id of found.keys()) highest = Math.max(highest, id);
+  return { objects: found.size, bytes, highest, orphans, longer, missing };
+}
+
+function* objectIds(disk: Disk, findings: Findings): Generator<number> {
+  const directories = disk.list(OBJECT_DIRECTORY);
+  if (typeof directories === 'number') {
+    findings.problem({ file: OBJECT_DIRECTORY, what: `cannot be read (errno ${-directories})` });
+    return;
+  }
+  for (const directory of directories) {
+    const names = disk.list(`${OBJECT_DIRECTORY}/${directory}`);
+    if (typeof names === 'number') {
+      findings.note({ file: `${OBJECT_DIRECTORY}/${directory}`, what: 'is no directory of objects' });
+      continue;
+    }
+    for (const name of names) {
+      const file = `${OBJECT_DIRECTORY}/${directory}/${name}`;
+      const id = Number.parseInt(name, 16);
+      if (/^[0-9a-f]{1,8}$/.test(name) && objectPath(id) === file) yield id;
+      else findings.note({ file, what: 'is no object; nothing reads it' });
+    }
+  }
+}
+
+function ownersOf({ tables, namespace }: PrivateTree): Map<number, string> {
+  const owners = new Map<number, string>();
+  for (let ino = 1; ino < namespace.inodesEnd; ino++) {
+    const object = namespace.objectOf(ino);
+    if (object > 0) owners.set(object, describeInode(tables, ino));
+  }
+  return owners;
+}

@@ -1,0 +1,74 @@
+/**
+ * The file `format`: which store this is, and how what lies in it is to be read. JSON in one line:
+ *
+ *   {"format":2,"uuid":"…","created":"…","sha256":"…"}
+ *
+ * `sha256` is the beginning of the digest of what stands before it, so that a damaged identity never passes for one.
+ *
+ * | format | what is new |
+ * | --- | --- |
+ * | 1 | |
+ * | 2 | the checksum; checkpoints and segments may be of any format that their own headers name |
+ *
+ * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+
+export const STORE_FORMAT = 2;
+export const FORMAT_FILE = 'format';
+
+export interface StoreIdentity {
+  readonly uuid: string;
+  /** The same as 16 bytes. */
+  readonly bytes: Uint8Array;
+  /** ISO 8601. */
+  readonly created: string;
+}
+
+export interface StoreFormat {
+  readonly format: number;
+  readonly identity: StoreIdentity;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const SEALED = /^(.*),"sha256":"([0-9a-f]{16})"\}\n$/;
+const DIGEST_DIGITS = 16;
+const NOWHERE: StoreIdentity = { uuid: '', bytes: new Uint8Array(0), created: '' };
+
+export function newIdentity(): StoreIdentity {
+  return identityOf(randomUUID(), new Date().toISOString());
+}
+
+export function identityOf(uuid: string, created: string): StoreIdentity {
+  return { uuid, bytes: Uint8Array.from(Buffer.from(uuid.replaceAll('-', ''), 'hex')), created };
+}
+
+export function encodeFormat({ uuid, created }: StoreIdentity): string {
+  const body = JSON.stringify({ format: STORE_FORMAT, uuid, created }).slice(0, -1);
+  return `${body},"sha256":"${digestOf(body)}"}\n`;
+}
+
+/** Undefined when it is damaged. Of a format that is newer than {@link STORE_FORMAT} nothing but the number is known. */
+export function decodeFormat(text: string): StoreFormat | undefined {
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { format, uuid, created } = (content ?? {}) as Record<string, unknown>;
+  if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) return undefined;
+  if (format > STORE_FORMAT) return { format, identity: NOWHERE };
+  if (format > 1 && !isSealed(text)) return undefined;
+  if (typeof uuid !== 'string' || !UUID.test(uuid) || typeof created !== 'string') return undefined;
+  return { format, identity: identityOf(uuid, created) };
+}
+
+function isSealed(text: string): boolean {
+  const [, body, digest] = SEALED.exec(text) ?? [];
+  return body !== undefined && digestOf(body) === digest;
+}
+
+function digestOf(body: string): string {
+  return createHash('sha256').update(body).digest('hex').slice(0, DIGEST_DIGITS);
+}

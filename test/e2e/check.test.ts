@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
+
+const CONFIG = '[workers]\nshards = 2\ntasks = 1\n';
+
+let mounted: Mounted;
+beforeEach(() => {
+  if (NO_FUSE) return;
+  mounted = new Mounted(CONFIG);
+  mounted.mount();
+});
+afterEach(() => {
+  if (!NO_FUSE) mounted.dispose();
+});
+
+interface Report {
+  readonly clean: boolean;
+  readonly problems: readonly { readonly file?: string; readonly offset?: number; readonly what: string }[];
+  readonly counts: { readonly files: number; readonly objects: number; readonly vectors: number };
+}
+
+function check(...options: string[]): Report {
+  const { code, stdout, stderr } = vexfs(['check', mounted.store, '--json', ...options]);
+  expect(stderr).toBe('');
+  const report = JSON.parse(stdout) as Report;
+  expect(code).toBe(report.clean ? 0 : 1);
+  return report;
+}
+
+function fill(directory: string): void {
+  mkdirSync(directory);
+  for (let i = 0; i < 20; i++) writeFileSync(join(directory, `small-${i}`), `the text of file ${i}`);
+  writeFileSync(join(directory, 'large'), Buffer.alloc(100_000, directory.at(-1)));
+  mounted.ok(['vector', 'set', join(directory, 'large'), '--json', vectorFile()]);
+  execFileSync('sync', [join(directory, 'large')]);
+}
+
+function vectorFile(): string {
+  const file = join(mounted.root, 'vector.json');
+  writeFileSync(file, '[1, 2, 3]');
+  return file;
+}
+
+test.skipIf(NO_FUSE)(titled('after a kill and after an unmount a store is clean', NO_FUSE), async () => {
+  fill(join(mounted.dir, 'a'));
+  await mounted.kill();
+  expect(check()).toMatchObject({ clean: true, counts: { files: 21, objects: 1, vectors: 1 } });
+  mounted.mount();
+  fill(join(mounted.dir, 'b'));
+  mounted.unmount();
+  expect(check()).toMatchObject({ clean: true, counts: { files: 42, objects: 2, vectors: 2 } });
+});
+
+test.skipIf(NO_FUSE)(
+  titled('a store that damage has made read-only is repaired, mounted, and has what could be read', NO_FUSE),
+  async () => {
+    fill(join(mounted.dir, 'a'));
+    fill(join(mounted.dir, 'b'));
+    // What is written after an fsync says that all before it was durable: only then is a bad byte no torn end.
+    fill(join(mounted.dir, 'c'));
+    await mounted.kill();
+    const log = join(mounted.store, 'log', readdirSync(join(mounted.store, 'log')).at(-1)!);
+    const bytes = readFileSync(log);
+    const at = bytes.indexOf('the text of file 7', bytes.indexOf('the text of file 7') + 1);
+    bytes[at]! ^= 1;
+    writeFileSync(log, bytes);
+    const { problems } = check();
+    expect(problems[0]).toMatchObject({ file: `log/${readdirSync(join(mounted.store, 'log')).at(-1)}` });
+    expect(problems[0]!.offset).toBeLessThan(at);
+    expect(check('--repair')).toMatchObject({ clean: true });
+    mounted.mount();
+    writeFileSync(join(mounted.dir, 'it can be written'), 'x');
+    expect(readdirSync(join(mounted.dir, 'a'))).toHaveLength(21);
+    expect(readFileSync(join(mounted.dir, 'a/large'))).toEqual(Buffer.alloc(100_000, 'a'));
+    expect(readFileSync(join(mounted.dir, 'b/small-3'), 'utf8')).toBe('the text of file 3');
+    const found = readdirSync(join(mounted.dir, 'lost+found'));
+    const contents = found.map((name) => readFileSync(join(mounted.dir, 'lost+found', name), 'latin1'));
+    expect(contents).toContain('b'.repeat(100_000));
+    expect(existsSync(`${log}.aside`)).toBe(true);
+    mounted.unmount();
+    expect(check()).toMatchObject({ clean: true });
+  },
+);
+
+test.skipIf(NO_FUSE)(titled('a store of format 1 is upgraded by a mount, which says so', NO_FUSE), () => {
+  mounted.unmount();
+  const format = join(mounted.store, 'format');
+  const { uuid, created } = JSON.parse(readFileSync(format, 'utf8')) as { uuid: string; created: string };
+  writeFileSync(format, `${JSON.stringify({ format: 1, uuid, created })}\n`);
+  expect(check()).toMatchObject({ clean: true });
+  const { code, stderr } = vexfs(['mount', mounted.store, mounted.dir]);
+  expect(code).toBe(0);
+  expect(stderr).toContain('was of format 1 and is of format 2 now');
+  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: 2, uuid, created });
+});

@@ -1,0 +1,140 @@
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+import { openStore } from '../../runtime/storage/store.ts';
+import { seeded } from '../storage/views.ts';
+import { BuiltStore, buildStore, describeTree, Folder, inspected } from './built-store.ts';
+
+const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
+console.log(`flipped bits: seed ${SEED} (VEXFS_TEST_SEED)`);
+/** Of each file: three near its beginning, the others anywhere. */
+const FLIPS = 5;
+
+function filesOf(store: string): string[] {
+  const names = readdirSync(store, { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => statSync(join(store, name)).isFile()).sort();
+}
+
+test('a store with something of everything is clean, and looking at it changes nothing', () => {
+  using folder = new Folder();
+  buildStore(folder.store);
+  const contents = (): string[] =>
+    filesOf(folder.store).map((name) => `${name} ${readFileSync(join(folder.store, name)).toString('hex')}`);
+  const before = contents();
+  const { findings, tree, log, objects, segments, checkpoints } = inspected(folder.store);
+  expect(findings.problems).toEqual([]);
+  expect(findings.notes).toEqual([]);
+  expect(tree).toMatchObject({ files: 60, directories: 13, others: 8, vectors: 8 });
+  expect(objects).toMatchObject({ objects: 4, orphans: [], longer: [], missing: [] });
+  expect(checkpoints).toHaveLength(2);
+  expect(log.records).toBeGreaterThan(100);
+  expect(segments).toMatchObject({ unusable: [] });
+  expect(segments.passages).toBeGreaterThan(30);
+  expect(contents()).toEqual(before);
+});
+
+test('a flipped bit in any file that has a checksum is named with its file, or provably changes nothing', () => {
+  using folder = new Folder();
+  buildStore(folder.store);
+  const random = seeded(SEED);
+  const disk = new BuiltStore(folder.store);
+  const whole = describeTree(disk.tree, disk.store.disk);
+  disk.checkpoint();
+  disk.populate('five');
+  disk.commit();
+  disk.close();
+  const sound = inspected(folder.store);
+  const expected = describeTree(sound.state!.tree, disk.store.disk);
+  expect(expected.size).toBeGreaterThan(whole.size);
+  let harmless = 0;
+  let flips = 0;
+  for (const name of filesOf(folder.store).filter((file) => /^(checkpoint|log|vectors)\//.test(file))) {
+    const path = join(folder.store, name);
+    const good = readFileSync(path);
+    for (let flip = 0; flip < FLIPS; flip++) {
+      const bytes = Buffer.from(good);
+      const at = flip < 3 ? Math.min(flip * 8, good.length - 1) : random(good.length);
+      bytes[at]! ^= 1 << random(8);
+      writeFileSync(path, bytes);
+      const { findings, state } = inspected(folder.store);
+      const named = [...findings.problems, ...findings.notes].some(({ file }) => file === name);
+      flips++;
+      if (named) continue;
+      harmless++;
+      expect(findings.problems, `${name} byte ${at}`).toEqual([]);
+      expect(describeTree(state!.tree, disk.store.disk), `${name} byte ${at}`).toEqual(expected);
+      expect(name, `byte ${at} of ${name} is not looked at`).toMatch(/^vectors\//);
+    }
+    writeFileSync(path, good);
+  }
+  expect(inspected(folder.store).findings.isClean).toBe(true);
+  expect(harmless).toBeLessThan(flips / 5);
+});
+
+test('damage to either checkpoint, to the log and to a segment is named with file and offset', () => {
+  using folder = new Folder();
+  buildStore(folder.store);
+  const spoil = (name: string, at: number): void => {
+    const bytes = readFileSync(join(folder.store, name));
+    bytes[at % bytes.length]! ^= 1;
+    writeFileSync(join(folder.store, name), bytes);
+  };
+  const files = filesOf(folder.store);
+  const [older, newer] = files.filter((name) => name.endsWith('/inodes'));
+  const log = files.filter((name) => name.endsWith('.log')).at(-2)!;
+  const segment = files.find((name) => name.endsWith('.seg'))!;
+  spoil(older!, 300);
+  spoil(newer!, 300);
+  spoil(log, 200);
+  spoil(segment, 80);
+  const { problems } = inspected(folder.store).findings;
+  for (const file of [older, newer, log, segment]) {
+    expect(problems.map((problem) => problem.file)).toContain(file);
+  }
+  expect(problems.find(({ file }) => file === log)!.offset).toBeLessThanOrEqual(200);
+  expect(problems.find(({ file }) => file === segment)!.offset).toBeLessThanOrEqual(80);
+});
+
+test('what is missing is named: an object with the file it is of, a segment of the log, a directory', () => {
+  using folder = new Folder();
+  buildStore(folder.store);
+  const files = filesOf(folder.store);
+  const object = files.find((name) => name.startsWith('objects/'))!;
+  const log = files.filter((name) => name.endsWith('.log')).at(-2)!;
+  rmSync(join(folder.store, object));
+  rmSync(join(folder.store, log));
+  rmSync(join(folder.store, 'text'), { recursive: true });
+  const { problems } = inspected(folder.store).findings;
+  expect(problems).toContainEqual({
+    file: object,
+    what: 'is missing: the content of /one/large.bin is lost',
+  });
+  expect(problems).toContainEqual({ file: 'text', what: 'the directory is missing' });
+  expect(problems.some(({ what }) => /begins with record \d+/.test(what))).toBe(true);
+  expect(existsSync(join(folder.store, 'text'))).toBe(false);
+});
+
+test('what the next mount tidies up is a note: leftovers, a torn end of the log, orphans', () => {
+  using folder = new Folder();
+  buildStore(folder.store);
+  const log = filesOf(folder.store).findLast((name) => name.endsWith('.log'))!;
+  const bytes = readFileSync(join(folder.store, log));
+  // A segment may end in zeros that records would have taken the place of.
+  const end = bytes.findLastIndex((byte) => byte !== 0);
+  writeFileSync(join(folder.store, log), bytes.subarray(0, end - 8));
+  writeFileSync(join(folder.store, 'log/00000099.log.tmp'), 'x');
+  writeFileSync(join(folder.store, 'objects/01/ffffff01'), 'x');
+  const { findings } = inspected(folder.store);
+  expect(findings.problems).toEqual([]);
+  const files = findings.notes.map(({ file }) => file);
+  expect(files).toEqual(expect.arrayContaining([log, 'log/00000099.log.tmp', 'objects/01/ffffff01']));
+});
+
+test('a store that is in use is refused', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const refused = openStore(folder.store, { create: false, inspect: true });
+  expect(refused).toMatchObject({ kind: 'locked' });
+  store.close();
+  expect(relative(folder.root, folder.store)).toBe('store');
+});
