@@ -27,4 +27,4 @@ export { admit, insert, insertBatch, place } from './insert';
 export { attach, begin, end } from './memory';
 export { encode } from './quantise';
 export { find, rank, scan, scanList, search, writeResults } from './search';
-export { free, mark, releaseLocks, sweepAbort, sweepBegin, sweepEnd, sweepNodes } from './sweep';
+export { free, mark, nextEpoch, releaseLocks, replaceEntry, sweepAbort, sweepBegin, sweepEnd, sweepNodes } from './sweep';

@@ -2,6 +2,8 @@
 import {
   BATCH_END,
   BATCH_NEXT,
+  DELETED,
+  EF_MAX,
   ENTRY,
   HEADER,
   INSERTING,
@@ -24,13 +26,17 @@ import {
   linksOf,
   ownLinks,
   pool,
+  query,
   setOwn,
   stateAt,
+  stateOf,
   upperAt,
   upperLinks,
+  vectorBytes,
   vectorOf,
 } from './memory';
 import { encode } from './quantise';
+import { scanLive } from './search';
 import { descend, nodeOfKey, setQuery, walk } from './walk';
 
 /**
@@ -60,7 +66,7 @@ function reserveUpper(node: u32, level: i32): i32 {
 
 /** Makes a placed node one that exact search finds, without links. */
 export function admit(node: u32): void {
-  atomic.or<u32>(stateAt(node), LIVE);
+  goLive(node);
 }
 
 /** Makes `node` the entry if its level is the highest. */
@@ -74,16 +80,28 @@ function becomeEntry(node: u32, level: i32): void {
   }
 }
 
+/** Makes a node findable, unless it was deleted meanwhile; whether it is. */
+function goLive(node: u32): bool {
+  const word = stateAt(node);
+  let state = atomic.load<u32>(word);
+  while (!(state & DELETED)) {
+    const seen = atomic.cmpxchg<u32>(word, state, state | LIVE);
+    if (seen === state) return true;
+    state = seen;
+  }
+  return false;
+}
+
 /** Inserting a node again completes what a thread that ended has left half done. */
 export function insert(node: u32): void {
+  if (stateOf(node) & DELETED) return;
   begin();
   setOwn(INSERTING, node + 1);
   const level = levelOf(node);
   let entry = atomic.load<u32>(HEADER + ENTRY * 4);
   if (entry === NONE) entry = atomic.cmpxchg<u32>(HEADER + ENTRY * 4, NONE, node);
   if (entry !== NONE && entry !== node) connect(node, level, entry);
-  atomic.or<u32>(stateAt(node), LIVE);
-  becomeEntry(node, level);
+  if (goLive(node)) becomeEntry(node, level);
   setOwn(INSERTING, 0);
   end();
 }
@@ -95,13 +113,26 @@ function connect(node: u32, level: i32, entry: u32): void {
   for (let l = min(level, top); l >= 0; l--) {
     const found = walk(at, efConstruction, l);
     at = nodeOfKey(load<u64>(pool));
-    const count = chooseFromWalk(pool, found, node, upperLinks);
+    let count = chooseFromWalk(pool, found, node, upperLinks);
+    if (l === 0 && count === 0) count = chooseFarther(node, at);
     // Linking back chooses, too.
     memory.copy(ownLinks, chosen, (<usize>count) << 2);
     linkOwn(node, ownLinks, count, l);
     for (let i = 0; i < count; i++) link(load<u32>(ownLinks + ((<usize>i) << 2)), node, l, false);
     if (l === 0 && count > 0 && load<u32>(indegreeOf(node)) === 0) link(load<u32>(ownLinks), node, 0, true);
   }
+}
+
+/** Chooses links for a node around which all is deleted. When nothing is live at all, the node is where walks begin. */
+function chooseFarther(node: u32, at: u32): i32 {
+  const count = chooseFromWalk(pool, walk(at, EF_MAX, 0), node, upperLinks);
+  if (count > 0) return count;
+  memory.copy(query, vectorOf(node), vectorBytes);
+  const scanned = chooseFromWalk(pool, scanLive(upperLinks), node, upperLinks);
+  const word = HEADER + ENTRY * 4;
+  const entry = atomic.load<u32>(word);
+  if (scanned === 0 && stateOf(entry) & DELETED) atomic.cmpxchg<u32>(word, entry, node);
+  return scanned;
 }
 
 /** Inserts up to `budget` nodes of the batch; returns how many, fewer when none are left. */

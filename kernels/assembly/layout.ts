@@ -22,8 +22,11 @@ export const VECTOR_BYTES = 1;
 export const CODE_BYTES = 2;
 /** Components that are quantised: the dimension rounded up to 16. */
 export const CODE_LENGTH = 3;
-/** 1 = inner product, 0 = squared distance. Cosine is either, over unit vectors. */
-export const IS_DOT = 4;
+/** How vectors are compared: cosine is the inner product of unit vectors. */
+export const METRIC = 4;
+export const SQUARED = 0;
+export const DOT = 1;
+export const COSINE = 2;
 /** Links of a node above the ground level; twice as many on it. */
 export const LINKS_MAX = 5;
 export const CAPACITY = 6;

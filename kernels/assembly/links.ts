@@ -1,6 +1,6 @@
 // Lists of links: choosing, writing, and the lock that a writer of one holds. The contract is in graph.ts.
-import { compare, compare4 } from './compare';
-import { DELETED, DOOMED, NONE, SKIPPED } from './layout';
+import { compare, compare4, fromSortable, sortable } from './compare';
+import { DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
 import {
   baseForm,
   candidateForm,
@@ -9,7 +9,9 @@ import {
   countOwn,
   indegreeOf,
   isChosen,
+  isDot,
   isQuantised,
+  isUnit,
   linksMax,
   linksOf,
   lockOf,
@@ -24,6 +26,12 @@ import { keyOf, orderOfKey } from './walk';
 const SHUFFLE: u32 = 0x9e3779b1;
 const UNSHUFFLE: u32 = 0x0e8b2f51;
 const AS_IS: u32 = 1;
+
+/**
+ * When a list is chosen anew, only a candidate that is clearly nearer to one that was chosen is left out: its squared distance is less
+ * than this share of that to the base. Without such a slack a graph gets worse with each deletion (Singh et al., FreshDiskANN, 2021).
+ */
+const SLACK: f32 = 0.8;
 
 /** Attempts at a lock, and after how many to sleep how long (ns): at most about 0.1 s beside a holder that is gone. */
 const LOCK_TRIES: i32 = 6400;
@@ -110,19 +118,31 @@ function isNearerToChosen(node: u32, order: i32, count: i32): bool {
   return false;
 }
 
+/** The distance with the slack. An inner product of vectors of any length has none, as it has no smallest distance. */
+@inline
+function withSlack(order: i32): i32 {
+  if (!isDot) return sortable(fromSortable(order) * SLACK);
+  if (!isUnit) return order;
+  const unit: f32 = isQuantised ? load<f32>(HEADER + UNIT * 4) : 1;
+  const least = -unit * unit;
+  return sortable(least + (fromSortable(order) - least) * SLACK);
+}
+
 /**
- * Chooses up to `most` of `count` sorted keys into `chosen`: those that are nearer to the base than to any chosen before
+ * Chooses from `count` sorted keys into `chosen`, beside the `taken` that are there, up to `most`: those that are nearer to the base than to any chosen before
  * (Malkov and Yashunin, algorithm 4). Never the base itself, nor what is deleted. `isChosen` says which keys.
  */
 @inline
-function choose(keys: usize, count: i32, base: u32, most: i32, unshuffle: u32): i32 {
-  let taken = 0;
+function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshuffle: u32): i32 {
   let i = 0;
   for (; i < count && taken < most; i++) {
     const key = load<u64>(keys + (<usize>i << 3));
     const node = (<u32>key * unshuffle) >> 1;
+    const order = orderOfKey(key);
     const isWanted =
-      node !== base && !(stateOf(node) & DELETED) && !isNearerToChosen(node, orderOfKey(key), taken);
+      node !== base &&
+      !(stateOf(node) & DELETED) &&
+      !isNearerToChosen(node, unshuffle === AS_IS ? order : withSlack(order), taken);
     if (unshuffle !== AS_IS) store<u8>(isChosen + i, <u8>isWanted);
     if (!isWanted) continue;
     store<u32>(chosen + (<usize>taken << 2), node);
@@ -134,12 +154,12 @@ function choose(keys: usize, count: i32, base: u32, most: i32, unshuffle: u32): 
 
 /** Chooses from the walk's list. */
 export function chooseFromWalk(keys: usize, count: i32, base: u32, most: i32): i32 {
-  return choose(keys, count, base, most, AS_IS);
+  return choose(keys, count, base, 0, most, AS_IS);
 }
 
 /** Chooses from `candidates`. */
-export function chooseAround(base: u32, count: i32, most: i32): i32 {
-  return choose(candidates, count, base, most, UNSHUFFLE);
+export function chooseAround(base: u32, count: i32, taken: i32, most: i32): i32 {
+  return choose(candidates, count, base, taken, most, UNSHUFFLE);
 }
 
 @inline
@@ -213,7 +233,7 @@ function replaceLinks(from: u32, links: usize, most: i32, node: u32, level: i32,
   memory.copy(chosen, links, <usize>most << 2);
   store<u32>(chosen + (<usize>most << 2), node);
   sortAround(from, chosen, most + 1);
-  let count = chooseAround(from, most + 1, most);
+  let count = chooseAround(from, most + 1, 0, most);
   if (level === 0) {
     addIndegree(node);
     for (let i = 0; i <= most; i++) {

@@ -6,22 +6,24 @@ import {
   CODE_BYTES,
   CODE_LENGTH,
   CODES,
+  COSINE,
   EF_CONSTRUCTION,
   EF_MAX,
   EPOCH,
   HEADER,
   INDEGREES,
   INVERSES,
-  IS_DOT,
   LABELS,
   LEVEL_MASK,
   LINKS,
   LINKS_MAX,
   LOCKS,
+  METRIC,
   NODES,
   NORMS,
   QUERY,
   SMALL_BYTES,
+  SQUARED,
   STATES,
   STEPS,
   THREAD_BYTES,
@@ -38,6 +40,7 @@ export let codeBytes: usize = 0;
 export let codeLength: usize = 0;
 export let isQuantised: bool = false;
 export let isDot: bool = false;
+export let isUnit: bool = false;
 /** Most links on the ground level and on each above it. */
 export let groundLinks: i32 = 0;
 export let upperLinks: i32 = 0;
@@ -91,7 +94,8 @@ export function attach(number: u32): void {
   codeBytes = header(CODE_BYTES);
   codeLength = header(CODE_LENGTH);
   isQuantised = codeBytes !== 0;
-  isDot = header(IS_DOT) !== 0;
+  isDot = header(METRIC) !== SQUARED;
+  isUnit = header(METRIC) === COSINE;
   upperLinks = header(LINKS_MAX);
   groundLinks = upperLinks * 2;
   efConstruction = header(EF_CONSTRUCTION);

@@ -86,9 +86,8 @@ function offerExact(distance: f32, node: u32, count: i32, k: i32): i32 {
   return min(count + 1, k);
 }
 
-/** Exact search among all live nodes. */
-export function scan(k: i32): i32 {
-  begin();
+/** Fills the list with the `k` nearest live nodes; returns how many there are. */
+export function scanLive(k: i32): i32 {
   const nodes = header(NODES);
   let count = 0;
   let node: u32 = 0;
@@ -108,7 +107,13 @@ export function scan(k: i32): i32 {
     count = offerExact(f32x4.extract_lane(four, 3), node + 3, count, k);
   }
   for (; node < nodes; node++) count = offerExact(exact(node), node, count, k);
-  const found = write(count);
+  return count;
+}
+
+/** Exact search among all live nodes. */
+export function scan(k: i32): i32 {
+  begin();
+  const found = write(scanLive(k));
   end();
   return found;
 }

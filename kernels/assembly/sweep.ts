@@ -1,7 +1,7 @@
 // Deleting. A deleted node is marked: it is walked through, and not found. A sweep over all nodes takes the links towards
 // those that were marked when it began, and gives the nodes that lose some others instead; then they are free.
 
-import { insert, rescue, unlinkAll } from './insert';
+import { unlinkAll } from './insert';
 import { DELETED, DELETED_COUNT, DOOMED, ENTRY, EPOCH, HEADER, INSERTING, LIVE, NODES, NONE } from './layout';
 import {
   addIndegree,
@@ -9,9 +9,7 @@ import {
   countLinks,
   dropIndegree,
   hasLink,
-  keepLast,
   lock,
-  releaseIndegree,
   setLink,
   sortAround,
   unlock,
@@ -28,7 +26,6 @@ import {
   lockOf,
   neighbours,
   newStamp,
-  ownLinks,
   stateAt,
   stateOf,
   visitedAt,
@@ -37,11 +34,11 @@ import {
 /** Most candidates for the links of a node whose neighbours go. */
 const CANDIDATES_MAX: i32 = 255;
 
-/** Marks a node deleted; false when it was not live. */
+/** Marks a node deleted, also one that is placed and not inserted yet; false when it was already. */
 export function mark(node: u32): bool {
   const word = stateAt(node);
   let state = atomic.load<u32>(word);
-  while (state & LIVE && !(state & DELETED)) {
+  while (!(state & DELETED)) {
     const seen = atomic.cmpxchg<u32>(word, state, (state & ~LIVE) | DELETED);
     if (seen === state) {
       atomic.add<u32>(HEADER + DELETED_COUNT * 4, 1);
@@ -70,8 +67,8 @@ export function sweepNodes(first: u32, count: u32): bool {
   let isWhole = true;
   const last = min(first + count, header(NODES));
   for (let node = first; node < last; node++) {
-    const state = stateOf(node);
-    if (state & DOOMED || !(state & (LIVE | DELETED))) continue;
+    // One that is being inserted is not live yet and may have such links; a free one has none at all.
+    if (stateOf(node) & DOOMED) continue;
     for (let level = levelOf(node); level >= 0; level--) {
       if (!linksToDoomed(node, level)) continue;
       if (!lock(node)) {
@@ -97,23 +94,36 @@ function linksToDoomed(node: u32, level: i32): bool {
   return false;
 }
 
-/** Chooses the links of a node anew: among those that stay, and those of the doomed ones. */
+/**
+ * Keeps the links of a node that stay, and chooses others among those of the doomed instead of the rest. (Choosing among all
+ * anew leaves fewer links with each sweep, and finds less.)
+ */
 function repair(node: u32, level: i32): void {
   const links = linksOf(node, level);
   const most = linksMax(level);
   const before = countLinks(links, most);
-  memory.copy(ownLinks, links, (<usize>before) << 2);
   const stamp = newStamp();
   store<u8>(visitedAt(node), stamp);
-  let count = addCandidates(links, before, 0, stamp);
+  let kept = 0;
   for (let i = 0; i < before; i++) {
-    const next = load<u32>(ownLinks + ((<usize>i) << 2));
-    if (!(stateOf(next) & DOOMED) || levelOf(next) < level) continue;
+    const next = load<u32>(links + (<usize>i << 2));
+    store<u8>(visitedAt(next), stamp);
+    if (stateOf(next) & DOOMED) continue;
+    store<u32>(chosen + (<usize>kept << 2), next);
+    kept++;
+  }
+  let count = 0;
+  for (let i = 0; i < before; i++) {
+    const next = load<u32>(links + (<usize>i << 2));
+    if (!(stateOf(next) & DOOMED)) continue;
     count = addCandidates(linksOf(next, level), most, count, stamp);
+    if (level === 0) dropIndegree(next);
   }
   sortAround(node, neighbours, count);
-  let taken = chooseAround(node, count, most);
-  if (level === 0) taken = settleIndegrees(before, taken, most);
+  const taken = chooseAround(node, count, kept, most);
+  if (level === 0) {
+    for (let i = kept; i < taken; i++) addIndegree(load<u32>(chosen + (<usize>i << 2)));
+  }
   writeLinks(links, taken, most);
 }
 
@@ -128,23 +138,6 @@ function addCandidates(links: usize, most: i32, count: i32, stamp: u32): i32 {
     count++;
   }
   return count;
-}
-
-/** Counts the change from the `before` links in `ownLinks` to the `taken` ones in `chosen`; returns how many there are now. */
-function settleIndegrees(before: i32, taken: i32, most: i32): i32 {
-  for (let i = 0; i < taken; i++) {
-    const next = load<u32>(chosen + ((<usize>i) << 2));
-    if (!hasLink(ownLinks, before, next)) addIndegree(next);
-  }
-  const kept = taken;
-  for (let i = 0; i < before; i++) {
-    const next = load<u32>(ownLinks + ((<usize>i) << 2));
-    if (hasLink(chosen, taken, next)) continue;
-    if (stateOf(next) & DELETED) dropIndegree(next);
-    else if (!releaseIndegree(next)) taken = keepLast(next, taken, most);
-  }
-  assert(taken >= kept);
-  return taken;
 }
 
 /** The live node of the highest level, but the doomed; a deleted one when none is live. */
@@ -163,22 +156,34 @@ function findEntry(): u32 {
   return best;
 }
 
+/** Sees to it that no walk begins at a doomed node; false when one did. An insertion may make itself the entry late. */
+export function replaceEntry(): bool {
+  const entry = atomic.load<u32>(HEADER + ENTRY * 4);
+  if (entry === NONE || !(stateOf(entry) & DOOMED)) return true;
+  atomic.cmpxchg<u32>(HEADER + ENTRY * 4, entry, findEntry());
+  return false;
+}
+
+/** Returns the epoch from which on nobody can be at what nobody can come to any more. */
+export function nextEpoch(): u32 {
+  return atomic.add<u32>(HEADER + EPOCH * 4, 1) + 1;
+}
+
 /** After all nodes are swept: no link leads to the doomed any more. Returns the epoch from which they may be used again. */
 export function sweepEnd(): u32 {
-  const entry = atomic.load<u32>(HEADER + ENTRY * 4);
-  if (entry !== NONE && stateOf(entry) & DOOMED) {
-    // An insertion may have made itself the entry meanwhile.
-    atomic.cmpxchg<u32>(HEADER + ENTRY * 4, entry, findEntry());
-  }
+  replaceEntry();
   const nodes = header(NODES);
   begin();
   for (let node: u32 = 0; node < nodes; node++) if (stateOf(node) & DOOMED) unlinkAll(node);
   end();
-  return atomic.add<u32>(HEADER + EPOCH * 4, 1) + 1;
+  return nextEpoch();
 }
 
 /** A doomed node after the grace period: its level stays, for whoever gets it. */
 export function free(node: u32): void {
+  for (let level = levelOf(node); level >= 0; level--) {
+    memory.fill(linksOf(node, level), 0xff, <usize>linksMax(level) << 2);
+  }
   atomic.and<u32>(stateAt(node), 0xff);
   atomic.sub<u32>(HEADER + DELETED_COUNT * 4, 1);
 }

@@ -124,7 +124,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
   set(layout.VECTOR_BYTES, sizes.vectorBytes);
   set(layout.CODE_BYTES, sizes.codeBytes);
   set(layout.CODE_LENGTH, sizes.codeLength);
-  set(layout.IS_DOT, options.metric === 'l2' ? 0 : 1);
+  set(layout.METRIC, { l2: layout.SQUARED, dot: layout.DOT, cosine: layout.COSINE }[options.metric]);
   set(layout.LINKS_MAX, options.m);
   set(layout.CAPACITY, capacity);
   set(layout.EF_CONSTRUCTION, Math.max(1, Math.min(options.efConstruction, layout.EF_MAX)));

@@ -25,6 +25,8 @@ export interface GraphExports {
   sweepNodes(first: number, count: number): number;
   sweepEnd(): number;
   sweepAbort(): void;
+  replaceEntry(): number;
+  nextEpoch(): number;
   free(node: number): void;
   releaseLocks(slot: number): number;
   queryAt(): number;

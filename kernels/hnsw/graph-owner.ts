@@ -26,6 +26,10 @@ const SWEEP_STEP = 32;
 /** No level is higher: the chance of one is M to the power of minus this. */
 const LEVEL_MAX = 12;
 
+const BATCH_STEP = 64;
+/** Milliseconds that another thread may take for one insertion; one that takes longer is taken for gone. */
+const PATIENCE = 2000;
+
 export const OWNER_SLOT = 0;
 
 export class GraphOwner {
@@ -150,9 +154,9 @@ export class GraphOwner {
     u32[headerWord(layout.OUTSIDE)] = 0;
   }
 
-  /** Marks a live node; its memory comes back when a sweep has been over all others. */
+  /** Marks a node; its memory comes back when a sweep has been over all others. */
   remove(node: number): void {
-    assert(this.exports.mark(node) !== 0, 'a node that is removed is live');
+    assert(this.exports.mark(node) !== 0, 'a node is removed once');
     this.#deleted.push(node);
   }
 
@@ -196,6 +200,10 @@ export class GraphOwner {
       const active = Atomics.load(this.graph.i32, threadWord(this.graph, slot) + layout.ACTIVE) >>> 0;
       if (active !== 0 && active < this.#limboEpoch) return [];
     }
+    if (this.exports.replaceEntry() === 0) {
+      this.#limboEpoch = this.exports.nextEpoch();
+      return [];
+    }
     const free = this.#limbo;
     this.#limbo = [];
     for (const node of free) this.exports.free(node);
@@ -207,6 +215,21 @@ export class GraphOwner {
     const { i32 } = this.graph;
     Atomics.store(i32, headerWord(layout.BATCH_NEXT), first);
     Atomics.store(i32, headerWord(layout.BATCH_END), last);
+  }
+
+  /** Takes part in the batch until nothing of it is left, and waits for what other threads are at, or inserts that itself. */
+  finishBatch(): void {
+    const { graph, exports } = this;
+    while (exports.insertBatch(BATCH_STEP) === BATCH_STEP);
+    for (let slot = 0; slot < layout.SLOTS_MAX; slot++) {
+      const at = threadWord(graph, slot) + layout.INSERTING;
+      const node = Atomics.load(graph.i32, at) - 1;
+      for (let i = 0; node >= 0 && Atomics.load(graph.i32, at) === node + 1; i++) {
+        if (i === PATIENCE) exports.insert(node);
+        if (i >= PATIENCE) break;
+        Atomics.wait(graph.i32, at, node + 1, 1);
+      }
+    }
   }
 
   /**

@@ -92,35 +92,46 @@ export class NativeIndex implements VectorIndex {
     this.owner.tidy();
   }
 
-  /** Adds vectors with other threads' help: they insert what `work` has them insert until it returns. None may be searching meanwhile. */
-  addBatch(labels: readonly number[], vectors: readonly Float32Array[], work: () => void): void {
-    const first = this.owner.nodes;
+  /**
+   * Adds vectors with the help of the threads that are attached to the graph: `begin` is called when there is something to insert
+   * for them (insertBatch). None of them may walk before that, as the quantiser may be trained anew. Returns when all are in.
+   */
+  addBatch(labels: ArrayLike<number>, vectors: ArrayLike<Float32Array>, begin: () => void): void {
+    const { owner } = this;
+    const first = owner.nodes;
+    const again: number[] = [];
     for (let i = 0; i < labels.length; i++) {
+      assertDimension(this, vectors[i]!);
       this.remove(labels[i]!);
-      const node = this.owner.place(labels[i]!, vectors[i]!);
+      const node = owner.place(labels[i]!, vectors[i]!);
       if (node < 0) this.#overflow.add(labels[i]!, vectors[i]!);
       else this.#nodeOf.set(labels[i]!, node);
+      if (node >= 0 && node < first) again.push(node);
     }
-    if (this.owner.wantsTraining) this.owner.train();
-    this.owner.openBatch(first, this.owner.nodes);
-    work();
+    if (owner.wantsTraining) owner.train();
+    if (!this.#hasGraph) this.#linkAdmitted(first);
+    owner.openBatch(first, owner.nodes);
+    begin();
+    for (const node of again) owner.exports.insert(node);
+    owner.finishBatch();
+  }
+
+  #linkAdmitted(last: number): void {
+    this.#hasGraph = true;
+    for (const node of this.#nodeOf.values()) if (node < last) this.owner.exports.insert(node);
   }
 
   #insert(node: number): void {
     const { owner } = this;
     if (!this.#hasGraph) {
       owner.exports.admit(node);
-      if (this.#nodeOf.size >= GRAPH_MIN) this.#beginGraph();
+      if (this.#nodeOf.size < GRAPH_MIN) return;
+      if (owner.wantsTraining) owner.train();
+      this.#linkAdmitted(owner.nodes);
       return;
     }
     if (owner.wantsTraining) owner.train();
     owner.exports.insert(node);
-  }
-
-  #beginGraph(): void {
-    this.#hasGraph = true;
-    if (this.owner.wantsTraining) this.owner.train();
-    for (const node of this.#nodeOf.values()) this.owner.exports.insert(node);
   }
 
   remove(label: number): void {
