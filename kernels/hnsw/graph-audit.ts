@@ -10,7 +10,7 @@ export interface GraphAudit {
   readonly faults: readonly string[];
   readonly live: number;
   readonly deleted: number;
-  /** Live nodes that no walk from the entry can reach on the ground level. */
+  /** Live nodes to which no links lead from the entry, on whatever levels. */
   readonly unreachable: readonly number[];
   /** Nodes whose count of links towards them is wrong. */
   readonly miscounted: number;
@@ -63,7 +63,7 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
   for (let node = 0; node < nodes; node++) {
     if (isIn(node) && counts[node] !== u32[word(layout.INDEGREES) / 4 + node]) miscounted++;
   }
-  const reached = reach(word(layout.ENTRY), nodes, (node) => linksOf(node, 0));
+  const reached = reach(word(layout.ENTRY), nodes, linksOf, levelOf);
   const unreachable: number[] = [];
   for (let node = 0; node < nodes; node++) {
     if ((u32[states + node]! & layout.LIVE) !== 0 && reached[node] === 0) unreachable.push(node);
@@ -71,17 +71,24 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
   return { faults, live, deleted, unreachable, miscounted };
 }
 
-/** 1 for each node that a walk from `entry` comes to. */
-function reach(entry: number, nodes: number, linksOf: (node: number) => Uint32Array): Uint8Array {
+/** 1 for each node that links lead to from `entry`. */
+function reach(
+  entry: number,
+  nodes: number,
+  linksOf: (node: number, level: number) => Uint32Array,
+  levelOf: (node: number) => number,
+): Uint8Array {
   const reached = new Uint8Array(nodes);
   if (entry === layout.NONE) return reached;
   const open = [entry];
   reached[entry] = 1;
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    for (const next of linksOf(node)) {
-      if (next >= nodes || reached[next] === 1) continue;
-      reached[next] = 1;
-      open.push(next);
+    for (let level = 0; level <= levelOf(node); level++) {
+      for (const next of linksOf(node, level)) {
+        if (next >= nodes || reached[next] === 1) continue;
+        reached[next] = 1;
+        open.push(next);
+      }
     }
   }
   return reached;
