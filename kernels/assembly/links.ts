@@ -26,6 +26,8 @@ import { keyOf, orderOfKey } from './walk';
 const SHUFFLE: u32 = 0x9e3779b1;
 const UNSHUFFLE: u32 = 0x0e8b2f51;
 const AS_IS: u32 = 1;
+/** Another order for each base, or all of many identical vectors would choose the same few. */
+let salt: u32 = 0;
 
 /**
  * When a list is chosen anew, only a candidate that is clearly nearer to one that was chosen is left out: its squared distance is less
@@ -66,7 +68,7 @@ function formOf(node: u32, form: usize): usize {
 /** Puts a node into the first `count` of `candidates`, sorted by its distance from a base; equal ones in a shuffled order. */
 @inline
 function place(node: u32, order: i32, count: i32): void {
-  const key = keyOf(order, 0) | <u64>((node << 1) * SHUFFLE);
+  const key = keyOf(order, 0) | <u64>(((node << 1) ^ salt) * SHUFFLE);
   let at = candidates + (<usize>count << 3);
   for (; at > candidates; at -= 8) {
     const before = load<u64>(at - 8);
@@ -78,6 +80,7 @@ function place(node: u32, order: i32, count: i32): void {
 
 /** Sorts the `count` nodes at `nodes` into `candidates`, by their distance from `base`. */
 export function sortAround(base: u32, nodes: usize, count: i32): void {
+  salt = base * SHUFFLE * SHUFFLE;
   const form = formOf(base, baseForm);
   const factor = codeFactor();
   const offset = isQuantised ? codeOffset(base) : 0;
@@ -137,7 +140,7 @@ function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshu
   let i = 0;
   for (; i < count && taken < most; i++) {
     const key = load<u64>(keys + (<usize>i << 3));
-    const node = (<u32>key * unshuffle) >> 1;
+    const node = (unshuffle === AS_IS ? <u32>key : (<u32>key * unshuffle) ^ salt) >> 1;
     const order = orderOfKey(key);
     const isWanted =
       node !== base &&
@@ -164,7 +167,7 @@ export function chooseAround(base: u32, count: i32, taken: i32, most: i32): i32 
 
 @inline
 export function candidateAt(i: i32): u32 {
-  return (load<u32>(candidates + (<usize>i << 3)) * UNSHUFFLE) >> 1;
+  return ((load<u32>(candidates + (<usize>i << 3)) * UNSHUFFLE) ^ salt) >> 1;
 }
 
 export function countLinks(links: usize, most: i32): i32 {
@@ -224,6 +227,8 @@ export function keepLast(node: u32, count: i32, most: i32): i32 {
     store<u32>(at, node);
     return count;
   }
+  // All there are last ones, too.
+  dropIndegree(node);
   return count;
 }
 

@@ -7,7 +7,7 @@ import * as layout from '../assembly/layout.ts';
 import { type ElementType, type GraphMemory, headerWord, makeGraphMemory } from './graph-memory.ts';
 import { attachGraph, type GraphExports, threadWord } from './graph-module.ts';
 import { trainQuantiser } from './quantiser.ts';
-import { copyNormalised, type IndexOptions } from './vector-index.ts';
+import { copyNormalised, type IndexOptions, SearchHits } from './vector-index.ts';
 
 /** The quantiser is trained with so many vectors at most. */
 const SAMPLE_MAX = 2048;
@@ -16,8 +16,11 @@ const TRAINING_GROWTH = 8;
 const TRAINING_NODES_MAX = 200_000;
 /** … or when of the nodes since, at least so many and this share of all, one in so many is far outside what it was trained for. */
 const NEW_NODES_MIN = 64;
-const NEW_SHARE = 1 / 8;
+const NEW_SHARE = 1 / 32;
 const OUTSIDE_SHARE = 1 / 16;
+/** Vectors whose nearest are looked at to judge the codes, and how many of these. */
+const PROBES = 24;
+const PROBE_K = 10;
 /** A sweep begins when so many nodes, and this share of all, are deleted. */
 const DELETED_MIN = 64;
 const DELETED_SHARE = 1 / 10;
@@ -130,6 +133,13 @@ export class GraphOwner {
     );
   }
 
+  /** First of the nodes whose links were chosen by codes of which many were cut, when that is why training is wanted. */
+  get firstCut(): number {
+    return this.header(layout.OUTSIDE) >= this.header(layout.CODED) * OUTSIDE_SHARE
+      ? this.#trainedWith
+      : this.nodes;
+  }
+
   train(): void {
     const { f32, u32 } = this.graph;
     const { nodes } = this;
@@ -152,6 +162,51 @@ export class GraphOwner {
     this.#trainedWith = nodes;
     u32[headerWord(layout.CODED)] = 0;
     u32[headerWord(layout.OUTSIDE)] = 0;
+  }
+
+  /**
+   * Of the nearest in a sample of the nodes, the share that their codes show, 0 … 1. Low where the differences that matter are
+   * smaller than a step of the codes: in narrow clusters far from each other, or along a line.
+   */
+  codeRecall(): number {
+    const rows = Math.min(this.nodes, SAMPLE_MAX);
+    const nodeAt = (row: number) => Math.floor((row * this.nodes) / rows);
+    const byCode = new SearchHits(PROBE_K);
+    const exactly = new SearchHits(PROBE_K);
+    let shared = 0;
+    for (let probe = 0; probe < PROBES; probe++) {
+      const query = nodeAt(Math.floor((probe * rows) / PROBES));
+      this.exports.makeQueryForm(this.vectorAt(query) * 4);
+      byCode.begin(PROBE_K);
+      exactly.begin(PROBE_K);
+      for (let row = 0; row < rows; row++) {
+        byCode.offer(nodeAt(row), this.#codeDistance(nodeAt(row)));
+        exactly.offer(nodeAt(row), this.#exactDistance(query, nodeAt(row)));
+      }
+      // of equally near ones each is as good
+      for (let i = 0; i < byCode.count; i++) {
+        const distance = this.#exactDistance(query, byCode.labels[i]!);
+        if (distance <= exactly.distances[exactly.count - 1]!) shared++;
+      }
+    }
+    return shared / (PROBES * Math.min(PROBE_K, rows));
+  }
+
+  #codeDistance(node: number): number {
+    const { exports, graph } = this;
+    const code = this.header(layout.CODES) + node * this.header(layout.CODE_BYTES);
+    const product = exports.dotI8(exports.queryFormAt() >>> 0, code, this.header(layout.CODE_LENGTH));
+    return graph.f32[this.header(layout.NORMS) / 4 + node]! + product * exports.factorOfQuery();
+  }
+
+  #exactDistance(a: number, b: number): number {
+    const bytes = this.header(layout.VECTOR_BYTES);
+    const [x, y] = [this.vectorAt(a) * 4, this.vectorAt(b) * 4];
+    return Math.fround(
+      this.#options.metric === 'l2'
+        ? this.exports.squaredF32(x, y, bytes)
+        : 1 - this.exports.dotF32(x, y, bytes),
+    );
   }
 
   /** Marks a node; its memory comes back when a sweep has been over all others. */

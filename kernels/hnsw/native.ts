@@ -23,6 +23,8 @@ const GRAPH_MIN = 256;
 /** Of what an int8 walk finds, this many times k are compared exactly, and at least so many more than k. */
 const CONSIDERED_FACTOR = 2;
 const CONSIDERED_MORE = 10;
+/** Codes that show less of the nearest than this are of no use: the graph is made anew over float32. */
+const CODE_RECALL_MIN = 0.85;
 /** A walk that found less than was asked for, around deleted or filtered vectors, is tried again with so many times the effort. */
 const EFFORT_STEP = 4;
 /** A filter is answered by an exact scan when a walk would measure more: about so many distances for each unit of effort. */
@@ -45,15 +47,17 @@ export interface NativeOptions extends IndexOptions {
 export class NativeIndex implements VectorIndex {
   readonly dimension: number;
   readonly metric: Metric;
-  readonly owner: GraphOwner;
+  /** Another one once the graph had to be made anew. */
+  owner: GraphOwner;
+  readonly #options: NativeOptions;
   readonly #nodeOf = new Map<number, number>();
   readonly #overflow: ExactIndex;
-  readonly #isQuantised: boolean;
+  #isQuantised: boolean;
   #hasGraph = false;
-  readonly #query: number;
-  readonly #results: number;
-  readonly #pool: number;
-  readonly #list: number;
+  #query = 0;
+  #results = 0;
+  #pool = 0;
+  #list = 0;
 
   /** Compiles the module; what it returns works without an event loop. */
   static load(): (options: NativeOptions) => NativeIndex {
@@ -65,9 +69,14 @@ export class NativeIndex implements VectorIndex {
     const { element = 'i8', capacity } = options;
     this.dimension = options.dimension;
     this.metric = options.metric;
-    this.#isQuantised = element === 'i8';
+    this.#options = options;
     this.owner = new GraphOwner(options, element, capacity);
     this.#overflow = new ExactIndex(options);
+    this.#isQuantised = element === 'i8';
+    this.#findBuffers();
+  }
+
+  #findBuffers(): void {
     const { exports } = this.owner;
     this.#query = (exports.queryAt() >>> 0) / 4;
     this.#results = (exports.resultsAt() >>> 0) / 4;
@@ -109,6 +118,7 @@ export class NativeIndex implements VectorIndex {
       if (node >= 0 && node < first) again.push(node);
     }
     if (owner.wantsTraining) owner.train();
+    // The threads hold this memory, so a batch keeps to codes, good or bad.
     if (!this.#hasGraph) this.#linkAdmitted(first);
     owner.openBatch(first, owner.nodes);
     begin();
@@ -126,12 +136,36 @@ export class NativeIndex implements VectorIndex {
     if (!this.#hasGraph) {
       owner.exports.admit(node);
       if (this.#nodeOf.size < GRAPH_MIN) return;
-      if (owner.wantsTraining) owner.train();
-      this.#linkAdmitted(owner.nodes);
+      if (this.#train()) this.#linkAdmitted(owner.nodes);
       return;
     }
-    if (owner.wantsTraining) owner.train();
-    owner.exports.insert(node);
+    if (this.#train()) owner.exports.insert(node);
+  }
+
+  /** Trains the quantiser if it should be; false when that has made the graph anew, with all vectors in it. */
+  #train(): boolean {
+    const { owner } = this;
+    if (!owner.wantsTraining) return true;
+    const { firstCut, nodes } = owner;
+    owner.train();
+    if (owner.codeRecall() >= CODE_RECALL_MIN) {
+      if (this.#hasGraph) for (let node = firstCut; node < nodes; node++) owner.exports.insert(node);
+      return true;
+    }
+    this.#isQuantised = false;
+    this.#hasGraph = true;
+    this.owner = new GraphOwner(this.#options, 'f32', this.#options.capacity);
+    this.#findBuffers();
+    const vector = new Float32Array(this.dimension);
+    for (const [label, node] of this.#nodeOf) {
+      const at = owner.vectorAt(node);
+      vector.set(owner.graph.f32.subarray(at, at + this.dimension));
+      const again = this.owner.place(label, vector);
+      assert(again >= 0, 'without codes there is room for more');
+      this.#nodeOf.set(label, again);
+      this.owner.exports.insert(again);
+    }
+    return false;
   }
 
   remove(label: number): void {
