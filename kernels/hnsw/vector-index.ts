@@ -14,7 +14,7 @@ export interface IndexOptions {
   /** 1 … {@link VECTOR_DIMENSION_MAX} */
   readonly dimension: number;
   readonly metric: Metric;
-  /** Links per node (HNSW's M), 2 … 100. */
+  /** Links per node (HNSW's M), 2 … 128. */
   readonly m: number;
   /** Candidates kept while building. */
   readonly efConstruction: number;

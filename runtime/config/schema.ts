@@ -190,8 +190,8 @@ const fuse = section('The connection to the kernel.', {
 const vectors = section('The vector index.', {
   engine: choice(
     'hnswlib-wasm',
-    ['hnswlib-wasm', 'exact'],
-    '"hnswlib-wasm" is approximate and fast, "exact" compares with every vector.',
+    ['hnswlib-wasm', 'native', 'exact'],
+    '"hnswlib-wasm" and "native" are approximate and fast, "exact" compares with every vector.',
   ),
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),

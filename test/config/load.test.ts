@@ -187,7 +187,7 @@ test.each([
   [
     'vectors.engine',
     'vectors.engine = "fast"',
-    'vexfs.toml:1:1: vectors.engine is "fast"; it must be one of "hnswlib-wasm", "exact"',
+    'vexfs.toml:1:1: vectors.engine is "fast"; it must be one of "hnswlib-wasm", "native", "exact"',
   ],
   [
     'placement.mode',

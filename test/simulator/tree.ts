@@ -15,8 +15,6 @@ export interface TextOf {
   readonly bytes: Uint8Array;
 }
 
-/** LSNs of checkpoints whose segments are kept: that of the newest, and of the one before. */
-
 export class SimulatedTree implements Recoverable, ReplayObserver {
   /** Text vectors by inode, as one shard that holds all of them has them. */
   readonly texts = new Map<number, TextOf>();

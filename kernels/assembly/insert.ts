@@ -1,0 +1,166 @@
+// Putting a node into the graph, and the queue of nodes that several threads put in together.
+import {
+  BATCH_END,
+  BATCH_NEXT,
+  DELETED,
+  EF_MAX,
+  ENTRY,
+  HEADER,
+  INSERTING,
+  LIVE,
+  NONE,
+  UPPER_LIMIT,
+  UPPER_NEXT,
+} from './layout';
+import { chooseFromWalk, dropIndegree, link, linkOwn } from './links';
+import {
+  begin,
+  chosen,
+  efConstruction,
+  end,
+  groundLinks,
+  header,
+  indegreeOf,
+  isQuantised,
+  levelOf,
+  linksOf,
+  ownLinks,
+  pool,
+  query,
+  setOwn,
+  stateAt,
+  stateOf,
+  upperAt,
+  upperLinks,
+  vectorBytes,
+  vectorOf,
+} from './memory';
+import { encode } from './quantise';
+import { scanLive } from './search';
+import { descend, nodeOfKey, setQuery, walk } from './walk';
+
+/**
+ * Makes a node whose vector is written ready to be inserted: no links, a level, its code. A node that is used again keeps its
+ * level, and with it the memory of its links. Nobody can reach the node yet.
+ */
+export function place(node: u32, level: i32): void {
+  const ground = linksOf(node, 0);
+  memory.fill(ground, 0xff, (<usize>groundLinks) << 2);
+  store<u32>(indegreeOf(node), 0);
+  const upper = load<u32>(upperAt(node));
+  const own = upper !== 0 ? levelOf(node) : reserveUpper(node, level);
+  memory.fill(load<u32>(upperAt(node)), 0xff, (<usize>own * <usize>upperLinks) << 2);
+  atomic.store<u32>(stateAt(node), own);
+  if (isQuantised) encode(node);
+}
+
+/** The level that the node gets: 0 when there is no room for more. */
+function reserveUpper(node: u32, level: i32): i32 {
+  const next = header(UPPER_NEXT);
+  const bytes = (<u32>level * <u32>upperLinks) << 2;
+  if (level === 0 || next > header(UPPER_LIMIT) - bytes) return 0;
+  store<u32>(upperAt(node), next);
+  store<u32>(HEADER + UPPER_NEXT * 4, next + bytes);
+  return level;
+}
+
+/** Makes a placed node one that exact search finds, without links. */
+export function admit(node: u32): void {
+  goLive(node);
+}
+
+/** Makes `node` the entry if its level is the highest. */
+function becomeEntry(node: u32, level: i32): void {
+  const word = HEADER + ENTRY * 4;
+  let entry = atomic.load<u32>(word);
+  while (entry === NONE || levelOf(entry) < level) {
+    const seen = atomic.cmpxchg<u32>(word, entry, node);
+    if (seen === entry) return;
+    entry = seen;
+  }
+}
+
+/** Makes a node findable, unless it was deleted meanwhile; whether it is. */
+function goLive(node: u32): bool {
+  const word = stateAt(node);
+  let state = atomic.load<u32>(word);
+  while (!(state & DELETED)) {
+    const seen = atomic.cmpxchg<u32>(word, state, state | LIVE);
+    if (seen === state) return true;
+    state = seen;
+  }
+  return false;
+}
+
+/** Inserting a node again completes what a thread that ended has left half done. */
+export function insert(node: u32): void {
+  if (stateOf(node) & DELETED) return;
+  begin();
+  setOwn(INSERTING, node + 1);
+  const level = levelOf(node);
+  let entry = atomic.load<u32>(HEADER + ENTRY * 4);
+  if (entry === NONE) entry = atomic.cmpxchg<u32>(HEADER + ENTRY * 4, NONE, node);
+  if (entry !== NONE && entry !== node) connect(node, level, entry);
+  if (goLive(node)) becomeEntry(node, level);
+  setOwn(INSERTING, 0);
+  end();
+}
+
+function connect(node: u32, level: i32, entry: u32): void {
+  setQuery(vectorOf(node));
+  const top = levelOf(entry);
+  let at = descend(entry, top, level);
+  for (let l = min(level, top); l >= 0; l--) {
+    const found = walk(at, efConstruction, l);
+    at = nodeOfKey(load<u64>(pool));
+    let count = chooseFromWalk(pool, found, node, upperLinks);
+    if (l === 0 && count === 0) count = chooseFarther(node, at);
+    // Linking back chooses, too.
+    memory.copy(ownLinks, chosen, (<usize>count) << 2);
+    linkOwn(node, ownLinks, count, l);
+    for (let i = 0; i < count; i++) link(load<u32>(ownLinks + ((<usize>i) << 2)), node, l, false);
+    if (l === 0 && count > 0 && load<u32>(indegreeOf(node)) === 0) link(load<u32>(ownLinks), node, 0, true);
+  }
+}
+
+/** Chooses links for a node around which all is deleted. When nothing is live at all, the node is where walks begin. */
+function chooseFarther(node: u32, at: u32): i32 {
+  const count = chooseFromWalk(pool, walk(at, EF_MAX, 0), node, upperLinks);
+  if (count > 0) return count;
+  memory.copy(query, vectorOf(node), vectorBytes);
+  const scanned = chooseFromWalk(pool, scanLive(upperLinks), node, upperLinks);
+  const word = HEADER + ENTRY * 4;
+  const entry = atomic.load<u32>(word);
+  if (scanned === 0 && stateOf(entry) & DELETED) atomic.cmpxchg<u32>(word, entry, node);
+  return scanned;
+}
+
+/** Inserts up to `budget` nodes of the batch; returns how many, fewer when none are left. */
+export function insertBatch(budget: i32): i32 {
+  const last = atomic.load<u32>(HEADER + BATCH_END * 4);
+  for (let done = 0; done < budget; done++) {
+    const node = atomic.add<u32>(HEADER + BATCH_NEXT * 4, 1);
+    if (node >= last) {
+      atomic.sub<u32>(HEADER + BATCH_NEXT * 4, 1);
+      return done;
+    }
+    insert(node);
+  }
+  return budget;
+}
+
+/** Gives a node that has lost its last link another one, from the first of those that it links to itself. */
+export function rescue(node: u32): void {
+  const next = load<u32>(linksOf(node, 0));
+  if (next !== NONE) link(next, node, 0, true);
+}
+
+/** Takes the links of a node that is to be free; what they alone led to is rescued. */
+export function unlinkAll(node: u32): void {
+  const links = linksOf(node, 0);
+  for (let i = 0; i < groundLinks; i++) {
+    const next = load<u32>(links + ((<usize>i) << 2));
+    if (next === NONE) break;
+    if (dropIndegree(next) === 0 && load<u32>(stateAt(next)) & LIVE) rescue(next);
+  }
+}

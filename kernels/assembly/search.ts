@@ -1,0 +1,132 @@
+// Searching: by a walk, and exactly.
+import { fromSortable, sortable } from './compare';
+import { dotF32, dotF32x4, squaredF32, squaredF32x4 } from './distance';
+import { DELETED_COUNT, ENTRY, HEADER, LIVE, NODES, NONE } from './layout';
+import {
+  begin,
+  end,
+  header,
+  isDot,
+  isQuantised,
+  labelOf,
+  levelOf,
+  list,
+  pool,
+  query,
+  results,
+  stateOf,
+  vectorBytes,
+  vectorOf,
+} from './memory';
+import { descend, keyOf, limitOf, nodeOfKey, offer, orderOfKey, setQuery, walk } from './walk';
+
+/** Exact distance of the query to a node. Over unit vectors the caller makes it that of cosine. */
+@inline
+function exact(node: u32): f32 {
+  const vector = vectorOf(node);
+  return isDot ? 1 - dotF32(query, vector, vectorBytes) : squaredF32(query, vector, vectorBytes);
+}
+
+/**
+ * Fills the list with the nearest live nodes that a walk with `ef` finds, and returns how many. The distances are those of the
+ * walk; rank() makes them exact. begin() came before and end() comes when the results are read.
+ */
+export function find(ef: i32): i32 {
+  const entry = atomic.load<u32>(HEADER + ENTRY * 4);
+  if (entry === NONE) return 0;
+  setQuery(query);
+  const count = walk(descend(entry, levelOf(entry), 0), ef, 0);
+  return atomic.load<u32>(HEADER + DELETED_COUNT * 4) === 0 ? count : keepLive(count);
+}
+
+function keepLive(count: i32): i32 {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const key = load<u64>(pool + (<usize>i << 3));
+    if (!(stateOf(nodeOfKey(key)) & LIVE)) continue;
+    store<u64>(pool + (<usize>kept << 3), key);
+    kept++;
+  }
+  return kept;
+}
+
+/** Sorts the first `count` of the list by their exact distances, and writes the nearest `k` as results: (f32 distance, label) each. */
+export function rank(count: i32, k: i32): i32 {
+  if (isQuantised || isDot) {
+    for (let i = 0; i < count; i++) {
+      const node = nodeOfKey(load<u64>(pool + (<usize>i << 3)));
+      offer(keyOf(sortable(exact(node)), node), i, i + 1);
+    }
+  }
+  return write(min(count, k));
+}
+
+function write(count: i32): i32 {
+  for (let i = 0; i < count; i++) {
+    const key = load<u64>(pool + (<usize>i << 3));
+    store<f32>(results + (<usize>i << 3), fromSortable(orderOfKey(key)));
+    store<u32>(results + (<usize>i << 3) + 4, load<u32>(labelOf(nodeOfKey(key))));
+  }
+  return count;
+}
+
+/** A whole search: the `k` nearest by a walk with `ef`, of which `considered` are compared exactly. */
+export function search(k: i32, ef: i32, considered: i32): i32 {
+  begin();
+  const found = rank(min(find(ef), considered), k);
+  end();
+  return found;
+}
+
+@inline
+function offerExact(distance: f32, node: u32, count: i32, k: i32): i32 {
+  const order = sortable(distance);
+  if (order >= limitOf(count, k) || !(stateOf(node) & LIVE)) return count;
+  offer(keyOf(order, node), count, k);
+  return min(count + 1, k);
+}
+
+/** Fills the list with the `k` nearest live nodes; returns how many there are. */
+export function scanLive(k: i32): i32 {
+  const nodes = header(NODES);
+  let count = 0;
+  let node: u32 = 0;
+  for (; node + 4 <= nodes; node += 4) {
+    const a = vectorOf(node);
+    const b = a + vectorBytes;
+    const c = b + vectorBytes;
+    const d = c + vectorBytes;
+    const four = isDot
+      ? f32x4.sub(f32x4.splat(1), dotF32x4(query, a, b, c, d, vectorBytes))
+      : squaredF32x4(query, a, b, c, d, vectorBytes);
+    const limit = fromSortable(limitOf(count, k));
+    if (count === k && !v128.any_true(f32x4.lt(four, f32x4.splat(limit)))) continue;
+    count = offerExact(f32x4.extract_lane(four, 0), node, count, k);
+    count = offerExact(f32x4.extract_lane(four, 1), node + 1, count, k);
+    count = offerExact(f32x4.extract_lane(four, 2), node + 2, count, k);
+    count = offerExact(f32x4.extract_lane(four, 3), node + 3, count, k);
+  }
+  for (; node < nodes; node++) count = offerExact(exact(node), node, count, k);
+  return count;
+}
+
+/** Exact search among all live nodes. */
+export function scan(k: i32): i32 {
+  begin();
+  const found = write(scanLive(k));
+  end();
+  return found;
+}
+
+/** Exact search among the `length` nodes of `list`, added to the `count` nearest that earlier calls left in the walk's list. */
+export function scanList(length: i32, count: i32, k: i32): i32 {
+  for (let i = 0; i < length; i++) {
+    const node = load<u32>(list + (<usize>i << 2));
+    count = offerExact(exact(node), node, count, k);
+  }
+  return count;
+}
+
+export function writeResults(count: i32): i32 {
+  return write(count);
+}

@@ -1,0 +1,196 @@
+// The walk through one level: best first, keeping the `ef` nearest in one sorted list. An entry of the list is
+// distance << 32 | node << 1 | whether its links have been followed.
+import { compare, compare4 } from './compare';
+import { NONE } from './layout';
+import {
+  codeBytes,
+  codeOf,
+  distances,
+  isQuantised,
+  linksMax,
+  linksOf,
+  neighbours,
+  newStamp,
+  normOf,
+  pool,
+  query,
+  queryForm,
+  upperLinks,
+  vectorBytes,
+  vectorOf,
+  visitedAt,
+} from './memory';
+import { prepareQuery, queryFactor, queryOffset } from './quantise';
+
+/** What touching memory ahead of its use reads; kept so that the reads are not optimised away. */
+export let touched: u32 = 0;
+
+@inline
+export function keyOf(order: i32, node: u32): u64 {
+  return (<u64>(<u32>order ^ 0x80000000) << 32) | (<u64>node << 1);
+}
+
+@inline
+export function nodeOfKey(key: u64): u32 {
+  return <u32>key >> 1;
+}
+
+@inline
+export function orderOfKey(key: u64): i32 {
+  return <i32>(<u32>(key >> 32) ^ 0x80000000);
+}
+
+@inline
+function form(): usize {
+  return isQuantised ? queryForm : query;
+}
+
+/** Makes ready for walks whose query is the vector at `vector`. */
+export function setQuery(vector: usize): void {
+  if (isQuantised) prepareQuery(vector);
+  else if (vector !== query) memory.copy(query, vector, vectorBytes);
+}
+
+/** From `node` to the nearest that a greedy walk finds on each of the levels `from` … `to` + 1. */
+export function descend(node: u32, from: i32, to: i32): u32 {
+  let best = compare(form(), queryFactor, queryOffset, node);
+  for (let level = from; level > to; level--) {
+    let isNearer = true;
+    while (isNearer) {
+      isNearer = false;
+      let at = linksOf(node, level);
+      for (const end = at + (<usize>upperLinks << 2); at < end; at += 4) {
+        const next = load<u32>(at);
+        if (next === NONE) break;
+        const order = compare(form(), queryFactor, queryOffset, next);
+        if (order >= best) continue;
+        best = order;
+        node = next;
+        isNearer = true;
+      }
+    }
+  }
+  return node;
+}
+
+/** WASM has no prefetch: one read per cache line, long before the distance needs it. */
+@inline
+function touch(node: u32): void {
+  const row = isQuantised ? codeOf(node) : vectorOf(node);
+  touched += load<u8>(row);
+  if ((isQuantised ? codeBytes : vectorBytes) > 64) touched += load<u8>(row, 64);
+  if (isQuantised) touched += load<u8>(normOf(node));
+}
+
+/** Collects the links of `node` that this walk has not seen into `neighbours`; returns how many. */
+@inline
+function collect(node: u32, level: i32, stamp: u32): i32 {
+  let at = linksOf(node, level);
+  let to = neighbours;
+  for (const end = at + (<usize>linksMax(level) << 2); at < end; at += 4) {
+    const next = load<u32>(at);
+    if (next === NONE) break;
+    const mark = visitedAt(next);
+    if (load<u8>(mark) === stamp) continue;
+    store<u8>(mark, stamp);
+    store<u32>(to, next);
+    to += 4;
+    touch(next);
+  }
+  return <i32>((to - neighbours) >> 2);
+}
+
+/** Distances of the `count` collected nodes, into `distances`. */
+@inline
+function measure(count: i32): void {
+  const end = neighbours + (<usize>count << 2);
+  const odd = count & 3;
+  if (odd > 1) {
+    const last = load<u32>(end - 4);
+    store<u32>(end, last);
+    store<u32>(end, last, 4);
+  }
+  const fours = odd > 1 ? end : end - (<usize>odd << 2);
+  let at = neighbours;
+  let to = distances;
+  for (; at < fours; at += 16, to += 16) {
+    v128.store(
+      to,
+      compare4(
+        form(),
+        queryFactor,
+        queryOffset,
+        load<u32>(at),
+        load<u32>(at, 4),
+        load<u32>(at, 8),
+        load<u32>(at, 12),
+      ),
+    );
+  }
+  if (odd === 1) store<i32>(to, compare(form(), queryFactor, queryOffset, load<u32>(at)));
+}
+
+/** A distance that is not below this one is not taken. */
+@inline
+export function limitOf(count: i32, ef: i32): i32 {
+  return count < ef ? i32.MAX_VALUE : orderOfKey(load<u64>(pool + (<usize>(count - 1) << 3)));
+}
+
+/** Puts `key` in its place among the first `count` of the list, which lose their last at `ef`; returns the place. */
+@inline
+export function offer(key: u64, count: i32, ef: i32): i32 {
+  let at = pool + (<usize>(count < ef ? count : ef - 1) << 3);
+  while (at >= pool + 32) {
+    if (load<u64>(at - 32) < key) break;
+    v128.store(at - 8, v128.load(at - 16));
+    v128.store(at - 24, v128.load(at - 32));
+    at -= 32;
+  }
+  while (at > pool) {
+    const before = load<u64>(at - 8);
+    if (before < key) break;
+    store<u64>(at, before);
+    at -= 8;
+  }
+  store<u64>(at, key);
+  return <i32>((at - pool) >> 3);
+}
+
+/** Fills the list with the nearest that are found on `level` from `entry`; returns how many, at most `ef`. */
+export function walk(entry: u32, ef: i32, level: i32): i32 {
+  const stamp = newStamp();
+  store<u64>(pool, keyOf(compare(form(), queryFactor, queryOffset, entry), entry));
+  store<u8>(visitedAt(entry), stamp);
+  let count = 1;
+  let next = 0;
+  while (next < count) {
+    const at = pool + (<usize>next << 3);
+    const key = load<u64>(at);
+    if (<u32>key & 1) {
+      next++;
+      continue;
+    }
+    store<u64>(at, key | 1);
+    const fresh = collect(nodeOfKey(key), level, stamp);
+    measure(fresh);
+    let limit = limitOf(count, ef);
+    let lowest = count;
+    for (let i = 0; i < fresh; i += 4) {
+      const four = distances + (<usize>i << 2);
+      let nearer = i32x4.bitmask(i32x4.lt_s(v128.load(four), i32x4.splat(limit)));
+      if (fresh - i < 4) nearer &= (1 << (fresh - i)) - 1;
+      while (nearer) {
+        const lane = <usize>ctz(nearer) << 2;
+        nearer &= nearer - 1;
+        const order = load<i32>(four + lane);
+        if (order >= limit) continue;
+        const place = offer(keyOf(order, load<u32>(neighbours + (<usize>i << 2) + lane)), count, ef);
+        if (count < ef) count++;
+        if (place < lowest) lowest = place;
+        limit = limitOf(count, ef);
+      }
+    }
+    next = lowest <= next ? lowest : next + 1;
+  }
+  return count;
+}

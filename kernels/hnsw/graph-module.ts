@@ -1,0 +1,71 @@
+/** The compiled module of kernels/assembly, and one thread's hold on a graph in shared memory. */
+import { readFileSync } from 'node:fs';
+import { assert } from '../../runtime/assert.ts';
+import * as layout from '../assembly/layout.ts';
+import { type GraphMemory, headerWord } from './graph-memory.ts';
+
+/** What the module exports; addresses are signed as WASM gives them. Documented where they are written. */
+export interface GraphExports {
+  attach(slot: number): void;
+  begin(): void;
+  end(): void;
+  place(node: number, level: number): void;
+  admit(node: number): void;
+  insert(node: number): void;
+  insertBatch(budget: number): number;
+  encodeAll(): void;
+  search(k: number, ef: number, considered: number): number;
+  find(ef: number): number;
+  rank(count: number, k: number): number;
+  scan(k: number): number;
+  scanList(length: number, count: number, k: number): number;
+  writeResults(count: number): number;
+  mark(node: number): number;
+  sweepBegin(): number;
+  sweepNodes(first: number, count: number): number;
+  sweepEnd(): number;
+  sweepAbort(): void;
+  replaceEntry(): number;
+  nextEpoch(): number;
+  free(node: number): void;
+  releaseLocks(slot: number): number;
+  queryAt(): number;
+  resultsAt(): number;
+  poolAt(): number;
+  listAt(): number;
+  squaredF32(a: number, b: number, bytes: number): number;
+  dotF32(a: number, b: number, bytes: number): number;
+  dotI8(q: number, a: number, length: number): number;
+  squaredF32To4(q: number, a: number, b: number, c: number, d: number, bytes: number, to: number): void;
+  dotF32To4(q: number, a: number, b: number, c: number, d: number, bytes: number, to: number): void;
+  dotI8To4(q: number, a: number, b: number, c: number, d: number, length: number, to: number): void;
+  makeQueryForm(vector: number): void;
+  queryFormAt(): number;
+  factorOfQuery(): number;
+  offsetOfQuery(): number;
+}
+
+const FILE = new URL('./graph.wasm', import.meta.url);
+
+let compiled: WebAssembly.Module | undefined;
+
+/** Compiled once per thread. Throws a CompileError where the engine lacks SIMD or threads. */
+export function graphModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(readFileSync(FILE));
+  return compiled;
+}
+
+/** Binds this thread to a graph, in block `slot` (0 … SLOTS_MAX − 1), which nobody else has at that time. */
+export function attachGraph(graph: GraphMemory, slot: number): GraphExports {
+  assert(slot >= 0 && slot < layout.SLOTS_MAX, 'a thread has a block of its own');
+  assert(graph.i32[headerWord(layout.MAGIC_WORD)] === layout.MAGIC, 'the memory holds a graph');
+  const env = { memory: graph.memory };
+  const exports = new WebAssembly.Instance(graphModule(), { env }).exports as unknown as GraphExports;
+  exports.attach(slot);
+  return exports;
+}
+
+/** First word of a thread's block. */
+export function threadWord({ u32 }: GraphMemory, slot: number): number {
+  return (u32[headerWord(layout.THREADS)]! + slot * u32[headerWord(layout.THREAD_BYTES)]!) / 4;
+}
