@@ -1,6 +1,8 @@
 /** Files that move to another number of shards while they change, are searched, and shards end. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { COPYING, phaseOf } from '../../actors/route.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
+import { shardOf } from '../../actors/topology.ts';
 import { distance, History, PROBE } from './shards-history.ts';
 import { ShardsWorld, unit } from './shards-world.ts';
 
@@ -94,6 +96,44 @@ test('a writer that chose by the route of before is heard by those of now', asyn
     const key = `${ino}.${world.generation(ino)}`;
     expect(distances.get(key)).toBeCloseTo(distance(unit(500 + n)), 4);
   }
+});
+
+test('what is sent on and comes late does not undo what was said after it', async () => {
+  world = new ShardsWorld(1, MOST);
+  const inodes = Array.from({ length: 24 }, (_, n) => fill(`f${n}`, n));
+  await world.settle();
+  const moved = world.resharding.to(2);
+  for (let turn = 0; phaseOf(world.route.word) !== COPYING; turn++) {
+    expect(turn).toBeLessThan(1000);
+    for (const index of world.shards.keys()) world.turn(index);
+    world.turnOthers();
+    await Promise.resolve();
+  }
+  for (let turn = 0; turn < 20; turn++) world.turn(0);
+  const [changed, removed, gone, indexed] = inodes.filter((ino) => shardOf(ino, 2) === 1);
+  world.setVector(0, changed!, unit(500));
+  world.removeVector(0, removed!);
+  world.unlink(0, `f${inodes.indexOf(gone!)}`);
+  world.write(0, indexed!);
+  const { version } = world.state(indexed!);
+  run(world.indexing(indexed!, [[unit(600)]]));
+  const { context, actor } = world.shards[1]!;
+  const { senders } = context.topology.actor('shard-1');
+  // Of what waits in the lane of shard-0 nothing has been taken in yet.
+  expect(context.mailbox.depth()[senders.indexOf('shard-0')]).toBeGreaterThan(0);
+  for (const sender of ['fuse-0', 'fuse-1', 'indexer']) {
+    context.mailbox.drainLane(senders.indexOf(sender), actor, 1000);
+  }
+  actor.idle();
+  await world.settleUntil(moved);
+  await world.settle();
+  const key = (ino: number): string => `${ino}.${world.generation(ino)}`;
+  const distances = world.distances(PROBE);
+  expect(distances.size).toBe(22);
+  expect(distances.get(key(changed!))).toBeCloseTo(distance(unit(500)), 4);
+  expect(distances.has(key(removed!))).toBe(false);
+  expect(world.texts().size).toBe(23);
+  expect(world.texts().get(key(indexed!))).toBe(ShardsWorld.textOf(version, [[unit(600)]]));
 });
 
 test('a number that is asked for during a move is what it comes to', async () => {
