@@ -24,6 +24,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.OBJECT_DROPPED]: words('object'),
   [messages.FLUSH]: words('ticket'),
   [messages.CHECKPOINT]: words('ticket'),
+  [messages.CHECKPOINT_MADE]: words('ticket'),
   [messages.FLUSH_OBJECTS]: words('question'),
   [messages.OBJECTS_FLUSHED]: words('question', 'errno'),
   [messages.REBUILD]: words('ticket'),

@@ -24,6 +24,9 @@ export const OBJECT_DROPPED = 34;
 export const FLUSH = 35;
 /** main → io-0: as FLUSH, then write a checkpoint. Nobody may change the namespace until IO_DONE. [0] ticket */
 export const CHECKPOINT = 36;
+/** main → io-0: there is a newer checkpoint on the disk, which was not made by io-0; answered by IO_DONE once whoever asks
+ * the store's status is told of it. [0] ticket */
+export const CHECKPOINT_MADE = 49;
 /** io-0 → other io: make your dirty objects durable. [0] question */
 export const FLUSH_OBJECTS = 37;
 /** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */

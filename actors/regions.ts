@@ -1,5 +1,5 @@
 /** The regions of the arena: their names, sizes and who formats them. */
-import { planNamespace } from '../fuse/namespace/layout.ts';
+import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
@@ -56,8 +56,12 @@ export function vectorsRegion(shard: string): string {
 /** Directory entries outnumber inodes only by hard links. */
 const DENTRIES_PER_INODE = 1.25;
 
+/** Room of the tables for so many files. */
+export function namespaceCapacity(maxInodes: number): NamespaceCapacity {
+  return { maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) };
+}
+
 export function planRegions(config: Config, topology: Topology): RegionPlan[] {
-  const maxInodes = config.memory.max_files;
   return [
     { name: ACTOR_STATES, bytes: actorStateBytes(topology.actors.length) },
     { name: CONNECTION, bytes: 4 * KIB },
@@ -80,7 +84,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
     { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },
     { name: POOL_REPORT, bytes: POOL_REPORT_BYTES },
-    ...planNamespace({ maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) }),
+    ...planNamespace(namespaceCapacity(config.memory.max_files)),
     planVirtual(config.memory.max_results),
     planDataLocks(),
     planPending(),

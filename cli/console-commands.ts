@@ -1,6 +1,8 @@
 /** The console's commands: how each is typed, completed, asked for over the control socket, and shown. */
+
 import { closest, distance } from 'fastest-levenshtein';
 import { UserError } from '../runtime/user-error.ts';
+import { describeReport } from './checkpoint.ts';
 import type { CallOptions, ControlClient } from './client.ts';
 import {
   showActors,
@@ -255,11 +257,11 @@ export const COMMANDS: Readonly<Record<string, ConsoleCommand>> = {
   ),
   checkpoint: command(
     'checkpoint',
-    'write a checkpoint, where that is possible',
+    'make a checkpoint of everything written so far; nobody waits for it',
     'checkpoint',
     [],
     none,
-    () => ['done'],
+    describeReport,
   ),
   dump: command(
     'dump',

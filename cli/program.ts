@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { addCheckpoint } from './checkpoint.ts';
 import { addConfig } from './config.ts';
 import { addConsole } from './console.ts';
 import { addDoctor } from './doctor.ts';
@@ -51,6 +52,7 @@ function createProgram(): Command {
   addSimilar(program);
   addIndex(program);
   addVector(program);
+  addCheckpoint(program);
   addConsole(program);
   addTop(program);
   addConfig(program);

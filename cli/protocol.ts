@@ -1,4 +1,5 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
 import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
 import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
@@ -15,6 +16,8 @@ import type { PoolStatus } from '../actors/pool-status.ts';
 
 export type {
   ActorRow,
+  CheckpointReport,
+  CheckpointStatus,
   LockView,
   MailboxView,
   OpcodeRates,
@@ -97,6 +100,8 @@ export interface Status {
   };
   /** The last change that is on disk, as its number in the log. */
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
+  /** Checkpoints made while mounted; nothing for a mount that does not say. */
+  readonly checkpoint?: CheckpointStatus;
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
 }
@@ -186,7 +191,7 @@ export interface Methods {
     params: { actor: string; how?: string };
     result: { readonly actor: string; readonly killed: string };
   };
-  checkpoint: { params: Record<string, never>; result: unknown };
+  checkpoint: { params: Record<string, never>; result: CheckpointReport };
   dump: { params: Record<string, never>; result: { readonly path: string; readonly files: string[] } };
   sample: { params: { intervalMs?: number }; result: TopSample };
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { roundSize } from '../runtime/config/size.ts';
+import { describeCheckpoints } from './checkpoint.ts';
 import { describeIndex } from './index.ts';
 import { findMount, withMount } from './mounts.ts';
 import type { Status } from './protocol.ts';
@@ -51,6 +52,7 @@ export function describeStatus(s: Status): string[] {
     ['requests', grouped(s.fuse.requests)],
   ];
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
+  if (s.checkpoint !== undefined) summary.push(['checkpoint', describeCheckpoints(s.checkpoint)]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
   lines.push('', ...describeActors(s.actors));
   const opcodes = Object.entries(s.fuse.opcodes)

@@ -15,6 +15,7 @@ import { openPending, type Pending } from '../pending.ts';
 import { ACTOR_STATES, JOURNAL, STORE_STATUS } from '../regions.ts';
 import type { ActorPlan } from '../topology.ts';
 import { DURABLE, LOG_WRITTEN, REPLIED } from '../trace.ts';
+import { newestCheckpoint } from './checkpoint.ts';
 import { CommitActor, type CommitPorts } from './commit-actor.ts';
 import { FlushActor } from './flush-actor.ts';
 import { LogWriter } from './log.ts';
@@ -137,6 +138,7 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
       state.patience = ms;
     },
     checkpoint: (lsn) => writeCheckpoint(context, parts, lsn),
+    newestCheckpoint: () => newestCheckpoint(parts.disk, context.settings.identity.uuid),
     rebuild(lsn) {
       const failed = rebuildTables(context, parts, lsn);
       parts.replays.startOver();

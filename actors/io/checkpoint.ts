@@ -1,42 +1,33 @@
 /**
- * Checkpoints: raw copies of shared regions as of an LSN, in `checkpoint/NNNNNNNN/`, one file per part and
- * `manifest.json`. What the bytes mean is not known here.
+ * Checkpoints: shared regions as of an LSN, in `checkpoint/NNNNNNNN/`, one file per part (checkpoint-part.ts) and
+ * `manifest.json` (checkpoint-manifest.ts). What the bytes mean is not known here.
  *
  * 1. A directory without `.tmp` is complete: all its files were durable before it got its name.
- * 2. Every MiB of a part has its CRC-32C in the manifest, so damage has a place; the manifest has its own.
+ * 2. Every block of a part has its CRC-32C in the manifest, so damage has a place; the manifest has its own.
  * 3. The two newest are kept, and the log from the older one on, so that damage to the newest loses nothing.
+ * 4. What was not completed is deleted as soon as it fails, else before the next one: a full disk is not kept full.
  */
-import { crc32c } from '../../kernels/codec/crc32c.ts';
 import { EIO, ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
+import {
+  decodeManifest,
+  encodeManifest,
+  FORMAT,
+  type Manifest,
+  type PartEntry,
+} from './checkpoint-manifest.ts';
+import { readPartFile, writePart } from './checkpoint-part.ts';
 import type { Damage } from './log-recovery.ts';
 
+export { decodeManifest, encodeManifest, type Manifest, type PartEntry } from './checkpoint-manifest.ts';
+
 export const CHECKPOINT_DIRECTORY = 'checkpoint';
-const FORMAT = 1;
-const BLOCK = 1024 * 1024;
 const KEEP = 2;
 
 export interface Part {
   /** Letters, digits, '-' and '_': it becomes a file's name. */
   readonly name: string;
   readonly bytes: Uint8Array;
-}
-
-export interface PartEntry {
-  readonly name: string;
-  readonly bytes: number;
-  /** CRC-32C of each MiB, the last one shorter. */
-  readonly crcs: readonly number[];
-}
-
-export interface Manifest {
-  readonly format: number;
-  readonly uuid: string;
-  /** LSN of the last record whose effect the parts contain. */
-  readonly lsn: number;
-  /** Milliseconds since the epoch. */
-  readonly created: number;
-  readonly parts: readonly PartEntry[];
 }
 
 export function checkpointPath(sequence: number): string {
@@ -56,73 +47,49 @@ export function writeCheckpoint(
   options: { readonly uuid: string; readonly lsn: number; readonly created: number },
   parts: readonly Part[],
 ): number {
+  const unfinished = removeUnfinished(disk);
+  if (unfinished < 0) return unfinished;
   const names = disk.list(CHECKPOINT_DIRECTORY);
   if (typeof names === 'number') return names;
   const sequence = 1 + names.reduce((newest, name) => Math.max(newest, Number.parseInt(name, 10) || 0), 0);
   const path = checkpointPath(sequence);
   const directory = `${path}.tmp`;
-  const made = disk.mkdir(directory);
-  if (made < 0) return made;
-  const entries: PartEntry[] = [];
-  for (const { name, bytes } of parts) {
-    const crcs = blockCrcs(bytes);
-    const failed = writeFile(disk, `${directory}/${name}`, bytes);
-    if (failed < 0) return failed;
-    entries.push({ name, bytes: bytes.length, crcs });
-  }
-  const manifest = encodeManifest({ format: FORMAT, ...options, parts: entries });
   const failed =
-    writeFile(disk, `${directory}/manifest.json`, manifest) ||
+    disk.mkdir(directory) ||
+    writeParts(disk, directory, options, parts) ||
     disk.syncDirectory(directory) ||
     disk.rename(directory, path) ||
     disk.syncDirectory(CHECKPOINT_DIRECTORY);
-  return failed < 0 ? failed : sequence;
+  if (failed === 0) return sequence;
+  // Whatever this returns: the failure is the first one.
+  removeTree(disk, directory);
+  return failed;
 }
 
-function blockCrcs(bytes: Uint8Array): number[] {
-  const crcs: number[] = [];
-  for (let at = 0; at < bytes.length; at += BLOCK) {
-    crcs.push(crc32c(bytes, at, Math.min(at + BLOCK, bytes.length)));
+/** The parts and the manifest. 0 or −errno. */
+function writeParts(
+  disk: Disk,
+  directory: string,
+  options: { readonly uuid: string; readonly lsn: number; readonly created: number },
+  parts: readonly Part[],
+): number {
+  const entries: PartEntry[] = [];
+  for (const { name, bytes } of parts) {
+    const blocks = writePart(disk, `${directory}/${name}`, bytes);
+    if (typeof blocks === 'number') return blocks;
+    entries.push({ name, bytes: bytes.length, blocks });
   }
-  return crcs;
+  const manifest = encodeManifest({ format: FORMAT, ...options, parts: entries });
+  return writeFile(disk, `${directory}/manifest.json`, manifest);
 }
 
 function writeFile(disk: Disk, path: string, bytes: Uint8Array): number {
   const descriptor = disk.open(path, 'create');
   if (descriptor < 0) return descriptor;
-  let failed = 0;
-  for (let at = 0; at < bytes.length && failed === 0; at += 4 * BLOCK) {
-    const length = Math.min(4 * BLOCK, bytes.length - at);
-    failed = Math.min(0, disk.pwrite(descriptor, bytes, at, length, at));
-  }
-  failed ||= disk.fdatasync(descriptor);
+  const wrote = disk.pwrite(descriptor, bytes, 0, bytes.length, 0);
+  const failed = Math.min(0, wrote) || disk.fdatasync(descriptor);
   disk.close(descriptor);
   return failed;
-}
-
-/** The manifest is one JSON object whose last member is the checksum of all bytes before that member. */
-export function encodeManifest(manifest: Manifest): Uint8Array {
-  const body = JSON.stringify(manifest).slice(0, -1);
-  const bytes = new TextEncoder().encode(body);
-  const crc = crc32c(bytes, 0, bytes.length).toString(16).padStart(8, '0');
-  return new TextEncoder().encode(`${body},"crc32c":"${crc}"}\n`);
-}
-
-/** The manifest, or what is wrong with it in a few words. */
-export function decodeManifest(bytes: Uint8Array): Manifest | string {
-  const tail = /^,"crc32c":"([0-9a-f]{8})"\}\n$/.exec(latin1(bytes.subarray(-TAIL_BYTES)));
-  if (tail === null) return 'the checksum is missing';
-  const end = bytes.length - TAIL_BYTES;
-  if (Number.parseInt(tail[1]!, 16) !== crc32c(bytes, 0, end)) return 'bad checksum';
-  const manifest = JSON.parse(`${new TextDecoder().decode(bytes.subarray(0, end))}}`) as Manifest;
-  if (manifest.format !== FORMAT) return `format ${manifest.format}, this program knows ${FORMAT}`;
-  return manifest;
-}
-
-const TAIL_BYTES = ',"crc32c":"00000000"}\n'.length;
-
-function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
 }
 
 /** Reads and checks the manifest of a checkpoint. */
@@ -146,18 +113,7 @@ export function readPart(
   entry: PartEntry,
   target: Uint8Array,
 ): Damage | undefined {
-  const file = `${checkpointPath(sequence)}/${entry.name}`;
-  const got = readFile(disk, file, target.subarray(0, entry.bytes));
-  if (got < 0) return { file, offset: 0, reason: `cannot be read (errno ${-got})` };
-  if (got < entry.bytes)
-    return { file, offset: got, reason: `the file ends early: ${entry.bytes} bytes expected` };
-  for (const [block, crc] of entry.crcs.entries()) {
-    const offset = block * BLOCK;
-    if (crc32c(target, offset, Math.min(offset + BLOCK, entry.bytes)) !== crc) {
-      return { file, offset, reason: 'bad checksum in the MiB from here' };
-    }
-  }
-  return undefined;
+  return readPartFile(disk, `${checkpointPath(sequence)}/${entry.name}`, entry, target);
 }
 
 function readFile(disk: Disk, path: string, target: Uint8Array): number {
@@ -232,6 +188,15 @@ function readParts(
     return damage;
   }
   return undefined;
+}
+
+/** LSN of the newest checkpoint, or −errno. Its parts are not looked at. */
+export function newestCheckpoint(disk: Disk, uuid: string): number {
+  const sequences = listCheckpoints(disk);
+  if (typeof sequences === 'number') return sequences;
+  const sequence = sequences.at(-1);
+  const manifest = sequence === undefined ? undefined : readManifest(disk, sequence, uuid);
+  return manifest === undefined || 'reason' in manifest ? -EIO : manifest.lsn;
 }
 
 /** Deletes all but the newest two and returns the LSN of the older of these (0 if there is but one), or −errno. */

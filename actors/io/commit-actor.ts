@@ -18,6 +18,7 @@ import { type JournalReader, reached } from '../../runtime/storage/journal-ring.
 import type { StoreStatus } from '../../runtime/storage/store-status.ts';
 import {
   CHECKPOINT,
+  CHECKPOINT_MADE,
   FLUSH,
   FLUSH_OBJECTS,
   IO_DONE,
@@ -44,6 +45,8 @@ export interface CommitPorts {
   patience(ms: number): void;
   /** Writes a checkpoint as of `lsn`: 0 or −errno. */
   checkpoint(lsn: number): number;
+  /** LSN of the newest checkpoint on the disk, or −errno. */
+  newestCheckpoint(): number;
   /** Makes the tables anew as of `lsn`, the end of the log: 0 or −errno, with which the store fails. */
   rebuild(lsn: number): number;
   failed(errno: number, doing: string): void;
@@ -73,6 +76,11 @@ const ROUNDS = 2 ** (32 - INDEX_BITS);
 /** Values of #asked beside an incarnation. */
 const TO_BE_ASKED = -1;
 const HAS_ANSWERED = -2;
+
+/** What main asks, with a ticket. */
+const ASKED = new Set([FLUSH, CHECKPOINT, REBUILD, CHECKPOINT_MADE]);
+/** Those of them that copy or replace the tables. */
+const ON_TABLES = new Set([CHECKPOINT, REBUILD]);
 
 interface Ticket {
   readonly kind: number;
@@ -117,7 +125,7 @@ export class CommitActor {
     if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published(), u32[word + 3]!);
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
-    else if (kind === FLUSH || kind === CHECKPOINT || kind === REBUILD) this.#ask(kind, u32[word]!);
+    else if (ASKED.has(kind)) this.#ask(kind, u32[word]!);
     else if (kind === OBJECTS_FLUSHED) this.#otherFlushed(u32[word]!, u32[word + 1]!);
     else assert(false, 'io-0 knows this kind of message');
   }
@@ -268,12 +276,13 @@ export class CommitActor {
   #isDue({ kind, position }: Ticket, errno: number): boolean {
     const { journal } = this.#options;
     if (errno !== 0) return true;
-    return reached(journal.durable(), position) && (kind === FLUSH || journal.used() === 0);
+    return reached(journal.durable(), position) && (!ON_TABLES.has(kind) || journal.used() === 0);
   }
 
   /** 0 or an errno. */
   #perform(kind: number): number {
     if (kind === FLUSH) return 0;
+    if (kind === CHECKPOINT_MADE) return this.#noteCheckpoint();
     const { log, ports, status } = this.#options;
     ports.patience(DISK_PATIENCE_MS);
     let failed = log.finishSegment();
@@ -286,6 +295,13 @@ export class CommitActor {
     }
     ports.patience(0);
     return Math.abs(failed);
+  }
+
+  #noteCheckpoint(): number {
+    const { ports, status } = this.#options;
+    const lsn = ports.newestCheckpoint();
+    if (lsn >= 0) status.write({ checkpointLsn: lsn });
+    return lsn < 0 ? -lsn : 0;
   }
 
   /** For good: what a failed write or fsync left behind is unknown, so nothing is built on it. */

@@ -44,12 +44,16 @@ export interface LogOutcome {
 /**
  * Gives `visit` the committed records with an LSN above `afterLsn`. Reads only: see {@link endLog}. A segment
  * is held in memory whole while it is read. Returns −errno when the log's directory cannot be read.
+ *
+ * `untilLsn`, the last record of a transaction that is durable: nothing after it is looked at, so the log may be
+ * written meanwhile. Whether it was reached, `lastLsn` says.
  */
 export function replayLog(
   disk: Disk,
   uuid: Uint8Array,
   afterLsn: number,
   visit: RecordVisitor,
+  untilLsn = Number.POSITIVE_INFINITY,
 ): LogOutcome | number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return sequences;
@@ -64,6 +68,7 @@ export function replayLog(
   };
   const headers = neededHeaders(disk, uuid, sequences, afterLsn);
   for (const [at, header] of headers.entries()) {
+    if (outcome.lastLsn >= untilLsn) break;
     if ('reason' in header) outcome.damage = header;
     else if (at > 0 ? header.firstLsn !== outcome.lastLsn + 1 : header.firstLsn > afterLsn + 1) {
       outcome.damage = {
@@ -71,17 +76,27 @@ export function replayLog(
         offset: 24,
         reason: `begins with record ${header.firstLsn}, but the log before it ends with ${outcome.lastLsn}`,
       };
-    } else replaySegment(disk, header, at === headers.length - 1, afterLsn, outcome, visit);
+    } else {
+      const isLast = at === headers.length - 1;
+      replaySegment(disk, header, isLast, { after: afterLsn, until: untilLsn }, outcome, visit);
+    }
     if (outcome.damage !== undefined) break;
   }
   return outcome;
+}
+
+interface LsnRange {
+  /** Records up to this one are passed over. */
+  readonly after: number;
+  /** No transaction after the one that ends with this record is visited. */
+  readonly until: number;
 }
 
 function replaySegment(
   disk: Disk,
   header: SegmentHeader,
   last: boolean,
-  afterLsn: number,
+  range: LsnRange,
   outcome: LogOutcome,
   visit: RecordVisitor,
 ): void {
@@ -92,8 +107,8 @@ function replaySegment(
     return;
   }
   const scanner = new SegmentScanner(bytes, header);
-  const committed = visitTransactions(scanner, file, afterLsn, outcome, visit);
-  if (outcome.damage !== undefined) return;
+  const committed = visitTransactions(scanner, file, range, outcome, visit);
+  if (outcome.damage !== undefined || outcome.lastLsn >= range.until) return;
   const end = scanner.end();
   if (end.kind === 'corrupt') {
     outcome.damage = { file, offset: end.offset, reason: end.reason };
@@ -113,14 +128,14 @@ function replaySegment(
 function visitTransactions(
   scanner: SegmentScanner,
   file: string,
-  afterLsn: number,
+  { after, until }: LsnRange,
   outcome: LogOutcome,
   visit: RecordVisitor,
 ): number {
   const pending: PendingRecord[] = [];
   let committed = scanner.position;
-  while (scanner.next()) {
-    if (scanner.lsn > afterLsn) {
+  while (outcome.lastLsn < until && scanner.next()) {
+    if (scanner.lsn > after) {
       pending.push({ type: scanner.type, offset: scanner.offset, length: scanner.length });
     }
     if (!scanner.committed) continue;

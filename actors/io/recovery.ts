@@ -16,17 +16,9 @@ import {
 } from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
-import {
-  loadCheckpoint,
-  type Part,
-  pruneCheckpoints,
-  removeUnfinished,
-  setAside,
-  writeCheckpoint,
-} from './checkpoint.ts';
+import { loadCheckpoint, type Part, removeUnfinished, setAside, writeCheckpoint } from './checkpoint.ts';
 import { LOG_DIRECTORY } from './log.ts';
 import {
-  cutLog,
   type Damage,
   endLog,
   type LogOutcome,
@@ -34,6 +26,7 @@ import {
   type RecordVisitor,
   replayLog,
 } from './log-recovery.ts';
+import { prune } from './prune.ts';
 
 /** What a checkpoint is read into. */
 export interface Loadable {
@@ -239,7 +232,5 @@ export function checkpoint(
     .image()
     .map(({ name, bytes }) => ({ name, bytes: target.region(name)!.subarray(0, bytes) }));
   const written = writeCheckpoint(disk, { uuid: identity.uuid, lsn, created: clock.now() }, parts);
-  if (written < 0) return written;
-  const covered = pruneCheckpoints(disk, identity.uuid);
-  return covered < 0 ? covered : cutLog(disk, identity.bytes, covered);
+  return written < 0 ? written : prune(disk, identity);
 }

@@ -12,13 +12,14 @@ import type { Context } from '../context.ts';
 import { kindNames } from '../describe-message.ts';
 import { poolStatus } from '../pool-status.ts';
 import { takeSnapshot } from '../status.ts';
+import type { CheckpointReport, Checkpoints } from './checkpoints.ts';
 import { logTail, writeDump } from './console-dump.ts';
 import { Orders } from './console-orders.ts';
 import { opcodeRates, round, type Sample, Sampler } from './console-sampler.ts';
 import { Tails } from './console-tail.ts';
 import { readTraces, recentRequests, traceOf } from './console-trace.ts';
 import { type ActorRow, actorRow, locks, mailboxView, rings, shards, steal } from './console-views.ts';
-import type { Method } from './control-socket.ts';
+import type { Call, Method } from './control-socket.ts';
 import { parse } from './params.ts';
 import type { PlacementPlan } from './placement.ts';
 import type { Remotes } from './remotes.ts';
@@ -32,9 +33,11 @@ export interface ConsoleParts {
   readonly placement: PlacementPlan;
   /** What `vexfs status` shows. */
   readonly status: () => object;
+  readonly checkpoints: Checkpoints;
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const PROGRESS_MS = 250;
 /** Requests in a bundle with every step. */
 const TRACES_DUMPED = 100;
 
@@ -94,14 +97,23 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
       const { actor, how } = parse(killParams, params);
       return orders.kill(actor, how);
     },
-    checkpoint() {
-      throw new UserError(
-        'a checkpoint copies the tables while nobody changes them, so it is written when the store is unmounted; what is durable is in the log',
-      );
-    },
+    checkpoint: (_params, call) => checkpoint(parts.checkpoints, call),
     dump: () => commands.dump(),
     sample: (params) => commands.sample(parse(sampleParams, params).intervalMs),
   };
+}
+
+/** Whoever asked hears what is being done, so it knows how long to wait. */
+async function checkpoint(checkpoints: Checkpoints, { progress, signal }: Call): Promise<CheckpointReport> {
+  const timer = setInterval(() => progress({ doing: checkpoints.status.doing }), PROGRESS_MS);
+  const end = (): void => clearInterval(timer);
+  signal.addEventListener('abort', end);
+  try {
+    return await checkpoints.request();
+  } finally {
+    signal.removeEventListener('abort', end);
+    end();
+  }
 }
 
 class Console {

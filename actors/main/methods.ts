@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { consoleMethods } from './console.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
@@ -26,6 +27,7 @@ export interface MountFacts {
   readonly startedAt: number;
   state(): string;
   reload(): ReloadReport;
+  readonly checkpoints: Checkpoints;
   readonly placement: PlacementPlan;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
@@ -59,6 +61,7 @@ export function controlMethods(
       supervisor: facts.supervisor,
       placement: facts.placement,
       status: () => statusOf(context, facts),
+      checkpoints: facts.checkpoints,
     }),
     status: () => statusOf(context, facts),
     /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
@@ -112,6 +115,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
     state: facts.state(),
     ...snapshot,
+    checkpoint: facts.checkpoints.status,
     actors,
   };
 }

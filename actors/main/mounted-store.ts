@@ -23,10 +23,12 @@ import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
+import { listSegments, neededHeaders, segmentPath } from '../log-files.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
@@ -76,12 +78,15 @@ export class MountedStore {
   readonly #requests: MainRequests;
   readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
+  readonly #checkpoints: Checkpoints;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
   /** A semaphore: one token wakes one of the fuse actors that stand by. */
   readonly #standBy = eventfd(true);
+  /** Of the log, that no checkpoint had when the mount began to serve. */
+  #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
   /** Of the connection to the kernel. */
   #descriptor = -1;
@@ -125,6 +130,7 @@ export class MountedStore {
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
+    this.#checkpoints = new Checkpoints(this.#context, this.#requests);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -166,6 +172,7 @@ export class MountedStore {
     if (isDamaged) this.#notice('the store is damaged: it can only be read (see vexfs.log)');
     this.#chart.send({ type: 'usable' });
     this.#supervisor.arm();
+    if (!isDamaged) this.#checkpoints.start(this.#uncoveredBytes);
     void this.#live(isDamaged);
   }
 
@@ -225,12 +232,15 @@ export class MountedStore {
     await this.#supervisor.start(this.#actors('io'));
     const hasSegments = await this.#orFailure(segments);
     const isReadOnly = this.#storeStatus.errno !== 0;
-    const { replayedTransactions, tornBytes } = this.#storeStatus.read();
+    const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
       this.#notice(`recovered ${replayedTransactions} transactions from the log${torn}`);
-      // What was replayed need not be replayed again. Nobody but io-0 works on the tables yet.
-      if (hasSegments && !isReadOnly) await this.#checkpoint();
+      const replayed = logBytesAfter(this.#store, checkpointLsn);
+      // So much need not be replayed again; nobody but io-0 works on the tables yet. Less can wait for its turn.
+      const isMuch = replayed >= this.#data.config.store.checkpoint_bytes;
+      if (isMuch && hasSegments && !isReadOnly) await this.#checkpoint();
+      else this.#uncoveredBytes = replayed;
     }
     await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
     if (hasSegments) return;
@@ -266,6 +276,7 @@ export class MountedStore {
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
       placement: this.#placement,
+      checkpoints: this.#checkpoints,
       reload: () => this.reload(),
       stop: (lazy: boolean) => this.stop(lazy),
     };
@@ -297,6 +308,7 @@ export class MountedStore {
   /** Nobody asks for anything any more: what is under way is finished and written. Undefined, or what went wrong. */
   async #drain(isDamaged: boolean): Promise<string | undefined> {
     this.#chart.send({ type: 'disconnected' });
+    await this.#checkpoints.stop();
     await this.#supervisor.stop(this.#actors('indexer'));
     const errno = isDamaged ? 0 : this.#storeStatus.errno || (await this.#checkpoint());
     await this.#supervisor.stop(this.#actors('shard', 'io', 'pool', 'stats'));
@@ -331,6 +343,7 @@ export class MountedStore {
    * included.
    */
   async #abandon(): Promise<void> {
+    await this.#checkpoints.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
@@ -340,4 +353,14 @@ export class MountedStore {
     this.#ended.abort();
     for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
   }
+}
+
+/** Bytes of the log's files in which there is something that the checkpoint of this LSN does not have. */
+function logBytesAfter({ disk, identity }: OpenStore, lsn: number): number {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return 0;
+  return neededHeaders(disk, identity.bytes, sequences, lsn).reduce((sum, header) => {
+    const status = 'sequence' in header ? disk.stat(segmentPath(header.sequence)) : 0;
+    return typeof status === 'number' ? sum : sum + status.bytes;
+  }, 0);
 }

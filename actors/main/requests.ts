@@ -4,6 +4,7 @@ import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
+  CHECKPOINT_MADE,
   FLUSH,
   FORGET_INODE,
   FORGET_NAME,
@@ -92,6 +93,18 @@ export class MainRequests implements EventLoopActor {
   /** Writes a checkpoint; nobody may change the tree meanwhile. 0 or an errno. */
   checkpoint(): Promise<number> {
     return this.#ask(CHECKPOINT);
+  }
+
+  /** There is a newer checkpoint on the disk: once this resolves to 0, everybody who asks is told of it. */
+  checkpointMade(): Promise<number> {
+    return this.#ask(CHECKPOINT_MADE);
+  }
+
+  /** Whether somebody reads, or is about to read, the files of the newest checkpoint and the log since. */
+  get isReadingStore(): boolean {
+    if (this.#replays.isUnderWay) return true;
+    for (const { kind } of this.#questions.values()) if (kind === REBUILD) return true;
+    return false;
   }
 
   /**

@@ -21,6 +21,8 @@ export class ShardReplays {
   readonly #open = new Map<number, Open>();
   readonly #first: ActorState;
   #timer: NodeJS.Timeout | undefined;
+  /** Replays that wait for the log to be durable. */
+  #beginning = 0;
 
   /** `flush` makes everything in the journal durable. */
   constructor(context: Context, flush: () => Promise<number>) {
@@ -37,7 +39,9 @@ export class ShardReplays {
     const shard = this.#stateOf(`shard-${index}`);
     const { incarnation } = shard;
     // Where the store has failed, what is in the log is all there is.
+    this.#beginning++;
     await this.#flush();
+    this.#beginning--;
     if (shard.incarnation !== incarnation) return false;
     return new Promise((resolve) => {
       this.#open.get(index)?.done(false);
@@ -46,6 +50,10 @@ export class ShardReplays {
       this.#ask(index, open);
       this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
     });
+  }
+
+  get isUnderWay(): boolean {
+    return this.#beginning > 0 || this.#open.size > 0;
   }
 
   /** A SHARD_REPLAYED. */

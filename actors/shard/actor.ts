@@ -25,10 +25,10 @@ import {
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import { readSegments, SegmentWriter } from '../text-segment.ts';
 import { type ActorKind, shardOf } from '../topology.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { deleteSegments, readSegments, SegmentWriter } from './segment.ts';
 import { Shard } from './shard.ts';
 import { Succession } from './succession.ts';
 
@@ -54,11 +54,6 @@ export class ShardActor implements DoorbellActor {
   #searched = 0;
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
-  /**
-   * LSNs whose segments are kept: of the checkpoint that was loaded, and of those written since. A crash may leave
-   * others, whose checkpoint was never written.
-   */
-  readonly #segments = new Set<number>();
   readonly #metrics: MetricsBlock;
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
@@ -180,7 +175,6 @@ export class ShardActor implements DoorbellActor {
 
   #beginReplay(checkpointLsn: number, durableLsn: number, incarnation: number, lastStamp: number): void {
     if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp)) return;
-    this.#segments.add(checkpointLsn);
     this.#takeDeferred();
   }
 
@@ -254,7 +248,6 @@ export class ShardActor implements DoorbellActor {
   }
 
   #load(lsn: number): void {
-    this.#segments.add(lsn);
     // LSN 0: a new store, of which nothing has been written yet.
     const complete =
       lsn === 0 ||
@@ -269,9 +262,8 @@ export class ShardActor implements DoorbellActor {
     const writer = new SegmentWriter(this.#disk, lsn, this.#index, this.#shards);
     this.#shard.eachTextBatch((ino, generation, batch) => writer.add(ino, generation, batch));
     const status = writer.finish();
-    this.#segments.add(lsn);
-    if (status === 0) deleteSegments(this.#disk, this.#index, this.#shards, this.#segments);
-    else this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
+    if (status !== 0)
+      this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
   }
 }

@@ -14,10 +14,10 @@ import type { Disk } from '../../runtime/storage/disk.ts';
 import { ChunkBatch } from '../chunk-batch.ts';
 import { FILE_BYTES, LIST_HEADER_BYTES } from '../messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import { readSegments } from '../text-segment.ts';
 import { shardOf } from '../topology.ts';
 import { LogTail } from './log-tail.ts';
 import type { Recent } from './recent.ts';
-import { readSegments } from './segment.ts';
 import type { Shard } from './shard.ts';
 
 export interface ReplayParts {

@@ -57,6 +57,9 @@ export const SEARCH_K_MAX = 1000;
 /** Longest request on the control socket, characters: several of the largest vectors as JSON. */
 export const CONTROL_LINE_MAX = 1 * MIB;
 
+/** Smallest `store.checkpoint_bytes`: a checkpoint takes a few files and some milliseconds, however little is in it. */
+export const CHECKPOINT_BYTES_MIN = 64 * KIB;
+
 /** Journal payload of one transaction, bytes: the largest is a 64 KiB inline write or xattr with its headers. */
 export const TRANSACTION_MAX = 512 * KIB;
 

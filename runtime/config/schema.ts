@@ -10,6 +10,7 @@
 import { z } from 'zod';
 import { parseCpuList } from '../system/cpu-list.ts';
 import {
+  CHECKPOINT_BYTES_MIN,
   FILES_MAX,
   GIB,
   INLINE_LIMIT_MAX,
@@ -114,6 +115,22 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
   ),
   inline_limit: size('16KiB', 0, INLINE_LIMIT_MAX, 'Files up to this size live in memory and in the log.'),
   log_segment: size('64MiB', 2 * TRANSACTION_MAX, GIB, 'Size of one file of the log.'),
+  checkpoint_bytes: live(
+    size(
+      '256MiB',
+      CHECKPOINT_BYTES_MIN,
+      GIB,
+      'A checkpoint is made when the log has grown by this since the last one, or by half of what that one takes.',
+    ),
+  ),
+  checkpoint_interval_s: live(
+    count(
+      3600,
+      0,
+      YEAR_SECONDS,
+      'Or when so many seconds have passed, if it has grown at all. 0 = only by size.',
+    ),
+  ),
   journal_buffer: size(
     '32MiB',
     2 * TRANSACTION_MAX,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
-import { deleteSegments, readSegments, SegmentWriter } from '../../actors/shard/segment.ts';
+import { deleteSegments, readSegments, SegmentWriter } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
@@ -160,12 +160,12 @@ test('shards together delete the segments of all other LSNs, also those of more 
   write(disk, 6, 2);
   write(disk, 7, 2);
   disk.close(disk.open('vectors/00000000000008-3.seg.tmp', 'create'));
-  for (const shard of [0, 1]) deleteSegments(disk, shard, 2, new Set([5, 7]));
+  deleteSegments(disk, new Set([5, 7]));
   const left = disk.list('vectors') as string[];
   expect(left.sort()).toEqual([
     ...[0, 1, 2, 3].map((shard) => `00000000000005-${shard}.seg`),
     ...[0, 1].map((shard) => `00000000000007-${shard}.seg`),
   ]);
-  for (const shard of [0, 1]) deleteSegments(disk, shard, 2, new Set([7]));
+  deleteSegments(disk, new Set([7]));
   expect((disk.list('vectors') as string[]).length).toBe(2);
 });

@@ -1,5 +1,5 @@
 /** The shard's order of things, its mailbox filled by hand. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -57,26 +57,6 @@ test('a segment holds what was sent before it was asked for, however much waits 
   const again = startShard();
   messages.writeNumber(world.actor('io-0').outbox('shard-0'), messages.LOAD_SEGMENT, 7);
   expect(await search(again)).toHaveLength(100);
-});
-
-test('the segments of the loaded checkpoint stay until the next one after the next is saved', () => {
-  const main = world.actor('main').outbox('shard-0');
-  const io = world.actor('io-0').outbox('shard-0');
-  const mountAndSave = (loaded: number, saved: number): void => {
-    const shard = startShard();
-    messages.writeNumber(io, messages.LOAD_SEGMENT, loaded);
-    shard.run();
-    messages.writeNumber(main, messages.SAVE_SEGMENT, saved);
-    shard.run();
-  };
-  mountAndSave(0, 5);
-  mountAndSave(5, 6);
-  // Ended each time before the checkpoint that the segments belong to was there.
-  for (const lsn of [7, 8, 9]) mountAndSave(6, lsn);
-  expect(readdirSync(join(store, 'vectors')).sort()).toEqual([
-    '00000000000006-0.seg',
-    '00000000000009-0.seg',
-  ]);
 });
 
 test('missing segments are told, and what the log brings is kept', async () => {

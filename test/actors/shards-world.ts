@@ -355,6 +355,7 @@ export class ShardsWorld {
         toOther: () => {},
         incarnationOf: () => 1,
         patience: () => {},
+        newestCheckpoint: () => 0,
         rebuild: () => 0,
         checkpoint: (lsn) => checkpoint(disk, settings.identity, this.#tree, lsn, systemClock),
         failed: (errno, doing) => {

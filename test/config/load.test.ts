@@ -21,6 +21,8 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       commit_interval_ms: 1000,
       inline_limit: 16 * KIB,
       log_segment: 64 * MIB,
+      checkpoint_bytes: 256 * MIB,
+      checkpoint_interval_s: 3600,
       journal_buffer: 32 * MIB,
     },
     fuse: {

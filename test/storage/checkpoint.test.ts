@@ -4,10 +4,12 @@ import {
   encodeManifest,
   listCheckpoints,
   loadCheckpoint,
+  type Manifest,
   pruneCheckpoints,
   removeUnfinished,
   writeCheckpoint,
 } from '../../actors/io/checkpoint.ts';
+import { crc32c } from '../../kernels/codec/crc32c.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
 import { FaultyDisk, PowerCut } from './faulty-disk.ts';
 import { seeded } from './views.ts';
@@ -22,27 +24,52 @@ function emptyDisk(): FaultyDisk {
   return disk;
 }
 
-/** Three parts whose bytes follow from the LSN; one is empty, one longer than a block. */
+/**
+ * Four parts whose bytes follow from the LSN: one that compresses, one that does not and is longer than a block, an empty
+ * one, and one with zeroes at its beginning.
+ */
+const made = new Map<string, ReturnType<typeof makeParts>>();
+
 function partsOf(lsn: number, slabBytes: number) {
+  const key = `${lsn} ${slabBytes}`;
+  const parts = made.get(key) ?? makeParts(lsn, slabBytes);
+  made.set(key, parts);
+  return parts;
+}
+
+function makeParts(lsn: number, slabBytes: number) {
+  const random = seeded(lsn);
+  const sparse = new Uint8Array(slabBytes + 100);
+  sparse.fill(lsn, slabBytes + 50);
   return [
     { name: 'inodes', bytes: new Uint8Array(1000).fill(lsn) },
-    { name: 'slab', bytes: new Uint8Array(slabBytes).fill(lsn + 1) },
+    { name: 'slab', bytes: Uint8Array.from({ length: slabBytes }, () => random(256)) },
     { name: 'none', bytes: new Uint8Array(0) },
+    { name: 'sparse', bytes: sparse },
   ];
 }
+
+/** Beyond the end of the longest part. */
+const SPARE = 4096;
 
 function write(disk: FaultyDisk, lsn: number, slabBytes = MIB + 5): number {
   return writeCheckpoint(disk, { uuid: 'u', lsn, created: 0 }, partsOf(lsn, slabBytes));
 }
 
 function load(disk: FaultyDisk, slabBytes = MIB + 5) {
-  const zeros = new Uint8Array(slabBytes + 4096);
+  const zeros = new Uint8Array(slabBytes + 100 + SPARE);
   const regions = new Map(
-    ['inodes', 'slab', 'none'].map((name) => [name, new Uint8Array(new SharedArrayBuffer(zeros.length))]),
+    ['inodes', 'slab', 'none', 'sparse'].map((name) => [
+      name,
+      new Uint8Array(new SharedArrayBuffer(zeros.length)),
+    ]),
   );
+  // What is there before does not shine through.
+  for (const { name, bytes } of partsOf(0, slabBytes)) regions.get(name)!.fill(7, 0, bytes.length);
   const outcome = loadCheckpoint(disk, 'u', (name) => regions.get(name));
   if (typeof outcome === 'string') throw new Error(outcome);
-  for (const { name, bytes } of outcome.loaded ? partsOf(outcome.loaded.lsn, slabBytes) : []) {
+  if (outcome.loaded === undefined) return outcome;
+  for (const { name, bytes } of partsOf(outcome.loaded.lsn, slabBytes)) {
     expect(Buffer.compare(regions.get(name)!.subarray(0, bytes.length), bytes)).toBe(0);
     expect(Buffer.compare(regions.get(name)!.subarray(bytes.length), zeros.subarray(bytes.length))).toBe(0);
   }
@@ -68,9 +95,9 @@ test('the newest checkpoint is loaded whole; older than two are deleted', () => 
 test('damage anywhere is named, and the older checkpoint takes its place without a trace of the newer', () => {
   for (const [file, at, offset] of [
     ['inodes', 0, 0],
-    ['inodes', 999, 0],
     ['slab', 7, 0],
     ['slab', MIB + 4, MIB],
+    ['sparse', 3, 0],
     ['manifest.json', 30, 0],
   ] as const) {
     const disk = emptyDisk();
@@ -140,13 +167,110 @@ test('power cut or failure before any disk call of a checkpoint: the newest comp
   }
 });
 
+test('a block of zeroes takes no bytes, one that compresses few, one that does not its own', () => {
+  const disk = emptyDisk();
+  write(disk, 10);
+  const bytesOf = (name: string) => disk.read(`checkpoint/00000001/${name}`).length;
+  expect(bytesOf('slab')).toBe(MIB + 5);
+  expect(bytesOf('sparse')).toBeLessThan(50);
+  expect(bytesOf('inodes')).toBeLessThan(50);
+});
+
+test('a failure leaves nothing behind that takes room', () => {
+  const whole = emptyDisk();
+  write(whole, 10, SMALL);
+  const start = whole.calls;
+  write(whole, 20, SMALL);
+  for (let call = start + 1; call < whole.calls; call++) {
+    const disk = emptyDisk();
+    write(disk, 10, SMALL);
+    disk.failures.set(call, ENOSPC);
+    if (write(disk, 20, SMALL) > 0) continue;
+    expect((disk.list('checkpoint') as string[]).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(load(disk, SMALL).loaded?.lsn).toBeOneOf([10, 20]);
+  }
+});
+
+/** As stores have them that were written before blocks were compressed. */
+function writeFormat1(disk: FaultyDisk, lsn: number): void {
+  const put = (path: string, bytes: Uint8Array): void => {
+    const descriptor = disk.open(path, 'create');
+    disk.pwrite(descriptor, bytes, 0, bytes.length, 0);
+    disk.fdatasync(descriptor);
+    disk.close(descriptor);
+  };
+  disk.mkdir('checkpoint/00000001');
+  const parts = partsOf(lsn, MIB + 5).map(({ name, bytes }) => {
+    put(`checkpoint/00000001/${name}`, bytes);
+    const crcs = [];
+    for (let at = 0; at < bytes.length; at += MIB) {
+      crcs.push(crc32c(bytes, at, Math.min(bytes.length, at + MIB)));
+    }
+    return { name, bytes: bytes.length, crcs };
+  });
+  const manifest = { format: 1, uuid: 'u', lsn, created: 0, parts } as unknown as Manifest;
+  put('checkpoint/00000001/manifest.json', encodeManifest(manifest));
+}
+
+test('a checkpoint of format 1 is read, and its damage found', () => {
+  const disk = emptyDisk();
+  writeFormat1(disk, 10);
+  expect(load(disk).loaded).toEqual({ sequence: 1, lsn: 10 });
+  expect(write(disk, 20)).toBe(2);
+  expect(load(disk).loaded?.lsn).toBe(20);
+  disk.rot(
+    'checkpoint/00000001/sparse',
+    disk.read('checkpoint/00000001/sparse').map((byte, at) => (at === 5 ? 1 : byte)),
+  );
+  disk.unlink('checkpoint/00000002/manifest.json');
+  expect(load(disk)).toMatchObject({ loaded: undefined, damaged: [{ sequence: 2 }, { sequence: 1 }] });
+});
+
+test('every flipped bit of a frame is found', () => {
+  const disk = emptyDisk();
+  write(disk, 10, SMALL);
+  write(disk, 20, SMALL);
+  const path = 'checkpoint/00000002/inodes';
+  const bytes = disk.read(path).slice();
+  for (let bit = 0; bit < bytes.length * 8; bit++) {
+    const changed = bytes.slice();
+    changed[bit >> 3]! ^= 1 << (bit & 7);
+    disk.rot(path, changed);
+    expect(load(disk, SMALL).loaded?.lsn).toBe(10);
+  }
+});
+
+test('a manifest whose blocks do not make its parts is refused', () => {
+  const part = { name: 'a', bytes: MIB + 1 };
+  for (const blocks of [
+    [],
+    [[5, 1]],
+    [
+      [MIB + 1, 1],
+      [1, 1],
+    ],
+    [
+      [5, 1],
+      [2, 1],
+    ],
+    [
+      [-1, 1],
+      [1, 1],
+    ],
+  ]) {
+    const parts = [{ ...part, blocks: blocks as [number, number][] }];
+    const manifest = decodeManifest(encodeManifest({ format: 2, uuid: 'u', lsn: 1, created: 0, parts }));
+    expect(manifest).toBe('the blocks of a do not make 1048577 bytes');
+  }
+});
+
 test('a manifest survives only unchanged', () => {
   const manifest = {
-    format: 1,
+    format: 2,
     uuid: 'u',
     lsn: 2 ** 40,
     created: 1.5,
-    parts: [{ name: 'a', bytes: 3, crcs: [7] }],
+    parts: [{ name: 'a', bytes: 3, blocks: [[2, 7] as const] }],
   };
   const bytes = encodeManifest(manifest);
   expect(decodeManifest(bytes)).toEqual(manifest);

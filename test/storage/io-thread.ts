@@ -42,6 +42,7 @@ const actor = new CommitActor({
     incarnationOf: () => 1,
     patience: () => {},
     checkpoint: () => 0,
+    newestCheckpoint: () => 0,
     rebuild: () => 0,
     failed: () => {},
   },

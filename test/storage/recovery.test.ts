@@ -172,13 +172,13 @@ test('a damaged newest checkpoint is named, and the older one with the log gives
   const directory = `checkpoint/${String(newest).padStart(8, '0')}`;
   for (const [file, at] of [
     ['table', 0],
-    ['table', 4095],
+    ['table', -1],
     ['manifest.json', 5],
     ['manifest.json', 100],
   ] as const) {
     const disk = store.disk.crash(1);
     const bytes = disk.read(`${directory}/${file}`).slice();
-    bytes[at]! ^= 4;
+    bytes[at < 0 ? bytes.length + at : at]! ^= 4;
     disk.rot(`${directory}/${file}`, bytes);
     const after = new ToyStore({ disk });
     expect(after.recovered.damagedCheckpoints).toMatchObject([{ file: `${directory}/${file}` }]);

@@ -3,6 +3,7 @@
  * operations, run on one thread over a faulty disk. Operation n is one transaction, and all state follows from
  * how many operations have been done, so what a recovery finds can be compared with every prefix.
  */
+import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
@@ -250,6 +251,7 @@ export class ToyStore {
           this.checkpoints++;
           return checkpoint(disk, identity, state, lsn, clock);
         },
+        newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
         rebuild: () => 0,
         failed: () => {},
       },

@@ -6,9 +6,9 @@
  * Header: 8 bytes magic, f64 LSN, u32 shard, u32 shards. Record: u32 length of what follows, u32 CRC-32C of it, u32 ino,
  * u32 generation, a chunk batch (chunk-batch.ts). Everything little-endian and 8-byte aligned.
  */
-import { crc32c } from '../../kernels/codec/crc32c.ts';
-import { MIB } from '../../runtime/config/bounds.ts';
-import type { Disk } from '../../runtime/storage/disk.ts';
+import { crc32c } from '../kernels/codec/crc32c.ts';
+import { MIB } from '../runtime/config/bounds.ts';
+import type { Disk } from '../runtime/storage/disk.ts';
 
 const MAGIC = new TextEncoder().encode('VXVECS01');
 const HEADER_BYTES = 64;
@@ -105,9 +105,13 @@ export function readSegments(
   visit: VisitBatch,
 ): boolean {
   const own = readSegment(disk, pathOf(lsn, shard), lsn, shards, visit);
-  if (own !== 'other shard count') return own === 'complete';
-  for (let other = 0, written = 1; other < written; other++) {
-    const u8 = readWhole(disk, pathOf(lsn, other));
+  return own === 'other shard count' ? readAllSegments(disk, lsn, visit) : own === 'complete';
+}
+
+/** Reads the segments of all shards of a checkpoint, however many they were; one is held in memory at a time. */
+export function readAllSegments(disk: Disk, lsn: number, visit: VisitBatch): boolean {
+  for (let shard = 0, written = 1; shard < written; shard++) {
+    const u8 = readWhole(disk, pathOf(lsn, shard));
     if (!u8 || !headerMatches(u8, lsn)) return false;
     written = new Uint32Array(u8.buffer)[5]!;
     if (!visitRecords(u8, visit)) return false;
@@ -157,16 +161,23 @@ function readWhole(disk: Disk, path: string): Uint8Array<ArrayBuffer> | undefine
   return got === status.bytes ? u8 : undefined;
 }
 
-/**
- * Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Each shard deletes its share of them,
- * whatever the number of shards was when they were written.
- */
-export function deleteSegments(disk: Disk, shard: number, shards: number, keep: ReadonlySet<number>): void {
+/** Bytes of the segments of a checkpoint on the disk. */
+export function segmentBytes(disk: Disk, lsn: number): number {
+  let sum = 0;
+  for (let shard = 0; ; shard++) {
+    const status = disk.stat(pathOf(lsn, shard));
+    if (typeof status === 'number') return sum;
+    sum += status.bytes;
+  }
+}
+
+/** Deletes the segments of all LSNs but those in `keep`, and unfinished ones. Only while none is being written. */
+export function deleteSegments(disk: Disk, keep: ReadonlySet<number>): void {
   const names = disk.list(DIRECTORY);
   if (typeof names === 'number') return;
   for (const name of names) {
     const match = NAME.exec(name);
-    if (!match || Number(match[2]) % shards !== shard) continue;
+    if (!match) continue;
     const isUnfinished = match[3] !== undefined;
     if (isUnfinished || !keep.has(Number.parseInt(match[1]!, 16))) disk.unlink(`${DIRECTORY}/${name}`);
   }

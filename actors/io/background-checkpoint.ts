@@ -1,0 +1,144 @@
+/**
+ * A checkpoint made while the mount serves: not from the tables in use, but from the checkpoint before it and the log
+ * since then, as a recovery would. Nobody is held up, and what it holds is what a recovery would find.
+ *
+ * The log must be durable up to the LSN it is made for. Only one checkpoint is made at a time, and no tables are made anew
+ * and no shard is replayed between {@link makeCheckpoint} and {@link prune}: they read the files that the latter deletes.
+ */
+import type { Clock } from '../../runtime/clock.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
+import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import type { CheckpointOutcome } from '../checkpoint-order.ts';
+import { segmentBytes } from '../text-segment.ts';
+import { checkpointPath, setAside, writeCheckpoint } from './checkpoint.ts';
+import { replayLog } from './log-recovery.ts';
+import { prune, pruneTextSegments } from './prune.ts';
+import { loadState } from './recovery.ts';
+import { ReplayedTables, type TablesCapacity } from './replayed-tables.ts';
+import { TextCarry } from './text-carry.ts';
+
+export interface CheckpointOptions {
+  readonly capacity: TablesCapacity;
+  /** LSN of the last record of a transaction; it is durable. */
+  readonly untilLsn: number;
+  /** Segments of text vectors to write. */
+  readonly shards: number;
+  /** How far it has come, in words. */
+  readonly progress?: (doing: string) => void;
+}
+
+/** The checkpoint is complete under its name, or nothing is left of it. Older ones are still there: see {@link settle}. */
+export function makeCheckpoint(
+  disk: Disk,
+  identity: StoreIdentity,
+  options: CheckpointOptions,
+  clock: Clock,
+): CheckpointOutcome {
+  const outcome = attempt(disk, identity, options, clock);
+  // The vectors of a checkpoint that did not come to be.
+  if (outcome.kind !== 'made') pruneTextSegments(disk, identity.uuid);
+  return outcome;
+}
+
+function attempt(
+  disk: Disk,
+  identity: StoreIdentity,
+  { capacity, untilLsn, shards, progress }: CheckpointOptions,
+  clock: Clock,
+): CheckpointOutcome {
+  const started = clock.monotonic();
+  const text = new TextCarry();
+  progress?.('reading the checkpoint before');
+  const tables = new ReplayedTables(capacity, clock, text.observer);
+  const state = loadState(disk, identity, tables);
+  if (typeof state === 'string') return failed(state);
+  if (state.lsn === untilLsn && state.damaged.length === 0) return { kind: 'current', lsn: untilLsn };
+  progress?.('replaying the log');
+  const replayed = replayInto(tables, disk, identity, state.lsn, untilLsn);
+  if (typeof replayed === 'string') return failed(replayed);
+  progress?.('carrying text vectors over');
+  const { namespace } = tables;
+  const missing = text.write({
+    disk,
+    uuid: identity.bytes,
+    from: state.lsn,
+    to: untilLsn,
+    shards,
+    namespace,
+  });
+  if (typeof missing === 'number') return failed(`text vectors cannot be written (errno ${-missing})`);
+  if (missing.length > 0) return { kind: 'text missing', files: missing };
+  progress?.('writing');
+  const parts = tables.parts();
+  const created = clock.now();
+  const written = writeCheckpoint(disk, { uuid: identity.uuid, lsn: untilLsn, created }, parts);
+  if (written < 0) return failed(`it cannot be written (errno ${-written})`);
+  return {
+    kind: 'made',
+    lsn: untilLsn,
+    created,
+    records: replayed,
+    tableBytes: parts.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    diskBytes: bytesOn(disk, checkpointPath(written)) + segmentBytes(disk, untilLsn),
+    damaged: state.damaged.map(({ sequence, damage }) => ({ sequence, ...damage })),
+    milliseconds: clock.monotonic() - started,
+  };
+}
+
+function failed(reason: string): CheckpointOutcome {
+  return { kind: 'failed', reason };
+}
+
+/** Records replayed, or why the log cannot be. */
+function replayInto(
+  tables: ReplayedTables,
+  disk: Disk,
+  { bytes }: StoreIdentity,
+  afterLsn: number,
+  untilLsn: number,
+): number | string {
+  const outcome = replayLog(
+    disk,
+    bytes,
+    afterLsn,
+    (type, u8, u32, f64, offset, length) => {
+      if (type === RECORD_MOUNTED) tables.afterRecovery();
+      else tables.apply(type, u8, u32, f64, offset, length);
+    },
+    untilLsn,
+  );
+  if (typeof outcome === 'number') return `the log cannot be read (errno ${-outcome})`;
+  if (outcome.damage !== undefined) {
+    const { file, offset, reason } = outcome.damage;
+    return `the log is damaged: ${file} at byte ${offset}: ${reason}`;
+  }
+  if (outcome.lastLsn !== untilLsn)
+    return `the log leads to record ${outcome.lastLsn}, not to ${untilLsn}, which is durable`;
+  return outcome.records;
+}
+
+function bytesOn(disk: Disk, directory: string): number {
+  const names = disk.list(directory);
+  if (typeof names === 'number') return 0;
+  return names.reduce((sum, name) => {
+    const status = disk.stat(`${directory}/${name}`);
+    return typeof status === 'number' ? sum : sum + status.bytes;
+  }, 0);
+}
+
+/**
+ * Everybody knows of the new checkpoint: what it makes superfluous goes, and those that were found damaged are kept under
+ * another name. 0 or −errno.
+ */
+export function settle(
+  disk: Disk,
+  identity: StoreIdentity,
+  damaged: readonly { readonly sequence: number }[],
+): number {
+  for (const { sequence } of damaged) {
+    const failed = setAside(disk, sequence, '.damaged');
+    if (failed < 0) return failed;
+  }
+  return prune(disk, identity);
+}

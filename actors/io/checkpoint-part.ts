@@ -1,0 +1,155 @@
+/**
+ * One part of a checkpoint as a file: its blocks one after the other, as the manifest describes them. What the bytes
+ * mean is not known here.
+ */
+import { crc32c } from '../../kernels/codec/crc32c.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { BlockCompressor, expandBlock } from '../../runtime/storage/zstd-block.ts';
+import { BLOCK_BYTES, blockLength, type PartEntry, type StoredBlock } from './checkpoint-manifest.ts';
+import type { Damage } from './log-recovery.ts';
+
+/** Handed to the disk at once, bytes. */
+const WRITE_BYTES = 4 * BLOCK_BYTES;
+/** Written before it is made durable, bytes: an fsync of the log must not wait for a whole checkpoint. */
+const SYNC_BYTES = 32 * BLOCK_BYTES;
+/** A frame is worth keeping when it has at most this share of the block: loading is faster without. */
+const WORTHWHILE = 7 / 8;
+/** Blocks after one that does not get smaller that are not tried, once there were as many in a row. */
+const SKIPPED_MAX = 7;
+
+/** One a thread, made when it is needed: it has megabytes. */
+let compressor: BlockCompressor | undefined;
+
+const ZEROES = new Uint8Array(BLOCK_BYTES);
+
+function isZero(block: Uint8Array): boolean {
+  return Buffer.compare(block, ZEROES.subarray(0, block.length)) === 0;
+}
+
+/** Writes a new file and makes it durable, but for its name. Returns its blocks, or −errno. */
+export function writePart(disk: Disk, path: string, bytes: Uint8Array): StoredBlock[] | number {
+  const descriptor = disk.open(path, 'create');
+  if (descriptor < 0) return descriptor;
+  const file = new PartFile(disk, descriptor, Math.min(bytes.length, WRITE_BYTES + BLOCK_BYTES));
+  const blocks: StoredBlock[] = [];
+  for (let at = 0; at < bytes.length && file.errno === 0; at += BLOCK_BYTES) {
+    blocks.push(file.add(bytes.subarray(at, Math.min(at + BLOCK_BYTES, bytes.length))));
+  }
+  const failed = file.finish();
+  disk.close(descriptor);
+  return failed < 0 ? failed : blocks;
+}
+
+class PartFile {
+  /** −errno of the first call that failed, or 0. */
+  errno = 0;
+  readonly #disk: Disk;
+  readonly #descriptor: number;
+  readonly #buffer: Uint8Array;
+  #filled = 0;
+  #position = 0;
+  #unsynced = 0;
+  /** Blocks in a row that did not get smaller, and how many are yet to be taken as they are. */
+  #stubborn = 0;
+  #skip = 0;
+
+  constructor(disk: Disk, descriptor: number, bufferBytes: number) {
+    this.#disk = disk;
+    this.#descriptor = descriptor;
+    this.#buffer = new Uint8Array(bufferBytes);
+  }
+
+  add(block: Uint8Array): StoredBlock {
+    if (isZero(block)) return [0, 0];
+    const stored = this.#smaller(block) ?? block;
+    const start = this.#filled;
+    this.#buffer.set(stored, start);
+    this.#filled += stored.length;
+    const crc = crc32c(this.#buffer, start, this.#filled);
+    if (this.#filled >= WRITE_BYTES) this.#flush();
+    return [stored.length, crc];
+  }
+
+  /** 0 or −errno. */
+  finish(): number {
+    this.#flush();
+    if (this.errno === 0) this.errno = this.#disk.fdatasync(this.#descriptor);
+    return this.errno;
+  }
+
+  #smaller(block: Uint8Array): Uint8Array | undefined {
+    if (this.#skip > 0) {
+      this.#skip--;
+      return undefined;
+    }
+    compressor ??= new BlockCompressor(BLOCK_BYTES);
+    const bytes = compressor.compress(block);
+    if (bytes <= block.length * WORTHWHILE) {
+      this.#stubborn = 0;
+      return compressor.frame.subarray(0, bytes);
+    }
+    this.#stubborn++;
+    this.#skip = Math.min(this.#stubborn, SKIPPED_MAX);
+    return undefined;
+  }
+
+  #flush(): void {
+    if (this.errno === 0 && this.#filled > 0) {
+      const wrote = this.#disk.pwrite(this.#descriptor, this.#buffer, 0, this.#filled, this.#position);
+      this.errno = Math.min(0, wrote);
+    }
+    this.#position += this.#filled;
+    this.#unsynced += this.#filled;
+    this.#filled = 0;
+    if (this.errno !== 0 || this.#unsynced < SYNC_BYTES) return;
+    this.errno = this.#disk.fdatasync(this.#descriptor);
+    this.#unsynced = 0;
+  }
+}
+
+/** Reads a part straight into `target`, which must be at least as long, and checks it. */
+export function readPartFile(
+  disk: Disk,
+  file: string,
+  entry: PartEntry,
+  target: Uint8Array,
+): Damage | undefined {
+  const descriptor = disk.open(file, 'read');
+  if (descriptor < 0) return { file, offset: 0, reason: `cannot be read (errno ${-descriptor})` };
+  const frame = new Uint8Array(Math.min(entry.bytes, BLOCK_BYTES));
+  let position = 0;
+  let damage: Damage | undefined;
+  for (let index = 0; index < entry.blocks.length && damage === undefined; index++) {
+    const start = index * BLOCK_BYTES;
+    const block = target.subarray(start, start + blockLength(entry, index));
+    const reason = readBlock(disk, descriptor, position, entry.blocks[index]!, frame, block);
+    if (reason !== undefined) damage = { file, offset: position, reason };
+    position += entry.blocks[index]![0];
+  }
+  disk.close(descriptor);
+  return damage;
+}
+
+/** Fills `block`; or what is wrong, in a few words. */
+function readBlock(
+  disk: Disk,
+  descriptor: number,
+  position: number,
+  [bytes, crc]: StoredBlock,
+  frame: Uint8Array,
+  block: Uint8Array,
+): string | undefined {
+  if (bytes === 0) {
+    // Memory that nobody has touched stays so.
+    if (!isZero(block)) block.fill(0);
+    return undefined;
+  }
+  const isPlain = bytes === block.length;
+  const into = isPlain ? block : frame;
+  const got = disk.pread(descriptor, into, 0, bytes, position);
+  if (got < 0) return `cannot be read (errno ${-got})`;
+  if (got < bytes) return `the file ends early: ${bytes - got} more bytes expected`;
+  if (crc32c(into, 0, bytes) !== crc) return `bad checksum in the ${bytes} bytes from here`;
+  if (isPlain || expandBlock(frame.subarray(0, bytes), block)) return undefined;
+  return `the ${bytes} bytes from here do not expand to a block`;
+}
