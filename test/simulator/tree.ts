@@ -1,6 +1,6 @@
 /** The tree of a simulated store and the text vectors that its shard would hold: what checkpoint and log bring back. */
 import type { Recoverable } from '../../actors/io/recovery.ts';
-import { deleteSegments, readSegments, SegmentWriter } from '../../actors/shard/segment.ts';
+import { readSegments, SegmentWriter } from '../../actors/text-segment.ts';
 import { Namespace, type NamespaceOptions, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { SPAN_BYTES } from '../../runtime/memory/size-classes.ts';
@@ -15,9 +15,6 @@ export interface TextOf {
   readonly bytes: Uint8Array;
 }
 
-/** LSNs of checkpoints whose segments are kept: that of the newest, and of the one before. */
-const SEGMENTS_KEPT = 2;
-
 export class SimulatedTree implements Recoverable, ReplayObserver {
   /** Text vectors by inode, as one shard that holds all of them has them. */
   readonly texts = new Map<number, TextOf>();
@@ -31,7 +28,6 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   readonly #disk: Disk;
   readonly #options: NamespaceOptions;
   readonly #reader: Wakeable;
-  readonly #segments: number[] = [];
   #isFresh = false;
 
   constructor(arena: Arena, disk: Disk, options: NamespaceOptions, reader: Wakeable) {
@@ -71,7 +67,6 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
     if (misfits > 0) throw new Error(`${misfits} references into the slab are wrong`);
     // The first checkpoint of a store has no segment.
     if (checkpointLsn === 0) return;
-    this.#segments.push(checkpointLsn);
     this.segment = `vectors/${checkpointLsn.toString(16).padStart(14, '0')}-0.seg`;
     const isComplete = readSegments(
       this.#disk,
@@ -125,11 +120,6 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   saveSegment(lsn: number): number {
     const writer = new SegmentWriter(this.#disk, lsn, 0, 1);
     for (const [ino, { generation, bytes }] of this.texts) writer.add(ino, generation, bytes);
-    const failed = writer.finish();
-    if (failed < 0) return failed;
-    if (this.#segments.at(-1) !== lsn) this.#segments.push(lsn);
-    if (this.#segments.length > SEGMENTS_KEPT) this.#segments.shift();
-    deleteSegments(this.#disk, 0, 1, new Set(this.#segments));
-    return 0;
+    return writer.finish();
   }
 }
