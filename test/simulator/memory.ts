@@ -6,9 +6,9 @@ import { Arena } from '../../runtime/memory/arena.ts';
 import { HEADER_BYTES } from '../../runtime/memory/slab-layout.ts';
 import { journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 
-const INODES = 128;
+export const INODES = 128;
 /** A span for each size class that a workload uses, and the header. */
-const SLAB = 12 * MIB;
+export const SLAB = 12 * MIB;
 const JOURNAL = 32 * KIB;
 
 const ZEROS = new Uint8Array(64 * KIB);

@@ -35,10 +35,13 @@ export type Step =
   /** They run until none has anything to do. */
   | { readonly op: 'run' }
   | { readonly op: 'sleep'; readonly ms: number }
-  | { readonly op: 'checkpoint' };
+  /** As at an unmount. */
+  | { readonly op: 'checkpoint' }
+  /** As while it is mounted. */
+  | { readonly op: 'backgroundCheckpoint' };
 
 export function isChange(step: Step): step is Change {
-  return !['sync', 'steps', 'run', 'sleep', 'checkpoint'].includes(step.op);
+  return !['sync', 'steps', 'run', 'sleep', 'checkpoint', 'backgroundCheckpoint'].includes(step.op);
 }
 
 /** Byte `at` of what operation `n` writes: never zero, and different from what the next 250 write there. */
@@ -69,7 +72,7 @@ export function randomSteps(seed: number, length: number, checkpoints: boolean):
     else if (dice < 90) steps.push({ op: 'steps', count: 1 + random(4) });
     else if (dice < 96) steps.push({ op: 'run' });
     else if (dice < 99) steps.push({ op: 'sleep', ms: 400 + random(1500) });
-    else if (checkpoints) steps.push({ op: 'checkpoint' });
+    else if (checkpoints) steps.push({ op: random(3) === 0 ? 'checkpoint' : 'backgroundCheckpoint' });
   }
   return [...steps, { op: 'sync' }, { op: 'run' }];
 }

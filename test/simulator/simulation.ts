@@ -116,6 +116,7 @@ export class Simulation {
     else if (step.op === 'run') store.run();
     else if (step.op === 'sleep') store.now += step.ms;
     else if (step.op === 'checkpoint') store.checkpoint(n);
+    else if (step.op === 'backgroundCheckpoint') store.backgroundCheckpoint();
     else for (let i = 0; i < step.count; i++) store.step();
   }
 

@@ -3,6 +3,7 @@
  * journal, object files, io actors, checkpoints, segments and recovery, over a simulated disk and clock. Who acts next
  * is the caller's choice, so a workload has the same order of calls each time.
  */
+import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
 import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
@@ -22,7 +23,7 @@ import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import { STORE_STATUS_BYTES, StoreStatus } from '../../runtime/storage/store-status.ts';
 import { sharedRegion } from '../storage/views.ts';
 import { applyChange } from './apply.ts';
-import { giveMemory, takeMemory } from './memory.ts';
+import { giveMemory, INODES, SLAB, takeMemory } from './memory.ts';
 import type { Change } from './operations.ts';
 import { SimulatedTree } from './tree.ts';
 
@@ -36,6 +37,7 @@ const identity: StoreIdentity = {
 export const INLINE_LIMIT = 200;
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
 const COMMIT_MS = 1000;
+const CAPACITY = { maxFiles: INODES, budget: SLAB, inlineLimit: INLINE_LIMIT };
 const DESCRIPTORS = 4;
 /** Zeros before the end of the log, bytes. */
 const AHEAD = 2048;
@@ -185,6 +187,16 @@ export class SimulatedStore {
     this.#mailboxes[0]!.push([CHECKPOINT, ticket, 0]);
     this.run();
     return this.status.answerOf(ticket) ?? 0;
+  }
+
+  /** As while it is mounted: from the checkpoint before and the log. 0 or −errno; a failure leaves what there was. */
+  backgroundCheckpoint(): number {
+    const options = { capacity: CAPACITY, untilLsn: this.#log.durableLsn, shards: 1 };
+    const made = makeCheckpoint(this.disk, identity, options, {
+      now: () => this.now,
+      monotonic: () => this.now,
+    });
+    return made.kind === 'made' ? settle(this.disk, identity, made.damaged) : 0;
   }
 
   /** One of the io actors, in turn, takes a message or does what there is to do. Whether any had something to do. */

@@ -120,8 +120,6 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   saveSegment(lsn: number): number {
     const writer = new SegmentWriter(this.#disk, lsn, 0, 1);
     for (const [ino, { generation, bytes }] of this.texts) writer.add(ino, generation, bytes);
-    const failed = writer.finish();
-    if (failed < 0) return failed;
-    return 0;
+    return writer.finish();
   }
 }
