@@ -1,6 +1,7 @@
 /** The io actors: io-0 recovers the store and writes the log, the others share the object files with it. */
 import { Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
+import { LOG_AHEAD } from '../../runtime/config/bounds.ts';
 import { EIO, EROFS } from '../../runtime/errno.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
@@ -165,7 +166,13 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
   const others = topology.ofKind('io').filter(({ name }) => name !== FIRST);
   const { logBytes, logSyncs } = status.read();
   const { bytes: uuid } = settings.identity;
-  const log = new LogWriter(disk, { uuid, segmentBytes: store.log_segment, nextSequence, lastLsn });
+  const log = new LogWriter(disk, {
+    uuid,
+    segmentBytes: store.log_segment,
+    nextSequence,
+    lastLsn,
+    aheadBytes: LOG_AHEAD,
+  });
   log.bytes = logBytes;
   log.syncs = logSyncs;
   const actor = new CommitActor({

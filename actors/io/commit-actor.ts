@@ -6,7 +6,8 @@
  *   drain   (the run loop) every message sent before that position was published is received, so every object
  *           the records up to it depend on is known to be dirty
  *   finish  own objects, log write, log fdatasync; then the answers
- * Nothing waits inside a commit but the disk; requests that come meanwhile share the next one.
+ * Nothing waits inside a commit but the disk; requests that come meanwhile share the next one. Whoever was answered by
+ * the last one is likely to be back at once: the next waits a little for as many as there were (LINGER_MS).
  *
  * What outlives this thread: the journal with the position that is durable, the log, the mailbox (messages it had
  * taken but not released come again), the requests that wait (pending.ts) and the newest ticket answered
@@ -67,6 +68,11 @@ export interface CommitOptions {
 
 /** A disk that is this slow is slow, not stuck, milliseconds. */
 const DISK_PATIENCE_MS = 300_000;
+/**
+ * How long a commit waits at most, from the last answers, for those who were answered, milliseconds. It also waits no longer than the
+ * last commit took: then at worst every second one is for nothing. One writer alone is never made to wait.
+ */
+const LINGER_MS = 1;
 /** Questions to other io actors: the index in the low bits, the round above. */
 const INDEX_BITS = 8;
 const ROUNDS = 2 ** (32 - INDEX_BITS);
@@ -91,6 +97,9 @@ export class CommitActor {
   readonly #asked: number[];
   #othersErrno = 0;
   #lastCommit: number;
+  /** Requests that the last commit answered, and that waited already for the next one then. */
+  #company = 0;
+  #lingerUntil = 0;
   #commits: number;
   #answered: number;
 
@@ -146,7 +155,9 @@ export class CommitActor {
   /** 0 = now. Idle stores look at the journal once per interval and touch no disk. */
   #msUntilCommit(): number {
     const { journal, log, objects, clock, intervalMs } = this.#options;
-    if (this.#syncs.length > 0 || this.#tickets.length > 0) return 0;
+    if (this.#tickets.length > 0) return 0;
+    const fsyncs = this.#syncs.length;
+    if (fsyncs > 0) return fsyncs < this.#company ? Math.max(0, this.#lingerUntil - clock.monotonic()) : 0;
     const used = journal.used();
     if (used * 2 > journal.capacity || (used > 0 && journal.wanted())) return 0;
     if (used === 0 && !log.unsynced && objects.dirtyCount === 0 && objects.droppedCount === 0) {
@@ -192,6 +203,7 @@ export class CommitActor {
   #finish(): void {
     const { journal, objects, clock } = this.#options;
     this.#committing = false;
+    const began = clock.monotonic();
     this.#options.ports.patience(DISK_PATIENCE_MS);
     const failed = this.#makeDurable();
     this.#options.ports.patience(0);
@@ -202,6 +214,7 @@ export class CommitActor {
     journal.setDurable(this.#limit);
     this.#commits++;
     this.#lastCommit = clock.monotonic();
+    this.#lingerUntil = this.#lastCommit + Math.min(LINGER_MS, this.#lastCommit - began);
     this.#report();
     this.#answer(0);
     objects.deleteDropped(this.#limit);
@@ -239,13 +252,15 @@ export class CommitActor {
   #answer(errno: number): void {
     const { journal, ports, status } = this.#options;
     const durable = journal.durable();
-    const answered = this.#answered;
+    const before = this.#answered;
     while (this.#syncs.length > 0 && (errno !== 0 || reached(durable, this.#syncs.position))) {
       ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno, this.#syncs.slot);
       this.#syncs.shift();
       this.#answered++;
     }
-    if (this.#answered !== answered) status.write({ syncRequests: this.#answered });
+    const answered = this.#answered - before;
+    this.#company = answered + this.#syncs.length;
+    if (answered > 0) status.write({ syncRequests: this.#answered });
     while (this.#tickets.length > 0 && this.#isDue(this.#tickets[0]!, errno)) {
       const { kind, ticket } = this.#tickets.shift()!;
       const result = errno || this.#perform(kind);

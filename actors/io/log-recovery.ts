@@ -33,12 +33,19 @@ export interface LogOutcome {
   nextSequence: number;
   transactions: number;
   records: number;
-  /** Bytes after the last committed transaction: unfinished, never acknowledged, cut off. */
+  /** Bytes after the last committed transaction, without zeros at the end: unfinished, never acknowledged, cut off. */
   tornBytes: number;
   /** Set when the log could not be read to its end: what follows this place is lost or unknown. */
   damage: Damage | undefined;
-  /** The last segment and its length up to the last committed transaction, for {@link endLog}. */
-  tail: { readonly file: string; readonly bytes: number } | undefined;
+  /** The last segment, for {@link endLog}. */
+  tail: LogTail | undefined;
+}
+
+export interface LogTail {
+  readonly file: string;
+  /** Its length up to the last committed transaction, and with all that follows. */
+  readonly bytes: number;
+  readonly fileBytes: number;
 }
 
 /**
@@ -71,7 +78,7 @@ export function replayLog(
         offset: 24,
         reason: `begins with record ${header.firstLsn}, but the log before it ends with ${outcome.lastLsn}`,
       };
-    } else replaySegment(disk, header, at === headers.length - 1, afterLsn, outcome, visit);
+    } else replaySegment(disk, header, headers[at + 1], afterLsn, outcome, visit);
     if (outcome.damage !== undefined) break;
   }
   return outcome;
@@ -80,7 +87,7 @@ export function replayLog(
 function replaySegment(
   disk: Disk,
   header: SegmentHeader,
-  last: boolean,
+  next: SegmentHeader | Damage | undefined,
   afterLsn: number,
   outcome: LogOutcome,
   visit: RecordVisitor,
@@ -97,16 +104,34 @@ function replaySegment(
   const end = scanner.end();
   if (end.kind === 'corrupt') {
     outcome.damage = { file, offset: end.offset, reason: end.reason };
-  } else if (last) {
-    outcome.tornBytes = bytes.length - committed;
-    outcome.tail = { file, bytes: committed };
-  } else if (committed !== bytes.length) {
+  } else if (next === undefined) {
+    outcome.tornBytes = endOfData(bytes, committed) - committed;
+    outcome.tail = { file, bytes: committed, fileBytes: bytes.length };
+  } else if (committed !== bytes.length && !endsInZeros(bytes, committed, scanner.expected, next)) {
     outcome.damage = {
       file,
       offset: end.offset,
       reason: 'the segment ends early, though a later one follows',
     };
   }
+}
+
+/** Where the zeros begin that a segment may end in; not before `from`. Records, their padding included, end at a multiple of 8. */
+function endOfData(bytes: Uint8Array, from: number): number {
+  let end = bytes.length;
+  while (end > from && bytes[end - 1] === 0) end--;
+  return Math.min(Math.ceil(end / 8) * 8, bytes.length);
+}
+
+/** Whether a finished segment kept its zeros, and not lost records to them: the next one begins where this one ends. */
+function endsInZeros(
+  bytes: Uint8Array,
+  committed: number,
+  expected: number,
+  next: SegmentHeader | Damage,
+): boolean {
+  if (endOfData(bytes, committed) > committed) return false;
+  return !('firstLsn' in next) || next.firstLsn === expected;
 }
 
 /** Visits whole transactions only; returns the offset after the last one. */
@@ -166,7 +191,7 @@ export interface LogEnd {
   readonly lastLsn: number;
   readonly nextSequence: number;
   readonly tornBytes: number;
-  readonly tail: { readonly file: string; readonly bytes: number };
+  readonly tail: LogTail;
 }
 
 /** Reads the last segment only. Undefined when there is none; −errno; or the damage that keeps the end from being found. */
@@ -190,19 +215,20 @@ export function findLogEnd(disk: Disk, uuid: Uint8Array): LogEnd | Damage | numb
   }
   const end = scanner.end();
   if (end.kind === 'corrupt') return { file, offset: end.offset, reason: end.reason };
-  const tail = { file, bytes: committed };
-  return { lastLsn, nextSequence: sequence + 1, tornBytes: bytes.length - committed, tail };
+  const tail = { file, bytes: committed, fileBytes: bytes.length };
+  const tornBytes = endOfData(bytes, committed) - committed;
+  return { lastLsn, nextSequence: sequence + 1, tornBytes, tail };
 }
 
 /**
- * Cuts a torn tail off and makes what was replayed durable: a process that was killed may have left records
+ * Cuts off what follows the last transaction and makes what was replayed durable: a process that was killed may have left records
  * in the page cache only. Afterwards a new segment may follow. 0 or −errno.
  */
-export function endLog(disk: Disk, outcome: Pick<LogOutcome, 'tail' | 'tornBytes'>): number {
-  if (outcome.tail === undefined) return 0;
-  const descriptor = disk.open(outcome.tail.file, 'write');
+export function endLog(disk: Disk, { tail }: Pick<LogOutcome, 'tail'>): number {
+  if (tail === undefined) return 0;
+  const descriptor = disk.open(tail.file, 'write');
   if (descriptor < 0) return descriptor;
-  const cut = outcome.tornBytes > 0 ? disk.truncate(descriptor, outcome.tail.bytes) : 0;
+  const cut = tail.fileBytes > tail.bytes ? disk.truncate(descriptor, tail.bytes) : 0;
   const failed = cut || disk.fdatasync(descriptor);
   disk.close(descriptor);
   return failed;

@@ -6,6 +6,9 @@
  *    cuts that off before anything is appended after it.
  * 3. After an error nothing more is written: what the kernel did with the bytes of a failed write or
  *    fdatasync is unknown.
+ * 4. A segment may end in zeros, which are no records: small writes find their place already there, so that an
+ *    fdatasync has no metadata to write. A finished segment is cut, but nobody waits for that: a crash may bring the
+ *    zeros back, and what is missing then the next segment's first LSN says.
  */
 import {
   encodeSegmentHeader,
@@ -14,6 +17,7 @@ import {
   segmentSalt,
 } from '../../kernels/codec/log-format.ts';
 import { assert } from '../../runtime/assert.ts';
+import { ENOSPC } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { COMMIT, FLAGS_AT, LSN_AT, TYPE_AT } from '../../runtime/storage/record-header.ts';
@@ -23,6 +27,14 @@ export { LOG_DIRECTORY, segmentPath } from '../log-files.ts';
 
 /** Longest run of records handed to the disk at once, bytes; a transaction is never divided. */
 const WRITE_BYTES = 4 * 1024 * 1024;
+/** A write that is at least this fraction (one of so many) of the zeros brings none with it. */
+const AHEAD_SHARE = 4;
+/**
+ * Zeros are written page by page: one large write would make large folios in the page cache, of which the host accounts
+ * every byte as written again with each small commit in them.
+ */
+const PAGE = 4096;
+const ZEROS = new Uint8Array(PAGE);
 
 export interface LogOptions {
   readonly uuid: Uint8Array;
@@ -32,6 +44,8 @@ export interface LogOptions {
   readonly nextSequence: number;
   /** LSN of the last record that is durable already. */
   readonly lastLsn: number;
+  /** Small writes at the end of a segment bring so many bytes of zeros with them; 0 = none. */
+  readonly aheadBytes?: number;
 }
 
 export class LogWriter {
@@ -51,6 +65,8 @@ export class LogWriter {
   #descriptor = -1;
   #salt = 0;
   #parts: Uint8Array[] = [];
+  /** Length of the segment's file, zeros included. */
+  #fileBytes = 0;
 
   constructor(disk: Disk, options: LogOptions) {
     this.#disk = disk;
@@ -80,6 +96,8 @@ export class LogWriter {
       journal.release();
       this.segmentBytes += bytes;
       this.bytes += bytes;
+      const behind = this.#goAhead(bytes);
+      if (behind < 0) return behind;
     }
     return 0;
   }
@@ -96,7 +114,10 @@ export class LogWriter {
 
   /** Makes the log end here: the next record begins a new segment, so that this one can be deleted whole. */
   finishSegment(): number {
-    const failed = this.sync();
+    let failed = this.sync();
+    if (failed === 0 && this.#fileBytes > this.segmentBytes) {
+      failed = this.#disk.truncate(this.#descriptor, this.segmentBytes);
+    }
     if (failed < 0) return failed;
     this.close();
     return 0;
@@ -105,6 +126,26 @@ export class LogWriter {
   close(): void {
     if (this.#descriptor >= 0) this.#disk.close(this.#descriptor);
     this.#descriptor = -1;
+    this.#fileBytes = 0;
+  }
+
+  /**
+   * Adds zeros when a write of `bytes` has come to the file's end. Not to a large one, which bears the cost of the metadata:
+   * zeros cost a write of their own. A full disk is no failure here: the next record may still find room. 0 or −errno.
+   */
+  #goAhead(bytes: number): number {
+    const { aheadBytes = 0, segmentBytes: most } = this.#options;
+    const start = this.segmentBytes;
+    if (start <= this.#fileBytes) return 0;
+    this.#fileBytes = start;
+    if (bytes * AHEAD_SHARE > aheadBytes || start >= most) return 0;
+    while (this.#fileBytes < start + aheadBytes) {
+      const length = PAGE - (this.#fileBytes % PAGE);
+      const wrote = this.#disk.pwrite(this.#descriptor, ZEROS, 0, length, this.#fileBytes);
+      if (wrote < 0) return wrote === -ENOSPC ? 0 : wrote;
+      this.#fileBytes += length;
+    }
+    return 0;
   }
 
   /** Sets `#parts` to the bytes of whole transactions, sealed: as many as one write should carry. */
@@ -149,6 +190,7 @@ export class LogWriter {
     this.#salt = segmentSalt(uuid, sequence);
     this.segment = sequence;
     this.segmentBytes = SEGMENT_HEADER;
+    this.#fileBytes = SEGMENT_HEADER;
     this.bytes += SEGMENT_HEADER;
     return 0;
   }

@@ -14,6 +14,9 @@ import { ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { reached } from '../../runtime/storage/journal-ring.ts';
 
+/** Objects made durable at the same time, each with a descriptor meanwhile. */
+const AT_ONCE = 64;
+
 export class DirtyObjects {
   /** Totals since the start. */
   synced = 0;
@@ -55,10 +58,10 @@ export class DirtyObjects {
     if (this.#allDirty) return this.#flushAll();
     if (this.#dirty.size === 0) return 0;
     const directories = new Set<string>();
-    for (const id of this.#dirty) {
-      const failed = this.#syncObject(id);
-      if (failed < 0 && failed !== -ENOENT) return failed;
-      if (failed === 0 && !this.#named.has(id)) directories.add(objectDirectory(id));
+    const ids = [...this.#dirty];
+    for (let from = 0; from < ids.length; from += AT_ONCE) {
+      const failed = this.#syncObjects(ids.slice(from, from + AT_ONCE), directories);
+      if (failed < 0) return failed;
     }
     for (const directory of directories) {
       const failed = this.#syncNames(directory);
@@ -113,12 +116,32 @@ export class DirtyObjects {
     this.#disk.close(descriptor);
   }
 
-  #syncObject(id: number): number {
-    const descriptor = this.#disk.open(objectPath(id), 'write');
-    if (descriptor < 0) return descriptor;
-    const failed = this.#disk.fdatasync(descriptor);
-    this.#disk.close(descriptor);
-    this.synced++;
+  /** Adds to `directories` those whose names are not known to be durable. An object that is gone needs nothing. */
+  #syncObjects(ids: readonly number[], directories: Set<string>): number {
+    const descriptors: number[] = [];
+    let failed = 0;
+    for (const id of ids) {
+      const descriptor = this.#disk.open(objectPath(id), 'write');
+      if (descriptor >= 0) {
+        descriptors.push(descriptor);
+        if (!this.#named.has(id)) directories.add(objectDirectory(id));
+      } else if (descriptor !== -ENOENT) {
+        failed = descriptor;
+        break;
+      }
+    }
+    failed ||= this.#syncAll(descriptors);
+    for (const descriptor of descriptors) this.#disk.close(descriptor);
     return failed;
+  }
+
+  #syncAll(descriptors: readonly number[]): number {
+    this.synced += descriptors.length;
+    if (descriptors.length > 1 && this.#disk.fdatasyncAll) return this.#disk.fdatasyncAll(descriptors);
+    for (const descriptor of descriptors) {
+      const failed = this.#disk.fdatasync(descriptor);
+      if (failed < 0) return failed;
+    }
+    return 0;
   }
 }

@@ -9,13 +9,15 @@ export interface Sample {
 
 export interface Row {
   readonly name: string;
-  /** "/s": more is better; "µs": less is better; "×": a ratio. */
-  readonly unit: '/s' | 'µs' | '×';
+  /** "/s": more is better; "µs", "ms" and "B/B" (bytes for each byte): less is better; "×": a ratio. */
+  readonly unit: '/s' | 'µs' | 'ms' | 'B/B' | '×';
   /** Whose value is compared with the others'. */
   readonly subject: string;
   readonly peers: readonly string[];
   /** Least value of the subject. */
   readonly least?: number;
+  /** Greatest value of the subject, where less is better. */
+  readonly most?: number;
   /** Least ratio subject / peer, by peer. */
   readonly targets?: Readonly<Record<string, number>>;
 }

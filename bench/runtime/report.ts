@@ -20,6 +20,8 @@ export interface Report {
   readonly skipped: Readonly<Record<string, string>>;
 }
 
+const LESS_IS_BETTER: readonly Row['unit'][] = ['µs', 'ms', 'B/B'];
+
 function result(part: Part, row: Row): RowResult {
   const byRound = (peer: string): Map<number, number> =>
     new Map(
@@ -36,11 +38,14 @@ function result(part: Part, row: Row): RowResult {
     const shared = [...values.keys()].filter((round) => subject.has(round));
     if (peer === row.subject || shared.length === 0) continue;
     const better = shared.map((round) => subject.get(round)! / values.get(round)!);
-    ratios[peer] = median(row.unit === 'µs' ? better.map((ratio) => 1 / ratio) : better);
+    ratios[peer] = median(LESS_IS_BETTER.includes(row.unit) ? better.map((ratio) => 1 / ratio) : better);
   }
   const judged = [
     ...(row.least === undefined ? [] : [medians[row.subject]! >= row.least]),
-    ...Object.entries(row.targets ?? {}).map(([peer, least]) => ratios[peer]! >= least),
+    ...(row.most === undefined ? [] : [medians[row.subject]! <= row.most]),
+    ...Object.entries(row.targets ?? {})
+      .filter(([peer]) => ratios[peer] !== undefined)
+      .map(([peer, least]) => ratios[peer]! >= least),
   ];
   return {
     ...row,
@@ -72,17 +77,20 @@ export function summarise(parts: readonly Part[], skipped: Record<string, string
 function shown(value: number | undefined, unit: Row['unit']): string {
   if (value === undefined) return '–';
   if (unit === '×') return value.toFixed(3);
-  if (unit === 'µs')
-    return `${value.toLocaleString('en', { maximumFractionDigits: value < 100 ? 1 : 0 })} µs`;
+  if (unit === 'B/B') return value.toFixed(2);
+  if (unit === 'µs' || unit === 'ms')
+    return `${value.toLocaleString('en', { maximumFractionDigits: value < 100 ? 1 : 0 })} ${unit}`;
   return `${Math.round(value).toLocaleString('en')}/s`;
 }
 
-function judgement({ subject, unit, least, targets, met }: RowResult): string {
+function judgement({ subject, unit, least, most, targets, met }: RowResult): string {
   const wanted = [
     ...(least === undefined ? [] : [`${subject} ≥ ${shown(least, unit)}`]),
+    ...(most === undefined ? [] : [`${subject} ≤ ${shown(most, unit)}`]),
     ...Object.entries(targets ?? {}).map(([peer, ratio]) => `≥ ${ratio} × ${peer}`),
   ];
-  return wanted.length === 0 ? '' : `${wanted.join(', ')}: ${met ? 'met' : '**missed**'}`;
+  const verdict = met === undefined ? 'not judged' : met ? 'met' : '**missed**';
+  return wanted.length === 0 ? '' : `${wanted.join(', ')}: ${verdict}`;
 }
 
 function table(part: Part, rows: readonly RowResult[]): string[] {

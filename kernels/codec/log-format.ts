@@ -11,6 +11,8 @@
  *  48  zero
  *  60  u32 CRC-32C of bytes [0, 60)
  *
+ * A segment may end in zeros, written ahead of the records that will take their place.
+ *
  * Torn or corrupt. A record that does not check, at a place where LSN e was due, is *corrupt* if a valid
  * record further on says that e had been durable when it was written, else *torn*: the end of the log, made
  * of bytes that no fsync had covered and that the disk was free to write in any order or not at all.

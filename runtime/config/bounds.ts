@@ -60,6 +60,12 @@ export const CONTROL_LINE_MAX = 1 * MIB;
 /** Journal payload of one transaction, bytes: the largest is a 64 KiB inline write or xattr with its headers. */
 export const TRANSACTION_MAX = 512 * KIB;
 
+/**
+ * Zeros written ahead of the log's end, bytes: a small commit then changes no metadata of the segment's file, and the host
+ * filesystem need not commit its own journal for it. More takes longer each time, less is due more often.
+ */
+export const LOG_AHEAD = 256 * KIB;
+
 /** Shared-memory words that different threads write are kept this far apart, bytes. */
 export const CACHE_LINE = 64;
 

@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { EIO } from '../errno.ts';
+import { FileSyncs } from '../system/sync-files.ts';
 
 export interface FileStatus {
   readonly bytes: number;
@@ -29,6 +30,8 @@ export interface Disk {
   writev(descriptor: number, parts: readonly Uint8Array[], position: number): number;
   truncate(descriptor: number, bytes: number): number;
   fdatasync(descriptor: number): number;
+  /** The same for several files, which need not wait for each other. A disk without it is asked file by file. */
+  fdatasyncAll?(descriptors: readonly number[]): number;
   /** Names in a directory, sorted, without "." and "..". */
   list(path: string): string[] | number;
   stat(path: string): FileStatus | number;
@@ -61,6 +64,8 @@ function errnoOf(error: unknown): number {
 
 export class HostDisk implements Disk {
   readonly root: string;
+  /** Made when it is needed: most threads never sync two files at once. */
+  #syncs: FileSyncs | undefined;
 
   constructor(root: string) {
     this.root = root;
@@ -145,6 +150,22 @@ export class HostDisk implements Disk {
 
   fdatasync(descriptor: number): number {
     return attempt(() => fs.fdatasyncSync(descriptor));
+  }
+
+  fdatasyncAll(descriptors: readonly number[]): number {
+    let left = descriptors;
+    while (left.length > 1) {
+      this.#syncs ??= new FileSyncs();
+      const done = this.#syncs.sync(left);
+      if (done < 0) return done;
+      if (done === 0) break;
+      left = left.slice(done);
+    }
+    for (const descriptor of left) {
+      const failed = this.fdatasync(descriptor);
+      if (failed < 0) return failed;
+    }
+    return 0;
   }
 
   list(path: string): string[] | number {

@@ -95,7 +95,7 @@ function endsAtRead(disk: FaultyDisk, reads: number): Disk {
           throw new Ended();
         };
       }
-      return target[property].bind(target);
+      return target[property]?.bind(target);
     },
   });
 }

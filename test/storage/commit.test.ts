@@ -34,6 +34,34 @@ test('fsyncs that wait together share one write and one fdatasync', () => {
   expect(store.status.read()).toMatchObject({ commits: 2, syncRequests: 64 });
 });
 
+test('whoever was answered together is waited for a little, once; one writer alone is not', () => {
+  const store = settled();
+  store.disk.failing = (name, path) => {
+    if (name === 'fdatasync' && path.startsWith('log/')) store.now += 0.5;
+    return 0;
+  };
+  const syncs = (count: number): number => {
+    for (let i = 0; i < count; i++) {
+      store.operate(3 * i);
+      store.sync();
+    }
+    store.run();
+    return store.replies.length;
+  };
+  expect(syncs(1)).toBe(1);
+  expect(syncs(2)).toBe(3);
+  expect(syncs(1)).toBe(3);
+  expect(syncs(1)).toBe(5);
+  expect(store.status.read().commits).toBe(4);
+
+  expect(syncs(1)).toBe(5);
+  store.now += 0.6;
+  store.run();
+  expect(store.replies).toHaveLength(6);
+  expect(syncs(1)).toBe(7);
+  expect(syncs(1)).toBe(8);
+});
+
 test('nothing to do: no disk call, however often the actors are asked', () => {
   for (const others of [0, 2]) {
     const store = settled(others);

@@ -46,7 +46,9 @@ test('a log cut at any byte gives its whole transactions and a silent end', () =
     const outcome = replayed(disk);
     expect(outcome.damage).toBeUndefined();
     expect(outcome.lastLsn).toBe(lastLsnAt(bytes, ends));
-    expect(outcome.tornBytes).toBe(bytes - ends.findLast((end) => end <= bytes)!);
+    const torn = whole.subarray(ends.findLast((end) => end <= bytes)!, bytes);
+    const data = torn.findLastIndex((byte) => byte !== 0) + 1;
+    expect(outcome.tornBytes).toBe(Math.min(Math.ceil(data / 8) * 8, torn.length));
     expect(endLog(disk, outcome)).toBe(0);
     expect(replayed(disk)).toMatchObject({ lastLsn: outcome.lastLsn, tornBytes: 0 });
   }
@@ -150,40 +152,43 @@ test('the log is cut only where every record is covered', () => {
   expect(listSegments(sample.disk)).toHaveLength(1);
 });
 
-test('power cut before any disk call: every acknowledged record is there, and writing goes on after recovery', () => {
-  const run = (sample: SampleLog): number => {
-    let acknowledged = sample.log.durableLsn;
-    for (let i = 0; i < 12; i++) {
-      sample.transaction(1 + (i % 4));
-      if (sample.commit() === 0) acknowledged = sample.writer.lastLsn;
+test.each([0, 2048])(
+  'power cut before any disk call, %i zeros ahead: every acknowledged record is there, and writing goes on after recovery',
+  (aheadBytes) => {
+    const run = (sample: SampleLog): number => {
+      let acknowledged = sample.log.durableLsn;
+      for (let i = 0; i < 12; i++) {
+        sample.transaction(1 + (i % 4));
+        if (sample.commit() === 0) acknowledged = sample.writer.lastLsn;
+      }
+      return acknowledged;
+    };
+    const undisturbed = new SampleLog({ segmentBytes: 1000, aheadBytes });
+    run(undisturbed);
+    for (let cutAt = 3; cutAt <= undisturbed.disk.calls; cutAt++) {
+      for (let seed = 0; seed < 8; seed++) {
+        const sample = new SampleLog({ segmentBytes: 1000, aheadBytes });
+        sample.disk.cutAt = cutAt;
+        expect(() => run(sample)).toThrow(PowerCut);
+        const after = sample.disk.crash(seed * 1000 + cutAt);
+        const outcome = replayed(after);
+        expect(outcome.damage).toBeUndefined();
+        expect(outcome.lastLsn).toBeGreaterThanOrEqual(sample.log.durableLsn);
+        expect(endLog(after, outcome)).toBe(0);
+        const { lastLsn, nextSequence } = outcome;
+        for (const name of after.list('log') as string[])
+          if (name.endsWith('.tmp')) after.unlink(`log/${name}`);
+        const resumed = new SampleLog({ disk: after, segmentBytes: 1000, aheadBytes, lastLsn, nextSequence });
+        const acknowledged = run(resumed);
+        expect(replayed(resumed.disk.crash(seed))).toMatchObject({
+          lastLsn: acknowledged,
+          damage: undefined,
+          tornBytes: 0,
+        });
+      }
     }
-    return acknowledged;
-  };
-  const undisturbed = new SampleLog({ segmentBytes: 500 });
-  run(undisturbed);
-  for (let cutAt = 3; cutAt <= undisturbed.disk.calls; cutAt++) {
-    for (let seed = 0; seed < 8; seed++) {
-      const sample = new SampleLog({ segmentBytes: 500 });
-      sample.disk.cutAt = cutAt;
-      expect(() => run(sample)).toThrow(PowerCut);
-      const after = sample.disk.crash(seed * 1000 + cutAt);
-      const outcome = replayed(after);
-      expect(outcome.damage).toBeUndefined();
-      expect(outcome.lastLsn).toBeGreaterThanOrEqual(sample.log.durableLsn);
-      expect(endLog(after, outcome)).toBe(0);
-      const { lastLsn, nextSequence } = outcome;
-      for (const name of after.list('log') as string[])
-        if (name.endsWith('.tmp')) after.unlink(`log/${name}`);
-      const resumed = new SampleLog({ disk: after, segmentBytes: 500, lastLsn, nextSequence });
-      const acknowledged = run(resumed);
-      expect(replayed(resumed.disk.crash(seed))).toMatchObject({
-        lastLsn: acknowledged,
-        damage: undefined,
-        tornBytes: 0,
-      });
-    }
-  }
-});
+  },
+);
 
 test('a failing disk call is reported, and nothing durable is harmed', () => {
   const calls = (() => {
@@ -209,6 +214,70 @@ test('a failing disk call is reported, and nothing durable is harmed', () => {
       expect(outcome.lastLsn).toBeGreaterThanOrEqual(sample.log.durableLsn);
     }
   }
+});
+
+test('zeros ahead: a small commit finds its place in the file, a large one brings none, and they are no torn bytes', () => {
+  const sample = new SampleLog({ aheadBytes: 4096 });
+  sample.transaction(1);
+  expect(sample.commit()).toBe(0);
+  const { length } = sample.disk.read(FIRST);
+  expect(length).toBe(8192);
+  while (sample.log.segmentBytes + 200 < length) {
+    sample.transaction(1);
+    expect(sample.commit()).toBe(0);
+    expect(sample.disk.read(FIRST)).toHaveLength(length);
+    expect(replayed(sample.disk)).toMatchObject({ tornBytes: 0, damage: undefined });
+  }
+  for (let i = 0; i < 20; i++) sample.transaction(2);
+  expect(sample.commit()).toBe(0);
+  expect(sample.disk.read(FIRST)).toHaveLength(sample.log.segmentBytes);
+  const outcome = replayed(sample.disk);
+  expect(outcome).toMatchObject({ lastLsn: sample.writer.lastLsn, tornBytes: 0, damage: undefined });
+});
+
+test('no room for zeros: the records are written all the same; a disk that fails is reported', () => {
+  for (const [errno, result] of [
+    [ENOSPC, 0],
+    [EIO, -EIO],
+  ] as const) {
+    const sample = new SampleLog({ aheadBytes: 4096 });
+    sample.transaction(1);
+    let writes = 0;
+    sample.disk.failing = (name, path) =>
+      name === 'pwrite' && path.includes('0001.log') && ++writes > 2 ? errno : 0;
+    expect(sample.commit()).toBe(result);
+    sample.disk.failing = undefined;
+    if (result === 0) {
+      sample.transaction(1);
+      expect(sample.commit()).toBe(0);
+      expect(replayed(sample.disk)).toMatchObject({ lastLsn: 2, tornBytes: 0, damage: undefined });
+    }
+  }
+});
+
+test('a log that ends in zeros is cut before a segment follows', () => {
+  const sample = new SampleLog({ aheadBytes: 4096 });
+  sample.transaction(2);
+  sample.commit();
+  const outcome = replayed(sample.disk);
+  expect(endLog(sample.disk, outcome)).toBe(0);
+  expect(sample.disk.read(FIRST)).toHaveLength(sample.log.segmentBytes);
+});
+
+test('zeros that a finished segment kept are harmless; zeros in place of its records are named there', () => {
+  const sample = new SampleLog({ segmentBytes: 400, aheadBytes: 2048 });
+  for (let i = 0; i < 30; i++) {
+    sample.transaction(1);
+    sample.commit();
+  }
+  const second = 'log/00000002.log';
+  const whole = sample.disk.read(second).slice();
+  const longer = new Uint8Array(whole.length + 512);
+  longer.set(whole);
+  sample.disk.rot(second, longer);
+  expect(replayed(sample.disk)).toMatchObject({ lastLsn: 30, damage: undefined });
+  sample.disk.rot(second, longer.fill(0, whole.length - 40));
+  expect(replayed(sample.disk).damage).toMatchObject({ file: second });
 });
 
 test('decoders survive any bytes', () => {

@@ -24,7 +24,13 @@ export class SampleLog {
   readonly log: LogWriter;
 
   constructor(
-    options: { disk?: FaultyDisk; segmentBytes?: number; lastLsn?: number; nextSequence?: number } = {},
+    options: {
+      disk?: FaultyDisk;
+      segmentBytes?: number;
+      lastLsn?: number;
+      nextSequence?: number;
+      aheadBytes?: number;
+    } = {},
   ) {
     this.disk = options.disk ?? new FaultyDisk();
     if (typeof this.disk.stat('log') === 'number') {
@@ -36,8 +42,8 @@ export class SampleLog {
     formatJournal(region, lastLsn + 1);
     this.writer = new JournalWriter(region);
     this.reader = new JournalReader(region);
-    const { segmentBytes = 1 << 20, nextSequence = 1 } = options;
-    this.log = new LogWriter(this.disk, { uuid, segmentBytes, nextSequence, lastLsn });
+    const { segmentBytes = 1 << 20, nextSequence = 1, aheadBytes = 0 } = options;
+    this.log = new LogWriter(this.disk, { uuid, segmentBytes, nextSequence, lastLsn, aheadBytes });
   }
 
   /** One transaction of `records` records. */

@@ -159,6 +159,8 @@ class MortalStatus extends StoreStatus {
   }
 }
 
+/** Few, so that every test has small writes with and without them. */
+const AHEAD = 2048;
 export class ToyStore {
   readonly disk: FaultyDisk;
   readonly state = new ToyState();
@@ -216,7 +218,13 @@ export class ToyStore {
   }
 
   #openLog(lastLsn: number, nextSequence: number): LogWriter {
-    return new LogWriter(this.disk, { uuid, segmentBytes: this.#segmentBytes, lastLsn, nextSequence });
+    return new LogWriter(this.disk, {
+      uuid,
+      segmentBytes: this.#segmentBytes,
+      lastLsn,
+      nextSequence,
+      aheadBytes: AHEAD,
+    });
   }
 
   #commitActor(isSuccessor: boolean): CommitActor {
