@@ -35,6 +35,8 @@ const identity: StoreIdentity = {
 export const INLINE_LIMIT = 200;
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
 const COMMIT_MS = 1000;
+/** Zeros that a log has at its end. */
+const AHEAD = 2048;
 const DESCRIPTORS = 4;
 
 export interface StoreOptions {
@@ -95,7 +97,13 @@ export class SimulatedStore {
     startJournal(journal, recovered, clock);
     this.#reader = new JournalReader(journal);
     const { lastLsn, nextSequence } = recovered;
-    this.#log = new LogWriter(disk, { uuid: identity.bytes, segmentBytes, nextSequence, lastLsn });
+    this.#log = new LogWriter(disk, {
+      uuid: identity.bytes,
+      segmentBytes,
+      nextSequence,
+      lastLsn,
+      aheadBytes: AHEAD,
+    });
     this.content = new Content(
       this.tree.namespace,
       new ObjectFiles(disk, DESCRIPTORS),
