@@ -1,13 +1,13 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { checkStore, roomy, type StoreCheck } from '../offline/check.ts';
-import { describeFinding, type Finding } from '../offline/findings.ts';
-import { openOffline } from '../offline/open.ts';
-import { repairStore } from '../offline/repair.ts';
 import { requireConfig } from '../runtime/config/load.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { checkStore, roomy, type StoreCheck } from './offline/check.ts';
+import { describeFinding, type Finding } from './offline/findings.ts';
+import { openOffline } from './offline/open.ts';
+import { repairStore } from './offline/repair.ts';
 import { clearProgress, grouped, plural, print, printJson, progress, say } from './terminal.ts';
 
 interface Options {

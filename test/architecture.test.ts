@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
-const AREAS = ['cli', 'offline', 'actors', 'fuse', 'kernels', 'runtime', 'bench', 'test'] as const;
+const AREAS = ['cli', 'actors', 'fuse', 'kernels', 'runtime', 'bench', 'test'] as const;
 
 /** Areas each area may import from, itself included. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -12,8 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kernels: ['kernels', 'runtime'],
   fuse: ['fuse', 'runtime'],
   actors: ['actors', 'fuse', 'kernels', 'runtime'],
-  offline: ['offline', 'actors', 'fuse', 'kernels', 'runtime'],
-  cli: ['cli', 'offline', 'actors', 'fuse', 'kernels', 'runtime'],
+  cli: ['cli', 'actors', 'fuse', 'kernels', 'runtime'],
   bench: AREAS,
   test: AREAS,
 };

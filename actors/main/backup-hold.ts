@@ -1,5 +1,5 @@
 /**
- * What a backup asks of the mount that it copies (offline/backup.ts is the other side). All of it ends with the connection
+ * What a backup asks of the mount that it copies (cli/offline/backup.ts is the other side). All of it ends with the connection
  * of the client that asked, however that ends.
  *
  * begin   the files of objects that are dropped from now on stay

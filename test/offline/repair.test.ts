@@ -1,10 +1,10 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { openOffline } from '../../cli/offline/open.ts';
+import type { PrivateTree } from '../../cli/offline/private-tree.ts';
+import { repairStore } from '../../cli/offline/repair.ts';
 import * as L from '../../fuse/namespace/layout.ts';
-import { openOffline } from '../../offline/open.ts';
-import type { PrivateTree } from '../../offline/private-tree.ts';
-import { repairStore } from '../../offline/repair.ts';
 import { openStore } from '../../runtime/storage/store.ts';
 import { seeded } from '../storage/views.ts';
 import { BuiltStore, buildStore, describeTree, Folder, inspected, MEMORY } from './built-store.ts';

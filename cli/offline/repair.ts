@@ -7,22 +7,22 @@
  * 3. What has no place in the tree gets one in lost+found: inodes, and, where records of the log are lost, objects that no
  *    inode refers to and a copy of those that are longer than the tree knows.
  */
-import { CHECKPOINT_DIRECTORY, checkpointPath, writeCheckpoint } from '../actors/io/checkpoint.ts';
-import { replayLog } from '../actors/io/log-recovery.ts';
-import { LOG_DIRECTORY, segmentPath } from '../actors/log-files.ts';
-import { truncate } from '../fuse/namespace/content.ts';
-import { H_NEXT_OBJECT } from '../fuse/namespace/layout.ts';
-import { addFoundObject, copyTree } from '../fuse/namespace/tree-copy.ts';
-import { objectDirectory, objectPath } from '../fuse/objects/object-path.ts';
-import { systemClock } from '../runtime/clock.ts';
-import { MIB } from '../runtime/config/bounds.ts';
-import type { Config } from '../runtime/config/schema.ts';
-import { EEXIST, EIO } from '../runtime/errno.ts';
-import type { Disk } from '../runtime/storage/disk.ts';
-import { RECORD_MOUNTED } from '../runtime/storage/record-header.ts';
-import { STORE_DIRECTORIES } from '../runtime/storage/store.ts';
-import type { StoreIdentity } from '../runtime/storage/store-format.ts';
-import { UserError } from '../runtime/user-error.ts';
+import { CHECKPOINT_DIRECTORY, checkpointPath, writeCheckpoint } from '../../actors/io/checkpoint.ts';
+import { replayLog } from '../../actors/io/log-recovery.ts';
+import { LOG_DIRECTORY, segmentPath } from '../../actors/log-files.ts';
+import { truncate } from '../../fuse/namespace/content.ts';
+import { H_NEXT_OBJECT } from '../../fuse/namespace/layout.ts';
+import { addFoundObject, copyTree } from '../../fuse/namespace/tree-copy.ts';
+import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { MIB } from '../../runtime/config/bounds.ts';
+import type { Config } from '../../runtime/config/schema.ts';
+import { EEXIST, EIO } from '../../runtime/errno.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
+import { STORE_DIRECTORIES } from '../../runtime/storage/store.ts';
+import type { StoreIdentity } from '../../runtime/storage/store-format.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import type { StoreCheck } from './check.ts';
 import { checkObjects, type ObjectCheck } from './check-objects.ts';
 import { SEGMENT_DIRECTORY } from './check-segments.ts';

@@ -8,17 +8,17 @@ import {
   checkpointPath,
   listCheckpoints,
   loadCheckpoint,
-} from '../actors/io/checkpoint.ts';
-import { replayLog } from '../actors/io/log-recovery.ts';
-import type { Namespace } from '../fuse/namespace/namespace.ts';
-import { checkTree, describeInode, type TreeCounts } from '../fuse/namespace/tree-check.ts';
-import { systemClock } from '../runtime/clock.ts';
-import { FILES_MAX, GIB } from '../runtime/config/bounds.ts';
-import type { Config } from '../runtime/config/schema.ts';
-import type { Disk } from '../runtime/storage/disk.ts';
-import { RECORD_MOUNTED } from '../runtime/storage/record-header.ts';
-import { STORE_DIRECTORIES } from '../runtime/storage/store.ts';
-import type { StoreIdentity } from '../runtime/storage/store-format.ts';
+} from '../../actors/io/checkpoint.ts';
+import { replayLog } from '../../actors/io/log-recovery.ts';
+import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import { checkTree, describeInode, type TreeCounts } from '../../fuse/namespace/tree-check.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { FILES_MAX, GIB } from '../../runtime/config/bounds.ts';
+import type { Config } from '../../runtime/config/schema.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
+import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
+import { STORE_DIRECTORIES } from '../../runtime/storage/store.ts';
+import type { StoreIdentity } from '../../runtime/storage/store-format.ts';
 import { checkLog, type LogCheck } from './check-log.ts';
 import { checkObjects, NO_OBJECTS, type ObjectCheck } from './check-objects.ts';
 import { checkSegments, type SegmentCheck } from './check-segments.ts';

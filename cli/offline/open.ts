@@ -1,10 +1,10 @@
 /** Opens a store that nobody has mounted, to look at it; an identity that is damaged is read off what it is written on. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { decodeSegmentHeader, SEGMENT_HEADER } from '../kernels/codec/log-format.ts';
-import { type OpenStore, openStore, type StoreProblem, writeFormat } from '../runtime/storage/store.ts';
-import { FORMAT_FILE, identityOf, type StoreIdentity } from '../runtime/storage/store-format.ts';
-import { UserError } from '../runtime/user-error.ts';
+import { decodeSegmentHeader, SEGMENT_HEADER } from '../../kernels/codec/log-format.ts';
+import { type OpenStore, openStore, type StoreProblem, writeFormat } from '../../runtime/storage/store.ts';
+import { FORMAT_FILE, identityOf, type StoreIdentity } from '../../runtime/storage/store-format.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import type { Finding } from './findings.ts';
 
 export interface OpenedOffline {

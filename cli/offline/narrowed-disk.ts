@@ -1,5 +1,5 @@
 /** Disks that let the readers of recovery, unchanged, read just what is meant, and that tell where they were. */
-import type { Disk } from '../runtime/storage/disk.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 
 /** One of which a directory shows only some of its names. */
 export function narrowed(disk: Disk, directory: string, names: readonly string[]): Disk {

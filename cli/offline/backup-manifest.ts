@@ -9,9 +9,9 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { BACKUP_FILE } from '../runtime/storage/store.ts';
-import { STORE_FORMAT } from '../runtime/storage/store-format.ts';
-import { UserError } from '../runtime/user-error.ts';
+import { BACKUP_FILE } from '../../runtime/storage/store.ts';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
+import { UserError } from '../../runtime/user-error.ts';
 
 const BACKUP_FORMAT = 1;
 const SEALED = /^(.*),"sha256":"([0-9a-f]{16})"\}\n$/s;

@@ -1,17 +1,17 @@
 /** The tree of a store in memory of this process's own: what a checkpoint and the log after it say, for looking at. */
 
-import type { Recoverable } from '../actors/io/recovery.ts';
-import { DENTRIES_PER_INODE, JOURNAL, SLAB } from '../actors/regions.ts';
-import { Namespace, planNamespace } from '../fuse/namespace/namespace.ts';
-import { Tables } from '../fuse/namespace/tables.ts';
-import { assert } from '../runtime/assert.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { INLINE_LIMIT_MAX, MIB } from '../runtime/config/bounds.ts';
-import type { Config } from '../runtime/config/schema.ts';
-import { Arena } from '../runtime/memory/arena.ts';
-import { SlabAllocator } from '../runtime/memory/slab.ts';
-import { rebuildSlab } from '../runtime/memory/slab-rebuild.ts';
-import { formatJournal, JournalWriter, journalRegionBytes } from '../runtime/storage/journal-ring.ts';
+import type { Recoverable } from '../../actors/io/recovery.ts';
+import { DENTRIES_PER_INODE, JOURNAL, SLAB } from '../../actors/regions.ts';
+import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { Tables } from '../../fuse/namespace/tables.ts';
+import { assert } from '../../runtime/assert.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { INLINE_LIMIT_MAX, MIB } from '../../runtime/config/bounds.ts';
+import type { Config } from '../../runtime/config/schema.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
+import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
+import { formatJournal, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 
 /** Nothing is journalled, but a namespace has a journal. */
 const JOURNAL_BYTES = MIB;

@@ -1,10 +1,10 @@
 /** Files copied with their holes, sharing their blocks where the host can, and the checksums of what was copied. */
 import fs from 'node:fs';
 import { dirname } from 'node:path';
-import { crc32c } from '../kernels/codec/crc32c.ts';
-import { MIB } from '../runtime/config/bounds.ts';
-import { ENXIO } from '../runtime/errno.ts';
-import { lseek, SEEK_DATA, SEEK_HOLE } from '../runtime/system/libc.ts';
+import { crc32c } from '../../kernels/codec/crc32c.ts';
+import { MIB } from '../../runtime/config/bounds.ts';
+import { ENXIO } from '../../runtime/errno.ts';
+import { lseek, SEEK_DATA, SEEK_HOLE } from '../../runtime/system/libc.ts';
 
 const BLOCK = 4 * MIB;
 const MODE = 0o600;

@@ -11,11 +11,11 @@
  */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import type { FrozenStore } from '../actors/main/backup-hold.ts';
-import { MIB } from '../runtime/config/bounds.ts';
-import { HostDisk } from '../runtime/storage/disk.ts';
-import type { StoreIdentity } from '../runtime/storage/store-format.ts';
-import { UserError } from '../runtime/user-error.ts';
+import type { FrozenStore } from '../../actors/main/backup-hold.ts';
+import { MIB } from '../../runtime/config/bounds.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
+import type { StoreIdentity } from '../../runtime/storage/store-format.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import { type BackupFile, type BackupManifest, writeManifest } from './backup-manifest.ts';
 import { checksumOf, FileCopier } from './copy-file.ts';
 import type { Progress } from './findings.ts';

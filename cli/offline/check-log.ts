@@ -1,7 +1,7 @@
 /** Every segment of the log by itself, whether a recovery needs it or not: checksums, order, and where it ends. */
-import { readSegmentHeader, replayLog } from '../actors/io/log-recovery.ts';
-import { LOG_DIRECTORY, listSegments, segmentPath } from '../actors/log-files.ts';
-import type { Disk } from '../runtime/storage/disk.ts';
+import { readSegmentHeader, replayLog } from '../../actors/io/log-recovery.ts';
+import { LOG_DIRECTORY, listSegments, segmentPath } from '../../actors/log-files.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 import type { Findings, Progress } from './findings.ts';
 import { narrowed } from './narrowed-disk.ts';
 

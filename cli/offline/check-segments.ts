@@ -2,12 +2,12 @@
  * The segments with the text vectors. They are a cache: what is damaged costs the time to index files again, and nothing
  * else, so a repair sets them aside.
  */
-import { ChunkBatch } from '../actors/chunk-batch.ts';
-import { readSegments } from '../actors/text-segment.ts';
-import { shardOf } from '../actors/topology.ts';
-import { IndexState, type Namespace } from '../fuse/namespace/namespace.ts';
-import { ENOENT } from '../runtime/errno.ts';
-import type { Disk } from '../runtime/storage/disk.ts';
+import { ChunkBatch } from '../../actors/chunk-batch.ts';
+import { readSegments } from '../../actors/text-segment.ts';
+import { shardOf } from '../../actors/topology.ts';
+import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { ENOENT } from '../../runtime/errno.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 import type { Findings, Progress } from './findings.ts';
 import { watched } from './narrowed-disk.ts';
 

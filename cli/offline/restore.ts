@@ -1,11 +1,11 @@
 /** A store made of a backup, every byte of it compared with the checksums that the backup took. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { MIB } from '../runtime/config/bounds.ts';
-import { HostDisk } from '../runtime/storage/disk.ts';
-import { STORE_DIRECTORIES, writeFormat } from '../runtime/storage/store.ts';
-import { identityOf } from '../runtime/storage/store-format.ts';
-import { UserError } from '../runtime/user-error.ts';
+import { MIB } from '../../runtime/config/bounds.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
+import { STORE_DIRECTORIES, writeFormat } from '../../runtime/storage/store.ts';
+import { identityOf } from '../../runtime/storage/store-format.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import type { BackupManifest } from './backup-manifest.ts';
 import { checksumOf, FileCopier } from './copy-file.ts';
 import type { Finding, Progress } from './findings.ts';

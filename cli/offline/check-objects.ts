@@ -1,8 +1,8 @@
 /** The object files against the inodes that refer to them. What is in them has no checksum: that they are there is all. */
 
-import { describeInode } from '../fuse/namespace/tree-check.ts';
-import { OBJECT_DIRECTORY, objectPath } from '../fuse/objects/object-path.ts';
-import type { Disk } from '../runtime/storage/disk.ts';
+import { describeInode } from '../../fuse/namespace/tree-check.ts';
+import { OBJECT_DIRECTORY, objectPath } from '../../fuse/objects/object-path.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 import type { Findings, Progress } from './findings.ts';
 import type { PrivateTree } from './private-tree.ts';
 
