@@ -1,11 +1,11 @@
 /** Checkpoints that are made while a mount serves: under load, through kills, and with a thread that dies. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckpointReport, Status } from '../../cli/protocol.ts';
-import { contentOf } from './crash-content.ts';
+import { CrashRecord } from './crash-record.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 2);
@@ -53,30 +53,20 @@ describe.skipIf(NO_FUSE)(titled('checkpoints of a mounted store', NO_FUSE), () =
   for (let round = 0; round < ROUNDS; round++) {
     test(`round ${round}: kill -9 in the midst of writers and checkpoints: every file that had been fsynced is whole`, async () => {
       fs.mount();
+      const records: CrashRecord[] = [];
       for (let part = 0; part < 3; part++) {
-        const directory = join(fs.dir, `part-${part}`);
-        fs.run('mkdir', [directory]);
-        const writer = fs.start(process.execPath, [WRITER, directory]);
-        const durable: number[] = [];
-        let pending = '';
-        writer.stdout!.setEncoding('utf8').on('data', (text: string) => {
-          pending += text;
-          const lines = pending.split('\n');
-          pending = lines.pop()!;
-          durable.push(...lines.map(Number));
-        });
-        const ended = once(writer, 'exit');
+        const record = new CrashRecord(join(fs.dir, `part-${part}`));
+        const writer = fs.start(process.execPath, [WRITER, record.directory]);
+        writer.stdout!.setEncoding('utf8').on('data', (text: string) => record.hear(text));
+        const ended = once(writer, 'close');
         const target = part === 0 ? 3 : 1;
-        while (durable.length < 60 + round * 7 || (status().checkpoint?.made ?? 0) < target)
+        while (record.promises < 60 + round * 7 || (status().checkpoint?.made ?? 0) < target)
           await new Promise((resume) => setTimeout(resume, 10));
         await fs.kill();
         await ended;
         fs.mount();
-        for (const i of durable) {
-          const path = [join(directory, `file-${i}`), join(directory, `file-${i}.tmp`)].find(existsSync);
-          expect(path, `file-${i}`).toBeDefined();
-          expect(readFileSync(path!).equals(contentOf(i)), path).toBe(true);
-        }
+        records.push(record);
+        for (const each of records) each.verify();
         expect(status().checkpoint?.failure).toBeUndefined();
       }
       fs.unmount();

@@ -8,7 +8,7 @@ import { contentOf, DIMENSION, vectorOf } from './crash-content.ts';
 export class CrashRecord {
   /** Promises so far. */
   promises = 0;
-  readonly #directory: string;
+  readonly directory: string;
   readonly #files = new Set<number>();
   readonly #vectors = new Set<number>();
   readonly #moved = new Set<number>();
@@ -18,7 +18,7 @@ export class CrashRecord {
   #pending = '';
 
   constructor(directory: string) {
-    this.#directory = directory;
+    this.directory = directory;
   }
 
   /** Takes what the writer has written: a line without its end is no promise yet. */
@@ -42,7 +42,7 @@ export class CrashRecord {
   }
 
   verify(): void {
-    const path = (name: string): string => join(this.#directory, name);
+    const path = (name: string): string => join(this.directory, name);
     for (const i of this.#files) expectContent(path(`file-${i}`), i);
     for (const i of this.#moved) {
       expectContent(path(`moved/file-${i}`), i);
