@@ -140,7 +140,7 @@ export interface ConfigChange {
 /** What came of reading the configuration again. */
 export interface ReloadReport {
   readonly applied: readonly ConfigChange[];
-  readonly needsRemount: readonly ConfigChange[];
+  readonly needsRemount: readonly (ConfigChange & { readonly why?: string })[];
   /** Could not be put in force; absent when everything could. */
   readonly failed?: readonly (ConfigChange & { readonly why: string })[];
 }

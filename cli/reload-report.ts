@@ -6,7 +6,7 @@ export function describeReload({ applied, needsRemount, failed = [] }: ReloadRep
   const lines = [
     ...applied.map((live) => `${change(live)}, applied`),
     ...failed.map((other) => `${change(other)}, failed: ${other.why}`),
-    ...needsRemount.map((other) => `${change(other)}, needs a new mount`),
+    ...needsRemount.map(({ why, ...other }) => `${change(other)}, needs a new mount${why ? `: ${why}` : ''}`),
   ];
   return lines.length > 0 ? lines : ['nothing has changed'];
 }

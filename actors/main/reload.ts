@@ -19,8 +19,8 @@ export interface ConfigChange {
 export interface ReloadReport {
   /** In force now. */
   readonly applied: readonly ConfigChange[];
-  /** Other than what this mount runs with, until the next one. */
-  readonly needsRemount: readonly ConfigChange[];
+  /** Other than what this mount runs with, until the next one; with what keeps it from being applied, where that can be changed. */
+  readonly needsRemount: readonly (ConfigChange & { readonly why?: string })[];
   /** Could not be put in force, and why; absent when everything could. */
   readonly failed?: readonly (ConfigChange & { readonly why: string })[];
 }
@@ -84,7 +84,7 @@ export async function reload(
   const failed = changes.filter(({ field }) => failures.has(field.key));
   const report = {
     applied: changes.filter((change) => isLive(change) && !failed.includes(change)).map(described),
-    needsRemount: changes.filter((change) => !isLive(change)).map(described),
+    needsRemount: changes.filter((change) => !isLive(change)).map((change) => postponed(change, workers)),
     ...(failed.length === 0
       ? {}
       : { failed: failed.map((one) => ({ ...described(one), why: failures.get(one.field.key)! })) }),
@@ -127,6 +127,13 @@ function changesBetween(present: Config, wanted: Config): Change[] {
     from: literal(field, valueIn(field, present)),
     to: literal(field, valueIn(field, wanted)),
   })).filter(({ from, to }) => from !== to);
+}
+
+/** A number of workers is live, unless there is no room for so many. */
+function postponed(change: Change, workers: AllWorkers): ConfigChange & { why?: string } {
+  const kind = KINDS.find((one) => change.field.key === `workers.${one}`);
+  if (kind === undefined) return described(change);
+  return { ...described(change), why: `this one has room for ${workers[kind].room} (workers.${kind}_max)` };
 }
 
 function described({ field, from, to }: Change): ConfigChange {

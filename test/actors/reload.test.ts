@@ -77,7 +77,12 @@ test('what is live applies to every thread at once, and the rest is named with b
   expect(report).toEqual({
     applied: [{ key: 'store.commit_interval_ms', from: '1_000', to: '50' }],
     needsRemount: [
-      { key: 'workers.shards', from: '2', to: '5' },
+      {
+        key: 'workers.shards',
+        from: '2',
+        to: '5',
+        why: 'this one has room for 4 (workers.shards_max)',
+      },
       { key: 'store.inline_limit', from: '"16KiB"', to: '"4KiB"' },
     ],
   });
@@ -170,7 +175,14 @@ test('more fuse actors than there is room for wait for the next mount, and the r
   const report = await reload(main, read(`${withFuse(5)}[vectors]\nef = 10\n`));
   expect(report).toEqual({
     applied: [{ key: 'vectors.ef', from: '64', to: '10' }],
-    needsRemount: [{ key: 'workers.fuse', from: '1', to: '5' }],
+    needsRemount: [
+      {
+        key: 'workers.fuse',
+        from: '1',
+        to: '5',
+        why: expect.stringMatching(/^this one has room for \d+ \(workers\.fuse_max\)$/),
+      },
+    ],
   });
   expect(fuse.asked).toEqual([]);
   expect(shard.settings.config.workers.fuse).toBe(1);
