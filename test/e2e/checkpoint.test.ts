@@ -8,7 +8,7 @@ import type { CheckpointReport, Status } from '../../cli/protocol.ts';
 import { CrashRecord } from './crash-record.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
-const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 2);
+const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 1);
 const WRITER = new URL('./crash-writer.js', import.meta.url).pathname;
 /** So that they follow each other under any load. */
 const EAGER = '[store]\ncheckpoint_bytes = "64KiB"\nlog_segment = "1MiB"\n';

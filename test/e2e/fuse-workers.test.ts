@@ -122,7 +122,9 @@ describe.skipIf(NO_FUSE)(titled('the number of fuse actors', NO_FUSE), { timeout
 
   test('more than there is room for waits for the next mount, with both counts; SIGHUP applies what fits', async () => {
     write(configured(6, ''));
-    expect(fs.ok(['config', 'reload', fs.dir])).toBe('workers.fuse: 1 → 6, needs a new mount\n');
+    expect(fs.ok(['config', 'reload', fs.dir])).toBe(
+      'workers.fuse: 1 → 6, needs a new mount: this one has room for 4 (workers.fuse_max)\n',
+    );
     expectPresent(1);
     write(configured(5));
     const refused = vexfs(['config', 'reload', fs.dir]);
