@@ -45,7 +45,8 @@ describe.skipIf(NO_FUSE)(titled('tables that are wrecked while the mount serves'
     for (let round = 1; round <= 2; round++) {
       daemon.wreck();
       while ((await timesRebuilt()) < round) {
-        // What comes in between waits, or is served before or after. What was half done when its thread was ended may get EIO.
+        // What comes in between waits, or is served before or after. But a change that finds the tables broken before anybody has
+        // ended its thread is refused with EIO (fuse/namespace/transaction.ts).
         await writeFile(at(`meanwhile-${round}`), 'x').catch(expectEio);
         expect((await stat(at('d', 'f7'))).size).toBe(content(7).length);
       }
