@@ -115,8 +115,8 @@ export function finishRemoval(context: Context, request: Request, reply: Reply):
     const name = suffix.length === 0 ? 'default' : suffix.toString();
     const collection = namespace.collection(name);
     if (collection !== undefined) handover.vectorRemoved(collection.id, nodeLo, attr.generation);
-    virtual.searchableChanged();
   }
+  virtual.searchableChanged();
   return finish(reply, 0);
 }
 
