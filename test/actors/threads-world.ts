@@ -62,6 +62,7 @@ export class ThreadsWorld {
       eventfds: [],
       words: readWords(),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,
