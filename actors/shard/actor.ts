@@ -61,6 +61,7 @@ export class ShardActor implements DoorbellActor {
   readonly #succession: Succession;
   readonly #moving: Moving;
   readonly #tables: TableVectors;
+  readonly #settled: () => void;
   /** The route as of the last time that the mailbox was empty. */
   #seenRoute: number;
   /** Since the mailbox was empty, or before. */
@@ -72,8 +73,10 @@ export class ShardActor implements DoorbellActor {
   readonly #metrics: MetricsBlock;
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
-  constructor(context: Context, shard: Shard) {
+  /** `settled` is called when there is nothing more to load that searches wait for. */
+  constructor(context: Context, shard: Shard, settled: () => void = () => {}) {
     this.#context = context;
+    this.#settled = settled;
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
     this.#index = context.topology.actor(context.name).index;
@@ -199,6 +202,7 @@ export class ShardActor implements DoorbellActor {
     this.#searched = 0;
     const progress = this.#moving.step();
     const moved = this.#shard.absorb(ABSORB_SLICE);
+    if (moved > 0) this.#settled();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     if (moved > 0 || isBusy || progress === 'more') return 0;
     return isReported && progress === 'nothing to do'
@@ -235,7 +239,9 @@ export class ShardActor implements DoorbellActor {
   /** A segment that is asked for need not wait: what the tables have is not part of it. */
   #stepTables(): number {
     this.#saveIfAsked();
-    return this.#tables.step();
+    const sleepMs = this.#tables.step();
+    if (!this.#tables.isUnderWay) this.#settled();
+    return sleepMs;
   }
 
   #takeDeferred(): void {
@@ -362,13 +368,20 @@ export class ShardActor implements DoorbellActor {
   }
 }
 
-/** Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). */
+/**
+ * Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). Not
+ * while it loads: searches wait for that.
+ */
 const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 
 export async function run(context: Context): Promise<void> {
-  setPriority(PRIORITY);
+  let isLowered = false;
+  const lower = (): void => {
+    if (!isLowered) setPriority(PRIORITY);
+    isLowered = true;
+  };
   const { vectors } = context.settings.config;
   const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory)));
+  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), lower));
 }
