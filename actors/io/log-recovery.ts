@@ -62,7 +62,7 @@ export interface LogTail {
  * is held in memory whole while it is read, in the memory of the one before it if it fits. Returns −errno when the log's directory cannot be read.
  *
  * `untilLsn`, the last record of a transaction that is durable: nothing after it is looked at, so the log may be
- * written meanwhile. Whether it was reached, `lastLsn` says.
+ * written meanwhile. Whether it was reached, `lastLsn` says. `segmentBegins` is called before the records of each segment.
  */
 export function replayLog(
   disk: Disk,
@@ -70,6 +70,7 @@ export function replayLog(
   afterLsn: number,
   visit: RecordVisitor,
   untilLsn = Number.POSITIVE_INFINITY,
+  segmentBegins = (): void => {},
 ): LogOutcome | number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return sequences;
@@ -87,6 +88,7 @@ export function replayLog(
   let memory: Uint8Array<ArrayBuffer> | undefined;
   for (const [at, header] of headers.entries()) {
     if (outcome.lastLsn >= untilLsn) break;
+    segmentBegins();
     if ('reason' in header) outcome.damage = header;
     else if (at > 0 ? header.firstLsn !== outcome.lastLsn + 1 : header.firstLsn > afterLsn + 1) {
       outcome.damage = {
@@ -106,6 +108,8 @@ export interface Replayable {
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
   afterRecovery(): void;
+  /** The next record is of another segment of the log. */
+  segmentBegins?(): void;
 }
 
 /** {@link replayLog} as a recovery does it. */
@@ -125,6 +129,7 @@ export function replayInto(
       else target.apply(type, u8, u32, f64, offset, length);
     },
     untilLsn,
+    () => target.segmentBegins?.(),
   );
 }
 

@@ -1,11 +1,12 @@
 /** The tree of a store in memory of this process's own: what a checkpoint and the log after it say, for looking at. */
+import type { Recoverable } from '../../actors/io/recovery.ts';
 import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 
 /** With room as a mount of this configuration has it, for files as large as any configuration keeps in memory. */
-export class PrivateTree extends ReplayedTables {
+export class PrivateTree extends ReplayedTables implements Recoverable {
   constructor({ memory }: Pick<Config, 'memory'>, clock: Clock) {
     const { max_files: maxFiles, budget } = memory;
     super({ maxFiles, budget, inlineLimit: INLINE_LIMIT_MAX }, clock);
