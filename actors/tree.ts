@@ -14,7 +14,10 @@ export interface Tree {
   readonly namespace: Namespace;
 }
 
-/** `witness`: who is to hear when this thread publishes a change. */
+/**
+ * `witness`: who is to hear when this thread publishes a change. Its changes wait for broken tables to be made anew, so
+ * whoever makes them anew (io-0) must not change anything through it.
+ */
 export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const { arena, settings, clock } = context;
   const slab = openSlab(context);
@@ -22,5 +25,5 @@ export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const region = arena.region(JOURNAL);
   const journal = witness ? new WitnessedJournal(region, reader, witness) : new JournalWriter(region, reader);
   const inlineLimit = settings.config.store.inline_limit;
-  return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock }) };
+  return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock, whenBroken: 'wait' }) };
 }

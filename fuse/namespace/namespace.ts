@@ -25,7 +25,7 @@ import * as records from './records.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
-import { Transaction } from './transaction.ts';
+import { Transaction, type WhenBroken } from './transaction.ts';
 import { NamespaceTree, nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
@@ -44,6 +44,8 @@ export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
   readonly inlineLimit: number;
   readonly clock: Clock;
+  /** By default 'refuse'. */
+  readonly whenBroken?: WhenBroken;
 }
 
 export interface FormatOptions {
@@ -70,7 +72,7 @@ export class Namespace extends NamespaceTree {
   /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
   constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
     const tables = new Tables(arena, slab);
-    super(tables, new Transaction(tables, journal, options.clock));
+    super(tables, new Transaction(tables, journal, options.clock, options.whenBroken ?? 'refuse'));
     assert(tables.formatted, 'the regions hold a namespace');
     assert(
       options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
