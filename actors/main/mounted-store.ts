@@ -9,7 +9,7 @@ import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
@@ -131,6 +131,7 @@ export class MountedStore {
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
       cpus: [],
       shardDistances: shardDistances(this.#placement, machine),
     };
@@ -170,9 +171,10 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      await this.#recover();
+      const hasSegments = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
       await this.#mount();
+      if (!hasSegments) await this.#indexAnew();
       this.#socket = await this.#listen();
     } catch (error) {
       this.#chart.send({ type: 'fail' });
@@ -253,10 +255,11 @@ export class MountedStore {
     );
   }
 
-  async #recover(): Promise<void> {
+  /** The tables are what they were. False: the vectors of the text index are not all there. */
+  async #recover(): Promise<boolean> {
     const segments = this.#requests.segmentsLoaded();
-    await this.#supervisor.start(this.#actors('shard'));
-    await this.#supervisor.start(this.#actors('io'));
+    // What io-0 sends before a shard is ready waits in that shard's mailbox.
+    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
     const hasSegments = await this.#orFailure(segments);
     const isReadOnly = this.#storeStatus.errno !== 0;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
@@ -269,13 +272,14 @@ export class MountedStore {
       if (isMuch && hasSegments && !isReadOnly) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
-    if (hasSegments) return;
-    this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
-    if (!isReadOnly) await this.#orFailure(this.#indexer.rebuild('/'));
+    return hasSegments;
   }
 
+  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
   async #mount(): Promise<void> {
+    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
+    // Reported by whoever awaits it, unless mounting fails before.
+    indexing.catch(() => {});
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
@@ -286,12 +290,17 @@ export class MountedStore {
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
-    await this.#supervisor.start(this.#actors('fuse'));
+    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
     raiseReadAhead(this.#directory, read_ahead / KIB);
+  }
+
+  async #indexAnew(): Promise<void> {
+    this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
+    if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
   #listen(): Promise<ControlSocket> {
