@@ -15,6 +15,7 @@ import {
   IDLE,
   LINE,
   load,
+  MORE_STEPS,
   NOTIFIED,
   NOTIFY_COUNT,
   notify,
@@ -45,6 +46,13 @@ let stepping = false;
 class Death extends Error {}
 
 function pause(state: number): void {
+  if ((state === PAUSED || state === STORING) && load(control, at + NOTIFIED) === 0) {
+    const more = load(control, at + MORE_STEPS);
+    if (more > 0) {
+      store(control, at + MORE_STEPS, more - 1);
+      return;
+    }
+  }
   store(control, at + STATE, state);
   notify(control, at + STATE);
   turn = awaitChange(control, at + TURN, turn);
