@@ -34,7 +34,8 @@ import {
   VALUE,
   YIELDED,
 } from './control.ts';
-import { memoryOver, scenarios } from './scenarios.ts';
+import { memoryOver } from './scenario.ts';
+import { scenarios } from './scenarios.ts';
 
 /** A place in the schedule where the turn could have gone to several threads. */
 interface Choice {

@@ -27,7 +27,8 @@ import {
   VALUE,
   YIELDED,
 } from './control.ts';
-import { memoryOver, scenarios } from './scenarios.ts';
+import { memoryOver } from './scenario.ts';
+import { scenarios } from './scenarios.ts';
 
 type Words = Int32Array;
 
