@@ -51,6 +51,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.REPLAY_FILES]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.REPLAY_DONE]: [],
   [messages.ROUTE_CHANGED]: words('route', 'reserved'),
+  [messages.LOAD_BLOCKS]: words('checkpoint', 'reserved'),
+  [messages.LOAD_VECTORS]: words('lastStamp', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
   [messages.QUERY]: [
@@ -59,6 +61,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
     ['text', 'text'],
   ],
   [messages.SEGMENT_LOADED]: [['complete', 'f64']],
+  [messages.VECTORS_LOADED]: [['vectors', 'f64']],
   [messages.SEGMENT_SAVED]: [['errno', 'f64']],
   [messages.TEXT_MISSING]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.IO_DONE]: words('ticket', 'errno'),

@@ -109,6 +109,12 @@ export const REPLAY_DONE = 74;
  * [4] 0. On the way it sends on, to other shards, what they are to hold: PUT_CHUNKS and PUT_VECTOR. */
 export const ROUTE_CHANGED = 75;
 
+/** io-0 → shard, at a mount: help to load a checkpoint (load-board.ts). [0] its number · [4] 0 */
+export const LOAD_BLOCKS = 88;
+/** io-0 → shard, at a mount: the tables are there; read your files' vectors in users' collections from them, and say
+ * VECTORS_LOADED. [0] last stamp (vector-order.ts): the tables have what was stamped until then · [4] 0 */
+export const LOAD_VECTORS = 89;
+
 // ---------------------------------------------------------------- to the indexer
 
 /** shard → indexer: [0] search id · [4] u16 hits · [6] u16 number of the shard that was asked: another may answer in its place ·
@@ -140,6 +146,8 @@ export const TEXT_MISSING = 112;
 
 /** shard → main: segment read. [0] 1 = complete, 0 = missing or damaged */
 export const SEGMENT_LOADED = 128;
+/** shard → main: what LOAD_VECTORS asks for is done. [0] f64 vectors */
+export const VECTORS_LOADED = 146;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
 /** io-0 → main: what the ticket stands for is done. Tickets are answered in rising order; one that is asked again is

@@ -18,6 +18,7 @@ import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
+import { loadBoardBytes } from './load-board.ts';
 import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
@@ -46,6 +47,9 @@ export const VECTOR_ORDER = 'vector-order';
 /** Which shard has which file (route.ts). */
 export const ROUTE = 'route';
 
+/** Which thread reads which block of a checkpoint (load-board.ts). */
+export const LOAD_BOARD = 'load-board';
+
 /** Searches that the shards do for each other: a board of tasks, each as its SEARCH message. */
 export const TASKS = 'tasks';
 export const SEARCH_TASK_BYTES = SEARCH_HEADER_BYTES + VECTOR_DIMENSION_MAX * 4;
@@ -72,6 +76,8 @@ export function namespaceCapacity(maxInodes: number): NamespaceCapacity {
 }
 
 export function planRegions(config: Config, topology: Topology): RegionPlan[] {
+  const tables = planNamespace(namespaceCapacity(config.memory.max_files));
+  const tableBytes = tables.reduce((sum, { bytes }) => sum + bytes, config.memory.budget);
   return [
     { name: ACTOR_STATES, bytes: actorStateBytes(topology.actors.length) },
     { name: CONNECTION, bytes: 4 * KIB },
@@ -94,7 +100,8 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
     { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },
     { name: POOL_REPORT, bytes: POOL_REPORT_BYTES },
-    ...planNamespace(namespaceCapacity(config.memory.max_files)),
+    ...tables,
+    { name: LOAD_BOARD, bytes: loadBoardBytes(tableBytes, tables.length + 1) },
     planVirtual(config.memory.max_results),
     planDataLocks(),
     planPending(),

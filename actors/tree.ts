@@ -5,7 +5,7 @@ import { JournalWriter } from '../runtime/storage/journal-ring.ts';
 import { type PublicationWitness, WitnessedJournal } from '../runtime/storage/witnessed-journal.ts';
 import type { Context } from './context.ts';
 import { JOURNAL } from './regions.ts';
-import { openSlab } from './slab.ts';
+import { openSlab, viewSlab } from './slab.ts';
 import { mailboxRegion } from './topology.ts';
 
 /** This thread's view of the shared tree. */
@@ -26,4 +26,12 @@ export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const journal = witness ? new WitnessedJournal(region, reader, witness) : new JournalWriter(region, reader);
   const inlineLimit = settings.config.store.inline_limit;
   return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock, whenBroken: 'wait' }) };
+}
+
+/** For a thread that only looks. */
+export function viewTree(context: Context): Namespace {
+  const { arena, settings, clock } = context;
+  const journal = new JournalWriter(arena.region(JOURNAL));
+  const inlineLimit = settings.config.store.inline_limit;
+  return new Namespace(arena, viewSlab(context), journal, { inlineLimit, clock });
 }

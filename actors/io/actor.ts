@@ -61,7 +61,7 @@ function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered
     recoveryMs: milliseconds,
   });
   context.logger.info({ checkpointLsn, replayedTransactions, tornBytes, orphans, milliseconds }, 'recovered');
-  tree.sendVectors();
+  tree.announce();
   return recovered;
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import { loadCheckpoint, type Part, removeUnfinished, setAside, writeCheckpoint } from './checkpoint.ts';
 import { LOG_DIRECTORY } from './log.ts';
 import {
@@ -23,8 +24,8 @@ import {
   endLog,
   type LogOutcome,
   listSegments,
-  type RecordVisitor,
-  replayLog,
+  type Replayable,
+  replayInto,
 } from './log-recovery.ts';
 import { prune } from './prune.ts';
 
@@ -32,6 +33,8 @@ import { prune } from './prune.ts';
 export interface Loadable {
   /** Memory that a checkpoint's part of this name is read into; undefined when there is none. */
   region(name: string): Uint8Array | undefined;
+  /** How the parts are read, when not by this thread one after the other. */
+  readonly read?: ReadCheckpoint;
   /** Makes the initial state of a new store. */
   format(): void;
   /** The regions hold the checkpoint of this LSN (after {@link format}: 0). Throws when they cannot be used. */
@@ -39,13 +42,9 @@ export interface Loadable {
 }
 
 /** The state that a checkpoint holds and log records change. */
-export interface Recoverable extends Loadable {
+export interface Recoverable extends Loadable, Replayable {
   /** The used prefixes of the regions: what a checkpoint copies. */
   image(): { readonly name: string; readonly bytes: number }[];
-  /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
-  apply: RecordVisitor;
-  /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
-  afterRecovery(): void;
   /** Every object that an inode refers to, with the inode's size in bytes. */
   forEachObject(visit: (id: number, size: number) => void): void;
 }
@@ -79,10 +78,7 @@ export function recover(
   const started = clock.monotonic();
   const loaded = loadState(disk, identity, target);
   if (typeof loaded === 'string') return loaded;
-  const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
-    if (type === RECORD_MOUNTED) target.afterRecovery();
-    else target.apply(type, u8, u32, f64, offset, length);
-  });
+  const outcome = replayInto(target, disk, identity.bytes, loaded.lsn);
   if (typeof outcome === 'number') return `${LOG_DIRECTORY} cannot be read (errno ${-outcome})`;
   target.afterRecovery();
   const orphans = outcome.damage === undefined ? settle(disk, target, outcome, loaded.damaged) : 0;
@@ -114,7 +110,7 @@ export interface LoadedState {
 
 /** The newest valid checkpoint is in the regions; where there is none yet, the state of a new store. Or why not. */
 export function loadState(disk: Disk, identity: StoreIdentity, target: Loadable): LoadedState | string {
-  const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name));
+  const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name), target.read);
   if (typeof outcome === 'string') return outcome;
   const { loaded, damaged } = outcome;
   if (loaded === undefined) {

@@ -7,6 +7,7 @@ import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import { BackupHold } from './backup-hold.ts';
+import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
@@ -125,7 +126,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     state: facts.state(),
     ...snapshot,
     checkpoint: facts.checkpoints.status,
-    actors,
+    actors: [...actors, ...checkpointStatus(facts.checkpoints)],
   };
 }
 

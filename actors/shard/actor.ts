@@ -6,9 +6,12 @@ import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
+import { helpToLoad } from '../load-blocks.ts';
 import {
   CLEAR_TEXT,
+  LOAD_BLOCKS,
   LOAD_SEGMENT,
+  LOAD_VECTORS,
   PUT_CHUNKS,
   PUT_VECTOR,
   PUT_VECTOR_HEADER_BYTES,
@@ -34,6 +37,7 @@ import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
 import { Shard } from './shard.ts';
 import { Succession } from './succession.ts';
+import { TableVectors } from './table-vectors.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -56,6 +60,7 @@ export class ShardActor implements DoorbellActor {
   readonly #recent = new Recent();
   readonly #succession: Succession;
   readonly #moving: Moving;
+  readonly #tables: TableVectors;
   /** The route as of the last time that the mailbox was empty. */
   #seenRoute: number;
   /** Since the mailbox was empty, or before. */
@@ -81,6 +86,7 @@ export class ShardActor implements DoorbellActor {
     this.#metrics = metrics;
     this.#searches = new Searches(context, shard, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
+    this.#tables = new TableVectors(context, shard, this.#recent);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
@@ -139,6 +145,12 @@ export class ShardActor implements DoorbellActor {
       case LOAD_SEGMENT:
         this.#patiently(() => this.#load(f64[offset >> 3]!));
         break;
+      case LOAD_BLOCKS:
+        this.#patiently(() => helpToLoad(this.#context, this.#disk, u32[word]!));
+        break;
+      case LOAD_VECTORS:
+        this.#tables.begin();
+        break;
       case REPLAY:
         this.#beginReplay(
           f64[offset >> 3]!,
@@ -168,7 +180,7 @@ export class ShardActor implements DoorbellActor {
 
   /** Messages keep coming: a search waits for those before it, not for all. */
   afterBatch(): void {
-    if (this.#succession.isUnderWay) return;
+    if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
     if (++this.#batches % BATCHES_PER_SLICE === 0) this.#moving.step();
@@ -176,6 +188,7 @@ export class ShardActor implements DoorbellActor {
 
   idle(): number {
     if (this.#succession.isUnderWay) return this.#stepReplay();
+    if (this.#tables.isUnderWay) return this.#stepTables();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
     this.#forget();
     const isReported = this.#succession.reportMissing();
@@ -207,6 +220,7 @@ export class ShardActor implements DoorbellActor {
     route: number,
   ): void {
     if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp, route)) return;
+    this.#tables.cancel();
     this.#takeDeferred();
   }
 
@@ -216,6 +230,12 @@ export class ShardActor implements DoorbellActor {
     this.#takeDeferred();
     this.#succession.announce();
     return 0;
+  }
+
+  /** A segment that is asked for need not wait: what the tables have is not part of it. */
+  #stepTables(): number {
+    this.#saveIfAsked();
+    return this.#tables.step();
   }
 
   #takeDeferred(): void {
