@@ -53,7 +53,7 @@ export interface LogTail {
  * is held in memory whole while it is read. Returns −errno when the log's directory cannot be read.
  *
  * `untilLsn`, the last record of a transaction that is durable: nothing after it is looked at, so the log may be
- * written meanwhile. Whether it was reached, `lastLsn` says.
+ * written meanwhile. Whether it was reached, `lastLsn` says. `segmentBegins` is called before the records of each segment.
  */
 export function replayLog(
   disk: Disk,
@@ -61,6 +61,7 @@ export function replayLog(
   afterLsn: number,
   visit: RecordVisitor,
   untilLsn = Number.POSITIVE_INFINITY,
+  segmentBegins = (): void => {},
 ): LogOutcome | number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return sequences;
@@ -76,6 +77,7 @@ export function replayLog(
   const headers = neededHeaders(disk, uuid, sequences, afterLsn);
   for (const [at, header] of headers.entries()) {
     if (outcome.lastLsn >= untilLsn) break;
+    segmentBegins();
     if ('reason' in header) outcome.damage = header;
     else if (at > 0 ? header.firstLsn !== outcome.lastLsn + 1 : header.firstLsn > afterLsn + 1) {
       outcome.damage = {

@@ -26,6 +26,7 @@ import {
   type RecordVisitor,
   replayLog,
 } from './log-recovery.ts';
+import type { ObjectRedo } from './object-redo.ts';
 import { prune } from './prune.ts';
 
 /** What a checkpoint is read into. */
@@ -46,6 +47,8 @@ export interface Recoverable extends Loadable {
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
   afterRecovery(): void;
+  /** Told of bytes of objects by {@link apply}. */
+  readonly redo: ObjectRedo;
   /** Every object that an inode refers to, with the inode's size in bytes. */
   forEachObject(visit: (id: number, size: number) => void): void;
 }
@@ -63,6 +66,8 @@ export interface Recovered {
   readonly milliseconds: number;
   /** Checkpoints that were passed over; kept aside under another name. */
   readonly damagedCheckpoints: readonly Damage[];
+  /** Objects whose newest bytes only the log has, because nothing may be written: 0 unless it is damaged. */
+  readonly unwritten: number;
   /** Set when the log is damaged: serve read-only, write nothing. */
   readonly damage: Damage | undefined;
   /** A checkpoint should be written before anything else, so that the log does not grow for ever. */
@@ -79,10 +84,12 @@ export function recover(
   const started = clock.monotonic();
   const loaded = loadState(disk, identity, target);
   if (typeof loaded === 'string') return loaded;
-  const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
+  const { redo } = target;
+  const visit: RecordVisitor = (type, u8, u32, f64, offset, length) => {
     if (type === RECORD_MOUNTED) target.afterRecovery();
     else target.apply(type, u8, u32, f64, offset, length);
-  });
+  };
+  const outcome = replayLog(disk, identity.bytes, loaded.lsn, visit, undefined, () => redo.segmentBegins());
   if (typeof outcome === 'number') return `${LOG_DIRECTORY} cannot be read (errno ${-outcome})`;
   target.afterRecovery();
   const orphans = outcome.damage === undefined ? settle(disk, target, outcome, loaded.damaged) : 0;
@@ -101,6 +108,7 @@ export function recover(
     orphans,
     milliseconds: clock.monotonic() - started,
     damagedCheckpoints: loaded.damaged.map(({ damage }) => damage),
+    unwritten: redo.count,
     damage: outcome.damage,
     checkpointWanted: outcome.damage === undefined && outcome.records > 0,
   };
@@ -144,6 +152,8 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
+  const redone = target.redo.apply(disk);
+  if (redone < 0) return `what the log has of large files cannot be written to them (errno ${-redone})`;
   // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
   // or not; and an fsync that is answered by this mount vouches for what was read.
   const synced = disk.syncAll();

@@ -1,6 +1,7 @@
 /** A store as a mount with that many files and vectors would leave it when it is killed: all of it in the log. */
 
 import { LogWriter } from '../../actors/io/log.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, type Recoverable } from '../../actors/io/recovery.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../../actors/regions.ts';
 import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
@@ -72,6 +73,7 @@ export function fillStore(path: string, filling: Filling): FilledStore {
 function stateOf(arena: Arena, slab: SlabAllocator, namespace: Namespace): Recoverable {
   const none = (): void => {};
   return {
+    redo: new ObjectRedo(),
     region: (name) => arena.region(name).u8,
     image: () => [...namespace.image(), { name: SLAB, bytes: slab.highWater() }],
     format: none,

@@ -9,7 +9,7 @@ import {
   listCheckpoints,
   loadCheckpoint,
 } from '../../actors/io/checkpoint.ts';
-import { replayLog } from '../../actors/io/log-recovery.ts';
+import { type RecordVisitor, replayLog } from '../../actors/io/log-recovery.ts';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { checkTree, describeInode, type TreeCounts } from '../../fuse/namespace/tree-check.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -168,10 +168,11 @@ function replay(
   progress: Progress,
 ): CheckedState {
   progress('replay', 0, 1);
-  const outcome = replayLog(disk, identity.bytes, lsn, (type, u8, u32, f64, offset, length) => {
+  const visit: RecordVisitor = (type, u8, u32, f64, offset, length) => {
     if (type === RECORD_MOUNTED) tree.afterRecovery();
     else tree.apply(type, u8, u32, f64, offset, length);
-  });
+  };
+  const outcome = replayLog(disk, identity.bytes, lsn, visit, undefined, () => tree.redo.segmentBegins());
   try {
     tree.afterRecovery();
   } catch (error) {

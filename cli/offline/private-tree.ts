@@ -1,5 +1,6 @@
 /** The tree of a store in memory of this process's own: what a checkpoint and the log after it say, for looking at. */
 
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import type { Recoverable } from '../../actors/io/recovery.ts';
 import { DENTRIES_PER_INODE, JOURNAL, SLAB } from '../../actors/regions.ts';
 import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
@@ -19,6 +20,8 @@ const ROOT_MODE = 0o755;
 
 export class PrivateTree implements Recoverable {
   readonly arena: Arena;
+  /** Bytes that the log has of objects. */
+  readonly redo = new ObjectRedo();
   readonly #clock: Clock;
   #slab: SlabAllocator | undefined;
   #namespace: Namespace | undefined;
@@ -82,7 +85,7 @@ export class PrivateTree implements Recoverable {
     offset: number,
     length: number,
   ): void {
-    this.namespace.apply(type, u8, u32, f64, offset, length);
+    this.namespace.apply(type, u8, u32, f64, offset, length, this.redo);
   }
 
   afterRecovery(): void {

@@ -8,7 +8,7 @@
  *    inode refers to and a copy of those that are longer than the tree knows.
  */
 import { CHECKPOINT_DIRECTORY, checkpointPath, writeCheckpoint } from '../../actors/io/checkpoint.ts';
-import { replayLog } from '../../actors/io/log-recovery.ts';
+import { type RecordVisitor, replayLog } from '../../actors/io/log-recovery.ts';
 import { LOG_DIRECTORY, segmentPath } from '../../actors/log-files.ts';
 import { truncate } from '../../fuse/namespace/content.ts';
 import { H_NEXT_OBJECT } from '../../fuse/namespace/layout.ts';
@@ -76,6 +76,7 @@ function rewrite(
     .image()
     .map(({ name, bytes }) => ({ name, bytes: tree.region(name)!.subarray(0, bytes) }));
   const created = systemClock.now();
+  required(old.tree.redo.apply(disk), 'the objects that the log has bytes of');
   required(disk.syncAll(), 'the store');
   const written = required(
     writeCheckpoint(disk, { uuid: identity.uuid, lsn: old.lsn, created }, parts),
@@ -105,11 +106,12 @@ function stateOf(
   tree.format();
   tree.loaded();
   const isWhole = log.firstLsn === 1;
+  const visit: RecordVisitor = (type, u8, u32, f64, offset, length) => {
+    if (type === RECORD_MOUNTED) tree.afterRecovery();
+    else tree.apply(type, u8, u32, f64, offset, length);
+  };
   const outcome = isWhole
-    ? replayLog(disk, identity.bytes, 0, (type, u8, u32, f64, offset, length) => {
-        if (type === RECORD_MOUNTED) tree.afterRecovery();
-        else tree.apply(type, u8, u32, f64, offset, length);
-      })
+    ? replayLog(disk, identity.bytes, 0, visit, undefined, () => tree.redo.segmentBegins())
     : -EIO;
   tree.afterRecovery();
   const from = isWhole
