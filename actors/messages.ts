@@ -17,6 +17,9 @@ export const SYNC = 32;
 /** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
 export const OBJECT_DIRTY = 33;
+/** fuse → io-(id % workers.io): bytes of an object were written that the log has as well: so its file need not be durable
+ * before the log's segment ends, or a checkpoint is made. Sent as OBJECT_DIRTY. [0] object id */
+export const OBJECT_LOGGED = 58;
 /** fuse → io-(id % workers.io): no inode refers to the object any more. Sent after the journal record that says so
  * was committed; the file is deleted once that record is durable. [0] object id */
 export const OBJECT_DROPPED = 34;
@@ -27,7 +30,7 @@ export const CHECKPOINT = 36;
 /** main → io-0: there is a newer checkpoint on the disk, which was not made by io-0; answered by IO_DONE once whoever asks
  * the store's status is told of it. [0] ticket */
 export const CHECKPOINT_MADE = 49;
-/** io-0 → other io: make your dirty objects durable. [0] question */
+/** io-0 → other io: make your dirty objects durable. [0] question · [4] 1 = those that are logged, too */
 export const FLUSH_OBJECTS = 37;
 /** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
@@ -59,7 +62,7 @@ export function writeSync(
   io.send();
 }
 
-/** OBJECT_DIRTY and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
+/** OBJECT_DIRTY, OBJECT_LOGGED and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
 export function postObject(io: Outbox, kind: number, objectId: number): void {
   io.u32[io.claimOrWait(kind, 4) >> 2] = objectId;
   io.post();

@@ -1,6 +1,7 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
@@ -104,6 +105,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: LOAD_BOARD, bytes: loadBoardBytes(tableBytes, tables.length + 1) },
     planVirtual(config.memory.max_results),
     planDataLocks(),
+    planSyncHabits(),
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },

@@ -3,6 +3,7 @@ import { ROOT } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
@@ -33,7 +34,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
   const disk = new PatientDisk(new HostDisk(store), context.state);
   const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, config.fuse.open_files);
-  const content = new Content(namespace, objects, new DataLocks(arena), handover);
+  const content = new Content(namespace, objects, new DataLocks(arena), handover, new SyncHabits(arena));
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
   return new Operations({

@@ -8,6 +8,7 @@ import {
   ioOf,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
+  OBJECT_LOGGED,
   postContentChanged,
   postObject,
   QUERY,
@@ -66,6 +67,10 @@ export class FuseHandover implements Handover {
 
   objectDirty(objectId: number): void {
     postObject(this.#io[objectId % this.#io.length]!, OBJECT_DIRTY, objectId);
+  }
+
+  objectLogged(objectId: number): void {
+    postObject(this.#io[objectId % this.#io.length]!, OBJECT_LOGGED, objectId);
   }
 
   objectDropped(objectId: number): void {

@@ -19,6 +19,7 @@ import {
   readWhole,
   segmentPath,
 } from '../log-files.ts';
+import type { ObjectRedo } from './object-redo.ts';
 
 export { type Damage, listSegments, readSegmentHeader } from '../log-files.ts';
 
@@ -62,7 +63,7 @@ export interface LogTail {
  * is held in memory whole while it is read, in the memory of the one before it if it fits. Returns −errno when the log's directory cannot be read.
  *
  * `untilLsn`, the last record of a transaction that is durable: nothing after it is looked at, so the log may be
- * written meanwhile. Whether it was reached, `lastLsn` says.
+ * written meanwhile. Whether it was reached, `lastLsn` says. `segmentBegins` is called before the records of each segment.
  */
 export function replayLog(
   disk: Disk,
@@ -70,6 +71,7 @@ export function replayLog(
   afterLsn: number,
   visit: RecordVisitor,
   untilLsn = Number.POSITIVE_INFINITY,
+  segmentBegins = (): void => {},
 ): LogOutcome | number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return sequences;
@@ -87,6 +89,7 @@ export function replayLog(
   let memory: Uint8Array<ArrayBuffer> | undefined;
   for (const [at, header] of headers.entries()) {
     if (outcome.lastLsn >= untilLsn) break;
+    segmentBegins();
     if ('reason' in header) outcome.damage = header;
     else if (at > 0 ? header.firstLsn !== outcome.lastLsn + 1 : header.firstLsn > afterLsn + 1) {
       outcome.damage = {
@@ -106,6 +109,8 @@ export interface Replayable {
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
   afterRecovery(): void;
+  /** Told by {@link apply} of bytes of objects, if they are of interest. */
+  readonly redo?: ObjectRedo;
 }
 
 /** {@link replayLog} as a recovery does it. */
@@ -125,6 +130,7 @@ export function replayInto(
       else target.apply(type, u8, u32, f64, offset, length);
     },
     untilLsn,
+    () => target.redo?.segmentBegins(),
   );
 }
 

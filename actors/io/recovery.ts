@@ -27,6 +27,7 @@ import {
   type Replayable,
   replayInto,
 } from './log-recovery.ts';
+import type { ObjectRedo } from './object-redo.ts';
 import { prune } from './prune.ts';
 
 /** What a checkpoint is read into. */
@@ -45,6 +46,8 @@ export interface Loadable {
 export interface Recoverable extends Loadable, Replayable {
   /** The used prefixes of the regions: what a checkpoint copies. */
   image(): { readonly name: string; readonly bytes: number }[];
+  /** Told of bytes of objects as records are applied. */
+  readonly redo: ObjectRedo;
   /** Every object that an inode refers to, with the inode's size in bytes. */
   forEachObject(visit: (id: number, size: number) => void): void;
 }
@@ -62,6 +65,8 @@ export interface Recovered {
   readonly milliseconds: number;
   /** Checkpoints that were passed over; kept aside under another name. */
   readonly damagedCheckpoints: readonly Damage[];
+  /** Objects whose newest bytes only the log has, because nothing may be written: 0 unless it is damaged. */
+  readonly unwritten: number;
   /** Set when the log is damaged: serve read-only, write nothing. */
   readonly damage: Damage | undefined;
   /** A checkpoint should be written before anything else, so that the log does not grow for ever. */
@@ -97,6 +102,7 @@ export function recover(
     orphans,
     milliseconds: clock.monotonic() - started,
     damagedCheckpoints: loaded.damaged.map(({ damage }) => damage),
+    unwritten: target.redo.count,
     damage: outcome.damage,
     checkpointWanted: outcome.damage === undefined && outcome.records > 0,
   };
@@ -140,6 +146,8 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
+  const redone = target.redo.apply(disk);
+  if (redone < 0) return `what the log has of large files cannot be written to them (errno ${-redone})`;
   // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
   // or not; and an fsync that is answered by this mount vouches for what was read.
   const synced = disk.syncAll();

@@ -13,7 +13,8 @@ import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import { formatJournal, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../regions.ts';
 import type { Part } from './checkpoint.ts';
-import type { Recoverable } from './recovery.ts';
+import type { Replayable } from './log-recovery.ts';
+import type { Loadable } from './recovery.ts';
 
 /** Replaying writes nothing, but tables are not to be had without a journal; and a repair makes changes. */
 const JOURNAL_BYTES = MIB;
@@ -27,7 +28,7 @@ export interface TablesCapacity {
   readonly inlineLimit: number;
 }
 
-export class ReplayedTables implements Recoverable {
+export class ReplayedTables implements Loadable, Replayable {
   readonly arena: Arena;
   readonly #capacity: TablesCapacity;
   readonly #clock: Clock;

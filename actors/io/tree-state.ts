@@ -26,12 +26,14 @@ import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { openTree } from '../tree.ts';
 import { VectorOrder } from '../vector-order.ts';
+import { ObjectRedo } from './object-redo.ts';
 import type { Rebuilt } from './rebuild.ts';
 import type { Recoverable } from './recovery.ts';
 
 const ROOT_MODE = 0o755;
 
 export class TreeState implements Recoverable {
+  readonly redo = new ObjectRedo();
   readonly #context: Context;
   readonly #shards: readonly Outbox[];
   readonly read: ReadCheckpoint;
@@ -167,6 +169,14 @@ export class TreeState implements Recoverable {
       if (start === end) writeRemove(shard, REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
       else writePutChunks(shard, ino, generation, u8, start, end);
     });
+  }
+
+  objectWritten(object: number, position: number, u8: Uint8Array, start: number, end: number): void {
+    this.redo.objectWritten(object, position, u8, start, end);
+  }
+
+  objectFlushed(object: number): void {
+    this.redo.objectFlushed(object);
   }
 
   inodeFreed(ino: number, generation: number): void {

@@ -75,6 +75,7 @@ function rewrite(
     .image()
     .map(({ name, bytes }) => ({ name, bytes: tree.region(name)!.subarray(0, bytes) }));
   const created = systemClock.now();
+  required(old.tree.redo.apply(disk), 'the objects that the log has bytes of');
   required(disk.syncAll(), 'the store');
   const written = required(
     writeCheckpoint(disk, { uuid: identity.uuid, lsn: old.lsn, created }, parts),

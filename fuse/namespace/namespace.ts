@@ -57,7 +57,7 @@ export interface FormatOptions {
   readonly now: number;
 }
 
-const NOTHING = new Uint8Array(0);
+const NOTHING: Uint8Array = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
@@ -156,15 +156,15 @@ export class Namespace extends NamespaceTree {
     }
   }
 
-  /** Bytes before `endOffset` were written to the file's object: size, times, version. */
-  wroteObject(ino: number, endOffset: number, flags = 0): number {
+  /** Bytes before `endOffset` were written to the file's object; u8[start, start + length) are for the log, to vouch for. */
+  wroteObject(ino: number, endOffset: number, flags = 0, u8 = NOTHING, start = 0, length = 0): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES + length));
     if (refusal !== 0) return refusal;
     try {
       const result = content.extend(t, ino, endOffset, flags);
       if (result < 0) return this.transaction.end(result);
-      records.encodeSize(this.transaction.journal, t, records.EXTEND, ino, endOffset, flags, 0);
+      records.encodeExtend(this.transaction.journal, t, ino, endOffset, flags, u8, start, length);
       this.transaction.commit();
       return this.transaction.end(0);
     } finally {

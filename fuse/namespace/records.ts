@@ -12,7 +12,7 @@
  *  6 TRUNCATE     ino; f64 @16 size; word 6 flags, 7 zero
  *  7 WRITE        ino; f64 @16 offset; word 6 flags, 7 |data|                              @32 data
  *  8 ATTACH       ino; f64 @16 size; word 6 flags, 7 object
- *  9 EXTEND       ino; f64 @16 end of what was written; word 6 flags, 7 zero
+ *  9 EXTEND       ino; f64 @16 end of what was written; word 6 flags, 7 |data|             @32 data, which ends there
  * 10 SETXATTR     ino, flags, |name|, |value|, zero                                        @32 value, name
  * 11 REMOVEXATTR  ino, |name|, zero                                                        @24 name
  * 12 COLLECTION   dimension, |name|, zero                                                  @24 name
@@ -22,7 +22,7 @@ import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { AttrChanges, SET_ALL } from './changes.ts';
 import * as content from './content.ts';
 import * as inodes from './inodes.ts';
-import { I_GENERATION, I_NLINK, INODE_WORDS } from './layout.ts';
+import { I_GENERATION, I_NLINK, I_OBJECT, INODE_WORDS } from './layout.ts';
 import * as mutations from './mutations.ts';
 import { copyBytes } from './names.ts';
 import { Payload, RecordError } from './payload.ts';
@@ -73,6 +73,10 @@ export interface ReplayObserver {
   ): void;
   vectorRemoved?(collection: number, ino: number, generation: number): void;
   inodeFreed?(ino: number, generation: number): void;
+  /** u8[start, end) was written to the object at `position`, and is nowhere but here for certain. */
+  objectWritten?(object: number, position: number, u8: Uint8Array, start: number, end: number): void;
+  /** Whatever was written to the object before this record was durable in its file when this was written. */
+  objectFlushed?(object: number): void;
 }
 
 /** Starts a record: the payload's byte offset. */
@@ -297,7 +301,7 @@ function applySetattr(t: Tables, p: Payload): number {
   return mutations.setattr(t, p.word(3), changes);
 }
 
-/** TRUNCATE, ATTACH and EXTEND; `last` is word 7. */
+/** TRUNCATE and ATTACH; `last` is word 7. */
 export function encodeSize(
   journal: JournalWriter,
   t: Tables,
@@ -315,9 +319,13 @@ export function encodeSize(
   journal.u32[w + 7] = last;
 }
 
-function applyTruncate(t: Tables, p: Payload): number {
+/** What a file gains is zeroed in its object before. */
+function applyTruncate(t: Tables, p: Payload, observer: ReplayObserver): number {
   p.tail(SIZE_BYTES, 0);
-  return content.truncate(t, p.word(3), p.size(16), p.word(6));
+  const ino = p.word(3);
+  const grows = inodes.isLive(t, ino) && p.size(16) > inodes.sizeOf(t, ino);
+  if (grows && inodes.isRegular(t, ino)) flushed(t, ino, observer);
+  return content.truncate(t, ino, p.size(16), p.word(6));
 }
 
 function applyAttach(t: Tables, p: Payload): number {
@@ -325,9 +333,43 @@ function applyAttach(t: Tables, p: Payload): number {
   return content.attach(t, p.word(3), p.word(7), p.size(16), p.word(6));
 }
 
-function applyExtend(t: Tables, p: Payload): number {
-  p.tail(SIZE_BYTES, 0);
-  return content.extend(t, p.word(3), p.size(16), p.word(6));
+/** u8[start, start + length) is what was written, for a log that vouches for it; `length` 0 = its object was synced. */
+export function encodeExtend(
+  journal: JournalWriter,
+  t: Tables,
+  ino: number,
+  end: number,
+  flags: number,
+  u8: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = begin(journal, t, EXTEND, SIZE_BYTES + length);
+  const w = at >> 2;
+  journal.u32[w + 3] = ino;
+  journal.f64[(at + 16) >> 3] = end;
+  journal.u32[w + 6] = flags;
+  journal.u32[w + 7] = length;
+  copyBytes(journal.u8, at + SIZE_BYTES, u8, start, length);
+}
+
+function applyExtend(t: Tables, p: Payload, observer: ReplayObserver): number {
+  const ino = p.word(3);
+  const length = p.word(7);
+  const start = p.tail(SIZE_BYTES, length);
+  const position = p.size(16) - length;
+  if (position < 0) throw new RecordError('a write that begins before its file');
+  const result = content.extend(t, ino, p.size(16), p.word(6));
+  if (result !== 0) return result;
+  if (length === 0) flushed(t, ino, observer);
+  else
+    observer.objectWritten?.(t.inode[ino * INODE_WORDS + I_OBJECT]!, position, p.u8, start, start + length);
+  return 0;
+}
+
+function flushed(t: Tables, ino: number, observer: ReplayObserver): void {
+  const object = t.inode[ino * INODE_WORDS + I_OBJECT]!;
+  if (object !== 0) observer.objectFlushed?.(object);
 }
 
 export function encodeWrite(

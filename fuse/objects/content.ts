@@ -6,6 +6,10 @@
  * journal record, or what a truncate left (cutting would destroy data that a crash may bring back with the old
  * size). Hence the one rule: before a size grows, the gap that becomes part of the file, and nothing else, is zeroed.
  *
+ * Small writes to a file that is synced again and again go into the log as well, which then vouches for them alone: a recovery
+ * writes them to the object once more (actors/io/object-redo.ts). Any other change of an object's bytes is followed by a record
+ * that says so, and the object is made durable before that record is.
+ *
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
 import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
@@ -15,6 +19,7 @@ import { S_IFDIR, S_IFMT, S_IFREG } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
 import type { DataLocks } from './data-locks.ts';
 import type { ObjectFiles } from './object-files.ts';
+import type { SyncHabits } from './sync-habits.ts';
 
 const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
 
@@ -22,6 +27,8 @@ const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
 export interface ObjectEvents {
   /** The object has bytes that no fsync has made durable. */
   objectDirty(id: number): void;
+  /** The object has bytes that the log makes durable, until their log is given up. */
+  objectLogged(id: number): void;
   /** No inode refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(id: number): void;
 }
@@ -31,15 +38,23 @@ export class Content {
   readonly #objects: ObjectFiles;
   readonly #locks: DataLocks;
   readonly #events: ObjectEvents;
+  readonly #habits: SyncHabits;
   readonly #attr = new Attr();
   /** Inline content on its way into an object. */
   readonly #inline = new Uint8Array(INLINE_LIMIT_MAX);
 
-  constructor(namespace: Namespace, objects: ObjectFiles, locks: DataLocks, events: ObjectEvents) {
+  constructor(
+    namespace: Namespace,
+    objects: ObjectFiles,
+    locks: DataLocks,
+    events: ObjectEvents,
+    habits: SyncHabits,
+  ) {
     this.#namespace = namespace;
     this.#objects = objects;
     this.#locks = locks;
     this.#events = events;
+    this.#habits = habits;
   }
 
   /** Copies up to `length` bytes to `u8[at]`; fewer only at the end of the file. */
@@ -117,6 +132,11 @@ export class Content {
     }
   }
 
+  /** Somebody wants the file durable, and will again. */
+  synced(ino: number): void {
+    this.#habits.synced(ino);
+  }
+
   /** Objects that the namespace gave up since the last call are passed on. After unlink, rename, forget. */
   passOnDropped(): void {
     for (let id = this.#namespace.takeDropped(); id !== 0; id = this.#namespace.takeDropped()) {
@@ -140,10 +160,14 @@ export class Content {
       const zeroed = this.#objects.zero(id, size, position);
       if (zeroed < 0) return zeroed;
     }
+    // A gap was zeroed in the object only: what depends on that is not for the log.
+    const isLogged = position <= size && this.#habits.take(ino, length);
     const written = this.#objects.write(id, position, u8, start, length);
     if (written < 0) return written;
-    this.#events.objectDirty(id);
-    const recorded = this.#namespace.wroteObject(ino, position + written, flags);
+    if (isLogged) this.#events.objectLogged(id);
+    else this.#events.objectDirty(id);
+    const end = position + written;
+    const recorded = this.#namespace.wroteObject(ino, end, flags, u8, start, isLogged ? written : 0);
     return recorded < 0 ? recorded : written;
   }
 

@@ -59,6 +59,7 @@ export function write(context: Context, request: Request, reply: Reply): number 
 /** Whoever makes things durable answers. */
 export function fsync(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
+  context.content.synced(request.nodeLo);
   return sync(context, request, context.namespace.objectOf(request.nodeLo));
 }
 

@@ -13,6 +13,8 @@ export interface Handover {
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean;
   /** The object has bytes that no fsync has made durable. Called for every write. */
   objectDirty(objectId: number): void;
+  /** The object has bytes that the log makes durable, until their log is given up. Called for every such write. */
+  objectLogged(objectId: number): void;
   /** Nothing refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(objectId: number): void;
   /** A regular file's data changed. Called for every write. */

@@ -69,6 +69,11 @@ export const TRANSACTION_MAX = 512 * KIB;
  */
 export const LOG_AHEAD = 256 * KIB;
 
+/** Bytes written to a large file between two fsyncs of it that go into the log, not only to the file's object. */
+export const LOGGED_PER_SYNC = 64 * KIB;
+/** Objects that are durable only in the log, at most: a commit makes them durable before there are many more. */
+export const LOGGED_OBJECTS_MAX = 256;
+
 /** Shared-memory words that different threads write are kept this far apart, bytes. */
 export const CACHE_LINE = 64;
 
@@ -101,6 +106,7 @@ assert(SLAB_MAX >= XATTRS_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks m
 assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr with its vector');
 assert(SLAB_MAX >= INLINE_LIMIT_MAX, 'an inline file must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * INLINE_LIMIT_MAX, 'a transaction must hold an inline file');
+assert(TRANSACTION_MAX >= 2 * LOGGED_PER_SYNC, 'a transaction must hold a write that is logged');
 assert(FILES_MAX * 256 <= REGION_MAX, 'the inode columns must fit one region');
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
 assert(SHARED_LINE % CACHE_LINE === 0 && REGION_ALIGN % SHARED_LINE === 0, 'regions start on a shared line');

@@ -7,6 +7,7 @@ import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { planSyncHabits, SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
@@ -97,6 +98,7 @@ export class Handed implements Handover {
   readonly dirty: number[] = [];
   readonly dropped: number[] = [];
   readonly changed: number[] = [];
+  readonly logged: number[] = [];
   readonly gone: { ino: number; generation: number }[] = [];
   readonly vectors: { collection: number; ino: number; generation: number; value: Buffer | undefined }[] = [];
   readonly queries: {
@@ -122,6 +124,9 @@ export class Handed implements Handover {
   }
   objectDirty(object: number): void {
     this.dirty.push(object);
+  }
+  objectLogged(object: number): void {
+    this.logged.push(object);
   }
   objectDropped(object: number): void {
     this.dropped.push(object);
@@ -242,7 +247,8 @@ export class Harness {
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
-    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed);
+    const habits = new SyncHabits(this.arena);
+    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed, habits);
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
       namespace: this.namespace,
@@ -269,6 +275,7 @@ export class Harness {
       ...planNamespace({ maxInodes, maxDentries: 2 * maxInodes }),
       planVirtual(options.virtualNodes ?? 64),
       planDataLocks(),
+      planSyncHabits(),
       { name: 'journal', bytes: journalRegionBytes(options.journalBytes ?? 4 * MIB) },
       { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
       { name: 'flights', bytes: flightBytes(1) },

@@ -66,19 +66,20 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   const path = join(directory, 'store');
   opened(path).release();
   const good = fs.readFileSync(join(path, 'format'), 'utf8');
-  fs.writeFileSync(join(path, 'format'), good.replace('"format":2', '"format":3'));
+  fs.writeFileSync(join(path, 'format'), good.replace('"format":3', '"format":4'));
   expect(problem(path)).toMatchObject({
     kind: 'newer-format',
-    message: `${path} has format 3; this program knows up to 2: use a newer one.`,
+    message: `${path} has format 4; this program knows up to 3: use a newer one.`,
   });
   for (const text of [
     '',
     'null',
     '[]',
     '{"format":1}',
-    '{"format":2}',
+    '{"format":3}',
     good.replace('"created":"2', '"created":"3'),
-    good.replace('"format":2', '"format":0'),
+    good.replace('"format":3', '"format":0'),
+    good.replace('"format":3', '"format":1'),
     good.replace('"uuid":"', '"uuid":"x'),
     good.slice(0, 20),
   ]) {
