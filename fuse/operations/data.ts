@@ -21,6 +21,7 @@ import type { Request } from '../protocol/request.ts';
 import { LATER } from '../session/server.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { dropForeignGroupId } from './privileges.ts';
 import { dropCapability } from './xattrs.ts';
 
 export function read(context: Context, request: Request, reply: Reply): number {
@@ -49,6 +50,7 @@ export function write(context: Context, request: Request, reply: Reply): number 
   let effects = (flags & FUSE_WRITE_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
   // Pages that the kernel writes back belong to a write whose times it knows and sends itself.
   if ((flags & FUSE_WRITE_CACHE) !== 0) effects |= KEEP_TIMES;
+  if ((effects & KILL_SUIDGID) !== 0) dropForeignGroupId(context, request, nodeLo);
   const written = context.content.write(nodeLo, position, u8, dataStart, dataEnd - dataStart, effects);
   if (written < 0) return written;
   dropCapability(context, nodeLo);
