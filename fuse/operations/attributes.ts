@@ -37,6 +37,7 @@ import { BODY, encodeAttrOut, encodeStatfsOut, encodeStatxOut, type Reply } from
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { dropForeignGroupId } from './privileges.ts';
 import { refuseSetattr } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
@@ -82,6 +83,7 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
   if ((valid & FATTR_SIZE) !== 0) {
     const size = request.u64(SETATTR_IN_SIZE);
     const flags = (valid & FATTR_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
+    if (flags !== 0) dropForeignGroupId(context, request, ino);
     const failed = size > FILE_SIZE_MAX ? -EFBIG : context.content.truncate(ino, size, flags);
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);

@@ -16,6 +16,7 @@ import type { Request } from '../protocol/request.ts';
 import { LATER } from '../session/server.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { dropForeignGroupId } from './privileges.ts';
 import { refuseWrite } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
@@ -58,6 +59,7 @@ export function write(context: Context, request: Request, reply: Reply): number 
   const length = dataEnd - dataStart;
   const refused = refuseWrite(context, nodeLo, position, length, request.word(WRITE_IN_FLAGS), isCached);
   if (refused < 0) return refused;
+  if ((effects & KILL_SUIDGID) !== 0) dropForeignGroupId(context, request, nodeLo);
   const written = context.content.write(nodeLo, position, u8, dataStart, length, effects);
   if (written < 0) return written;
   dropCapability(context, nodeLo);
