@@ -3,7 +3,7 @@
  * mount is used already. Searches wait until it is through; what fuse actors tell meanwhile is taken in at once, and is
  * at least as new as what the tables say at that moment.
  */
-import { FileSnapshot, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { type Namespace, VectorSnapshot } from '../../fuse/namespace/namespace.ts';
 import type { Context } from '../context.ts';
 import { VECTORS_LOADED, writeNumber } from '../messages.ts';
 import { keeps, Route } from '../route.ts';
@@ -24,7 +24,7 @@ export class TableVectors {
   readonly #recent: Recent;
   readonly #route: Route;
   readonly #index: number;
-  readonly #file = new FileSnapshot();
+  readonly #file = new VectorSnapshot();
   #namespace: Namespace | undefined;
   /** The next inode to look at. */
   #ino = 1;
@@ -73,13 +73,13 @@ export class TableVectors {
   /** False when the file is being changed. */
   #take(namespace: Namespace, ino: number): boolean {
     const file = this.#file;
-    const found = namespace.snapshot(ino, file);
+    const found = namespace.vectorSnapshot(ino, file);
     if (found < 0) return false;
     if (found === 0 || this.#recent.isGone(ino, file.generation)) return true;
-    for (const { collection, bytes } of file.vectors) {
+    for (let i = 0; i < file.count; i++) {
+      const collection = file.collection(i);
       if (this.#recent.hasHeardOf(ino, collection)) continue;
-      const vector = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-      if (this.#shard.putVector(ino, file.generation, collection, vector)) this.#vectors++;
+      if (this.#shard.putVector(ino, file.generation, collection, file.vector(i))) this.#vectors++;
       else this.#context.logger.error({ ino, collection }, 'a vector of another dimension');
     }
     return true;

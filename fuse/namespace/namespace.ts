@@ -40,6 +40,7 @@ export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
 export { type Survived, Survivors } from './survivors.ts';
+export { VectorSnapshot } from './vector-snapshot.ts';
 export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
