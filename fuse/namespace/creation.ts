@@ -111,17 +111,25 @@ export function renameLeavingWhiteout(
 ): number {
   if (ino === 0 || dentries.peek(t) === 0) return -ENOSPC;
   // Everything that can fail comes first: the rename cannot be taken back.
+  const failed = inherit(t, directories.isDirectory(t, parent) ? parent : 0, S_IFCHR, inheritance);
+  if (failed !== 0) return failed;
+  const { mode, xattrs } = inheritance;
   const block = dentries.allocateName(t, name, start, end);
-  if (block < 0) return -ENOSPC;
+  if (block < 0) {
+    if (xattrs !== 0) t.slab.free(xattrs);
+    return -ENOSPC;
+  }
   const other = rename(t, parent, name, start, end, newParent, newName, newStart, newEnd, how);
   const hash = hashName(parent, name, start, end);
   if (other < 0 || dentries.find(t, parent, hash, name, start, end) !== 0) {
     if (block !== 0) t.slab.free(block);
+    if (xattrs !== 0) t.slab.free(xattrs);
     return other;
   }
 
   t.sequence.writeBegin();
-  inodes.take(t, ino, generation, S_IFCHR, uid, gid, 0);
+  inodes.take(t, ino, generation, mode, uid, gid, 0);
+  t.inode[ino * INODE_WORDS + I_XATTRS] = xattrs;
   directories.insert(t, parent, dentries.take(t, ino, parent, hash, name, start, end, block));
   t.sequence.writeEnd();
   return other;
