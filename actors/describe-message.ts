@@ -53,6 +53,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.ROUTE_CHANGED]: words('route', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
+  [messages.SETTLE]: words('ticket', 'durable'),
+  [messages.SETTLED]: words('ticket', 'errno'),
   [messages.QUERY]: [
     ['unique', 'u64'],
     ...words('uid', 'gid', 'pid', 'kind', 'parentLo', 'parentHi', 'ino', 'slot', 'textBytes'),

@@ -24,7 +24,6 @@ import {
 import type { Pending } from '../pending.ts';
 import { holderOf, otherOf, Route } from '../route.ts';
 import type { Trace } from '../trace.ts';
-import { VectorOrder } from '../vector-order.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
@@ -37,7 +36,6 @@ export class FuseHandover implements Handover {
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
   readonly #pending: Pending;
-  readonly #order: VectorOrder;
   readonly #trace: Trace;
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
@@ -52,7 +50,6 @@ export class FuseHandover implements Handover {
     this.#virtual = virtual;
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
-    this.#order = new VectorOrder(context.arena);
     this.#trace = context.trace;
   }
 
@@ -85,11 +82,11 @@ export class FuseHandover implements Handover {
     collection: number,
     ino: number,
     generation: number,
+    stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
   ): void {
-    const stamp = this.#order.next();
     const end = start + length;
     let route: number;
     do {
@@ -103,8 +100,8 @@ export class FuseHandover implements Handover {
     this.#virtual.searchableChanged();
   }
 
-  vectorRemoved(collection: number, ino: number, generation: number): void {
-    this.#remove(REMOVE_VECTORS, ino, generation, collection, this.#order.next());
+  vectorRemoved(collection: number, ino: number, generation: number, stamp: number): void {
+    this.#remove(REMOVE_VECTORS, ino, generation, collection, stamp);
     this.#virtual.searchableChanged();
   }
 

@@ -178,9 +178,7 @@ export function setxattr(
   const found = cursor.find(t, ino, name, nameStart, nameEnd);
   if (found && flags === XATTR_CREATE) return -EEXIST;
   if (!found && flags === XATTR_REPLACE) return -ENODATA;
-  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
-  if (isVector < 0) return isVector;
-  const id = isVector === 0 ? 0 : collectionFor(t, value, valueStart, valueEnd);
+  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd);
   if (id < 0) return id;
   const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
   if (used > XATTRS_MAX) return -ENOSPC;
@@ -199,8 +197,21 @@ export function setxattr(
   return id;
 }
 
-/** Id of the collection named in `collection` that takes this vector: one there is, or the one that will be made. */
-function collectionFor(t: Tables, value: Uint8Array, start: number, end: number): number {
+/**
+ * Id of the collection that takes the vector of this attribute: one there is, or the one that will be made; 0 = the
+ * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC when there are as many as can be.
+ */
+export function collectionOf(
+  t: Tables,
+  name: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  value: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
+  if (isVector <= 0) return isVector;
   const dimension = collections.checkVector(value, start, end);
   if (dimension < 0) return dimension;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);

@@ -25,8 +25,9 @@ import * as records from './records.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
+import { NamespaceChanges } from './transact.ts';
 import { Transaction } from './transaction.ts';
-import { NamespaceTree, nameBound } from './tree.ts';
+import { nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
@@ -44,6 +45,8 @@ export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
   readonly inlineLimit: number;
   readonly clock: Clock;
+  /** Numbers the changes of vectors in their order (see {@link Namespace.vectorStamp}); without it all are 0. */
+  readonly stamp?: () => number;
 }
 
 export interface FormatOptions {
@@ -59,7 +62,7 @@ const NOTHING = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
-export class Namespace extends NamespaceTree {
+export class Namespace extends NamespaceChanges {
   readonly #inlineLimit: number;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */
@@ -70,7 +73,7 @@ export class Namespace extends NamespaceTree {
   /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
   constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
     const tables = new Tables(arena, slab);
-    super(tables, new Transaction(tables, journal, options.clock));
+    super(tables, new Transaction(tables, journal, options.clock), options.stamp);
     assert(tables.formatted, 'the regions hold a namespace');
     assert(
       options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
@@ -201,6 +204,7 @@ export class Namespace extends NamespaceTree {
         valueEnd,
         flags,
       );
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {
@@ -219,6 +223,7 @@ export class Namespace extends NamespaceTree {
       const id = content.removexattr(t, ino, name, nameStart, nameEnd);
       if (id < 0) return this.transaction.end(id);
       records.encodeRemovexattr(this.transaction.journal, t, ino, name, nameStart, nameEnd);
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {

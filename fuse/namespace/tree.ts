@@ -173,7 +173,7 @@ export class NamespaceTree extends NamespaceReader {
       if (ino < 0) return this.transaction.end(ino);
       records.encodeUnlink(this.transaction.journal, t, parent, u8, start, end, directory);
       this.transaction.commit();
-      this.#lostName(ino);
+      this.lostName(ino);
       return this.transaction.end(0);
     } finally {
       this.transaction.release();
@@ -213,7 +213,7 @@ export class NamespaceTree extends NamespaceReader {
         flags,
       );
       this.transaction.commit();
-      this.#lostName(other);
+      this.lostName(other);
       return this.transaction.end(0);
     } finally {
       this.transaction.release();
@@ -221,7 +221,7 @@ export class NamespaceTree extends NamespaceReader {
   }
 
   /** After a name was taken from `ino` (0 = from none): notes whether it was the last, frees the inode if nobody holds it. */
-  #lostName(ino: number): void {
+  protected lostName(ino: number): void {
     const t = this.tables;
     const at = ino * INODE_WORDS;
     this.removedIno = 0;

@@ -19,16 +19,17 @@ export interface Handover {
   contentChanged(ino: number): void;
   /** The inode lost its last name. It may still be open, and its xattrs be set, until the kernel forgets it. */
   removed(ino: number, generation: number): void;
-  /** The vector of `collection` was set to u8[start, start + length), little-endian float32. */
+  /** The vector of `collection` was set to u8[start, start + length), little-endian float32, by the change `stamp`. */
   vectorSet(
     collection: number,
     ino: number,
     generation: number,
+    stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
   ): void;
-  vectorRemoved(collection: number, ino: number, generation: number): void;
+  vectorRemoved(collection: number, ino: number, generation: number, stamp: number): void;
   /**
    * Answer the LOOKUP of a query: u8[start, start + length) is the name looked up in the virtual directory
    * (parentLo, parentHi); of QUERY_SIMILAR `ino` is the file it names. The reply is made by `answerQuery`

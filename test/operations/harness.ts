@@ -137,6 +137,7 @@ export class Handed implements Handover {
     collection: number,
     ino: number,
     generation: number,
+    _stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
