@@ -53,6 +53,17 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.ROUTE_CHANGED]: words('route', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
+  [messages.QUERY_WRITE]: [
+    ['unique', 'u64'],
+    ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
+    ['position', 'f64'],
+    ['text', 'text'],
+  ],
+  [messages.QUERY_READ]: [
+    ['unique', 'u64'],
+    ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
+    ['position', 'f64'],
+  ],
   [messages.SETTLE]: words('ticket', 'durable'),
   [messages.SETTLED]: words('ticket', 'errno'),
   [messages.QUERY]: [

@@ -133,6 +133,11 @@ export function askedShardOf(word: number): number {
 export const CONTENT_CHANGED = 97;
 /** fuse → indexer: a search to be answered to the kernel; layout in `writeQuery` */
 export const QUERY = 98;
+/** fuse → indexer: bytes were written to a query file (QUERY_WRITE), or are to be read from it (QUERY_READ); the indexer
+ * answers the kernel's request. [0] unique, low · [4] unique, high · [8] uid · [12] gid · [16] pid · [20] node, low ·
+ * [24] slot (pending.ts) · [28] bytes · [32] f64 position · [40] of QUERY_WRITE: the bytes */
+export const QUERY_WRITE = 114;
+export const QUERY_READ = 115;
 /** shard → indexer: files whose text the tables call indexed and the shard does not have. [0] files · [4] 0 · [8] ino × files */
 export const TEXT_MISSING = 112;
 
@@ -433,6 +438,81 @@ export interface QueryMessage {
   /** For "files like this one": the file. */
   ino: number;
   text: Uint8Array;
+}
+
+/** QUERY_WRITE or QUERY_READ. */
+export interface QueryFileMessage {
+  readonly uniqueLo: number;
+  readonly uniqueHi: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+  readonly node: number;
+  readonly slot: number;
+  /** Bytes asked for. */
+  readonly length: number;
+  readonly position: number;
+  /** Bytes written. */
+  readonly data: Uint8Array;
+}
+
+const QUERY_FILE_HEADER_BYTES = 40;
+
+/** Waits for room. With `bytes` a QUERY_WRITE of u8[start, start + length), without a QUERY_READ. */
+export function writeQueryFile(
+  indexer: Outbox,
+  uniqueLo: number,
+  uniqueHi: number,
+  uid: number,
+  gid: number,
+  pid: number,
+  node: number,
+  slot: number,
+  position: number,
+  length: number,
+  bytes: Uint8Array | undefined,
+  start: number,
+): void {
+  const kind = bytes === undefined ? QUERY_READ : QUERY_WRITE;
+  const at = indexer.claimOrWait(kind, QUERY_FILE_HEADER_BYTES + (bytes === undefined ? 0 : length));
+  const { u32, u8, f64 } = indexer;
+  const word = at >> 2;
+  u32[word] = uniqueLo;
+  u32[word + 1] = uniqueHi;
+  u32[word + 2] = uid;
+  u32[word + 3] = gid;
+  u32[word + 4] = pid;
+  u32[word + 5] = node;
+  u32[word + 6] = slot;
+  u32[word + 7] = length;
+  f64[(at + 32) >> 3] = position;
+  if (bytes !== undefined) u8.set(bytes.subarray(start, start + length), at + QUERY_FILE_HEADER_BYTES);
+  indexer.send();
+}
+
+/** Copies it out of the lane. */
+export function readQueryFile(
+  kind: number,
+  u8: Uint8Array,
+  u32: Uint32Array,
+  f64: Float64Array,
+  offset: number,
+): QueryFileMessage {
+  const word = offset >> 2;
+  const from = offset + QUERY_FILE_HEADER_BYTES;
+  const length = u32[word + 7]!;
+  return {
+    uniqueLo: u32[word]!,
+    uniqueHi: u32[word + 1]!,
+    uid: u32[word + 2]!,
+    gid: u32[word + 3]!,
+    pid: u32[word + 4]!,
+    node: u32[word + 5]!,
+    slot: u32[word + 6]!,
+    length,
+    position: f64[(offset + 32) >> 3]!,
+    data: kind === QUERY_WRITE ? u8.slice(from, from + length) : u8.slice(0, 0),
+  };
 }
 
 const QUERY_HEADER_BYTES = 44;

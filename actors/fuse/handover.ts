@@ -1,5 +1,5 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
-import { FUSE_LOOKUP } from '../../fuse/protocol/abi.ts';
+import { FUSE_LOOKUP, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Context } from '../context.ts';
@@ -11,12 +11,15 @@ import {
   postContentChanged,
   postObject,
   QUERY,
+  QUERY_READ,
+  QUERY_WRITE,
   REMOVE_FILE,
   REMOVE_VECTORS,
   SYNC,
   writeForgetName,
   writePutVector,
   writeQuery,
+  writeQueryFile,
   writeRemove,
   writeSync,
   writeWords,
@@ -138,6 +141,26 @@ export class FuseHandover implements Handover {
       start,
       length,
     );
+    return true;
+  }
+
+  queryFile(
+    uniqueLo: number,
+    uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean {
+    const kind = u8 === undefined ? QUERY_READ : QUERY_WRITE;
+    const slot = this.#pending.enter(kind, uniqueLo, uniqueHi, u8 === undefined ? FUSE_READ : FUSE_WRITE);
+    if (slot < 0) return false;
+    this.#trace.handedOver(uniqueLo, uniqueHi, kind);
+    writeQueryFile(this.#indexer, uniqueLo, uniqueHi, uid, gid, pid, node, slot, position, length, u8, start);
     return true;
   }
 

@@ -50,6 +50,22 @@ export interface Handover {
     start: number,
     length: number,
   ): boolean;
+  /**
+   * Answer a READ of a query file, or, with `u8`, a WRITE of u8[start, start + length) to it; `node` is the low word of its
+   * id. False as in `sync`.
+   */
+  queryFile(
+    uniqueLo: number,
+    uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean;
   /** Whoever was to answer this request need not: it is going to be run again. */
   withdraw(uniqueLo: number, uniqueHi: number): void;
   /** The kernel is to forget the name u8[start, start + length) in this directory, and what it knows of the directory. */

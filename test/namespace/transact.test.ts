@@ -206,7 +206,7 @@ describe('a transaction', () => {
   test(`generated ones do what their changes do one by one, or nothing (seed ${SEED})`, () => {
     const random = new Random(SEED);
     // Of the small one the memory is soon used up.
-    const sizes: Size[] = [{}, { inodes: 20, dentries: 20 }, { slabMiB: 1 }];
+    const sizes: Size[] = [{}, { inodes: 8, dentries: 8 }, { slabMiB: 1 }];
     for (const size of sizes) {
       const world = World.fresh(size);
       const oracle = World.fresh(size);
@@ -231,7 +231,7 @@ describe('a transaction', () => {
       const replayed = World.fresh(size);
       replayed.replay(world.log);
       expect(treeOf(replayed).map(withoutIno)).toEqual(treeOf(world).map(withoutIno));
-      expect(refusals.get(0)).toBeGreaterThan(10);
+      expect(refusals.get(0)).toBeGreaterThan(5);
       if (size.inodes !== undefined || isFull) expect(refusals.get(-ENOSPC)).toBeGreaterThan(0);
     }
   });

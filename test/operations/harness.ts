@@ -148,6 +148,29 @@ export class Handed implements Handover {
   vectorRemoved(collection: number, ino: number, generation: number): void {
     this.vectors.push({ collection, ino, generation, value: undefined });
   }
+  readonly queryFiles: {
+    unique: number;
+    node: number;
+    position: number;
+    length: number;
+    text: string | undefined;
+  }[] = [];
+  queryFile(
+    unique: number,
+    _uniqueHi: number,
+    _uid: number,
+    _gid: number,
+    _pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean {
+    const text = u8 && Buffer.from(u8.slice(start, start + length)).toString();
+    this.queryFiles.push({ unique, node, position, length, text });
+    return this.hasRoom;
+  }
   query(
     uniqueLo: number,
     _uniqueHi: number,
@@ -184,6 +207,7 @@ export class Handed implements Handover {
 }
 
 const TEXTS: VirtualText = {
+  hasQueries: true,
   list: () => ['main', 'fuse-0'],
   changedAt: () => 0,
   text: (path) =>
