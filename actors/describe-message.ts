@@ -56,6 +56,19 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.LOAD_VECTORS]: words('lastStamp', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
+  [messages.QUERY_WRITE]: [
+    ['unique', 'u64'],
+    ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
+    ['position', 'f64'],
+    ['text', 'text'],
+  ],
+  [messages.QUERY_READ]: [
+    ['unique', 'u64'],
+    ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
+    ['position', 'f64'],
+  ],
+  [messages.SETTLE]: words('ticket', 'durable'),
+  [messages.SETTLED]: words('ticket', 'errno'),
   [messages.QUERY]: [
     ['unique', 'u64'],
     ...words('uid', 'gid', 'pid', 'kind', 'parentLo', 'parentHi', 'ino', 'slot', 'textBytes'),

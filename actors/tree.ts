@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 import { JOURNAL } from './regions.ts';
 import { openSlab, viewSlab } from './slab.ts';
 import { mailboxRegion } from './topology.ts';
+import { VectorOrder } from './vector-order.ts';
 
 /** This thread's view of the shared tree. */
 export interface Tree {
@@ -25,7 +26,10 @@ export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const region = arena.region(JOURNAL);
   const journal = witness ? new WitnessedJournal(region, reader, witness) : new JournalWriter(region, reader);
   const inlineLimit = settings.config.store.inline_limit;
-  return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock, whenBroken: 'wait' }) };
+  const order = new VectorOrder(arena);
+  const stamp = (): number => order.next();
+  const options = { inlineLimit, clock, stamp, whenBroken: 'wait' as const };
+  return { slab, namespace: new Namespace(arena, slab, journal, options) };
 }
 
 /** For a thread that only looks. */

@@ -13,6 +13,7 @@ import { EVENT_NAMES, readTrace } from './trace.ts';
 export function virtualText(context: Context): VirtualText {
   return {
     list: () => context.topology.actors.map((actor) => (isPresent(context.arena, actor) ? actor.name : '')),
+    hasQueries: !context.settings.config.fuse.writeback,
     changedAt: () => presenceChangedAt(context),
     text(path) {
       if (path === 'stats') return json(takeSnapshot(context));

@@ -30,6 +30,11 @@ export class KernelCache {
     void this.#notifier.forgetInode(lo, hi);
   }
 
+  /** Resolves when the kernel has forgotten what it was told to so far. */
+  async settled(): Promise<void> {
+    await this.#notifier?.idle();
+  }
+
   /** Before the connection's descriptor is closed: nothing is told any more. Resolves when nothing is under way. */
   async close(): Promise<void> {
     await this.#notifier?.close();

@@ -93,6 +93,11 @@ export function controlMethods(
         await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
       );
     },
+    /** A request of .vexfs/query, with the permissions of the store's owner. */
+    async query(params, { payload }) {
+      const who = credentials();
+      return accepted(await indexer.ask(params, payload, who.uid, who.gids));
+    },
     indexStatus: () => indexer.status(),
     indexWait: (params, call) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, call),
     async indexRebuild(params) {

@@ -15,6 +15,8 @@ import {
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
+  SETTLE,
+  SETTLED,
   SHARD_REPLAYED,
   VECTORS_LOADED,
   writeNumber,
@@ -92,6 +94,7 @@ export class MainRequests implements EventLoopActor {
     else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
     else if (kind === ROUTE_DONE) this.routeDone(u32[word]!, u32[word + 1]!);
+    else if (kind === SETTLE) void this.#settle(u32[word]!, u32[word + 1] === 1);
     else assert(false, 'main knows this kind of message');
   }
 
@@ -188,6 +191,12 @@ export class MainRequests implements EventLoopActor {
       this.#questions.delete(ticket);
       this.#send(kind, answered);
     }
+  }
+
+  /** The indexer never has more open than its lane has room for answers to. */
+  async #settle(ticket: number, isDurable: boolean): Promise<void> {
+    const [errno] = await Promise.all([isDurable ? this.flush() : 0, this.kernelCache.settled()]);
+    writeWords(this.#context.outbox('indexer'), SETTLED, ticket, errno);
   }
 
   #saveSegment(index: number): void {

@@ -188,9 +188,7 @@ export function setxattr(
   if (notAllowed < 0) return notAllowed;
   if (list !== NO_LIST && !isKept(list, valueStart, valueEnd))
     return setBits(t, ino, value, valueStart, valueEnd, flags, found);
-  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
-  if (isVector < 0) return isVector;
-  const id = isVector === 0 ? 0 : collectionFor(t, value, valueStart, valueEnd);
+  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd);
   if (id < 0) return id;
   const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
   if (used > XATTRS_MAX) return -ENOSPC;
@@ -230,8 +228,21 @@ function setBits(
   return 0;
 }
 
-/** Id of the collection named in `collection` that takes this vector: one there is, or the one that will be made. */
-function collectionFor(t: Tables, value: Uint8Array, start: number, end: number): number {
+/**
+ * Id of the collection that takes the vector of this attribute: one there is, or the one that will be made; 0 = the
+ * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC when there are as many as can be.
+ */
+export function collectionOf(
+  t: Tables,
+  name: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  value: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
+  if (isVector <= 0) return isVector;
   const dimension = collections.checkVector(value, start, end);
   if (dimension < 0) return dimension;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);

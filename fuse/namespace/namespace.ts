@@ -21,11 +21,11 @@ import { formatNamespace } from './format.ts';
 import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
-import { LinuxChanges } from './linux-changes.ts';
 import * as records from './records.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
+import { NamespaceChanges } from './transact.ts';
 import { Transaction, type WhenBroken } from './transaction.ts';
 import { nameBound } from './tree.ts';
 
@@ -49,6 +49,8 @@ export interface NamespaceOptions {
   readonly clock: Clock;
   /** By default 'refuse'. */
   readonly whenBroken?: WhenBroken;
+  /** Numbers the changes of vectors in their order (see {@link Namespace.vectorStamp}); without it all are 0. */
+  readonly stamp?: () => number;
 }
 
 export interface FormatOptions {
@@ -64,7 +66,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
-export class Namespace extends LinuxChanges {
+export class Namespace extends NamespaceChanges {
   readonly #inlineLimit: number;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */
@@ -75,7 +77,8 @@ export class Namespace extends LinuxChanges {
   /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
   constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
     const tables = new Tables(arena, slab);
-    super(tables, new Transaction(tables, journal, options.clock, options.whenBroken ?? 'refuse'));
+    const transaction = new Transaction(tables, journal, options.clock, options.whenBroken ?? 'refuse');
+    super(tables, transaction, options.stamp);
     assert(tables.formatted, 'the regions hold a namespace');
     assert(
       options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
@@ -206,6 +209,7 @@ export class Namespace extends LinuxChanges {
         valueEnd,
         flags,
       );
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {
@@ -224,6 +228,7 @@ export class Namespace extends LinuxChanges {
       const id = content.removexattr(t, ino, name, nameStart, nameEnd);
       if (id < 0) return this.transaction.end(id);
       records.encodeRemovexattr(this.transaction.journal, t, ino, name, nameStart, nameEnd);
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {

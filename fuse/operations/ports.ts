@@ -21,16 +21,17 @@ export interface Handover {
   contentChanged(ino: number): void;
   /** The inode lost its last name. It may still be open, and its xattrs be set, until the kernel forgets it. */
   removed(ino: number, generation: number): void;
-  /** The vector of `collection` was set to u8[start, start + length), little-endian float32. */
+  /** The vector of `collection` was set to u8[start, start + length), little-endian float32, by the change `stamp`. */
   vectorSet(
     collection: number,
     ino: number,
     generation: number,
+    stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
   ): void;
-  vectorRemoved(collection: number, ino: number, generation: number): void;
+  vectorRemoved(collection: number, ino: number, generation: number, stamp: number): void;
   /**
    * Answer the LOOKUP of a query: u8[start, start + length) is the name looked up in the virtual directory
    * (parentLo, parentHi); of QUERY_SIMILAR `ino` is the file it names. The reply is made by `answerQuery`
@@ -53,6 +54,22 @@ export interface Handover {
   ): boolean;
   /** If a query waits for its answer under this id, it is given up: answered with EINTR. */
   interrupt(uniqueLo: number, uniqueHi: number): void;
+  /**
+   * Answer a READ of a query file, or, with `u8`, a WRITE of u8[start, start + length) to it; `node` is the low word of its
+   * id. False as in `sync`.
+   */
+  queryFile(
+    uniqueLo: number,
+    uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean;
   /** Whoever was to answer this request need not: it is going to be run again. */
   withdraw(uniqueLo: number, uniqueHi: number): void;
   /** The kernel is to forget the name u8[start, start + length) in this directory, and what it knows of the directory. */

@@ -40,6 +40,11 @@ export class CacheNotifier {
     return this.#send(message);
   }
 
+  /** Resolves when what was to be sent so far has been. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
   /**
    * What waits its turn is not sent any more. Resolves when nothing is under way: only then may the descriptor be closed,
    * or its number be somebody else's when the write is made.

@@ -54,6 +54,11 @@ export const RESULT_NODES_MAX = 8191;
 /** Most results one search returns. */
 export const SEARCH_K_MAX = 1000;
 
+/** Largest query file, `.vexfs/query`: all that was written to it and answered, bytes. */
+export const QUERY_BYTES_MAX = 64 * MIB;
+/** Most bytes that may follow a request on the control socket. */
+export const CONTROL_PAYLOAD_MAX = 64 * MIB;
+
 /** Longest request on the control socket, characters: several of the largest vectors as JSON. */
 export const CONTROL_LINE_MAX = 1 * MIB;
 

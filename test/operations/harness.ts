@@ -145,6 +145,7 @@ export class Handed implements Handover {
     collection: number,
     ino: number,
     generation: number,
+    _stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
@@ -154,6 +155,29 @@ export class Handed implements Handover {
   }
   vectorRemoved(collection: number, ino: number, generation: number): void {
     this.vectors.push({ collection, ino, generation, value: undefined });
+  }
+  readonly queryFiles: {
+    unique: number;
+    node: number;
+    position: number;
+    length: number;
+    text: string | undefined;
+  }[] = [];
+  queryFile(
+    unique: number,
+    _uniqueHi: number,
+    _uid: number,
+    _gid: number,
+    _pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean {
+    const text = u8 && Buffer.from(u8.slice(start, start + length)).toString();
+    this.queryFiles.push({ unique, node, position, length, text });
+    return this.hasRoom;
   }
   query(
     uniqueLo: number,
@@ -195,6 +219,7 @@ export class Handed implements Handover {
 }
 
 const TEXTS: VirtualText = {
+  hasQueries: true,
   list: () => ['main', 'fuse-0'],
   changedAt: () => 0,
   text: (path) =>
