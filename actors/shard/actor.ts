@@ -1,5 +1,7 @@
 import { constants, setPriority } from 'node:os';
-import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { graphModule } from '../../kernels/hnsw/graph-module.ts';
+import { type EngineName, loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
@@ -29,10 +31,11 @@ import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { readSegments, SegmentWriter } from '../text-segment.ts';
 import type { ActorKind } from '../topology.ts';
+import { Graphs } from './graphs.ts';
 import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { Shard } from './shard.ts';
+import { type OpenGraph, Shard } from './shard.ts';
 import { Succession } from './succession.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
@@ -50,6 +53,7 @@ export class ShardActor implements DoorbellActor {
   readonly #disk: Disk;
   readonly #index: number;
   readonly #route: Route;
+  readonly #graphs: Graphs;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
@@ -67,7 +71,8 @@ export class ShardActor implements DoorbellActor {
   readonly #metrics: MetricsBlock;
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
-  constructor(context: Context, shard: Shard) {
+  constructor(context: Context, shard: Shard, graphs = new Graphs(context)) {
+    this.#graphs = graphs;
     this.#context = context;
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
@@ -79,7 +84,7 @@ export class ShardActor implements DoorbellActor {
     this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
-    this.#searches = new Searches(context, shard, metrics);
+    this.#searches = new Searches(context, shard, graphs, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
     this.#counter = {
       vectors: metrics.counter('vectors'),
@@ -175,6 +180,7 @@ export class ShardActor implements DoorbellActor {
   }
 
   idle(): number {
+    this.#graphs.listen();
     if (this.#succession.isUnderWay) return this.#stepReplay();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
     this.#forget();
@@ -185,18 +191,28 @@ export class ShardActor implements DoorbellActor {
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
     const progress = this.#moving.step();
-    const moved = this.#shard.absorb(ABSORB_SLICE);
+    const isBuilt = this.#build();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    if (moved > 0 || isBusy || progress === 'more') return 0;
-    return isReported && progress === 'nothing to do'
-      ? this.#searches.sleepMs
-      : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
+    if (isBuilt || isBusy || progress === 'more') return 0;
+    const isWaiting = !isReported || progress !== 'nothing to do' || this.#shard.isBuilding;
+    return isWaiting ? Math.min(FULL_LANE_MS, this.#searches.sleepMs) : this.#searches.sleepMs;
+  }
+
+  /** A slice of what there is to do in graphs, of others when there is nothing in its own; false when there is nothing. */
+  #build(): boolean {
+    this.#graphs.lookForEnded();
+    const moved = this.#shard.absorb(ABSORB_SLICE);
+    const isTidying = this.#shard.tidy();
+    if (moved > 0) return true;
+    const { steal } = this.#context.settings.config.workers;
+    return (steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying;
   }
 
   stop(): void {
     this.#searches.finish();
     this.#succession.reportMissing();
     this.#saveIfAsked();
+    this.#graphs.end();
   }
 
   #beginReplay(
@@ -348,7 +364,15 @@ const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 export async function run(context: Context): Promise<void> {
   setPriority(PRIORITY);
   const { vectors } = context.settings.config;
-  const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
+  const graphs = new Graphs(context);
+  const openGraph = await graphMaker(vectors.engine, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory)));
+  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), graphs));
+}
+
+async function graphMaker(engine: EngineName, graphs: Graphs): Promise<OpenGraph | undefined> {
+  if (engine === 'exact') return undefined;
+  if (engine !== 'native') return await loadEngine(engine);
+  graphModule();
+  return (options) => new SharedGraph(options, graphs);
 }

@@ -1,6 +1,6 @@
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
-import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
-import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
+import { type IndexOptions, SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
 import type { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
@@ -8,10 +8,13 @@ import { TEXT_COLLECTION } from '../text-collection.ts';
 
 const SEED = 1;
 
+/** Makes the empty graph of a collection. */
+export type OpenGraph = (options: IndexOptions) => VectorIndex | TailGraph;
+
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
   readonly #collections = new Map<number, CollectionIndex>();
-  readonly #openGraph: OpenEngine | undefined;
+  readonly #openGraph: OpenGraph | undefined;
   readonly #config: Config['vectors'];
   readonly #batch = new ChunkBatch();
   readonly #record = emptyRecord();
@@ -19,7 +22,7 @@ export class Shard {
   #hits = new SearchHits(256);
 
   /** Without `openGraph` every search is exact. What is in `memory` can be searched by other threads. */
-  constructor(config: Config['vectors'], openGraph: OpenEngine | undefined, memory?: VectorMemory) {
+  constructor(config: Config['vectors'], openGraph: OpenGraph | undefined, memory?: VectorMemory) {
     this.#config = config;
     this.#openGraph = openGraph;
     this.#memory = memory;
@@ -124,6 +127,19 @@ export class Shard {
       if (moved < budget) moved += collection.absorb(budget - moved);
     }
     return moved;
+  }
+
+  /** Whether a batch is on its way into a graph, so that there will be something to do soon. */
+  get isBuilding(): boolean {
+    for (const { graph } of this.#collections.values()) if (graph?.isOpen) return true;
+    return false;
+  }
+
+  /** A bounded part of what removals have left to do in graphs; true when there is more to do at once. */
+  tidy(): boolean {
+    let isMore = false;
+    for (const collection of this.#collections.values()) if (collection.tidy()) isMore = true;
+    return isMore;
   }
 
   /** Numbers of the collections that there is something of. */

@@ -110,6 +110,12 @@ export class GraphOwner {
     return node;
   }
 
+  /** Whether a node is one that was placed, and not inserted yet. */
+  isPlaced(node: number): boolean {
+    const state = this.graph.u32[this.header(layout.STATES) / 4 + node]!;
+    return (state & (layout.LIVE | layout.DELETED)) === 0;
+  }
+
   /** Level with probability M^−level, from the seed and the number of the node. */
   #levelOf(node: number): number {
     const { seed, m } = this.#options;
