@@ -207,7 +207,13 @@ export class Shard {
         efConstruction: this.#config.ef_construction,
         seed: SEED,
       };
-      collection = new CollectionIndex(options, this.#openGraph?.(options), undefined, this.#memory, id);
+      collection = new CollectionIndex(
+        options,
+        this.#openGraph?.(options),
+        this.#config.exact_max,
+        this.#memory,
+        id,
+      );
       this.#collections.set(id, collection);
     }
     return collection;
