@@ -192,7 +192,7 @@ export class SharedGraph implements TailGraph {
       const owner = this.#owner!;
       if (!owner.wantsTraining) break;
       owner.train();
-      if (owner.codeRecall() >= CODE_RECALL_MIN) break;
+      if (owner.codes.codeRecall() >= CODE_RECALL_MIN) break;
       this.#element = 'f32';
       this.#nodes.fill(0);
     }
@@ -261,10 +261,10 @@ export class SharedGraph implements TailGraph {
   #train(batch: Batch): boolean {
     const owner = this.#owner!;
     if (!this.#access.close()) return false;
-    const { firstCut } = owner;
+    const { firstCut } = owner.codes;
     owner.train();
     this.#access.open();
-    this.#isPoor = this.#element === 'i8' && owner.codeRecall() < CODE_RECALL_MIN;
+    this.#isPoor = this.#element === 'i8' && owner.codes.codeRecall() < CODE_RECALL_MIN;
     if (this.#isPoor) this.#element = 'f32';
     for (let node = firstCut; node < this.#first; node++) batch.again.push(node);
     return true;
