@@ -1,6 +1,6 @@
 import { constants, setPriority } from 'node:os';
 import { graphModule } from '../../kernels/hnsw/graph-module.ts';
-import { type EngineName, loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
@@ -36,6 +36,7 @@ import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
 import { type OpenGraph, Shard } from './shard.ts';
+import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
@@ -44,7 +45,7 @@ const ABSORB_SLICE = 4;
 const SEARCHES_PER_SLICE = 8;
 /** Batches of messages before files that move to other shards have their turn, however many messages there are. */
 const BATCHES_PER_SLICE = 8;
-/** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
+/** Reading or writing a segment or a graph may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 
 export class ShardActor implements DoorbellActor {
@@ -54,6 +55,7 @@ export class ShardActor implements DoorbellActor {
   readonly #index: number;
   readonly #route: Route;
   readonly #graphs: Graphs;
+  readonly #snapshots: Snapshots;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
@@ -76,6 +78,7 @@ export class ShardActor implements DoorbellActor {
     this.#context = context;
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
+    this.#snapshots = new Snapshots(context, this.#disk);
     this.#index = context.topology.actor(context.name).index;
     this.#route = new Route(context.arena);
     this.#seenRoute = this.#route.word;
@@ -205,7 +208,8 @@ export class ShardActor implements DoorbellActor {
     const isTidying = this.#shard.tidy();
     if (moved > 0) return true;
     const { steal } = this.#context.settings.config.workers;
-    return (steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying;
+    if ((steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying) return true;
+    return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
   stop(): void {
@@ -352,6 +356,7 @@ export class ShardActor implements DoorbellActor {
       if (holderOf(route, ino) === this.#index) writer.add(ino, generation, batch);
     });
     const status = writer.finish();
+    this.#snapshots.finish(this.#shard.keptGraphs(), shards);
     if (status !== 0)
       this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
@@ -365,14 +370,23 @@ export async function run(context: Context): Promise<void> {
   setPriority(PRIORITY);
   const { vectors } = context.settings.config;
   const graphs = new Graphs(context);
-  const openGraph = await graphMaker(vectors.engine, graphs);
+  const openGraph = await graphMaker(context, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
   runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), graphs));
 }
 
-async function graphMaker(engine: EngineName, graphs: Graphs): Promise<OpenGraph | undefined> {
+async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
+  const { engine } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
   graphModule();
-  return (options) => new SharedGraph(options, graphs);
+  const snapshots = new Snapshots(context, new HostDisk(context.settings.store));
+  return (options, collection) => {
+    const graph = new SharedGraph(options, graphs);
+    const { patience } = context.state;
+    context.state.patience = SEGMENT_PATIENCE_MS;
+    snapshots.restore(collection, options.dimension, graph);
+    context.state.patience = patience;
+    return graph;
+  };
 }

@@ -1,15 +1,17 @@
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
 import { type IndexOptions, SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
 import type { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import type { KeptGraph } from './snapshots.ts';
 
 const SEED = 1;
 
-/** Makes the empty graph of a collection. */
-export type OpenGraph = (options: IndexOptions) => VectorIndex | TailGraph;
+/** Makes the graph of a collection, which finds nothing yet. */
+export type OpenGraph = (options: IndexOptions, collection: number) => VectorIndex | TailGraph;
 
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
@@ -129,6 +131,15 @@ export class Shard {
     return moved;
   }
 
+  /** The graphs that can be kept on the disk. */
+  keptGraphs(): KeptGraph[] {
+    const kept: KeptGraph[] = [];
+    for (const [collection, { graph, dimension, tailSize }] of this.#collections) {
+      if (graph instanceof SharedGraph) kept.push({ collection, dimension, graph, waiting: tailSize });
+    }
+    return kept;
+  }
+
   /** Whether a batch is on its way into a graph, so that there will be something to do soon. */
   get isBuilding(): boolean {
     for (const { graph } of this.#collections.values()) if (graph?.isOpen) return true;
@@ -209,7 +220,7 @@ export class Shard {
       };
       collection = new CollectionIndex(
         options,
-        this.#openGraph?.(options),
+        this.#openGraph?.(options, id),
         this.#config.exact_max,
         this.#memory,
         id,

@@ -98,7 +98,10 @@ export function search(k: i32, ef: i32, considered: i32): i32 {
 @inline
 function offerExact(distance: f32, node: u32, count: i32, k: i32): i32 {
   const order = sortable(distance);
-  if (order >= limitOf(count, k) || !(stateOf(node) & LIVE)) return count;
+  if (order >= limitOf(count, k)) return count;
+  const state = stateOf(node);
+  // A graph that was kept begins with nodes that nothing has claimed: hidden, and without twins.
+  if (!(state & LIVE) || (state & HIDDEN && atomic.load<u32>(twinAt(node)) === 0)) return count;
   offer(keyOf(order, node), count, k);
   return min(count + 1, k);
 }

@@ -48,10 +48,12 @@ export class GraphReader {
     const nodes = u32[headerWord(layout.NODES)]!;
     const deleted = Atomics.load(u32, headerWord(layout.DELETED_COUNT));
     const longer = Math.min(LONGER_MAX, nodes / Math.max(1, nodes - deleted));
+    let considered = this.#considered(most);
     for (let effort = Math.ceil(Math.max(ef, most) * longer); ; effort *= EFFORT_STEP) {
-      const found = this.exports.search(most, Math.min(effort, layout.EF_MAX), this.#considered(most));
+      const found = this.exports.search(most, Math.min(effort, layout.EF_MAX), considered);
       if (found >= Math.min(wanted, most)) return found;
       if (effort >= layout.EF_MAX || effort >= nodes) return this.exports.scan(most);
+      considered = Math.min(considered * EFFORT_STEP, layout.EF_MAX);
     }
   }
 

@@ -6,6 +6,7 @@
  * Labels are small numbers, used again (chunk-table.ts).
  */
 import { assert } from '../../runtime/assert.ts';
+import * as layout from '../assembly/layout.ts';
 import type { GraphAccess } from './graph-access.ts';
 import type { ElementType } from './graph-memory.ts';
 import { GraphOwner } from './graph-owner.ts';
@@ -51,6 +52,14 @@ export class SharedGraph implements TailGraph {
   #first = 0;
   #isFull = false;
   #isPoor = false;
+  /** Next node to look at for vectors that nothing has claimed; −1 = there are none. */
+  #unclaimed = -1;
+  /** Whether the graph is being written down: nothing is linked meanwhile, and vectors wait in the tail. */
+  isKept = false;
+  /** Vectors linked or removed since it was last kept. */
+  changes = 0;
+  /** Vectors that came and were there already. */
+  found = 0;
 
   /** `capacity`: most vectors, as many as fit the memory if not given. */
   constructor(options: IndexOptions, access: GraphAccess, capacity?: number, element: ElementType = 'i8') {
@@ -77,7 +86,7 @@ export class SharedGraph implements TailGraph {
   }
 
   get isFull(): boolean {
-    return this.#isFull;
+    return this.#isFull || this.isKept;
   }
 
   get isPoor(): boolean {
@@ -142,6 +151,7 @@ export class SharedGraph implements TailGraph {
     if (entry > 0) this.#size--;
     this.#owner!.remove(Math.abs(entry) - 1);
     this.#isFull = false;
+    this.changes++;
   }
 
   read(label: number, out: Float32Array): boolean {
@@ -169,7 +179,56 @@ export class SharedGraph implements TailGraph {
   }
 
   tidy(): boolean {
-    return this.#owner?.tidy() ?? false;
+    return !this.isKept && (this.#owner?.tidy() ?? false);
+  }
+
+  /**
+   * The graph as bytes that can be kept (graph-snapshot.ts), as long as {@link isKept}; undefined when there is none, or a batch is open.
+   */
+  keep(): Uint8Array[] | undefined {
+    if (this.#owner === undefined || this.isOpen || this.#owner.nodes === 0) return undefined;
+    this.isKept = true;
+    this.changes = 0;
+    return this.#owner.snapshot();
+  }
+
+  /**
+   * Takes a graph that was kept, by this collection or another of its form, at any time: `read` fills each part in turn. None of it is
+   * found, until a vector that comes turns out to be in it. False when it cannot be used.
+   */
+  restore(description: Uint8Array, read: (part: Uint8Array) => void): boolean {
+    assert(this.#owner === undefined, 'there is no graph yet');
+    const owner = GraphOwner.restore(this.#options, this.#capacity, description, (part) => {
+      read(part);
+      forgetTwins(part);
+    });
+    if (owner === undefined) return false;
+    this.#element = owner.isQuantised ? 'i8' : 'f32';
+    for (let node = 0; node < owner.nodes; node++) if (owner.isLive(node)) owner.twins.hide(node);
+    this.#use(owner);
+    this.#publish();
+    this.#unclaimed = 0;
+    return true;
+  }
+
+  /** Whether a kept graph was taken, of which there may be vectors that nothing has claimed. */
+  get hasUnclaimed(): boolean {
+    return this.#unclaimed >= 0;
+  }
+
+  /** Takes vectors out that nothing has claimed, looking at `budget` nodes; true while there are more to look at. */
+  dropUnclaimed(budget: number): boolean {
+    const owner = this.#owner;
+    if (owner === undefined || this.isOpen || this.isKept || this.#unclaimed < 0) return false;
+    const last = Math.min(owner.nodes, this.#unclaimed + budget);
+    for (let node = this.#unclaimed; node < last; node++) {
+      const isUnclaimed = owner.isLive(node) && owner.twins.isHidden(node) && !owner.twins.hasTwins(node);
+      if (!isUnclaimed) continue;
+      owner.remove(node);
+      this.changes++;
+    }
+    this.#unclaimed = last < owner.nodes ? last : -1;
+    return this.#unclaimed >= 0;
   }
 
   release(): void {
@@ -182,6 +241,8 @@ export class SharedGraph implements TailGraph {
     this.#size = 0;
     this.#isFull = false;
     this.#isPoor = false;
+    this.#unclaimed = -1;
+    this.changes = 0;
   }
 
   /** The first batch: what it shows decides what the graph is walked over. Nobody else knows of it yet. */
@@ -224,7 +285,10 @@ export class SharedGraph implements TailGraph {
       if (node < 0) break;
       nodes[count] = node;
       this.#note(label, -(node + 1));
-      if (node < first && owner.isPlaced(node)) again.push(node);
+      const isNew = owner.isPlaced(node);
+      if (isNew) this.changes++;
+      else this.found++;
+      if (isNew && node < first) again.push(node);
     }
     this.#isFull = count < labels.length;
     this.#first = first;
@@ -251,7 +315,7 @@ export class SharedGraph implements TailGraph {
   /** False as long as the quantiser has to be trained, and others are still in the graph. */
   #offerBatch(batch: Batch): boolean {
     const owner = this.#owner!;
-    if (owner.wantsTraining && this.#size > 0 && !this.#train(batch)) return false;
+    if (owner.wantsTraining && !this.#train(batch)) return false;
     batch.isOffered = true;
     owner.openBatch(this.#first, owner.nodes);
     if (owner.nodes - this.#first >= WORTH_A_CALL) this.#access.call();
@@ -281,5 +345,18 @@ export class SharedGraph implements TailGraph {
       if (owner.isPlaced(node)) owner.exports.insert(node);
     }
     batch.isThrough = true;
+  }
+}
+
+/** In a part of a kept graph as it was read: labels are told anew, so every node stands for itself, and what was a twin is free. */
+function forgetTwins(part: Uint8Array): void {
+  if (part.length === 0) return;
+  const header = new Uint32Array(part.buffer, layout.HEADER, layout.HEADER_WORDS);
+  if (part.byteOffset === header[layout.TWINS]) part.fill(0);
+  if (part.byteOffset !== header[layout.STATES]) return;
+  const states = new Uint32Array(part.buffer, part.byteOffset, part.length / 4);
+  for (let node = 0; node < states.length; node++) {
+    const state = states[node]!;
+    states[node] = state & ((state & layout.TWIN) !== 0 ? layout.LEVEL_MASK : ~layout.HIDDEN);
   }
 }
