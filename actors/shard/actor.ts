@@ -196,6 +196,7 @@ export class ShardActor implements DoorbellActor {
     const progress = this.#moving.step();
     const isBuilt = this.#build();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
+    this.#shard.report();
     if (isBuilt || isBusy || progress === 'more') return 0;
     const isWaiting = !isReported || progress !== 'nothing to do' || this.#shard.isBuilding;
     return isWaiting ? Math.min(FULL_LANE_MS, this.#searches.sleepMs) : this.#searches.sleepMs;

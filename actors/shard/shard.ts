@@ -131,6 +131,11 @@ export class Shard {
     return moved;
   }
 
+  /** Writes down for other threads how much there is of each collection. */
+  report(): void {
+    for (const collection of this.#collections.values()) collection.report();
+  }
+
   /** The graphs that can be kept on the disk. */
   keptGraphs(): KeptGraph[] {
     const kept: KeptGraph[] = [];

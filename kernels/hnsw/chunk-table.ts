@@ -72,6 +72,11 @@ export class ChunkTable {
     return this.#rows;
   }
 
+  /** Of the rows. */
+  get bytes(): number {
+    return firstRowOf(this.#chunks.length) * LABEL_WORDS * 4;
+  }
+
   /** Whether other threads can look every label up. */
   get isShared(): boolean {
     return this.#memory !== undefined && this.#chunks.every(({ isShared }) => isShared);

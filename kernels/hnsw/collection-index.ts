@@ -63,6 +63,12 @@ export class CollectionIndex {
     return graph.number !== 0 && this.table.isShared;
   }
 
+  /** Writes down for other threads how much there is. */
+  report(): void {
+    const { graph, table, tail } = this;
+    tail.setFigures(table.size, table.bytes + (graph?.bytes ?? 0), graph?.form ?? 0);
+  }
+
   /** Whether there are vectors of this inode. */
   has(ino: number): boolean {
     return this.table.firstLabel(ino) !== NO_LABEL;

@@ -13,6 +13,7 @@ import { GraphOwner } from './graph-owner.ts';
 import { GraphReader } from './graph-reader.ts';
 import type { TailGraph } from './tail-graph.ts';
 import type { IndexOptions, SearchHits } from './vector-index.ts';
+import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 
 /** Vectors of a batch: placing them takes some milliseconds, in which no search is answered. */
 const BATCH = 2048;
@@ -98,9 +99,13 @@ export class SharedGraph implements TailGraph {
     return this.#element;
   }
 
-  /** Of memory that is in use. */
   get bytes(): number {
-    return this.#owner?.bytesUsed ?? 0;
+    return (this.#owner?.bytesUsed ?? 0) + this.#nodes.byteLength;
+  }
+
+  get form(): number {
+    if (this.#owner === undefined) return 0;
+    return (this.#element === 'i8' ? WALKS_CODES : WALKS_FLOATS) | (this.#isFull ? IS_FULL : 0);
   }
 
   /** Undefined until there was a first batch. */

@@ -17,6 +17,9 @@ export interface TailGraph {
   readonly isFull: boolean;
   /** Whether it cannot show well what it holds: everything is to go back to the tail, and a better one is to be made of that. */
   readonly isPoor: boolean;
+  /** Bytes of memory in use, and bits of FORM (vector-memory.ts): for figures. */
+  readonly bytes: number;
+  readonly form: number;
   /** How many vectors a batch should have, for a caller that inserts `budget` of them at a time. */
   batchFor(budget: number): number;
   /** Begins a batch; `read` gives the vector of each label. */
@@ -46,6 +49,8 @@ export class OwnGraph implements TailGraph {
   readonly number = 0;
   readonly isFull = false;
   readonly isPoor = false;
+  readonly bytes = 0;
+  readonly form = 0;
   readonly #index: VectorIndex;
   readonly #vector: Float32Array;
   #hits = new SearchHits(16);

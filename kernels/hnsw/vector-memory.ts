@@ -5,7 +5,7 @@
  * Roles: one owner thread; any number of readers. A successor of an owner that died begins with reset().
  *
  * Layout: a line (0 magic); per collection, by its number, an entry of ENTRY_WORDS: 0 CHANGES (a sequence lock), 1 COUNT,
- * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH, 6 GRAPH_COUNT, 16 … where its chunks begin (word
+ * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH, 6 GRAPH_COUNT, 7 TOTAL, 8 BYTES_KIB, 9 FORM (these three for whoever wants figures), 16 … where its chunks begin (word
  * indexes), 40 … where those of its labels begin; then the chunks. Chunk c holds 64 · 2^c rows: their records (RECORD_WORDS u32 each:
  * label, ino, generation, chunk, byte offset, byte length, line, version), then their vectors (float32 × dimension). A chunk of labels
  * holds as many rows of LABEL_WORDS u32 (chunk-table.ts), by label.
@@ -35,6 +35,15 @@ export const METRIC = 3;
 export const ELSEWHERE = 4;
 export const GRAPH = 5;
 export const GRAPH_COUNT = 6;
+/** Vectors of the collection in this shard, whether or not they are here; KiB of memory for them; bits of {@link WALKS_CODES} … */
+export const TOTAL = 7;
+export const BYTES_KIB = 8;
+export const FORM = 9;
+/** The graph is walked over int8 codes, or over float32. */
+export const WALKS_CODES = 1;
+export const WALKS_FLOATS = 2;
+/** The graph has no room for more. */
+export const IS_FULL = 4;
 export const CHUNKS = 16;
 /** Chunks 0 … 23 together hold more rows than 32-bit words can address. */
 export const CHUNKS_MAX = 24;
@@ -136,6 +145,36 @@ export class VectorMemory {
     }
     Atomics.store(i32, 0, MAGIC);
   }
+}
+
+/** A collection of one shard in figures, a snapshot. */
+export interface CollectionFigures {
+  readonly dimension: number;
+  readonly metric: number;
+  readonly vectors: number;
+  /** Vectors that are found in the graph alone. */
+  readonly inGraph: number;
+  readonly bytes: number;
+  /** Bits of {@link FORM}. */
+  readonly form: number;
+}
+
+/** Any thread: what the region's owner says of a collection; undefined when it has none of it. */
+export function figuresOf(
+  { i32 }: { readonly i32: Int32Array },
+  collection: number,
+): CollectionFigures | undefined {
+  const entry = entryOf(collection);
+  const dimension = Atomics.load(i32, entry + DIMENSION);
+  if (dimension === 0) return undefined;
+  return {
+    dimension,
+    metric: i32[entry + METRIC]!,
+    vectors: i32[entry + TOTAL]!,
+    inGraph: i32[entry + GRAPH_COUNT]!,
+    bytes: i32[entry + BYTES_KIB]! * 1024,
+    form: i32[entry + FORM]!,
+  };
 }
 
 export function viewsOf({ u8, bytes }: { readonly u8: Uint8Array; readonly bytes: number }): VectorViews {

@@ -8,6 +8,7 @@ import type { ChunkRecord } from './chunk-table.ts';
 import { METRICS, scanRows } from './scan.ts';
 import { assertDimension, copyNormalised, type Metric, type SearchHits } from './vector-index.ts';
 import {
+  BYTES_KIB,
   CHANGES,
   CHUNKS,
   CHUNKS_MAX,
@@ -17,12 +18,14 @@ import {
   DIMENSION,
   ELSEWHERE,
   entryOf,
+  FORM,
   firstRowOf,
   GRAPH,
   GRAPH_COUNT,
   METRIC,
   RECORD_WORDS,
   rowsOf,
+  TOTAL,
   type VectorMemory,
 } from './vector-memory.ts';
 
@@ -90,6 +93,14 @@ export class VectorRows {
   setGraph(number: number, count: number): void {
     Atomics.store(this.#i32, this.#entry + GRAPH, number);
     Atomics.store(this.#i32, this.#entry + GRAPH_COUNT, count);
+  }
+
+  /** For whoever wants figures (vector-memory.ts). */
+  setFigures(vectors: number, bytesElsewhere: number, form: number): void {
+    const bytes = this.#chunks.length === 0 ? 0 : chunkWords(this.#chunks.length, this.dimension) * 4;
+    this.#i32[this.#entry + TOTAL] = vectors;
+    this.#i32[this.#entry + BYTES_KIB] = Math.ceil((bytes + bytesElsewhere) / 1024);
+    this.#i32[this.#entry + FORM] = form;
   }
 
   /** Between the two, readers see nothing: for several changes that belong together. They nest. */
