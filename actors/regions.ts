@@ -18,6 +18,7 @@ import { planBoard } from '../runtime/scheduling/board-layout.ts';
 import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { planDoors } from './graph-doors.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { loadBoardBytes } from './load-board.ts';
 import { SEARCH_HEADER_BYTES } from './messages.ts';
@@ -60,6 +61,9 @@ export function vectorsRegion(shard: string): string {
   return `vectors:${shard}`;
 }
 
+/** Who is in whose graphs (graph-doors.ts). */
+export const GRAPH_DOORS = 'graph-doors';
+
 /** Directory entries outnumber inodes only by hard links. */
 export const DENTRIES_PER_INODE = 1.25;
 
@@ -97,6 +101,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
       name: vectorsRegion(shard.name),
       bytes: VECTOR_MEMORY_MIN + Math.floor(config.vectors.shared / sharers(config, topology, shard)),
     })),
+    { name: GRAPH_DOORS, bytes: planDoors(topology.ofKind('shard').length) },
     { name: SLAB, bytes: config.memory.budget },
     { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
     { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },

@@ -1,4 +1,6 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+
+import type { CollectionStatus } from '../actors/collection-status.ts';
 import type { FrozenStore } from '../actors/main/backup-hold.ts';
 import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
 import type { OpcodeRates } from '../actors/main/console-sampler.ts';
@@ -106,6 +108,7 @@ export interface Status {
   readonly checkpoint?: CheckpointStatus;
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+  readonly collections?: readonly CollectionStatus[];
   /** Only while files move to another number of shards: what is left to look at in this phase. */
   readonly moving?: {
     readonly from: number;

@@ -202,6 +202,12 @@ const vectors = section('The vector index.', {
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
   ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
+  exact_max: count(
+    10_000,
+    0,
+    1_000_000,
+    'A part of a collection in one shard gets a graph when it is larger than this; until then a search compares with every vector.',
+  ),
   shared: size(
     '256MiB',
     0,

@@ -47,6 +47,7 @@ export class ThreadsWorld {
       workers: { shards, fuse: 2, tasks: 1 },
       memory: { budget: '64MiB', max_files: 10_000 },
       store: { log_segment: '1MiB', commit_interval_ms: 200 },
+      vectors: { engine: 'native', exact_max: 30 },
       index: { settle_ms: 1 },
       log: { level: process.env.VEXFS_LOG ?? 'silent' },
     });
