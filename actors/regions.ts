@@ -1,6 +1,7 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { planLastReads } from '../fuse/objects/last-reads.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
@@ -97,6 +98,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     ...planNamespace(namespaceCapacity(config.memory.max_files)),
     planVirtual(config.memory.max_results),
     planDataLocks(),
+    planLastReads(config.memory.max_files),
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },

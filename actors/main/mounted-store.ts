@@ -30,6 +30,7 @@ import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
@@ -84,6 +85,7 @@ export class MountedStore {
   readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
   readonly #checkpoints: Checkpoints;
+  readonly #cold: ColdData;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
@@ -138,6 +140,7 @@ export class MountedStore {
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
+    this.#cold = new ColdData(this.#context, this.#requests);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -184,6 +187,7 @@ export class MountedStore {
     this.#chart.send({ type: 'usable' });
     this.#supervisor.arm();
     if (!isDamaged) this.#checkpoints.start(this.#uncoveredBytes);
+    if (!isDamaged) this.#cold.start();
     void this.#live(isDamaged);
   }
 
@@ -304,6 +308,7 @@ export class MountedStore {
       supervisor: this.#supervisor,
       placement: this.#placement,
       checkpoints: this.#checkpoints,
+      cold: this.#cold,
       reload: () => this.reload(),
       flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),
@@ -341,6 +346,7 @@ export class MountedStore {
   async #drain(isDamaged: boolean): Promise<string | undefined> {
     this.#chart.send({ type: 'disconnected' });
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     await this.#supervisor.stop(this.#actors('indexer'));
     const errno = isDamaged ? 0 : this.#storeStatus.errno || (await this.#checkpoint());
     await this.#supervisor.stop(this.#actors('shard', 'io', 'pool', 'stats'));
@@ -377,6 +383,7 @@ export class MountedStore {
   async #abandon(): Promise<void> {
     void this.#shards.stop();
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);

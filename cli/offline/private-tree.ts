@@ -2,7 +2,7 @@
 
 import type { Recoverable } from '../../actors/io/recovery.ts';
 import { DENTRIES_PER_INODE, JOURNAL, SLAB } from '../../actors/regions.ts';
-import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { Namespace, type ObjectVisitor, planNamespace } from '../../fuse/namespace/namespace.ts';
 import { Tables } from '../../fuse/namespace/tables.ts';
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -89,7 +89,7 @@ export class PrivateTree implements Recoverable {
     this.namespace.afterRecovery();
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 }

@@ -21,22 +21,24 @@ import { formatNamespace } from './format.ts';
 import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
+import { NamespaceObjects } from './objects.ts';
 import * as records from './records.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
 import { Transaction } from './transaction.ts';
-import { NamespaceTree, nameBound } from './tree.ts';
+import { nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
-export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
-export { planNamespace, ROOT } from './layout.ts';
+export { ImageError, type ImagePart, type ObjectVisitor, type VectorVisitor } from './image.ts';
+export { isCompressed, KEPT_PLAIN, PLAIN, planNamespace, ROOT, STORED_BLOCK } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
 export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
+export { Place } from './stored.ts';
 export { type Survived, Survivors } from './survivors.ts';
 export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
@@ -59,7 +61,7 @@ const NOTHING = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
-export class Namespace extends NamespaceTree {
+export class Namespace extends NamespaceObjects {
   readonly #inlineLimit: number;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */
@@ -371,8 +373,8 @@ export class Namespace extends NamespaceTree {
     return images.image(this.tables);
   }
 
-  /** Every object in use, with its file's size: what is not among them is an orphan, what is longer is to be cut. */
-  objects(visit: (object: number, size: number) => void): void {
+  /** Every object in use: what is not among them is an orphan, a plain one that is longer than its file is to be cut. */
+  objects(visit: images.ObjectVisitor): void {
     images.objects(this.tables, visit);
   }
 

@@ -17,6 +17,7 @@
  * 11 REMOVEXATTR  ino, |name|, zero                                                        @24 name
  * 12 COLLECTION   dimension, |name|, zero                                                  @24 name
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
+ * 20 PLACE        ino, object, form (stored.ts)
  */
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { AttrChanges, SET_ALL } from './changes.ts';
@@ -26,6 +27,7 @@ import { I_GENERATION, I_NLINK, INODE_WORDS } from './layout.ts';
 import * as mutations from './mutations.ts';
 import { copyBytes } from './names.ts';
 import { Payload, RecordError } from './payload.ts';
+import { place } from './stored.ts';
 import type { Tables } from './tables.ts';
 
 export const CREATE = 1;
@@ -41,6 +43,7 @@ export const SETXATTR = 10;
 export const REMOVEXATTR = 11;
 export const COLLECTION = 12;
 export const INDEXED = 13;
+export const PLACE = 20;
 
 export const CREATE_BYTES = 48;
 export const LINK_BYTES = 24;
@@ -52,6 +55,7 @@ export const SETXATTR_BYTES = 32;
 export const REMOVEXATTR_BYTES = 24;
 export const COLLECTION_BYTES = 24;
 export const INDEXED_BYTES = 32;
+export const PLACE_BYTES = 24;
 
 /** Told of what replay finds that matters to the vector shards. Ranges are valid during the call only. */
 export interface ReplayObserver {
@@ -470,6 +474,24 @@ function applyIndexed(t: Tables, p: Payload, observer: ReplayObserver): number {
   return result;
 }
 
+export function encodePlace(
+  journal: JournalWriter,
+  t: Tables,
+  ino: number,
+  object: number,
+  stored: number,
+): void {
+  const w = begin(journal, t, PLACE, PLACE_BYTES) >> 2;
+  journal.u32[w + 3] = ino;
+  journal.u32[w + 4] = object;
+  journal.u32[w + 5] = stored;
+}
+
+function applyPlace(t: Tables, p: Payload): number {
+  p.tail(PLACE_BYTES, 0);
+  return place(t, p.word(3), p.word(4), p.word(5));
+}
+
 type Decoder = (t: Tables, p: Payload, observer: ReplayObserver) => number;
 
 const DECODERS: Readonly<Record<number, Decoder>> = {
@@ -486,4 +508,5 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [REMOVEXATTR]: applyRemovexattr,
   [COLLECTION]: applyCollection,
   [INDEXED]: applyIndexed,
+  [PLACE]: applyPlace,
 };

@@ -1,7 +1,7 @@
 /**
  * The file `format`: which store this is, and how what lies in it is to be read. JSON in one line:
  *
- *   {"format":2,"uuid":"…","created":"…","sha256":"…"}
+ *   {"format":3,"uuid":"…","created":"…","sha256":"…"}
  *
  * `sha256` is the beginning of the digest of what stands before it, so that a damaged identity never passes for one.
  *
@@ -9,12 +9,13 @@
  * | --- | --- |
  * | 1 | |
  * | 2 | the checksum; checkpoints and segments may be of any format that their own headers name |
+ * | 3 | objects may be compressed |
  *
  * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 
-export const STORE_FORMAT = 2;
+export const STORE_FORMAT = 3;
 export const FORMAT_FILE = 'format';
 
 export interface StoreIdentity {

@@ -222,4 +222,5 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   'the log is cut before the checkpoint is there': wrapped((disk) => new EarlyCut(disk)),
   'an fsync is answered before anything is durable': { planted: { answersAtOnce: true } },
   'an object is deleted before the log says so': { planted: { deletesAtOnce: true } },
+  'a compressed object takes the place of one that has changed': { planted: { placesWhatChanged: true } },
 };

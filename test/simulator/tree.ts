@@ -1,7 +1,12 @@
 /** The tree of a simulated store and the text vectors that its shard would hold: what checkpoint and log bring back. */
 import type { Recoverable } from '../../actors/io/recovery.ts';
 import { readSegments, SegmentWriter } from '../../actors/text-segment.ts';
-import { Namespace, type NamespaceOptions, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import {
+  Namespace,
+  type NamespaceOptions,
+  type ObjectVisitor,
+  type ReplayObserver,
+} from '../../fuse/namespace/namespace.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { SPAN_BYTES } from '../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
@@ -96,7 +101,7 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
     while (this.namespace.takeDropped() !== 0);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 
