@@ -83,6 +83,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.ROUTE_DONE]: words('route', 'shard'),
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
+  [messages.COMPRESSED]: words('ino', 'generation', 'version', 'from', 'to', 'stored'),
+  [messages.PLACED]: words('object', 'errno'),
 };
 
 /** Kinds are the only numbers that messages.ts exports beside sizes. */

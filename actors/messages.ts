@@ -76,6 +76,13 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
   outbox.send();
 }
 
+// ---------------------------------------------------------------- to a fuse actor
+
+/** main → fuse-0: an object was compressed; it takes the place of the other if the file's bytes are still those. Answered by
+ * PLACED. [0] ino · [4] generation · [8] version · [12] object it was made of · [16] the compressed one, the same = it is to
+ * stay as it is · [20] its form (fuse/namespace/layout.ts) */
+export const COMPRESSED = 176;
+
 // ---------------------------------------------------------------- to a shard
 
 /** indexer, io, shard → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
@@ -166,6 +173,9 @@ export const SHARD_REPLAYED = 144;
 /** shard → main: what a ROUTE_CHANGED asks for is done. [0] its word · [4] number of the shard */
 export const ROUTE_DONE = 145;
 
+/** fuse-0 → main: [0] the object of a COMPRESSED that is the file's now, or was given up · [4] 0 or errno */
+export const PLACED = 158;
+
 /** fuse, indexer → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
 export const FORGET_NAME = 140;
 /** fuse, indexer → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
@@ -202,6 +212,23 @@ export function tryForgetName(main: Outbox, parent: number, name: Uint8Array): b
   main.u32[(at >> 2) + 2] = name.length;
   main.u8.set(name, at + 12);
   main.send();
+  return true;
+}
+
+/** COMPRESSED; false when the lane is full. */
+export function tryCompressed(
+  fuse: Outbox,
+  ino: number,
+  generation: number,
+  version: number,
+  from: number,
+  to: number,
+  stored: number,
+): boolean {
+  const at = fuse.claim(COMPRESSED, 24);
+  if (at < 0) return false;
+  fuse.u32.set([ino, generation, version, from, to, stored], at >> 2);
+  fuse.send();
   return true;
 }
 

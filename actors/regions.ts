@@ -1,6 +1,7 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { planLastReads } from '../fuse/objects/last-reads.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
@@ -111,6 +112,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planVirtual(config.memory.max_results),
     planDataLocks(),
     planSyncHabits(),
+    planLastReads(config.memory.max_files),
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },

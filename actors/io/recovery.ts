@@ -4,6 +4,7 @@
  * Damage never leads to more damage: when the log cannot be read to its end, the state before the damaged place
  * is served read-only, and no file is written, cut or deleted.
  */
+import { isCompressed, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { OBJECT_DIRECTORY } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { EROFS } from '../../runtime/errno.ts';
@@ -48,8 +49,8 @@ export interface Recoverable extends Loadable, Replayable {
   image(): { readonly name: string; readonly bytes: number }[];
   /** Told of bytes of objects as records are applied. */
   readonly redo: ObjectRedo;
-  /** Every object that an inode refers to, with the inode's size in bytes. */
-  forEachObject(visit: (id: number, size: number) => void): void;
+  /** Every object that an inode refers to. */
+  forEachObject(visit: ObjectVisitor): void;
 }
 
 export interface Recovered {
@@ -174,10 +175,12 @@ export function removeUnfinishedSegments(disk: Disk): number {
   return 0;
 }
 
-/** Deletes objects that nothing refers to and cuts those longer than their inode says. Number deleted, or −errno. */
+/** Deletes objects that nothing refers to and cuts plain ones longer than their inode says. Number deleted, or −errno. */
 function sweepObjects(disk: Disk, target: Recoverable): number {
   const sizes = new Map<number, number>();
-  target.forEachObject((id, size) => sizes.set(id, size));
+  target.forEachObject((id, size, stored) => {
+    sizes.set(id, isCompressed(stored) ? Number.POSITIVE_INFINITY : size);
+  });
   const directories = disk.list(OBJECT_DIRECTORY);
   if (typeof directories === 'number') return directories;
   let orphans = 0;

@@ -1,5 +1,5 @@
 /** What a checkpoint of the tree holds and the log changes; on the way, the shards hear of what concerns them. */
-import { IndexState, Namespace } from '../../fuse/namespace/namespace.ts';
+import { IndexState, Namespace, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
@@ -128,7 +128,7 @@ export class TreeState implements Recoverable {
     this.namespace.afterRecovery(this);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 

@@ -9,6 +9,7 @@ import { takeSnapshot } from '../status.ts';
 import { BackupHold } from './backup-hold.ts';
 import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
+import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
@@ -31,6 +32,7 @@ export interface MountFacts {
   state(): string;
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
+  readonly cold: ColdData;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
@@ -71,6 +73,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
+      cold: facts.cold,
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),
@@ -131,6 +134,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     state: facts.state(),
     ...snapshot,
     checkpoint: facts.checkpoints.status,
+    cold: facts.cold.status,
     actors: [...actors, ...checkpointStatus(facts.checkpoints)],
   };
 }

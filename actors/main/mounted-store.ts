@@ -30,6 +30,7 @@ import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
@@ -86,6 +87,7 @@ export class MountedStore {
   readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
   readonly #checkpoints: Checkpoints;
+  readonly #cold: ColdData;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
@@ -143,6 +145,7 @@ export class MountedStore {
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
+    this.#cold = new ColdData(this.#context, this.#requests);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -192,6 +195,7 @@ export class MountedStore {
     this.#chart.send({ type: 'usable' });
     this.#supervisor.arm();
     if (!isDamaged) this.#checkpoints.start(this.#uncoveredBytes);
+    if (!isDamaged) this.#cold.start();
     void this.#live(isDamaged);
   }
 
@@ -323,6 +327,7 @@ export class MountedStore {
       supervisor: this.#supervisor,
       placement: this.#placement,
       checkpoints: this.#checkpoints,
+      cold: this.#cold,
       reload: () => this.reload(),
       flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),
@@ -360,6 +365,7 @@ export class MountedStore {
   async #drain(isDamaged: boolean): Promise<string | undefined> {
     this.#chart.send({ type: 'disconnected' });
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     // What is missing must be in the log as missing: the next mount takes the segments for all there is.
     await this.#textComplete;
     await this.#supervisor.stop(this.#actors('indexer'));
@@ -398,6 +404,7 @@ export class MountedStore {
   async #abandon(): Promise<void> {
     void this.#shards.stop();
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);

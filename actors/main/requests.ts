@@ -10,6 +10,7 @@ import {
   FORGET_INODE,
   FORGET_NAME,
   IO_DONE,
+  PLACED,
   REBUILD,
   ROUTE_DONE,
   SAVE_SEGMENT,
@@ -61,6 +62,8 @@ export class MainRequests implements EventLoopActor {
   readonly #gatherings = new Map<number, Gathering>();
   /** What the kernel is told to forget. */
   readonly kernelCache: KernelCache;
+  /** Told of each PLACED. */
+  placed: (object: number, errno: number) => void = () => {};
   /** Told of each ROUTE_DONE. */
   routeDone: (word: number, shard: number) => void = () => {};
   #drain: () => void = () => {};
@@ -93,6 +96,7 @@ export class MainRequests implements EventLoopActor {
     else if (GATHERED.has(kind)) this.#gather(kind, lane, f64[offset >> 3]!);
     else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
+    else if (kind === PLACED) this.placed(u32[word]!, u32[word + 1]!);
     else if (kind === ROUTE_DONE) this.routeDone(u32[word]!, u32[word + 1]!);
     else if (kind === SETTLE) void this.#settle(u32[word]!, u32[word + 1] === 1);
     else assert(false, 'main knows this kind of message');

@@ -33,12 +33,13 @@ export { ACL_KILL_SGID } from './access-lists.ts';
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
-export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
-export { planNamespace, ROOT } from './layout.ts';
+export { ImageError, type ImagePart, type ObjectVisitor, type VectorVisitor } from './image.ts';
+export { isCompressed, KEPT_PLAIN, PLAIN, planNamespace, ROOT, STORED_BLOCK } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
 export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
+export { Place } from './stored.ts';
 export { type Survived, Survivors } from './survivors.ts';
 export { VectorSnapshot } from './vector-snapshot.ts';
 export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
@@ -381,8 +382,8 @@ export class Namespace extends NamespaceChanges {
     return images.image(this.tables);
   }
 
-  /** Every object in use, with its file's size: what is not among them is an orphan, what is longer is to be cut. */
-  objects(visit: (object: number, size: number) => void): void {
+  /** Every object in use: what is not among them is an orphan, a plain one that is longer than its file is to be cut. */
+  objects(visit: images.ObjectVisitor): void {
     images.objects(this.tables, visit);
   }
 

@@ -18,6 +18,7 @@
  * 12 COLLECTION   dimension, |name|, zero                                                  @24 name
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
  * 20, 21          inode-records.ts
+ * 22 PLACE        ino, object, form (stored.ts)
  */
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { AttrChanges, SET_ALL } from './changes.ts';
@@ -29,6 +30,7 @@ import { I_GENERATION, I_NLINK, I_OBJECT, INODE_WORDS } from './layout.ts';
 import * as mutations from './mutations.ts';
 import { copyBytes } from './names.ts';
 import { beginRecord, Payload, RecordError } from './payload.ts';
+import { place } from './stored.ts';
 import type { Tables } from './tables.ts';
 
 export const CREATE = 1;
@@ -44,6 +46,7 @@ export const SETXATTR = 10;
 export const REMOVEXATTR = 11;
 export const COLLECTION = 12;
 export const INDEXED = 13;
+export const PLACE = 22;
 
 export const CREATE_BYTES = 48;
 export const LINK_BYTES = 24;
@@ -55,6 +58,7 @@ export const SETXATTR_BYTES = 32;
 export const REMOVEXATTR_BYTES = 24;
 export const COLLECTION_BYTES = 24;
 export const INDEXED_BYTES = 32;
+export const PLACE_BYTES = 24;
 
 /** Told of what replay finds that matters to the vector shards. Ranges are valid during the call only. */
 export interface ReplayObserver {
@@ -507,6 +511,24 @@ function applyIndexed(t: Tables, p: Payload, observer: ReplayObserver): number {
   return result;
 }
 
+export function encodePlace(
+  journal: JournalWriter,
+  t: Tables,
+  ino: number,
+  object: number,
+  stored: number,
+): void {
+  const w = beginRecord(journal, t, PLACE, PLACE_BYTES) >> 2;
+  journal.u32[w + 3] = ino;
+  journal.u32[w + 4] = object;
+  journal.u32[w + 5] = stored;
+}
+
+function applyPlace(t: Tables, p: Payload): number {
+  p.tail(PLACE_BYTES, 0);
+  return place(t, p.word(3), p.word(4), p.word(5));
+}
+
 type Decoder = (t: Tables, p: Payload, observer: ReplayObserver) => number;
 
 const DECODERS: Readonly<Record<number, Decoder>> = {
@@ -525,4 +547,5 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [INDEXED]: applyIndexed,
   [UNNAMED]: applyUnnamed,
   [FLAGS]: applyFlags,
+  [PLACE]: applyPlace,
 };

@@ -16,8 +16,8 @@ import { KILL_SUIDGID } from './changes.ts';
 import * as content from './content.ts';
 import * as inodes from './inodes.ts';
 import { I_GENERATION, I_LOOKUPS, INODE_WORDS, ROOT } from './layout.ts';
-import { LinuxChanges } from './linux-changes.ts';
 import * as mutations from './mutations.ts';
+import { NamespaceObjects } from './objects.ts';
 import * as records from './records.ts';
 import type { Tables } from './tables.ts';
 import type { Transaction } from './transaction.ts';
@@ -49,7 +49,7 @@ function boundOf(change: Change): number {
   }
 }
 
-export class NamespaceChanges extends LinuxChanges {
+export class NamespaceChanges extends NamespaceObjects {
   /** The number of the last change of a vector by this instance: taken under the lock, so in the order of the changes. */
   vectorStamp = 0;
   readonly #stamp: () => number;

@@ -12,6 +12,9 @@ import { LOG_LEVELS } from '../log.ts';
 import { parseCpuList } from '../system/cpu-list.ts';
 import {
   CHECKPOINT_BYTES_MIN,
+  COMPRESSED_FRAME_BYTES,
+  COMPRESSED_SIZE_MAX,
+  COMPRESSED_SIZE_MIN,
   FILES_MAX,
   GIB,
   INLINE_LIMIT_MAX,
@@ -147,6 +150,28 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
       YEAR_SECONDS,
       'Or when so many seconds have passed, if it has grown at all. 0 = only by size.',
     ),
+  ),
+  compress: live(
+    choice(
+      'off',
+      ['off', 'cold'],
+      '"cold" compresses files over store.inline_limit that nobody has used for a while.',
+    ),
+  ),
+  compress_after_s: live(
+    count(604_800, 1, YEAR_SECONDS, 'For so many seconds neither changed nor read, a file is cold.'),
+  ),
+  compress_max: size(
+    '1GiB',
+    COMPRESSED_SIZE_MIN,
+    COMPRESSED_SIZE_MAX,
+    'Larger files stay as they are: the first change of a compressed one expands all of it.',
+  ),
+  compress_cache: size(
+    '4MiB',
+    COMPRESSED_FRAME_BYTES,
+    GIB,
+    'Parts of compressed files that each fuse thread keeps expanded.',
   ),
   journal_buffer: size(
     '32MiB',

@@ -9,7 +9,7 @@
  * | --- | --- |
  * | 1 | |
  * | 2 | the checksum; checkpoints and segments may be of any format that their own headers name |
- * | 3 | records of the log may hold bytes of objects; files without a name, flags of chattr and access control lists |
+ * | 3 | records of the log may hold bytes of objects; objects may be compressed; files without a name, flags of chattr and access control lists |
  *
  * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
  */

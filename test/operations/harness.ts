@@ -3,7 +3,8 @@
  * replies are decoded. Lookups are counted as the kernel counts them.
  */
 
-import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { KEPT_PLAIN, Namespace, PLAIN, Place, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { type CompressOptions, compressObject } from '../../fuse/objects/compress.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
@@ -233,6 +234,7 @@ export class Harness {
   readonly namespace: Namespace;
   readonly virtual: VirtualTree;
   readonly objects: ObjectFiles;
+  readonly content: Content;
   readonly operations: Operations;
   readonly handed = new Handed();
   readonly flight: Flight;
@@ -280,7 +282,10 @@ export class Harness {
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
     const habits = new SyncHabits(this.arena);
-    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed, habits);
+    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed, {
+      habits,
+    });
+    this.content = content;
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
       namespace: this.namespace,
@@ -396,6 +401,21 @@ export class Harness {
     const limit = this.#journal.published();
     while (this.#journal.next(limit));
     this.#journal.release();
+  }
+
+  /** As the thread that compresses cold files and fuse-0 do: 0 or −errno. */
+  compress({ lo }: Node, options: CompressOptions): number {
+    const place = new Place();
+    const failed = this.namespace.locate(lo, place);
+    const { object: from, size, stored: form, generation, version } = place;
+    if (failed < 0 || from === 0 || size === 0 || form !== PLAIN) return failed;
+    const id = this.namespace.newObjectId();
+    const stored = compressObject(this.disk, from, id, size, options);
+    if (stored < 0) return stored;
+    const to = stored === KEPT_PLAIN ? from : id;
+    const done = this.content.compressed({ ino: lo, generation, version, from, to, stored });
+    this.drainJournal();
+    return done;
   }
 
   // ---- decoded calls: a value, or the negative errno

@@ -32,7 +32,9 @@ const options = { inlineLimit: data.inlineLimit, clock: systemClock };
 const namespace = new Namespace(arena, slab, journal, options);
 const objects = new ObjectFiles(new HostDisk(data.store), 8);
 const ignore = { objectDirty: () => {}, objectLogged: () => {}, objectDropped: () => {} };
-const content = new Content(namespace, objects, new DataLocks(arena), ignore, new SyncHabits(arena));
+const content = new Content(namespace, objects, new DataLocks(arena), ignore, {
+  habits: new SyncHabits(arena),
+});
 
 const below = random(data.seed + data.thread);
 const piece = Buffer.alloc(data.pieceBytes, data.thread + 1);

@@ -254,4 +254,5 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   'what the log has of objects is not written to them': { planted: { redoesNothing: true } },
   'older bytes of the log are written over newer ones': { planted: { redoesFlushed: true } },
   'what a recovery has written is not synced': wrapped((disk) => new ForgottenRecovery(disk)),
+  'a compressed object takes the place of one that has changed': { planted: { placesWhatChanged: true } },
 };

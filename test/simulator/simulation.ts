@@ -3,6 +3,7 @@
  * disk may then be in the store is mounted again, and what is there is compared with what may be there. Now and then
  * the power goes again while the store recovers, or is used on and cut once more. Everything follows from a plan.
  */
+import { isCompressed } from '../../fuse/namespace/namespace.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { seeded } from '../storage/views.ts';
 import { type Fate, SimulatedDisk } from './disk.ts';
@@ -122,7 +123,13 @@ export class Simulation {
     else if (step.op === 'sleep') store.now += step.ms;
     else if (step.op === 'checkpoint') store.checkpoint(n);
     else if (step.op === 'backgroundCheckpoint') store.backgroundCheckpoint();
+    else if (step.op === 'compress') store.compress(step.path);
+    else if (step.op === 'place') this.#place(running);
     else for (let i = 0; i < step.count; i++) store.step();
+  }
+
+  #place({ store, oracle }: Running): void {
+    while (store.place()) if (store.lastLsn > oracle.lastLsn) oracle.unchanged(store.lastLsn);
   }
 
   #change(plan: Plan, { store, oracle }: Running, change: Change, n: number): void {
@@ -133,7 +140,7 @@ export class Simulation {
     if (result === due || isMade) {
       oracle.succeeded({ change, n, now: store.now, result }, store.lastLsn);
     } else if (result < 0 && store.disk instanceof SimulatedDisk && store.disk.fault !== undefined) {
-      oracle.failed();
+      oracle.failed(store.lastLsn);
     } else {
       throw new Violation(`${plan.name}: ${JSON.stringify(change)} gave ${result}, due is ${due}`);
     }
@@ -215,7 +222,9 @@ function leftBehind({ disk, recovered, tree }: SimulatedStore): string | undefin
   if (damage !== undefined) return `damage in ${damage.file} at byte ${damage.offset}: ${damage.reason}`;
   if (tree.segmentIsMissing) return 'the segment of the checkpoint cannot be read';
   const sizes = new Map<number, number>();
-  tree.forEachObject((id, size) => sizes.set(id, size));
+  tree.forEachObject((id, size, stored) => {
+    sizes.set(id, isCompressed(stored) ? Number.POSITIVE_INFINITY : size);
+  });
   for (const directory of disk.list('objects') as string[]) {
     for (const name of disk.list(`objects/${directory}`) as string[]) {
       const path = `objects/${directory}/${name}`;

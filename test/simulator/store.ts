@@ -11,7 +11,9 @@ import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import { checkpoint, type Recovered, recover, startJournal } from '../../actors/io/recovery.ts';
 import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, SYNC } from '../../actors/messages.ts';
-import { Content } from '../../fuse/objects/content.ts';
+import { KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
+import { compressObject } from '../../fuse/objects/compress.ts';
+import { type Compressed, Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
@@ -38,6 +40,8 @@ const identity: StoreIdentity = {
 export const INLINE_LIMIT = 200;
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
 const COMMIT_MS = 1000;
+/** Bytes of a file in one frame of a compressed object. */
+const FRAME = 600;
 const CAPACITY = { maxFiles: INODES, budget: SLAB, inlineLimit: INLINE_LIMIT };
 const DESCRIPTORS = 4;
 const LOGGED = 1100;
@@ -62,6 +66,7 @@ export interface StoreOptions {
     readonly endsSegments?: boolean;
     readonly checkpointsAhead?: boolean;
     readonly redoesFlushed?: boolean;
+    readonly placesWhatChanged?: boolean;
   };
 }
 
@@ -92,6 +97,8 @@ export class SimulatedStore {
   readonly #message = new Uint32Array(4);
   /** LSN of the last record when each fsync was asked for. */
   readonly #syncs: number[] = [];
+  /** Objects that were compressed and have not taken their places. */
+  readonly #compressed: Compressed[] = [];
   #next = 0;
 
   /** Mounts. Throws a {@link Refusal}. */
@@ -136,7 +143,7 @@ export class SimulatedStore {
         objectLogged: (id) => this.#logged(id),
         objectDropped: (id) => this.#dropped(id),
       },
-      this.#habits,
+      { habits: this.#habits },
     );
     for (let k = 0; k <= others; k++) {
       this.#mailboxes.push([]);
@@ -226,6 +233,30 @@ export class SimulatedStore {
       monotonic: () => this.now,
     });
     return made.kind === 'made' ? settle(this.disk, identity, made.damaged) : 0;
+  }
+
+  /** Makes the compressed form of a file's object, as the thread that looks for cold files. */
+  compress(path: string): void {
+    const { namespace } = this.tree;
+    const ino = namespace.resolve(path);
+    const place = new Place();
+    if (ino < 0 || namespace.locate(ino, place) < 0 || place.object === 0 || place.stored !== PLAIN) return;
+    const { object: from, size, generation, version } = place;
+    const id = namespace.newObjectId();
+    const stored = compressObject(this.disk, from, id, size, { frameBytes: FRAME, blockBytes: 1 });
+    if (stored < 0) return;
+    this.#compressed.push({ ino, generation, version, from, to: stored === KEPT_PLAIN ? from : id, stored });
+  }
+
+  /** The oldest of them takes its place, if it still can; whether there was one. */
+  place(): boolean {
+    const compressed = this.#compressed.shift();
+    if (compressed === undefined) return false;
+    const now = new Place();
+    if (this.#planted?.placesWhatChanged && this.tree.namespace.locate(compressed.ino, now) === 0)
+      this.content.compressed({ ...compressed, version: now.version });
+    else this.content.compressed(compressed);
+    return true;
   }
 
   /** One of the io actors, in turn, takes a message or does what there is to do. Whether any had something to do. */

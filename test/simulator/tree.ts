@@ -2,7 +2,12 @@
 import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import type { Recoverable } from '../../actors/io/recovery.ts';
 import { readSegments, SegmentWriter } from '../../actors/text-segment.ts';
-import { Namespace, type NamespaceOptions, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import {
+  Namespace,
+  type NamespaceOptions,
+  type ObjectVisitor,
+  type ReplayObserver,
+} from '../../fuse/namespace/namespace.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { SPAN_BYTES } from '../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
@@ -98,7 +103,7 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
     while (this.namespace.takeDropped() !== 0);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 

@@ -18,6 +18,7 @@ import {
 } from '../../actors/io/recovery.ts';
 import { resumeLog } from '../../actors/io/resume.ts';
 import { CHECKPOINT, FLUSH, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
+import { type ObjectVisitor, PLAIN } from '../../fuse/namespace/namespace.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import {
@@ -91,8 +92,8 @@ export class ToyState implements Recoverable {
     this.table.u32.fill(0, 1, 1 + TRANSIENT);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
-    for (const { id } of this.objects()) visit(id, OBJECT_BYTES);
+  forEachObject(visit: ObjectVisitor): void {
+    for (const { id } of this.objects()) visit(id, OBJECT_BYTES, PLAIN);
   }
 
   objects(): { id: number; version: number }[] {
