@@ -21,11 +21,12 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL_ANSWER]: [['answer', 'text']],
   [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
   [messages.OBJECT_DIRTY]: words('object'),
+  [messages.OBJECT_LOGGED]: words('object'),
   [messages.OBJECT_DROPPED]: words('object'),
   [messages.FLUSH]: words('ticket'),
   [messages.CHECKPOINT]: words('ticket'),
   [messages.CHECKPOINT_MADE]: words('ticket'),
-  [messages.FLUSH_OBJECTS]: words('question'),
+  [messages.FLUSH_OBJECTS]: words('question', 'logged'),
   [messages.OBJECTS_FLUSHED]: words('question', 'errno'),
   [messages.REBUILD]: words('ticket'),
   [messages.REPLAY_SHARD]: words('shard', 'incarnation'),
@@ -55,6 +56,19 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.LOAD_VECTORS]: words('lastStamp', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
+  [messages.QUERY_WRITE]: [
+    ['unique', 'u64'],
+    ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
+    ['position', 'f64'],
+    ['text', 'text'],
+  ],
+  [messages.QUERY_READ]: [
+    ['unique', 'u64'],
+    ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
+    ['position', 'f64'],
+  ],
+  [messages.SETTLE]: words('ticket', 'durable'),
+  [messages.SETTLED]: words('ticket', 'errno'),
   [messages.QUERY]: [
     ['unique', 'u64'],
     ...words('uid', 'gid', 'pid', 'kind', 'parentLo', 'parentHi', 'ino', 'slot', 'textBytes'),
@@ -69,6 +83,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.ROUTE_DONE]: words('route', 'shard'),
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
+  [messages.COMPRESSED]: words('ino', 'generation', 'version', 'from', 'to', 'stored'),
+  [messages.PLACED]: words('object', 'errno'),
 };
 
 /** Kinds are the only numbers that messages.ts exports beside sizes. */

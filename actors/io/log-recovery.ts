@@ -19,6 +19,7 @@ import {
   readWhole,
   segmentPath,
 } from '../log-files.ts';
+import type { ObjectRedo } from './object-redo.ts';
 
 export { type Damage, listSegments, readSegmentHeader } from '../log-files.ts';
 
@@ -108,8 +109,8 @@ export interface Replayable {
   apply: RecordVisitor;
   /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
   afterRecovery(): void;
-  /** The next record is of another segment of the log. */
-  segmentBegins?(): void;
+  /** Told by {@link apply} of bytes of objects, if they are of interest. */
+  readonly redo?: ObjectRedo;
 }
 
 /** {@link replayLog} as a recovery does it. */
@@ -129,7 +130,7 @@ export function replayInto(
       else target.apply(type, u8, u32, f64, offset, length);
     },
     untilLsn,
-    () => target.segmentBegins?.(),
+    () => target.redo?.segmentBegins(),
   );
 }
 

@@ -4,6 +4,7 @@
  * Damage never leads to more damage: when the log cannot be read to its end, the state before the damaged place
  * is served read-only, and no file is written, cut or deleted.
  */
+import { isCompressed, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { OBJECT_DIRECTORY } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { EROFS } from '../../runtime/errno.ts';
@@ -27,6 +28,7 @@ import {
   type Replayable,
   replayInto,
 } from './log-recovery.ts';
+import type { ObjectRedo } from './object-redo.ts';
 import { prune } from './prune.ts';
 
 /** What a checkpoint is read into. */
@@ -45,8 +47,10 @@ export interface Loadable {
 export interface Recoverable extends Loadable, Replayable {
   /** The used prefixes of the regions: what a checkpoint copies. */
   image(): { readonly name: string; readonly bytes: number }[];
-  /** Every object that an inode refers to, with the inode's size in bytes. */
-  forEachObject(visit: (id: number, size: number) => void): void;
+  /** Told of bytes of objects as records are applied. */
+  readonly redo: ObjectRedo;
+  /** Every object that an inode refers to. */
+  forEachObject(visit: ObjectVisitor): void;
 }
 
 export interface Recovered {
@@ -62,6 +66,8 @@ export interface Recovered {
   readonly milliseconds: number;
   /** Checkpoints that were passed over; kept aside under another name. */
   readonly damagedCheckpoints: readonly Damage[];
+  /** Objects whose newest bytes only the log has, because nothing may be written: 0 unless it is damaged. */
+  readonly unwritten: number;
   /** Set when the log is damaged: serve read-only, write nothing. */
   readonly damage: Damage | undefined;
   /** A checkpoint should be written before anything else, so that the log does not grow for ever. */
@@ -97,6 +103,7 @@ export function recover(
     orphans,
     milliseconds: clock.monotonic() - started,
     damagedCheckpoints: loaded.damaged.map(({ damage }) => damage),
+    unwritten: target.redo.count,
     damage: outcome.damage,
     checkpointWanted: outcome.damage === undefined && outcome.records > 0,
   };
@@ -140,6 +147,8 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
+  const redone = target.redo.apply(disk);
+  if (redone < 0) return `what the log has of large files cannot be written to them (errno ${-redone})`;
   // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
   // or not; and an fsync that is answered by this mount vouches for what was read.
   const synced = disk.syncAll();
@@ -166,10 +175,12 @@ export function removeUnfinishedSegments(disk: Disk): number {
   return 0;
 }
 
-/** Deletes objects that nothing refers to and cuts those longer than their inode says. Number deleted, or −errno. */
+/** Deletes objects that nothing refers to and cuts plain ones longer than their inode says. Number deleted, or −errno. */
 function sweepObjects(disk: Disk, target: Recoverable): number {
   const sizes = new Map<number, number>();
-  target.forEachObject((id, size) => sizes.set(id, size));
+  target.forEachObject((id, size, stored) => {
+    sizes.set(id, isCompressed(stored) ? Number.POSITIVE_INFINITY : size);
+  });
   const directories = disk.list(OBJECT_DIRECTORY);
   if (typeof directories === 'number') return directories;
   let orphans = 0;

@@ -2,7 +2,12 @@
  * The tables of a store in memory of their own: read from a checkpoint, changed by the log after it. Nobody who serves a
  * mount sees this memory or waits for it. It takes what the tables in use take, while it lasts.
  */
-import { Namespace, planNamespace, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import {
+  Namespace,
+  type ObjectVisitor,
+  planNamespace,
+  type ReplayObserver,
+} from '../../fuse/namespace/namespace.ts';
 import { Tables } from '../../fuse/namespace/tables.ts';
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -109,7 +114,7 @@ export class ReplayedTables implements Loadable, Replayable {
     this.#forgetDropped();
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 

@@ -1,5 +1,5 @@
 /** What a checkpoint of the tree holds and the log changes; on the way, the shards hear of what concerns them. */
-import { IndexState, Namespace } from '../../fuse/namespace/namespace.ts';
+import { IndexState, Namespace, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
@@ -27,12 +27,14 @@ import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { openTree } from '../tree.ts';
 import { VectorOrder } from '../vector-order.ts';
+import { ObjectRedo } from './object-redo.ts';
 import type { Rebuilt } from './rebuild.ts';
 import type { Recoverable } from './recovery.ts';
 
 const ROOT_MODE = 0o755;
 
 export class TreeState implements Recoverable {
+  readonly redo = new ObjectRedo();
   readonly #context: Context;
   readonly #shards: readonly Outbox[];
   readonly read: ReadCheckpoint;
@@ -127,7 +129,7 @@ export class TreeState implements Recoverable {
     this.namespace.afterRecovery(this);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 
@@ -168,6 +170,14 @@ export class TreeState implements Recoverable {
       if (start === end) writeRemove(shard, REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
       else writePutChunks(shard, ino, generation, u8, start, end);
     });
+  }
+
+  objectWritten(object: number, position: number, u8: Uint8Array, start: number, end: number): void {
+    this.redo.objectWritten(object, position, u8, start, end);
+  }
+
+  objectFlushed(object: number): void {
+    this.redo.objectFlushed(object);
   }
 
   inodeFreed(ino: number, generation: number): void {

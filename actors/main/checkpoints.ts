@@ -176,9 +176,9 @@ export class Checkpoints {
   }
 
   async #attempt(): Promise<CheckpointOutcome> {
-    const { durableLsn, logBytes } = this.#status.read();
+    const { objectsLsn, logBytes } = this.#status.read();
     const refusal = this.#refusal();
-    const outcome = refusal === undefined ? await this.#run(durableLsn) : failed(refusal);
+    const outcome = refusal === undefined ? await this.#run(objectsLsn) : failed(refusal);
     this.#doing = '';
     if (outcome.kind === 'made' || outcome.kind === 'current') this.#succeeded(outcome, logBytes);
     else if (!this.#isClosed) this.#failed(outcome);

@@ -179,7 +179,7 @@ class Console {
     const { settings } = context;
     return writeDump(settings.store, {
       'status.json': () => this.#parts.status(),
-      'vexfs.toml': () => printConfig(settings.config),
+      'vexfs.toml': () => printConfig(settings.declared, settings.config),
       'actors.json': () => this.actors(),
       'inspect.json': () => this.#inspectAll(),
       'mailboxes.json': () => presentActors(context).map((actor) => mailboxView(context, actor, 64)),

@@ -9,7 +9,7 @@ import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
@@ -30,6 +30,7 @@ import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
@@ -86,6 +87,7 @@ export class MountedStore {
   readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
   readonly #checkpoints: Checkpoints;
+  readonly #cold: ColdData;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
@@ -135,6 +137,7 @@ export class MountedStore {
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
       cpus: [],
       shardDistances: shardDistances(this.#placement, machine),
     };
@@ -142,6 +145,7 @@ export class MountedStore {
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
+    this.#cold = new ColdData(this.#context, this.#requests);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -174,9 +178,12 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      await this.#recover();
+      const { segments } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
       await this.#mount();
+      this.#textComplete = this.#completeText(segments);
+      this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
+      await withinMs(TEXT_MS, this.#textComplete);
       this.#socket = await this.#listen();
     } catch (error) {
       this.#chart.send({ type: 'fail' });
@@ -188,6 +195,7 @@ export class MountedStore {
     this.#chart.send({ type: 'usable' });
     this.#supervisor.arm();
     if (!isDamaged) this.#checkpoints.start(this.#uncoveredBytes);
+    if (!isDamaged) this.#cold.start();
     void this.#live(isDamaged);
   }
 
@@ -257,11 +265,13 @@ export class MountedStore {
     );
   }
 
-  async #recover(): Promise<void> {
+  /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
+  async #recover(): Promise<{ readonly segments: Promise<boolean> }> {
     const segments = this.#orFailure(this.#requests.segmentsLoaded());
+    segments.catch(() => {}); // Heard of by whoever waits for it, if the start gets so far.
     void this.#requests.vectorsLoaded();
-    await this.#supervisor.start(this.#actors('shard'));
-    await this.#supervisor.start(this.#actors('io'));
+    // What io-0 sends before a shard is ready waits in that shard's mailbox.
+    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
     const isReadOnly = this.#storeStatus.errno !== 0;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
@@ -273,31 +283,33 @@ export class MountedStore {
       if (isMuch && !isReadOnly && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
-    this.#textComplete = this.#completeText(segments, isReadOnly);
-    this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
-    await withinMs(TEXT_MS, this.#textComplete);
+    return { segments };
   }
 
   /** The shards read their segments beside whoever uses the mount; searches wait for it. */
-  async #completeText(segments: Promise<boolean>, isReadOnly: boolean): Promise<void> {
+  async #completeText(segments: Promise<boolean>): Promise<void> {
     if (await segments) return;
     this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
-    if (!isReadOnly) await this.#orFailure(this.#indexer.rebuild('/'));
+    if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
+  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
   async #mount(): Promise<void> {
+    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
+    // Reported by whoever awaits it, unless mounting fails before.
+    indexing.catch(() => {});
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback, background, read_ahead } = this.#data.config.fuse;
-    const agreed = handshake(mounted.fd, wantedFlags({ writeback, background, dataCache: 'explicit' }));
+    const { writeback, background, read_ahead, acl } = this.#data.config.fuse;
+    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl });
+    const agreed = handshake(mounted.fd, wanted);
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
-    await this.#supervisor.start(this.#actors('fuse'));
+    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
@@ -315,6 +327,7 @@ export class MountedStore {
       supervisor: this.#supervisor,
       placement: this.#placement,
       checkpoints: this.#checkpoints,
+      cold: this.#cold,
       reload: () => this.reload(),
       flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),
@@ -352,6 +365,7 @@ export class MountedStore {
   async #drain(isDamaged: boolean): Promise<string | undefined> {
     this.#chart.send({ type: 'disconnected' });
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     // What is missing must be in the log as missing: the next mount takes the segments for all there is.
     await this.#textComplete;
     await this.#supervisor.stop(this.#actors('indexer'));
@@ -390,6 +404,7 @@ export class MountedStore {
   async #abandon(): Promise<void> {
     void this.#shards.stop();
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);

@@ -10,11 +10,14 @@ import {
   FORGET_INODE,
   FORGET_NAME,
   IO_DONE,
+  PLACED,
   REBUILD,
   ROUTE_DONE,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
+  SETTLE,
+  SETTLED,
   SHARD_REPLAYED,
   VECTORS_LOADED,
   writeNumber,
@@ -59,6 +62,8 @@ export class MainRequests implements EventLoopActor {
   readonly #gatherings = new Map<number, Gathering>();
   /** What the kernel is told to forget. */
   readonly kernelCache: KernelCache;
+  /** Told of each PLACED. */
+  placed: (object: number, errno: number) => void = () => {};
   /** Told of each ROUTE_DONE. */
   routeDone: (word: number, shard: number) => void = () => {};
   #drain: () => void = () => {};
@@ -91,7 +96,9 @@ export class MainRequests implements EventLoopActor {
     else if (GATHERED.has(kind)) this.#gather(kind, lane, f64[offset >> 3]!);
     else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
+    else if (kind === PLACED) this.placed(u32[word]!, u32[word + 1]!);
     else if (kind === ROUTE_DONE) this.routeDone(u32[word]!, u32[word + 1]!);
+    else if (kind === SETTLE) void this.#settle(u32[word]!, u32[word + 1] === 1);
     else assert(false, 'main knows this kind of message');
   }
 
@@ -188,6 +195,12 @@ export class MainRequests implements EventLoopActor {
       this.#questions.delete(ticket);
       this.#send(kind, answered);
     }
+  }
+
+  /** The indexer never has more open than its lane has room for answers to. */
+  async #settle(ticket: number, isDurable: boolean): Promise<void> {
+    const [errno] = await Promise.all([isDurable ? this.flush() : 0, this.kernelCache.settled()]);
+    writeWords(this.#context.outbox('indexer'), SETTLED, ticket, errno);
   }
 
   #saveSegment(index: number): void {

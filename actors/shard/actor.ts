@@ -1,5 +1,7 @@
 import { constants, setPriority } from 'node:os';
+import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
@@ -32,10 +34,12 @@ import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { readSegments, SegmentWriter } from '../text-segment.ts';
 import type { ActorKind } from '../topology.ts';
+import { Graphs } from './graphs.ts';
 import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { Shard } from './shard.ts';
+import { type OpenGraph, Shard } from './shard.ts';
+import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 import { TableVectors } from './table-vectors.ts';
 
@@ -45,7 +49,7 @@ const ABSORB_SLICE = 4;
 const SEARCHES_PER_SLICE = 8;
 /** Batches of messages before files that move to other shards have their turn, however many messages there are. */
 const BATCHES_PER_SLICE = 8;
-/** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
+/** Reading or writing a segment or a graph may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 
 export class ShardActor implements DoorbellActor {
@@ -54,6 +58,8 @@ export class ShardActor implements DoorbellActor {
   readonly #disk: Disk;
   readonly #index: number;
   readonly #route: Route;
+  readonly #graphs: Graphs;
+  readonly #snapshots: Snapshots;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
@@ -74,11 +80,13 @@ export class ShardActor implements DoorbellActor {
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
   /** `settled` is called when there is nothing more to load that searches wait for. */
-  constructor(context: Context, shard: Shard, settled: () => void = () => {}) {
+  constructor(context: Context, shard: Shard, graphs = new Graphs(context), settled: () => void = () => {}) {
+    this.#graphs = graphs;
     this.#context = context;
     this.#settled = settled;
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
+    this.#snapshots = new Snapshots(context, this.#disk);
     this.#index = context.topology.actor(context.name).index;
     this.#route = new Route(context.arena);
     this.#seenRoute = this.#route.word;
@@ -87,7 +95,7 @@ export class ShardActor implements DoorbellActor {
     this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
-    this.#searches = new Searches(context, shard, metrics);
+    this.#searches = new Searches(context, shard, graphs, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
     this.#tables = new TableVectors(context, shard, this.#recent);
     this.#counter = {
@@ -190,6 +198,7 @@ export class ShardActor implements DoorbellActor {
   }
 
   idle(): number {
+    this.#graphs.listen();
     if (this.#succession.isUnderWay) return this.#stepReplay();
     if (this.#tables.isUnderWay) return this.#stepTables();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
@@ -201,19 +210,31 @@ export class ShardActor implements DoorbellActor {
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
     const progress = this.#moving.step();
-    const moved = this.#shard.absorb(ABSORB_SLICE);
-    if (moved > 0) this.#settled();
+    const isBuilt = this.#build();
+    if (isBuilt) this.#settled();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    if (moved > 0 || isBusy || progress === 'more') return 0;
-    return isReported && progress === 'nothing to do'
-      ? this.#searches.sleepMs
-      : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
+    this.#shard.report();
+    if (isBuilt || isBusy || progress === 'more') return 0;
+    const isWaiting = !isReported || progress !== 'nothing to do' || this.#shard.isBuilding;
+    return isWaiting ? Math.min(FULL_LANE_MS, this.#searches.sleepMs) : this.#searches.sleepMs;
+  }
+
+  /** A slice of what there is to do in graphs, of others when there is nothing in its own; false when there is nothing. */
+  #build(): boolean {
+    this.#graphs.lookForEnded();
+    const moved = this.#shard.absorb(ABSORB_SLICE);
+    const isTidying = this.#shard.tidy();
+    if (moved > 0) return true;
+    const { steal } = this.#context.settings.config.workers;
+    if ((steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying) return true;
+    return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
   stop(): void {
     this.#searches.finish();
     this.#succession.reportMissing();
     this.#saveIfAsked();
+    this.#graphs.end();
   }
 
   #beginReplay(
@@ -362,6 +383,7 @@ export class ShardActor implements DoorbellActor {
       if (holderOf(route, ino) === this.#index) writer.add(ino, generation, batch);
     });
     const status = writer.finish();
+    this.#snapshots.finish(this.#shard.keptGraphs(), shards);
     if (status !== 0)
       this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
@@ -381,7 +403,24 @@ export async function run(context: Context): Promise<void> {
     isLowered = true;
   };
   const { vectors } = context.settings.config;
-  const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
+  const graphs = new Graphs(context);
+  const openGraph = await graphMaker(context, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), lower));
+  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), graphs, lower));
+}
+
+async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
+  const { engine } = context.settings.config.vectors;
+  if (engine === 'exact') return undefined;
+  if (engine !== 'native') return await loadEngine(engine);
+  graphModule();
+  const snapshots = new Snapshots(context, new HostDisk(context.settings.store));
+  return (options, collection) => {
+    const graph = new SharedGraph(options, graphs);
+    const { patience } = context.state;
+    context.state.patience = SEGMENT_PATIENCE_MS;
+    snapshots.restore(collection, options.dimension, graph);
+    context.state.patience = patience;
+    return graph;
+  };
 }

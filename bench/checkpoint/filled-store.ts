@@ -2,6 +2,7 @@
 
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { LogWriter } from '../../actors/io/log.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, type Recoverable } from '../../actors/io/recovery.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../../actors/regions.ts';
 import { IndexState, Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
@@ -75,6 +76,7 @@ export function fillStore(path: string, filling: Filling): FilledStore {
 function stateOf(arena: Arena, slab: SlabAllocator, namespace: Namespace): Recoverable {
   const none = (): void => {};
   return {
+    redo: new ObjectRedo(),
     region: (name) => arena.region(name).u8,
     image: () => [...namespace.image(), { name: SLAB, bytes: slab.highWater() }],
     format: none,

@@ -7,6 +7,7 @@ import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import {
   checkpoint,
@@ -17,6 +18,7 @@ import {
 } from '../../actors/io/recovery.ts';
 import { resumeLog } from '../../actors/io/resume.ts';
 import { CHECKPOINT, FLUSH, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
+import { type ObjectVisitor, PLAIN } from '../../fuse/namespace/namespace.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import {
@@ -48,6 +50,7 @@ const FIRST_OBJECT = 1 + WORDS;
 const TRANSIENT = 8;
 
 export class ToyState implements Recoverable {
+  readonly redo = new ObjectRedo();
   readonly table = sharedRegion(4096);
   mounts = 0;
 
@@ -89,8 +92,8 @@ export class ToyState implements Recoverable {
     this.table.u32.fill(0, 1, 1 + TRANSIENT);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
-    for (const { id } of this.objects()) visit(id, OBJECT_BYTES);
+  forEachObject(visit: ObjectVisitor): void {
+    for (const { id } of this.objects()) visit(id, OBJECT_BYTES, PLAIN);
   }
 
   objects(): { id: number; version: number }[] {
@@ -249,9 +252,9 @@ export class ToyStore {
           this.done.push({ ticket, errno });
           this.#tickets.delete(ticket);
         },
-        toOther: (index, kind, question) => {
+        toOther: (index, kind, question, logged) => {
           mortality.step();
-          this.#mailboxes[index + 1]!.push([kind, question, 0, 0]);
+          this.#mailboxes[index + 1]!.push([kind, question, logged, 0]);
         },
         incarnationOf: (index) => this.#incarnations[index + 1]!,
         patience: () => {},
