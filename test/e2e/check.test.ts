@@ -93,6 +93,6 @@ test.skipIf(NO_FUSE)(titled('a store of format 1 is upgraded by a mount, which s
   expect(check()).toMatchObject({ clean: true });
   const { code, stderr } = vexfs(['mount', mounted.store, mounted.dir]);
   expect(code).toBe(0);
-  expect(stderr).toContain('was of format 1 and is of format 2 now');
-  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: 2, uuid, created });
+  expect(stderr).toContain('was of format 1 and is of format 3 now');
+  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: 3, uuid, created });
 });
