@@ -274,6 +274,23 @@ test('a small write to a large file is for the log once the file was synced, unt
   expect(heard()).toBe('dirty 1, logged 0');
 });
 
+test('who writes as often before an fsync as before the last two is expected to sync', () => {
+  const h = new Harness();
+  const file = ok(h.create(ROOT, 'a'));
+  const writesUntilExpected = (writes: number): number[] => {
+    const expected = [];
+    for (let i = 1; i <= writes; i++) {
+      const before = h.handed.expected;
+      h.write(file, 0, 'x');
+      if (h.handed.expected > before) expected.push(i);
+    }
+    h.call(abi.FUSE_FSYNC, file, Buffer.alloc(16));
+    return expected;
+  };
+  expect([1, 1, 1, 1].map(writesUntilExpected)).toEqual([[], [], [], [1]]);
+  expect([3, 3, 3, 2, 3].map(writesUntilExpected)).toEqual([[1], [], [3], [], []]);
+});
+
 test('an object is called dirty before the journal records what depends on its bytes, so that no commit misses it', () => {
   const h = new Harness();
   const file = ok(h.create(ROOT, 'a'));

@@ -135,6 +135,29 @@ test('an fsync does not wait for an object whose bytes the log has; a flush that
   }
 });
 
+test('an fsync that was expected finds its commit done, and one of a writer that is not alone is not expected', () => {
+  const { store } = withLogged(0);
+  let mark = store.disk.calls;
+  store.expectSync();
+  store.run();
+  expect(callsSince(store, mark).filter((name) => name === 'fdatasync')).toHaveLength(1);
+  expect(store.status.read().objectsLsn).toBeLessThan(store.log.durableLsn);
+  mark = store.disk.calls;
+  store.sync();
+  store.run();
+  expect(callsSince(store, mark)).toEqual([]);
+  expect(store.replies).toHaveLength(2);
+
+  store.operate(3);
+  for (let i = 0; i < 2; i++) store.sync();
+  store.run();
+  mark = store.disk.calls;
+  store.operate(3);
+  store.expectSync();
+  store.run();
+  expect(callsSince(store, mark)).toEqual([]);
+});
+
 test('objects whose bytes the log has are durable before its segment ends, and when nobody has asked for a while', () => {
   for (const others of [0, 2]) {
     const { store, path } = withLogged(others);

@@ -24,6 +24,7 @@ import {
   OBJECT_DROPPED,
   OBJECT_LOGGED,
   SYNC,
+  SYNC_EXPECTED,
 } from '../../actors/messages.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -352,6 +353,11 @@ export class ToyStore {
     this.#unique++;
     this.#asked.set(this.#unique, this.state.operations);
     this.#mailboxes[0]!.push([SYNC, this.#unique, 0, 0]);
+  }
+
+  /** Says that an fsync is likely to follow. */
+  expectSync(): void {
+    this.#mailboxes[0]!.push([SYNC_EXPECTED, 0, 0, 0]);
   }
 
   flush(ticket: number): void {
