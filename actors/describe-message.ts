@@ -20,6 +20,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL]: [['call', 'text']],
   [CONTROL_ANSWER]: [['answer', 'text']],
   [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
+  [messages.SYNC_EXPECTED]: [],
   [messages.OBJECT_DIRTY]: words('object'),
   [messages.OBJECT_LOGGED]: words('object'),
   [messages.OBJECT_DROPPED]: words('object'),

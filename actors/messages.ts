@@ -14,6 +14,8 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
  * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
+/** fuse → io-0: a SYNC is likely to follow what was written last; its commit may begin. [0] zero */
+export const SYNC_EXPECTED = 59;
 /** fuse, indexer → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
 export const OBJECT_DIRTY = 33;

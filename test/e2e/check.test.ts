@@ -94,6 +94,6 @@ test.skipIf(NO_FUSE)(titled('a store of format 1 is upgraded by a mount, which s
   expect(check()).toMatchObject({ clean: true });
   const { code, stderr } = vexfs(['mount', mounted.store, mounted.dir]);
   expect(code).toBe(0);
-  expect(stderr).toContain('was of format 1 and is of format 2 now');
+  expect(stderr).toContain(`was of format 1 and is of format ${STORE_FORMAT} now`);
   expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: STORE_FORMAT, uuid, created });
 });
