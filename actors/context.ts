@@ -35,6 +35,8 @@ export interface ThreadData {
   readonly words: SharedArrayBuffer;
   /** With -o allow_root: requests of others than this user and root are refused. */
   readonly onlyUid: number | undefined;
+  /** Reading changes access times: neither the configuration nor the mount's options (ro, noatime) say otherwise. */
+  readonly accessTimes: boolean;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
   /** CPUs to run on; empty = wherever the scheduler likes. */

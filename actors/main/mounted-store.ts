@@ -135,6 +135,7 @@ export class MountedStore {
       eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
       words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
+      accessTimes: config.fuse.atime === 'relatime' && !options.noatime && !options.readOnly,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       declared: DECLARED,

@@ -29,7 +29,6 @@ import { NamespaceChanges } from './transact.ts';
 import { Transaction, type WhenBroken } from './transaction.ts';
 import { nameBound } from './tree.ts';
 
-export { ACL_KILL_SGID } from './access-lists.ts';
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';

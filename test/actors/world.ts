@@ -35,6 +35,7 @@ export class World {
       eventfds: [],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       declared: DECLARED,

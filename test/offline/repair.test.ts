@@ -222,6 +222,17 @@ const inoOf = (tree: PrivateTree, path: string): number => {
 };
 const word = (ino: number, index: number): number => ino * L.INODE_WORDS + index;
 
+/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
+const LIST = Buffer.from(
+  '02000000' +
+    '01000700ffffffff' +
+    '0200040007000000' +
+    '04000000ffffffff' +
+    '10000600ffffffff' +
+    '20000400ffffffff',
+  'hex',
+);
+
 const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) => void][] = [
   [
     'a link count',
@@ -321,6 +332,33 @@ const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) =
       const other = new Uint8Array(Float32Array.of(1, 2).buffer);
       store.xattr(inoOf(tree, '/one/file-1'), 'user.vexfs.vector.other', other);
       tree.tables.header[(L.COLLECTIONS_AT + L.COLLECTION_BYTES) / 4 + L.C_DIMENSION] = 4;
+    },
+  ],
+  [
+    'an access list beside another mode',
+    /its mode and its access control list differ/,
+    (tree, store) => {
+      const ino = inoOf(tree, '/one/file-8');
+      store.xattr(ino, 'system.posix_acl_access', LIST);
+      tree.tables.inode[word(ino, L.I_MODE)] = 0o100700;
+    },
+  ],
+  [
+    'a default list of a file',
+    /its access control list is none/,
+    (tree, store) => {
+      const ino = inoOf(tree, '/one/file-8');
+      store.xattr(ino, 'system.posix_acl_defaulx', LIST);
+      const block = tree.tables.inode[word(ino, L.I_XATTRS)]! * 64;
+      tree.tables.bytes[tree.tables.bytes.indexOf('x'.charCodeAt(0), block + 8 + LIST.length + 15)] =
+        't'.charCodeAt(0);
+    },
+  ],
+  [
+    'flags that mean nothing',
+    /it has flags that mean nothing/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/file-8'), L.I_FLAGS)] = 1;
     },
   ],
   [
