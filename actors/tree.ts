@@ -1,4 +1,5 @@
 import { Namespace } from '../fuse/namespace/namespace.ts';
+import { AS_STORED } from '../fuse/namespace/shown-owner.ts';
 import type { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../runtime/storage/journal-ring.ts';
@@ -22,5 +23,12 @@ export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const region = arena.region(JOURNAL);
   const journal = witness ? new WitnessedJournal(region, reader, witness) : new JournalWriter(region, reader);
   const inlineLimit = settings.config.store.inline_limit;
-  return { slab, namespace: new Namespace(arena, slab, journal, { inlineLimit, clock }) };
+  return {
+    slab,
+    namespace: new Namespace(arena, slab, journal, {
+      inlineLimit,
+      clock,
+      shown: settings.shown ?? AS_STORED,
+    }),
+  };
 }

@@ -129,6 +129,7 @@ export class MountedStore {
       eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
       words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
+      shown: { uid: options.uid, gid: options.gid, umask: options.umask },
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       cpus: [],

@@ -25,6 +25,7 @@ import type { SlabAllocator, SlabHandle } from '../../runtime/memory/slab.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
 import { DENTRY_BYTES, H_MAGIC, H_MUTEX, H_SEQUENCE, INODE_BYTES, NAMESPACE_MAGIC } from './layout.ts';
+import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 
 const OPTIMISTIC_READS = 50;
 
@@ -57,6 +58,8 @@ export class Tables {
   nanoseconds = 0;
   /** Objects that nothing refers to any more, until their owner takes them. */
   readonly dropped: number[] = [];
+  /** How this thread shows owners and permissions. */
+  shown: ShownOwner = AS_STORED;
 
   #locked = false;
   #seen = 0;
