@@ -55,6 +55,9 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
         return fuse.attr_timeout_s;
       },
       model: EMBEDDING_MODEL,
+      accessLists: fuse.acl,
+      accessTimes: fuse.atime === 'relatime',
+      writeback: fuse.writeback,
     },
   });
 }

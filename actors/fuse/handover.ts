@@ -1,7 +1,11 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
-import { FUSE_LOOKUP } from '../../fuse/protocol/abi.ts';
+import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES } from '../../fuse/protocol/abi.ts';
+import { Reply } from '../../fuse/protocol/reply.ts';
+import { sendTo } from '../../fuse/session/channel.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import {
   FORGET_INODE,
@@ -39,6 +43,8 @@ export class FuseHandover implements Handover {
   readonly #pending: Pending;
   readonly #order: VectorOrder;
   readonly #trace: Trace;
+  readonly #context: Context;
+  readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
@@ -54,6 +60,7 @@ export class FuseHandover implements Handover {
     this.#pending = pending;
     this.#order = new VectorOrder(context.arena);
     this.#trace = context.trace;
+    this.#context = context;
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
@@ -142,6 +149,16 @@ export class FuseHandover implements Handover {
       length,
     );
     return true;
+  }
+
+  interrupt(uniqueLo: number, uniqueHi: number): void {
+    this.#pending.each(QUERY, (slot, lo, hi) => {
+      if (lo !== uniqueLo || hi !== uniqueHi || !this.#pending.take(slot, lo, hi)) return;
+      this.#interrupted.beginUnique(lo, hi);
+      this.#interrupted.error(-EINTR);
+      sendTo(connectionOf(this.#context), this.#interrupted);
+      this.#pending.answered(slot);
+    });
   }
 
   withdraw(uniqueLo: number, uniqueHi: number): void {

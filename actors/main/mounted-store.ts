@@ -282,8 +282,9 @@ export class MountedStore {
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback, background, read_ahead } = this.#data.config.fuse;
-    const agreed = handshake(mounted.fd, wantedFlags({ writeback, background, dataCache: 'explicit' }));
+    const { writeback, background, read_ahead, acl } = this.#data.config.fuse;
+    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl });
+    const agreed = handshake(mounted.fd, wanted);
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });

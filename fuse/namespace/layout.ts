@@ -87,6 +87,8 @@ export const I_NEXT_FREE = 23;
 export const I_OBJECT = 24;
 /** Directory: sequence number of the newest entry. */
 export const I_SEQUENCE = 24;
+/** Flags of chattr(1) and others, see inode-flags.ts. */
+export const I_FLAGS = 25;
 /** Changes to the data, modulo 2^32, and the one the index has seen. */
 export const I_VERSION = 26;
 export const I_INDEXED = 27;
@@ -129,6 +131,7 @@ export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
+export const S_IRWXG = 0o0070;
 export const S_IXGRP = 0o0010;
 
 export interface NamespaceCapacity {

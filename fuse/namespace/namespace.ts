@@ -1,6 +1,6 @@
 /**
  * The tree: all names, attributes, small files' bytes and extended attributes, in shared tables (tables.ts is the
- * contract). Reading: reader.ts. Changing: names and attributes in tree.ts, the rest here; all of it takes the lock,
+ * contract). Reading: reader.ts. Changing: names and attributes in tree.ts and linux-changes.ts, the rest here; all of it takes the lock,
  * waits for room in the journal, runs the mutation (which checks), puts its record into the journal and releases
  * (transaction.ts). So the journal's order is the order of the mutations, and what a reader sees is in the journal or
  * about to be.
@@ -21,13 +21,14 @@ import { formatNamespace } from './format.ts';
 import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
+import { LinuxChanges } from './linux-changes.ts';
 import * as records from './records.ts';
 import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
 import { Transaction } from './transaction.ts';
-import { NamespaceTree, nameBound } from './tree.ts';
+import { nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
@@ -62,7 +63,7 @@ const NOTHING = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
-export class Namespace extends NamespaceTree {
+export class Namespace extends LinuxChanges {
   readonly #inlineLimit: number;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */

@@ -17,15 +17,18 @@
  * 11 REMOVEXATTR  ino, |name|, zero                                                        @24 name
  * 12 COLLECTION   dimension, |name|, zero                                                  @24 name
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
+ * 20, 21          inode-records.ts
  */
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { AttrChanges, SET_ALL } from './changes.ts';
 import * as content from './content.ts';
+import { createInheriting } from './creation.ts';
+import { applyFlags, applyUnnamed, FLAGS, UNNAMED } from './inode-records.ts';
 import * as inodes from './inodes.ts';
 import { I_GENERATION, I_NLINK, INODE_WORDS } from './layout.ts';
 import * as mutations from './mutations.ts';
 import { copyBytes } from './names.ts';
-import { Payload, RecordError } from './payload.ts';
+import { beginRecord, Payload, RecordError } from './payload.ts';
 import type { Tables } from './tables.ts';
 
 export const CREATE = 1;
@@ -73,14 +76,6 @@ export interface ReplayObserver {
   ): void;
   vectorRemoved?(collection: number, ino: number, generation: number): void;
   inodeFreed?(ino: number, generation: number): void;
-}
-
-/** Starts a record: the payload's byte offset. */
-function begin(journal: JournalWriter, t: Tables, type: number, bytes: number): number {
-  const at = journal.append(type, bytes);
-  journal.f64[at >> 3] = t.seconds;
-  journal.u32[(at >> 2) + 2] = t.nanoseconds;
-  return at;
 }
 
 const payload = new Payload();
@@ -133,7 +128,7 @@ export function encodeCreate(
 ): void {
   const nameLength = nameEnd - nameStart;
   const targetLength = targetEnd - targetStart;
-  const at = begin(journal, t, CREATE, CREATE_BYTES + nameLength + targetLength);
+  const at = beginRecord(journal, t, CREATE, CREATE_BYTES + nameLength + targetLength);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = ino;
@@ -157,7 +152,7 @@ function applyCreate(t: Tables, p: Payload, observer: ReplayObserver): number {
   if (inodes.isLive(t, ino) && t.inode[ino * INODE_WORDS + I_NLINK] === 0) {
     observer.inodeFreed?.(ino, t.inode[ino * INODE_WORDS + I_GENERATION]!);
   }
-  return mutations.create(
+  return createInheriting(
     t,
     p.word(3),
     ino,
@@ -184,7 +179,7 @@ export function encodeLink(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, LINK, LINK_BYTES + end - start);
+  const at = beginRecord(journal, t, LINK, LINK_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = ino;
@@ -206,7 +201,7 @@ export function encodeUnlink(
   end: number,
   directory: boolean,
 ): void {
-  const at = begin(journal, t, UNLINK, UNLINK_BYTES + end - start);
+  const at = beginRecord(journal, t, UNLINK, UNLINK_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = directory ? 1 : 0;
@@ -234,7 +229,7 @@ export function encodeRename(
 ): void {
   const nameLength = end - start;
   const newLength = newEnd - newStart;
-  const at = begin(journal, t, RENAME, RENAME_BYTES + nameLength + newLength);
+  const at = beginRecord(journal, t, RENAME, RENAME_BYTES + nameLength + newLength);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = newParent;
@@ -265,7 +260,7 @@ function applyRename(t: Tables, p: Payload): number {
 }
 
 export function encodeSetattr(journal: JournalWriter, t: Tables, ino: number, c: AttrChanges): void {
-  const at = begin(journal, t, SETATTR, SETATTR_BYTES);
+  const at = beginRecord(journal, t, SETATTR, SETATTR_BYTES);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = c.valid;
@@ -307,7 +302,7 @@ export function encodeSize(
   flags: number,
   last: number,
 ): void {
-  const at = begin(journal, t, type, SIZE_BYTES);
+  const at = beginRecord(journal, t, type, SIZE_BYTES);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.f64[(at + 16) >> 3] = size;
@@ -340,7 +335,7 @@ export function encodeWrite(
   length: number,
   flags: number,
 ): void {
-  const at = begin(journal, t, WRITE, SIZE_BYTES + length);
+  const at = beginRecord(journal, t, WRITE, SIZE_BYTES + length);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.f64[(at + 16) >> 3] = offset;
@@ -372,7 +367,7 @@ export function encodeSetxattr(
 ): void {
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
-  const at = begin(journal, t, SETXATTR, SETXATTR_BYTES + nameLength + valueLength);
+  const at = beginRecord(journal, t, SETXATTR, SETXATTR_BYTES + nameLength + valueLength);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = flags;
@@ -402,7 +397,7 @@ export function encodeRemovexattr(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, REMOVEXATTR, REMOVEXATTR_BYTES + end - start);
+  const at = beginRecord(journal, t, REMOVEXATTR, REMOVEXATTR_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = end - start;
@@ -426,7 +421,7 @@ export function encodeCollection(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, COLLECTION, COLLECTION_BYTES + end - start);
+  const at = beginRecord(journal, t, COLLECTION, COLLECTION_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = dimension;
   journal.u32[w + 4] = end - start;
@@ -451,7 +446,7 @@ export function encodeIndexed(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, INDEXED, INDEXED_BYTES + end - start);
+  const at = beginRecord(journal, t, INDEXED, INDEXED_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = generation;
@@ -486,4 +481,6 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [REMOVEXATTR]: applyRemovexattr,
   [COLLECTION]: applyCollection,
   [INDEXED]: applyIndexed,
+  [UNNAMED]: applyUnnamed,
+  [FLAGS]: applyFlags,
 };

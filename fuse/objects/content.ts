@@ -9,9 +9,9 @@
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
 import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
-import { EFBIG, EINVAL, EIO, EISDIR } from '../../runtime/errno.ts';
+import { EFBIG, EINVAL, EIO, EISDIR, ENXIO } from '../../runtime/errno.ts';
 import { IS_OBJECT, type Namespace, NEEDS_OBJECT } from '../namespace/namespace.ts';
-import { S_IFDIR, S_IFMT, S_IFREG } from '../protocol/abi.ts';
+import { S_IFDIR, S_IFMT, S_IFREG, SEEK_DATA } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
 import type { DataLocks } from './data-locks.ts';
 import type { ObjectFiles } from './object-files.ts';
@@ -93,28 +93,44 @@ export class Content {
   }
 
   /** posix_fallocate: the file is at least `end` bytes long afterwards; the host allocates when data comes. */
-  allocate(ino: number, end: number): number {
+  allocate(ino: number, end: number, flags = 0): number {
     if (end > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
       const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
-      return this.#resize(ino, end, 0);
+      return this.#resize(ino, end, flags);
     } finally {
       this.#locks.unlock(ino);
     }
   }
 
   /** Makes [start, end), as far as it lies within the file, read as zeros. */
-  zero(ino: number, start: number, end: number): number {
+  zero(ino: number, start: number, end: number, flags = 0): number {
     this.#locks.lock(ino);
     try {
       const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
-      return this.#zeroWithin(ino, start, Math.min(end, size));
+      return this.#zeroWithin(ino, start, Math.min(end, size), flags);
     } finally {
       this.#locks.unlock(ino);
     }
+  }
+
+  /**
+   * Where data (SEEK_DATA) or a hole (SEEK_HOLE) begins from `offset` on; the end of the file counts as a hole. −ENXIO:
+   * `offset` is not within the file, or there is no more data.
+   */
+  seek(ino: number, offset: number, whence: number): number {
+    const size = this.size(ino);
+    if (size < 0) return size;
+    if (offset >= size) return -ENXIO;
+    const id = this.#namespace.objectOf(ino);
+    if (id === 0) return whence === SEEK_DATA ? offset : size;
+    const found = this.#objects.seek(id, offset, whence);
+    // The object's file ends before `offset`.
+    if (found === -ENXIO) return whence === SEEK_DATA ? found : offset;
+    return whence === SEEK_DATA && found >= size ? -ENXIO : Math.min(found, size);
   }
 
   /** Objects that the namespace gave up since the last call are passed on. After unlink, rename, forget. */
@@ -199,16 +215,16 @@ export class Content {
     return done;
   }
 
-  #zeroWithin(ino: number, start: number, end: number): number {
+  #zeroWithin(ino: number, start: number, end: number, flags: number): number {
     const id = this.#namespace.objectOf(ino);
     if (id > 0) {
       const failed = this.#objects.zero(id, start, end);
       if (failed < 0) return failed;
       this.#events.objectDirty(id);
-      return this.#namespace.wroteObject(ino, end);
+      return this.#namespace.wroteObject(ino, end, flags);
     }
-    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start);
-    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, 0);
+    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start, flags);
+    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, flags);
     return Math.min(written, 0);
   }
 }

@@ -49,6 +49,8 @@ export interface Handover {
     start: number,
     length: number,
   ): boolean;
+  /** If a query waits for its answer under this id, it is given up: answered with EINTR. */
+  interrupt(uniqueLo: number, uniqueHi: number): void;
   /** Whoever was to answer this request need not: it is going to be run again. */
   withdraw(uniqueLo: number, uniqueHi: number): void;
   /** The kernel is to forget the name u8[start, start + length) in this directory, and what it knows of the directory. */

@@ -183,6 +183,12 @@ const fuse = section('The connection to the kernel.', {
   ),
   open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
+  atime: choice(
+    'relatime',
+    ['relatime', 'off'],
+    'Whether reading changes access times: "relatime" when they are older than the last change, or than a day.',
+  ),
+  acl: flag(true, 'POSIX access control lists (setfacl). The kernel enforces them.'),
   entry_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.')),
   attr_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.')),
 });

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 const CONFIG = '[workers]\nshards = 2\ntasks = 1\n';
@@ -93,6 +94,6 @@ test.skipIf(NO_FUSE)(titled('a store of format 1 is upgraded by a mount, which s
   expect(check()).toMatchObject({ clean: true });
   const { code, stderr } = vexfs(['mount', mounted.store, mounted.dir]);
   expect(code).toBe(0);
-  expect(stderr).toContain('was of format 1 and is of format 2 now');
-  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: 2, uuid, created });
+  expect(stderr).toContain(`was of format 1 and is of format ${STORE_FORMAT} now`);
+  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: STORE_FORMAT, uuid, created });
 });

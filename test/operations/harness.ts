@@ -85,6 +85,9 @@ export interface HarnessOptions {
   descriptors?: number;
   slabBytes?: number;
   journalBytes?: number;
+  accessLists?: boolean;
+  accessTimes?: boolean;
+  writeback?: boolean;
   /** The shared memory of another harness, which is not used any more: this one takes over. */
   over?: SharedArrayBuffer;
   /** Whether the kernel waits for an answer to this request; an answer that it does not wait for is refused. */
@@ -165,6 +168,10 @@ export class Handed implements Handover {
     const parent = { lo: parentLo, hi: parentHi };
     if (this.hasRoom) this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
     return this.hasRoom;
+  }
+  interrupt(uniqueLo: number): void {
+    const at = this.queries.findIndex(({ unique }) => unique === uniqueLo);
+    if (at >= 0) this.queries.splice(at, 1);
   }
   /** As the real one: who was to answer, and has not, does not any more. */
   withdraw(uniqueLo: number): void {
@@ -252,7 +259,15 @@ export class Harness {
       disk: this.disk,
       clock,
       flight: this.flight,
-      options: { entryTimeout: FOREVER, negativeTimeout: FOREVER, attrTimeout: FOREVER, model: 'test-model' },
+      options: {
+        entryTimeout: FOREVER,
+        negativeTimeout: FOREVER,
+        attrTimeout: FOREVER,
+        model: 'test-model',
+        accessLists: options.accessLists ?? true,
+        accessTimes: options.accessTimes ?? false,
+        writeback: options.writeback ?? false,
+      },
     });
     const hooks = {
       started: () => {},
