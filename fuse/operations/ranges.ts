@@ -29,6 +29,7 @@ import {
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { dropPrivileges } from './privileges.ts';
 import { refuseChange, refuseWrite } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
@@ -59,6 +60,7 @@ export function fallocate(context: Context, request: Request, reply: Reply): num
     ? refuseWrite(context, request.nodeLo, start, end - start, 0, true)
     : refuseChange(context, request.nodeLo);
   if (refused < 0) return refused;
+  dropPrivileges(context, request, request.nodeLo);
   const done = applyFallocate(context, request.nodeLo, mode, start, end, effectsOf(request));
   if (done < 0) return done;
   dropCapability(context, request.nodeLo);
@@ -150,6 +152,7 @@ function copy(context: Context, request: Request): number {
   if (target + length > FILE_SIZE_MAX) return -EFBIG;
   const refused = refuseWrite(context, to, target, length, 0, false);
   if (refused < 0) return refused;
+  dropPrivileges(context, request, to);
   const copied = copyBytes(context, from, source, to, target, length, effectsOf(request));
   if (copied > 0) {
     dropCapability(context, to);
