@@ -22,7 +22,7 @@ export function dropForeignGroupId(context: Context, request: Request, ino: numb
 }
 
 /**
- * Before a change of which the kernel does not say what it takes, as allocation: everything, unless the caller is root. (What
+ * After a change of which the kernel does not say what it takes, as allocation: everything, unless the caller is root. (What
  * the kernel would ask for is the capability CAP_FSETID.)
  */
 export function dropPrivileges(context: Context, request: Request, ino: number): void {

@@ -60,9 +60,9 @@ export function fallocate(context: Context, request: Request, reply: Reply): num
     ? refuseWrite(context, request.nodeLo, start, end - start, 0, true)
     : refuseChange(context, request.nodeLo);
   if (refused < 0) return refused;
-  dropPrivileges(context, request, request.nodeLo);
   const done = applyFallocate(context, request.nodeLo, mode, start, end, effectsOf(request));
   if (done < 0) return done;
+  dropPrivileges(context, request, request.nodeLo);
   dropCapability(context, request.nodeLo);
   context.handover.contentChanged(request.nodeLo);
   return finish(reply, 0);
@@ -152,9 +152,9 @@ function copy(context: Context, request: Request): number {
   if (target + length > FILE_SIZE_MAX) return -EFBIG;
   const refused = refuseWrite(context, to, target, length, 0, false);
   if (refused < 0) return refused;
-  dropPrivileges(context, request, to);
   const copied = copyBytes(context, from, source, to, target, length, effectsOf(request));
   if (copied > 0) {
+    dropPrivileges(context, request, to);
     dropCapability(context, to);
     context.handover.contentChanged(to);
   }

@@ -131,7 +131,7 @@ function exercise(directory: string): void {
   }
 }
 
-/** A line for every name below `directory`: all that stat says of it, and its content. */
+/** A line for every name below `directory`: what stat says of it but for the access time, and its content. */
 function describeTree(directory: string, path = ''): string[] {
   return readdirSync(join(directory, path))
     .sort()
@@ -139,8 +139,8 @@ function describeTree(directory: string, path = ''): string[] {
       const inside = join(path, name);
       const at = join(directory, inside);
       const seen = c.lstat(at);
-      const { ino, mode, nlink, uid, gid, size, rdev, mtimeNs, atimeNs } = seen;
-      const line = [inside, ino, mode, nlink, uid, gid, size, rdev, mtimeNs, atimeNs].join(' ');
+      const { ino, mode, nlink, uid, gid, size, rdev, mtimeNs } = seen;
+      const line = [inside, ino, mode, nlink, uid, gid, size, rdev, mtimeNs].join(' ');
       if (seen.isDirectory()) return [line, ...describeTree(directory, inside)];
       const content = seen.isSymbolicLink()
         ? readlinkSync(at)
