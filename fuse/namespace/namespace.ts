@@ -22,6 +22,7 @@ import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
+import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
@@ -51,6 +52,8 @@ export interface NamespaceOptions {
   readonly whenBroken?: WhenBroken;
   /** Numbers the changes of vectors in their order (see {@link Namespace.vectorStamp}); without it all are 0. */
   readonly stamp?: () => number;
+  /** Default: as stored. */
+  readonly shown?: ShownOwner;
 }
 
 export interface FormatOptions {
@@ -85,6 +88,7 @@ export class Namespace extends NamespaceChanges {
       'the inline limit is 0 to 64 KiB',
     );
     this.#inlineLimit = options.inlineLimit;
+    tables.shown = options.shown ?? AS_STORED;
   }
 
   /**
