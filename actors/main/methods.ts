@@ -7,7 +7,9 @@ import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import { BackupHold } from './backup-hold.ts';
+import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
+import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
@@ -30,6 +32,7 @@ export interface MountFacts {
   state(): string;
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
+  readonly cold: ColdData;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
@@ -70,6 +73,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
+      cold: facts.cold,
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),
@@ -91,6 +95,11 @@ export function controlMethods(
       return accepted(
         await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
       );
+    },
+    /** A request of .vexfs/query, with the permissions of the store's owner. */
+    async query(params, { payload }) {
+      const who = credentials();
+      return accepted(await indexer.ask(params, payload, who.uid, who.gids));
     },
     indexStatus: () => indexer.status(),
     indexWait: (params, call) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, call),
@@ -125,7 +134,8 @@ function statusOf(context: Context, facts: MountFacts): object {
     state: facts.state(),
     ...snapshot,
     checkpoint: facts.checkpoints.status,
-    actors,
+    cold: facts.cold.status,
+    actors: [...actors, ...checkpointStatus(facts.checkpoints)],
   };
 }
 

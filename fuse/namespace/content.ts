@@ -35,11 +35,14 @@ import {
   I_INDEX_STATUS,
   I_INDEXED,
   I_OBJECT,
+  I_STORED,
   I_XATTRS,
   INODE_WORDS,
+  isCompressed,
 } from './layout.ts';
 import { copyBytes } from './names.ts';
 import { killPrivileges } from './privileges.ts';
+import { bytesChanged } from './stored.ts';
 import type { Tables } from './tables.ts';
 import * as xattrs from './xattrs.ts';
 
@@ -67,6 +70,7 @@ function checkRegular(t: Tables, ino: number): number {
 function changed(t: Tables, ino: number, flags: number): void {
   if ((flags & KEEP_TIMES) === 0) inodes.touchData(t, ino);
   inodes.bumpVersion(t, ino);
+  bytesChanged(t, ino);
   if ((flags & KILL_SUIDGID) !== 0) killPrivileges(t, ino);
 }
 
@@ -98,11 +102,12 @@ export function write(
   return length;
 }
 
-/** Sets the size; what is gained reads as zeros. Size 0 drops an object. 0, NEEDS_OBJECT (no memory) or −errno. */
+/** Sets the size; what is gained reads as zeros. Size 0 drops an object; any other needs it to be plain. 0, NEEDS_OBJECT (no memory) or −errno. */
 export function truncate(t: Tables, ino: number, size: number, flags: number): number {
   const refusal = checkRegular(t, ino);
   if (refusal !== 0) return refusal;
   if (size > FILE_SIZE_MAX) return -EFBIG;
+  if (size > 0 && isCompressed(t.inode[ino * INODE_WORDS + I_STORED]!)) return -EINVAL;
   const isInline = t.inode[ino * INODE_WORDS + I_OBJECT] === 0;
   let block = t.inode[ino * INODE_WORDS + I_DATA]!;
   if (isInline && size > inodes.sizeOf(t, ino)) {
@@ -141,11 +146,12 @@ export function attach(t: Tables, ino: number, object: number, size: number, fla
   return 0;
 }
 
-/** Bytes up to `end` were written to the file's object. */
+/** Bytes up to `end` were written to the file's object, which is plain. */
 export function extend(t: Tables, ino: number, end: number, flags: number): number {
   const refusal = checkRegular(t, ino);
   if (refusal !== 0) return refusal;
   if (t.inode[ino * INODE_WORDS + I_OBJECT] === 0) return -EINVAL;
+  if (isCompressed(t.inode[ino * INODE_WORDS + I_STORED]!)) return -EINVAL;
   if (end > FILE_SIZE_MAX) return -EFBIG;
 
   t.sequence.writeBegin();
@@ -188,9 +194,7 @@ export function setxattr(
   if (notAllowed < 0) return notAllowed;
   if (list !== NO_LIST && !isKept(list, valueStart, valueEnd))
     return setBits(t, ino, value, valueStart, valueEnd, flags, found);
-  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
-  if (isVector < 0) return isVector;
-  const id = isVector === 0 ? 0 : collectionFor(t, value, valueStart, valueEnd);
+  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd);
   if (id < 0) return id;
   const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
   if (used > XATTRS_MAX) return -ENOSPC;
@@ -230,8 +234,21 @@ function setBits(
   return 0;
 }
 
-/** Id of the collection named in `collection` that takes this vector: one there is, or the one that will be made. */
-function collectionFor(t: Tables, value: Uint8Array, start: number, end: number): number {
+/**
+ * Id of the collection that takes the vector of this attribute: one there is, or the one that will be made; 0 = the
+ * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC when there are as many as can be.
+ */
+export function collectionOf(
+  t: Tables,
+  name: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  value: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
+  if (isVector <= 0) return isVector;
   const dimension = collections.checkVector(value, start, end);
   if (dimension < 0) return dimension;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);

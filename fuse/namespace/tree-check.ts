@@ -49,9 +49,12 @@ import {
   I_NLINK,
   I_OBJECT,
   I_SEQUENCE,
+  I_STORED,
   I_XATTRS,
   INODE_WORDS,
+  isCompressed,
   NAME_INLINE,
+  PLAIN,
   ROOT,
   S_IFBLK,
   S_IFCHR,
@@ -295,6 +298,10 @@ class TreeCheck {
       this.#report(ino, `${size} is not a file size`);
     else if (block !== 0) this.#block(ino, block, object === 0 ? size : 1, 'content');
     else if (object === 0 && size > 0) this.#report(ino, `its ${size} bytes are nowhere`);
+    const stored = t.inode[at + I_STORED]!;
+    if (stored !== PLAIN && object === 0)
+      this.#report(ino, 'its bytes are compressed in an object that it has not');
+    if (isCompressed(stored) && size < 1) this.#report(ino, 'nothing of it is compressed');
     if (object === 0) return;
     if (block !== 0) this.#report(ino, 'its content is in two places');
     if (object >= t.header[H_NEXT_OBJECT]!)

@@ -41,6 +41,7 @@ import {
   I_NLINK,
   I_OBJECT,
   I_RDEV,
+  I_STORED,
   I_UID,
   I_VERSION,
   I_XATTRS,
@@ -98,11 +99,12 @@ export function lostFound(t: Tables): number {
   );
 }
 
-/** A file in lost+found that object `id` holds `size` bytes of. */
-export function addFoundObject(t: Tables, name: string, id: number, size: number): void {
+/** A file in lost+found that object `id` holds `size` bytes of, in form `stored` (layout.ts). */
+export function addFoundObject(t: Tables, name: string, id: number, size: number, stored: number): void {
   const ino = addTo(t, lostFound(t), name, t.header[H_INODES_END]!, 0, S_IFREG | 0o600);
   const attached = content.attach(t, ino, id, size, 0);
   if (attached < 0) throw new Error(`object ${id} cannot be put into ${LOST_FOUND} (errno ${-attached})`);
+  t.inode[ino * INODE_WORDS + I_STORED] = stored;
 }
 
 /** What is of no type may have been a file, and its bytes somebody's. */
@@ -314,6 +316,7 @@ class TreeCopy {
     }
     this.#objects.add(object);
     to.inode[ino * INODE_WORDS + I_OBJECT] = object;
+    to.inode[ino * INODE_WORDS + I_STORED] = this.#from.inode[ino * INODE_WORDS + I_STORED]!;
     to.header[H_NEXT_OBJECT] = Math.max(to.header[H_NEXT_OBJECT]!, object + 1);
     setSize(to, ino, size);
   }

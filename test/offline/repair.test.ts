@@ -101,6 +101,32 @@ test('an object that is longer than the tree knows keeps what is past its end, a
   expect(tree.get('/lost+found/object-1-whole')).toContain('"the beginning and the end"');
 });
 
+test('bytes of a large file that only the log has, before its damage: a mount says so and writes nothing, a repair puts them in', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const ino = store.large(1, 'large', 'the beginning');
+  store.checkpoint();
+  const bytes = Buffer.from('THE');
+  store.namespace.wroteObject(ino, bytes.length, 0, bytes, 0, bytes.length);
+  store.inline(1, 'a file before the damage', 'x');
+  store.commit();
+  store.inline(1, 'a file after the damage', 'x');
+  store.commit();
+  store.inline(1, 'the last', 'x');
+  store.commit();
+  store.close();
+  const log = logsOf(folder.store).at(-1)!;
+  spoil(log, readFileSync(log).indexOf('a file after the damage'));
+  const damaged = new BuiltStore(folder.store);
+  expect(damaged.recovered).toMatchObject({ unwritten: 1, damage: {} });
+  expect(describeTree(damaged.tree, damaged.store.disk).get('/large')).toContain('"the beginning"');
+  damaged.close();
+  repaired(folder.store);
+  const tree = served(folder.store);
+  expect(tree.get('/large')).toContain('"THE beginning"');
+  expect([...tree.keys()]).toContain('/a file before the damage');
+});
+
 test('the newest checkpoint damaged: the older one and the log say the same tree', () => {
   using folder = new Folder();
   buildStore(folder.store);

@@ -80,9 +80,10 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
     'null',
     '[]',
     '{"format":1}',
-    '{"format":2}',
+    '{"format":3}',
     good.replace('"created":"2', '"created":"3'),
     good.replace(`"format":${STORE_FORMAT}`, '"format":0'),
+    good.replace(`"format":${STORE_FORMAT}`, '"format":1'),
     good.replace('"uuid":"', '"uuid":"x'),
     good.slice(0, 20),
   ]) {
