@@ -282,7 +282,7 @@ export async function run(context: Context): Promise<void> {
     },
     async end() {
       for (const timer of timers) clearTimeout(timer);
-      await tasks.destroy();
+      await Promise.all([tasks.destroy(), conversations.close()]);
       // What this thread kept in reserve is for those who still run.
       slab.flush();
     },

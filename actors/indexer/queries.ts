@@ -163,14 +163,14 @@ export class Queries {
     this.#findDirectories(paths, batch);
     const errno = await this.#parts.changes.putVectors(batch, request.durable);
     if (errno !== 0) return { refused: reason(errno) };
-    const refused = [];
+    const errors: { path: string; error: string }[] = [];
     let count = 0;
     for (const [i, result] of batch.results.entries()) {
       if (result === 0) continue;
       count++;
-      if (refused.length < NAMED_MAX) refused.push({ path: paths[i]!, error: reason(-result) });
+      if (errors.length < NAMED_MAX) errors.push({ path: paths[i]!, error: reason(-result) });
     }
-    return { set: paths.length - count, notSet: count, refused };
+    return { set: paths.length - count, notSet: count, errors };
   }
 
   /** Most paths of a batch are in one directory: each is looked up once. */

@@ -98,7 +98,9 @@ test('a text is frozen at its lookup, has its size, and goes with its forget', (
 test('an actor that is not there has a place in the list and no entry; the directory is another when one comes or goes', () => {
   let names = ['main', '', 'fuse-0', '', ''];
   let changedAt = 1_700_000_000_123;
-  const h = new Harness({ text: { hasQueries: true, list: () => names, changedAt: () => changedAt, text: () => undefined } });
+  const h = new Harness({
+    text: { hasQueries: true, list: () => names, changedAt: () => changedAt, text: () => undefined },
+  });
   const actors = within(h, 'actors');
   expect(h.readdir(actors, 64).map(({ name }) => name)).toEqual(['.', '..', 'main', 'fuse-0']);
   const fuse = within(h, 'actors', 'fuse-0');
