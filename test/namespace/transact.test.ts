@@ -206,11 +206,11 @@ describe('a transaction', () => {
   test(`generated ones do what their changes do one by one, or nothing (seed ${SEED})`, () => {
     const random = new Random(SEED);
     // Of the small one the memory is soon used up.
-    const sizes: Size[] = [{}, { inodes: 8, dentries: 8 }, { slabMiB: 1 }];
+    const sizes: Size[] = [{}, { inodes: 8, dentries: 8 }, { slabMiB: 2 }];
     for (const size of sizes) {
       const world = World.fresh(size);
       const oracle = World.fresh(size);
-      const isFull = size.slabMiB === 1;
+      const isFull = size.slabMiB === 2;
       const refusals = new Map<number, number>();
       for (let round = 0; round < 150; round++) {
         const changes = Array.from({ length: 1 + random.below(4) }, () => generated(random, isFull));
