@@ -5,6 +5,7 @@ import { UserError } from '../runtime/user-error.ts';
 import { addBackup } from './backup.ts';
 import { addCheck } from './check.ts';
 import { addCheckpoint } from './checkpoint.ts';
+import { addCollection } from './collection.ts';
 import { addConfig } from './config.ts';
 import { addConsole } from './console.ts';
 import { addDoctor } from './doctor.ts';
@@ -54,6 +55,7 @@ function createProgram(): Command {
   addSimilar(program);
   addIndex(program);
   addVector(program);
+  addCollection(program);
   addCheckpoint(program);
   addConsole(program);
   addTop(program);

@@ -85,7 +85,7 @@ export class IndexerApi implements IndexerRemote {
         refused: `vectors of the collection "${name}" have ${collection.dimension} elements, the query has ${vector.length}`,
       };
     }
-    return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
+    return this.#timed(() => search.byVector(collection, vector, k, { uid, gids }));
   }
 
   ask(

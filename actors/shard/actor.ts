@@ -1,4 +1,5 @@
 import { constants, setPriority } from 'node:os';
+import { sharedOptions } from '../../fuse/namespace/collections.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
@@ -8,6 +9,7 @@ import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
 import {
   CLEAR_TEXT,
+  DROP_COLLECTION,
   LOAD_SEGMENT,
   PUT_CHUNKS,
   PUT_VECTOR,
@@ -132,6 +134,9 @@ export class ShardActor implements DoorbellActor {
         break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
+        break;
+      case DROP_COLLECTION:
+        this.#shard.clear(u32[word]!);
         break;
       case SEARCH:
         this.#searches.take(u8, u32, offset);
@@ -350,5 +355,8 @@ export async function run(context: Context): Promise<void> {
   const { vectors } = context.settings.config;
   const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory)));
+  const shard = new Shard(vectors, openGraph, memory);
+  const namespace = context.arena.region('namespace');
+  shard.optionsOf = (collection) => sharedOptions(namespace, collection);
+  runOnDoorbell(context, new ShardActor(context, shard));
 }

@@ -1,3 +1,4 @@
+import type { CollectionOptions } from '../../fuse/namespace/collections.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
@@ -7,6 +8,7 @@ import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '
 import { TEXT_COLLECTION } from '../text-collection.ts';
 
 const SEED = 1;
+const AS_CONFIGURED: CollectionOptions = { metric: 'cosine', m: 0, efConstruction: 0 };
 
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
@@ -17,6 +19,8 @@ export class Shard {
   readonly #record = emptyRecord();
   readonly #memory: VectorMemory | undefined;
   #hits = new SearchHits(256);
+  /** How the vectors of a users' collection are compared and linked; by cosine and as configured, if nobody says. */
+  optionsOf: (collection: number) => CollectionOptions = () => AS_CONFIGURED;
 
   /** Without `openGraph` every search is exact. What is in `memory` can be searched by other threads. */
   constructor(config: Config['vectors'], openGraph: OpenEngine | undefined, memory?: VectorMemory) {
@@ -184,11 +188,12 @@ export class Shard {
   #collection(id: number, dimension: number): CollectionIndex {
     let collection = this.#collections.get(id);
     if (!collection) {
+      const { metric, m, efConstruction } = id === TEXT_COLLECTION ? AS_CONFIGURED : this.optionsOf(id);
       const options = {
         dimension,
-        metric: 'cosine' as const,
-        m: this.#config.m,
-        efConstruction: this.#config.ef_construction,
+        metric,
+        m: m || this.#config.m,
+        efConstruction: efConstruction || this.#config.ef_construction,
         seed: SEED,
       };
       collection = new CollectionIndex(options, this.#openGraph?.(options), undefined, this.#memory, id);

@@ -175,6 +175,32 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     expect(readFileSync(out).equals(records)).toBe(true);
   });
 
+  test('a collection is made for another metric, searched by it, and dropped with its vectors', () => {
+    fs.ok(['collection', 'create', 'far', '--dimension', '2', '--metric', 'l2', '-m', fs.dir]);
+    const points = { near: [1, 1], along: [30, 30], origin: [0, 0] };
+    const changes = Object.entries(points).flatMap(([name, vector]) => [
+      { op: 'write', path: `/${name}`, text: '' },
+      { op: 'vector', path: `/${name}`, collection: 'far', vector },
+    ]);
+    expect(transaction(...changes)).toEqual({ changes: 6 });
+    const { results } = ask({ op: 'nearest', collection: 'far', vector: [2, 2] });
+    expect(results!.map((result) => basename(result.path))).toEqual(['near', 'origin', 'along']);
+    const rows = JSON.parse(fs.ok(['collection', 'list', '-m', fs.dir, '--json'])) as object[];
+    expect(rows).toContainEqual(
+      expect.objectContaining({ name: 'far', metric: 'l2', vectors: 3, state: 'ready' }),
+    );
+    fs.ok(['collection', 'drop', 'far', '-m', fs.dir]);
+    expect(ask({ op: 'nearest', collection: 'far', vector: [2, 2] }).error).toContain('no collection');
+    expect(getXattr(path('near'), 'user.vexfs.vector.far', new Uint8Array(8))).toBe(-61);
+    expect(existsSync(path('near'))).toBe(true);
+    expect(transaction({ op: 'vector', path: '/near', collection: 'far', vector: [1, 2, 3] })).toEqual({
+      changes: 1,
+    });
+    expect(ask({ op: 'nearest', collection: 'far', vector: [1, 2, 3] }).results).toMatchObject([
+      { path: '/near' },
+    ]);
+  });
+
   test('what was answered is durable, all of it, after kill -9', async () => {
     const large = 'z'.repeat(200_000);
     expect(
