@@ -1,4 +1,5 @@
 import { constants, setPriority } from 'node:os';
+import { sharedOptions } from '../../fuse/namespace/collections.ts';
 import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
@@ -11,6 +12,7 @@ import type { Context } from '../context.ts';
 import { helpToLoad } from '../load-blocks.ts';
 import {
   CLEAR_TEXT,
+  DROP_COLLECTION,
   LOAD_BLOCKS,
   LOAD_SEGMENT,
   LOAD_VECTORS,
@@ -149,6 +151,9 @@ export class ShardActor implements DoorbellActor {
         break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
+        break;
+      case DROP_COLLECTION:
+        this.#shard.clear(u32[word]!);
         break;
       case SEARCH:
         this.#searches.take(u8, u32, offset);
@@ -406,7 +411,10 @@ export async function run(context: Context): Promise<void> {
   const graphs = new Graphs(context);
   const openGraph = await graphMaker(context, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), graphs, lower));
+  const shard = new Shard(vectors, openGraph, memory);
+  const namespace = context.arena.region('namespace');
+  shard.optionsOf = (collection) => sharedOptions(namespace, collection);
+  runOnDoorbell(context, new ShardActor(context, shard, graphs, lower));
 }
 
 async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
