@@ -71,7 +71,7 @@ export class ShardActor implements DoorbellActor {
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
 
   constructor(context: Context, shard: Shard, graphs = new Graphs(context)) {
     this.#graphs = graphs;
@@ -95,6 +95,7 @@ export class ShardActor implements DoorbellActor {
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
+      helped: metrics.counter('helped'),
     };
   }
 
@@ -209,7 +210,9 @@ export class ShardActor implements DoorbellActor {
     const isTidying = this.#shard.tidy();
     if (moved > 0) return true;
     const { steal } = this.#context.settings.config.workers;
-    if ((steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying) return true;
+    const helped = steal ? this.#graphs.help(ABSORB_SLICE) : 0;
+    if (helped > 0) this.#metrics.add(this.#counter.helped, helped);
+    if (helped > 0 || isTidying) return true;
     return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
