@@ -383,7 +383,7 @@ async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph |
   const { engine } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
-  graphModule();
+  graphModule('i8');
   const snapshots = new Snapshots(context, new HostDisk(context.settings.store));
   return (options, collection) => {
     const graph = new SharedGraph(options, graphs);
