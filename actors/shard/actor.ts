@@ -38,6 +38,7 @@ import { FULL_LANE_MS, Searches } from './searches.ts';
 import { type OpenGraph, Shard } from './shard.ts';
 import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
+import { VectorFiles } from './vector-files.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -380,13 +381,16 @@ export async function run(context: Context): Promise<void> {
 }
 
 async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
-  const { engine } = context.settings.config.vectors;
+  const { engine, rerank } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
   graphModule('i8');
-  const snapshots = new Snapshots(context, new HostDisk(context.settings.store));
+  const disk = new HostDisk(context.settings.store);
+  const snapshots = new Snapshots(context, disk);
+  const { index } = context.topology.actor(context.name);
+  const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
   return (options, collection) => {
-    const graph = new SharedGraph(options, graphs);
+    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
     const { patience } = context.state;
     context.state.patience = SEGMENT_PATIENCE_MS;
     snapshots.restore(collection, options.dimension, graph);

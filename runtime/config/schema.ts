@@ -202,6 +202,11 @@ const vectors = section('The vector index.', {
     1_000_000,
     'A part of a collection in one shard gets a graph when it is larger than this; until then a search compares with every vector.',
   ),
+  rerank: choice(
+    'memory',
+    ['memory', 'disk', 'off'],
+    'Where the exact vectors of "native" graphs are, which put in order what a walk has found. "off": on disk, and searches do without.',
+  ),
   shared: size(
     '256MiB',
     0,

@@ -303,7 +303,12 @@ test('while a file is being replaced a thief finds neither half of it nor nothin
 });
 
 describe('a graph that others can search', () => {
-  const COUNT = 10_100;
+  const COUNT = 1100;
+  beforeEach(() => {
+    world = new World({ shards: 2, fuse: 1 }, '/nowhere', { exact_max: 1000 });
+    indexer = world.actor('indexer');
+    new Route(indexer.arena).word = settledRoute(1);
+  });
 
   function building(): { busy: RunningShard; idle: RunningShard } {
     const busy = new RunningShard('shard-0', 'shared');

@@ -41,6 +41,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       ef_construction: 100,
       ef: 64,
       exact_max: 10_000,
+      rerank: 'memory',
       shared: 256 * MIB,
     },
     index: {
