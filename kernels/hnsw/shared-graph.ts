@@ -18,7 +18,7 @@ import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 /** Vectors of a batch: placing them takes some milliseconds, in which no search is answered. */
 const BATCH = 2048;
 /** Of the first one: codes are chosen by it. */
-const FIRST_BATCH = 16_384;
+const FIRST_BATCH = 8192;
 /** Fewer are inserted before another thread is awake. */
 const WORTH_A_CALL = 16;
 /** Codes that show less of the nearest than this are of no use: the graph is made over float32. */
