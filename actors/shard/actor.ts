@@ -44,6 +44,7 @@ import { type OpenGraph, Shard } from './shard.ts';
 import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 import { TableVectors } from './table-vectors.ts';
+import { VectorFiles } from './vector-files.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -79,7 +80,7 @@ export class ShardActor implements DoorbellActor {
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
 
   /** `settled` is called when there is nothing more to load that searches wait for. */
   constructor(context: Context, shard: Shard, graphs = new Graphs(context), settled: () => void = () => {}) {
@@ -106,6 +107,7 @@ export class ShardActor implements DoorbellActor {
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
+      helped: metrics.counter('helped'),
     };
   }
 
@@ -231,7 +233,9 @@ export class ShardActor implements DoorbellActor {
     const isTidying = this.#shard.tidy();
     if (moved > 0) return true;
     const { steal } = this.#context.settings.config.workers;
-    if ((steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying) return true;
+    const helped = steal ? this.#graphs.help(ABSORB_SLICE) : 0;
+    if (helped > 0) this.#metrics.add(this.#counter.helped, helped);
+    if (helped > 0 || isTidying) return true;
     return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
@@ -418,13 +422,16 @@ export async function run(context: Context): Promise<void> {
 }
 
 async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
-  const { engine } = context.settings.config.vectors;
+  const { engine, rerank } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
-  graphModule();
-  const snapshots = new Snapshots(context, new HostDisk(context.settings.store));
+  graphModule('i8');
+  const disk = new HostDisk(context.settings.store);
+  const snapshots = new Snapshots(context, disk);
+  const { index } = context.topology.actor(context.name);
+  const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
   return (options, collection) => {
-    const graph = new SharedGraph(options, graphs);
+    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
     const { patience } = context.state;
     context.state.patience = SEGMENT_PATIENCE_MS;
     snapshots.restore(collection, options.dimension, graph);

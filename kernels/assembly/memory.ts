@@ -40,7 +40,8 @@ export let slot: u32 = 0;
 export let vectorBytes: usize = 0;
 export let codeBytes: usize = 0;
 export let codeLength: usize = 0;
-export let isQuantised: bool = false;
+/** A module is compiled for graphs with codes or for those without: build-graph.ts gives the compiler the constant. */
+export const isQuantised: bool = IS_QUANTISED !== 0;
 export let isDot: bool = false;
 export let isUnit: bool = false;
 /** Most links on the ground level and on each above it. */
@@ -97,7 +98,6 @@ export function attach(number: u32): void {
   vectorBytes = header(VECTOR_BYTES);
   codeBytes = header(CODE_BYTES);
   codeLength = header(CODE_LENGTH);
-  isQuantised = codeBytes !== 0;
   isDot = header(METRIC) !== SQUARED;
   isUnit = header(METRIC) === COSINE;
   upperLinks = header(LINKS_MAX);

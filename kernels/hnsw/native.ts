@@ -67,7 +67,7 @@ export class NativeIndex implements VectorIndex {
 
   /** Compiles the module; what it returns works without an event loop. */
   static load(): (options: NativeOptions) => NativeIndex {
-    graphModule();
+    graphModule('i8');
     return (options) => new NativeIndex(options);
   }
 
