@@ -57,10 +57,11 @@ export function decodeFormat(text: string): StoreFormat | undefined {
   } catch {
     return undefined;
   }
-  const { format, uuid, created } = (content ?? {}) as Record<string, unknown>;
+  const { format, uuid, created, sha256 } = (content ?? {}) as Record<string, unknown>;
   if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) return undefined;
   if (format > STORE_FORMAT) return { format, identity: NOWHERE };
-  if (format > 1 && !isSealed(text)) return undefined;
+  // That of format 1 has none; any other number may have become a 1.
+  if ((format > 1 || sha256 !== undefined) && !isSealed(text)) return undefined;
   if (typeof uuid !== 'string' || !UUID.test(uuid) || typeof created !== 'string') return undefined;
   return { format, identity: identityOf(uuid, created) };
 }

@@ -66,10 +66,10 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   const path = join(directory, 'store');
   opened(path).release();
   const good = fs.readFileSync(join(path, 'format'), 'utf8');
-  fs.writeFileSync(join(path, 'format'), good.replace('"format":2', '"format":3'));
+  fs.writeFileSync(join(path, 'format'), good.replace('"format":3', '"format":4'));
   expect(problem(path)).toMatchObject({
     kind: 'newer-format',
-    message: `${path} has format 3; this program knows up to 2: use a newer one.`,
+    message: `${path} has format 4; this program knows up to 3: use a newer one.`,
   });
   for (const text of [
     '',
@@ -77,8 +77,9 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
     '[]',
     '{"format":1}',
     '{"format":2}',
+    good.replace('"format":3', '"format":1'),
     good.replace('"created":"2', '"created":"3'),
-    good.replace('"format":2', '"format":0'),
+    good.replace('"format":3', '"format":0'),
     good.replace('"uuid":"', '"uuid":"x'),
     good.slice(0, 20),
   ]) {
@@ -156,7 +157,7 @@ test('the host disk: what is written is read, and failures are errno values', ()
   expect(disk.pread(descriptor, bytes, 1, 19, 0)).toBe(13);
   expect(Buffer.from(bytes.slice(1, 14)).toString()).toBe('\0\0onetwothree');
   expect(disk.truncate(descriptor, 5)).toBe(0);
-  expect(disk.stat('d/f')).toEqual({ bytes: 5, directory: false });
+  expect(disk.stat('d/f')).toMatchObject({ bytes: 5, directory: false });
   disk.close(descriptor);
   expect(disk.fdatasync(descriptor)).toBe(-9);
   expect(disk.rename('d/f', 'd/g')).toBe(0);
