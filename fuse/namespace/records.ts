@@ -17,7 +17,7 @@
  * 11 REMOVEXATTR  ino, |name|, zero                                                        @24 name
  * 12 COLLECTION   dimension, |name|, zero                                                  @24 name
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
- * 20 PLACE        ino, object, form (stored.ts)
+ * 30 PLACE        ino, object, form (stored.ts)
  */
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { AttrChanges, SET_ALL } from './changes.ts';
@@ -43,7 +43,7 @@ export const SETXATTR = 10;
 export const REMOVEXATTR = 11;
 export const COLLECTION = 12;
 export const INDEXED = 13;
-export const PLACE = 20;
+export const PLACE = 30;
 
 export const CREATE_BYTES = 48;
 export const LINK_BYTES = 24;
