@@ -1,4 +1,5 @@
 import { systemClock } from '../runtime/clock.ts';
+import type { Declared } from '../runtime/config/fields.ts';
 import { type LiveKey, liveView } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { openLog } from '../runtime/log.ts';
@@ -21,6 +22,7 @@ export interface ThreadData {
   /** As of the mount; a context's `settings` has the view in which live keys are those of now. */
   readonly config: Config;
   readonly liveKeys: readonly LiveKey[];
+  readonly declared: Declared;
   /** Absolute path of the store. */
   readonly store: string;
   /** Who the store is, as its `format` file says. */

@@ -43,6 +43,13 @@ export interface IndexerRemote {
     uid: number,
     gids: number[],
   ): Promise<SearchResult[] | Refusal>;
+  /** A request of query-request.ts with the bytes that came beside it. */
+  ask(
+    request: unknown,
+    payload: Uint8Array | undefined,
+    uid: number,
+    gids: number[],
+  ): Promise<object | Refusal>;
   status(): IndexStatus;
   /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<IndexStatus>;

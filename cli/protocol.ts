@@ -1,4 +1,6 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+
+import type { CollectionStatus } from '../actors/collection-status.ts';
 import type { FrozenStore } from '../actors/main/backup-hold.ts';
 import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
 import type { ColdStatus } from '../actors/main/cold-data.ts';
@@ -110,6 +112,7 @@ export interface Status {
   readonly cold?: ColdStatus;
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+  readonly collections?: readonly CollectionStatus[];
   /** Only while files move to another number of shards: what is left to look at in this phase. */
   readonly moving?: {
     readonly from: number;

@@ -72,6 +72,8 @@ export function describeStatus(s: Status): string[] {
   if (s.cold !== undefined && s.cold.mode !== 'off') summary.push(['compressed', describeCold(s.cold)]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
   lines.push('', ...describeActors(s.actors));
+  if (s.collections !== undefined && s.collections.length > 0)
+    lines.push('', ...describeCollections(s.collections));
   const opcodes = Object.entries(s.fuse.opcodes)
     .filter(([, { count }]) => count > 0)
     .toSorted(([, a], [, b]) => b.count - a.count)
@@ -90,6 +92,20 @@ export function describeStatus(s: Status): string[] {
     );
   }
   return lines;
+}
+
+function describeCollections(collections: NonNullable<Status['collections']>): string[] {
+  const header = ['VECTORS OF', 'COUNT', 'DIMENSION', 'TAIL', 'GRAPH', 'BYTES EACH', ''];
+  const rows = collections.map(({ name, vectors, dimension, tail, graph, walked, bytesPerVector, full }) => [
+    name === '' ? 'text' : name,
+    grouped(vectors),
+    grouped(dimension),
+    grouped(tail),
+    grouped(graph),
+    grouped(bytesPerVector),
+    full > 0 ? style('yellow', 'no room in the graph') : walked,
+  ]);
+  return withHeader(header, rows, [1, 2, 3, 4, 5]);
 }
 
 function describeCold({ doing, compressed, totals, failure }: ColdStatus): string {

@@ -4,6 +4,7 @@ import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { LastReads } from '../../fuse/objects/last-reads.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
@@ -41,6 +42,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
   const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, config.fuse.open_files);
   const content = new Content(namespace, objects, new DataLocks(arena), handover, {
+    habits: new SyncHabits(arena),
     cacheBytes: config.store.compress_cache,
     reads: new LastReads(arena, clock),
   });
@@ -65,6 +67,9 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
         return fuse.attr_timeout_s;
       },
       model: EMBEDDING_MODEL,
+      accessLists: fuse.acl,
+      accessTimes: fuse.atime === 'relatime',
+      writeback: fuse.writeback,
     },
   });
   return { operations, content };

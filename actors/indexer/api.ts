@@ -7,6 +7,7 @@ import { CLEAR_TEXT, trySignal } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
 import type { FileIndexer } from './index-file.ts';
 import { untilSent } from './lanes.ts';
+import type { Queries } from './queries.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import { countSearch, type Search } from './search.ts';
 
@@ -22,6 +23,7 @@ export interface IndexerParts {
   /** Resolves when the shards have taken in what was put before. */
   readonly settled: () => Promise<void>;
   readonly metrics: MetricsBlock;
+  readonly queries: Queries;
   /** Text chunks in all shards. */
   readonly chunks: () => number;
 }
@@ -83,6 +85,16 @@ export class IndexerApi implements IndexerRemote {
       };
     }
     return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
+  }
+
+  ask(
+    request: unknown,
+    payload: Uint8Array | undefined,
+    uid: number,
+    gids: number[],
+  ): Promise<object | Refusal> {
+    this.#drain();
+    return this.#parts.queries.ask(request, payload, { uid, gids });
   }
 
   status(): IndexStatus {

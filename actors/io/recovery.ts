@@ -17,6 +17,7 @@ import {
 } from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import { loadCheckpoint, type Part, removeUnfinished, setAside, writeCheckpoint } from './checkpoint.ts';
 import { LOG_DIRECTORY } from './log.ts';
 import {
@@ -24,15 +25,18 @@ import {
   endLog,
   type LogOutcome,
   listSegments,
-  type RecordVisitor,
-  replayLog,
+  type Replayable,
+  replayInto,
 } from './log-recovery.ts';
+import type { ObjectRedo } from './object-redo.ts';
 import { prune } from './prune.ts';
 
 /** What a checkpoint is read into. */
 export interface Loadable {
   /** Memory that a checkpoint's part of this name is read into; undefined when there is none. */
   region(name: string): Uint8Array | undefined;
+  /** How the parts are read, when not by this thread one after the other. */
+  readonly read?: ReadCheckpoint;
   /** Makes the initial state of a new store. */
   format(): void;
   /** The regions hold the checkpoint of this LSN (after {@link format}: 0). Throws when they cannot be used. */
@@ -40,13 +44,11 @@ export interface Loadable {
 }
 
 /** The state that a checkpoint holds and log records change. */
-export interface Recoverable extends Loadable {
+export interface Recoverable extends Loadable, Replayable {
   /** The used prefixes of the regions: what a checkpoint copies. */
   image(): { readonly name: string; readonly bytes: number }[];
-  /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
-  apply: RecordVisitor;
-  /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
-  afterRecovery(): void;
+  /** Told of bytes of objects as records are applied. */
+  readonly redo: ObjectRedo;
   /** Every object that an inode refers to. */
   forEachObject(visit: ObjectVisitor): void;
 }
@@ -64,6 +66,8 @@ export interface Recovered {
   readonly milliseconds: number;
   /** Checkpoints that were passed over; kept aside under another name. */
   readonly damagedCheckpoints: readonly Damage[];
+  /** Objects whose newest bytes only the log has, because nothing may be written: 0 unless it is damaged. */
+  readonly unwritten: number;
   /** Set when the log is damaged: serve read-only, write nothing. */
   readonly damage: Damage | undefined;
   /** A checkpoint should be written before anything else, so that the log does not grow for ever. */
@@ -80,10 +84,7 @@ export function recover(
   const started = clock.monotonic();
   const loaded = loadState(disk, identity, target);
   if (typeof loaded === 'string') return loaded;
-  const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
-    if (type === RECORD_MOUNTED) target.afterRecovery();
-    else target.apply(type, u8, u32, f64, offset, length);
-  });
+  const outcome = replayInto(target, disk, identity.bytes, loaded.lsn);
   if (typeof outcome === 'number') return `${LOG_DIRECTORY} cannot be read (errno ${-outcome})`;
   target.afterRecovery();
   const orphans = outcome.damage === undefined ? settle(disk, target, outcome, loaded.damaged) : 0;
@@ -102,6 +103,7 @@ export function recover(
     orphans,
     milliseconds: clock.monotonic() - started,
     damagedCheckpoints: loaded.damaged.map(({ damage }) => damage),
+    unwritten: target.redo.count,
     damage: outcome.damage,
     checkpointWanted: outcome.damage === undefined && outcome.records > 0,
   };
@@ -115,7 +117,7 @@ export interface LoadedState {
 
 /** The newest valid checkpoint is in the regions; where there is none yet, the state of a new store. Or why not. */
 export function loadState(disk: Disk, identity: StoreIdentity, target: Loadable): LoadedState | string {
-  const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name));
+  const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name), target.read);
   if (typeof outcome === 'string') return outcome;
   const { loaded, damaged } = outcome;
   if (loaded === undefined) {
@@ -145,6 +147,8 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
+  const redone = target.redo.apply(disk);
+  if (redone < 0) return `what the log has of large files cannot be written to them (errno ${-redone})`;
   // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
   // or not; and an fsync that is answered by this mount vouches for what was read.
   const synced = disk.syncAll();

@@ -30,6 +30,11 @@ export class KernelCache {
     void this.#notifier.forgetInode(lo, hi);
   }
 
+  /** Resolves when the kernel has forgotten what it was told to so far. */
+  async settled(): Promise<void> {
+    await this.#notifier?.idle();
+  }
+
   /** Of a file: its attributes, not its data. */
   forgetAttributes(ino: number): void {
     this.#notifier ??= new CacheNotifier(connectionOf(this.#context));

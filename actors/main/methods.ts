@@ -7,6 +7,7 @@ import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import { BackupHold } from './backup-hold.ts';
+import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
@@ -95,6 +96,11 @@ export function controlMethods(
         await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
       );
     },
+    /** A request of .vexfs/query, with the permissions of the store's owner. */
+    async query(params, { payload }) {
+      const who = credentials();
+      return accepted(await indexer.ask(params, payload, who.uid, who.gids));
+    },
     indexStatus: () => indexer.status(),
     indexWait: (params, call) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, call),
     async indexRebuild(params) {
@@ -129,7 +135,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     ...snapshot,
     checkpoint: facts.checkpoints.status,
     cold: facts.cold.status,
-    actors,
+    actors: [...actors, ...checkpointStatus(facts.checkpoints)],
   };
 }
 

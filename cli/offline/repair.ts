@@ -8,7 +8,7 @@
  *    inode refers to and a copy of those that are longer than the tree knows.
  */
 import { CHECKPOINT_DIRECTORY, checkpointPath, writeCheckpoint } from '../../actors/io/checkpoint.ts';
-import { replayLog } from '../../actors/io/log-recovery.ts';
+import { replayInto } from '../../actors/io/log-recovery.ts';
 import { LOG_DIRECTORY, segmentPath } from '../../actors/log-files.ts';
 import { truncate } from '../../fuse/namespace/content.ts';
 import {
@@ -27,7 +27,6 @@ import { MIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EEXIST, EIO } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import { STORE_DIRECTORIES } from '../../runtime/storage/store.ts';
 import type { StoreIdentity } from '../../runtime/storage/store-format.ts';
 import { UserError } from '../../runtime/user-error.ts';
@@ -88,6 +87,7 @@ function rewrite(
     .image()
     .map(({ name, bytes }) => ({ name, bytes: tree.region(name)!.subarray(0, bytes) }));
   const created = systemClock.now();
+  required(old.tree.redo.apply(disk), 'the objects that the log has bytes of');
   required(disk.syncAll(), 'the store');
   const written = required(
     writeCheckpoint(disk, { uuid: identity.uuid, lsn: old.lsn, created }, parts),
@@ -117,12 +117,7 @@ function stateOf(
   tree.format();
   tree.loaded();
   const isWhole = log.firstLsn === 1;
-  const outcome = isWhole
-    ? replayLog(disk, identity.bytes, 0, (type, u8, u32, f64, offset, length) => {
-        if (type === RECORD_MOUNTED) tree.afterRecovery();
-        else tree.apply(type, u8, u32, f64, offset, length);
-      })
-    : -EIO;
+  const outcome = isWhole ? replayInto(tree, disk, identity.bytes, 0) : -EIO;
   tree.afterRecovery();
   const from = isWhole
     ? 'from the log, which goes back to the first record'

@@ -20,6 +20,8 @@ import {
   ERANGE,
   ESTALE,
 } from '../../runtime/errno.ts';
+import { ACL_KILL_SGID, checkList, isKept, showList } from './access-lists.ts';
+import { ACCESS_LIST, listKind, NO_LIST } from './acl.ts';
 import { KEEP_TIMES, KILL_SUIDGID } from './changes.ts';
 import * as collections from './collections.ts';
 import * as data from './data.ts';
@@ -34,6 +36,7 @@ import {
   I_INDEXED,
   I_OBJECT,
   I_STORED,
+  I_XATTRS,
   INODE_WORDS,
   isCompressed,
 } from './layout.ts';
@@ -162,7 +165,8 @@ export function extend(t: Tables, ino: number, end: number, flags: number): numb
  * setxattr(2). Returns the id of the collection whose vector was set (0 = the attribute is not a vector) or −errno:
  * EEXIST and ENODATA by the flags, ERANGE name of 0 or over 255 bytes, E2BIG value over 64 KiB, ENOSPC over
  * {@link XATTRS_MAX} or no memory, EINVAL bad flags or a vector its collection cannot take. A vector for a collection
- * that does not exist makes it.
+ * that does not exist makes it. An access control list sets the permission bits too, and goes with `flags` that may have
+ * ACL_KILL_SGID; its errors are those of checkList.
  */
 export function setxattr(
   t: Tables,
@@ -178,15 +182,19 @@ export function setxattr(
   if (!inodes.isLive(t, ino)) return -ESTALE;
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
-  if (flags !== 0 && flags !== XATTR_CREATE && flags !== XATTR_REPLACE) return -EINVAL;
+  const mode = flags & ~ACL_KILL_SGID;
+  if (mode !== 0 && mode !== XATTR_CREATE && mode !== XATTR_REPLACE) return -EINVAL;
   if (nameLength === 0 || nameLength > XATTR_NAME_MAX) return -ERANGE;
   if (valueLength > XATTR_SIZE_MAX) return -E2BIG;
   const found = cursor.find(t, ino, name, nameStart, nameEnd);
-  if (found && flags === XATTR_CREATE) return -EEXIST;
-  if (!found && flags === XATTR_REPLACE) return -ENODATA;
-  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
-  if (isVector < 0) return isVector;
-  const id = isVector === 0 ? 0 : collectionFor(t, value, valueStart, valueEnd);
+  if (found && mode === XATTR_CREATE) return -EEXIST;
+  if (!found && mode === XATTR_REPLACE) return -ENODATA;
+  const list = listKind(name, nameStart, nameEnd);
+  const notAllowed = list === NO_LIST ? 0 : checkList(t, ino, list, value, valueStart, valueEnd);
+  if (notAllowed < 0) return notAllowed;
+  if (list !== NO_LIST && !isKept(list, valueStart, valueEnd))
+    return setBits(t, ino, value, valueStart, valueEnd, flags, found);
+  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd);
   if (id < 0) return id;
   const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
   if (used > XATTRS_MAX) return -ENOSPC;
@@ -199,14 +207,48 @@ export function setxattr(
   }
   xattrs.replaceBlock(t, ino, block);
   if (cursor.find(t, ino, name, nameStart, nameEnd)) xattrs.cut(t, ino, cursor);
-  xattrs.append(t, ino, name, nameStart, nameEnd, value, valueStart, valueEnd);
+  const now = t.inode[ino * INODE_WORDS + I_XATTRS]!;
+  xattrs.append(t, now, name, nameStart, nameEnd, value, valueStart, valueEnd);
+  if (list === ACCESS_LIST) showList(t, ino, value, valueStart, valueEnd, flags);
   inodes.touch(t, ino);
   t.sequence.writeEnd();
   return id;
 }
 
-/** Id of the collection named in `collection` that takes this vector: one there is, or the one that will be made. */
-function collectionFor(t: Tables, value: Uint8Array, start: number, end: number): number {
+/** An access list that says no more than permission bits do becomes those, and the one there was goes. */
+function setBits(
+  t: Tables,
+  ino: number,
+  list: Uint8Array,
+  start: number,
+  end: number,
+  flags: number,
+  found: boolean,
+): number {
+  t.sequence.writeBegin();
+  if (found) xattrs.cut(t, ino, cursor);
+  if (found) xattrs.freeIfEmpty(t, ino);
+  showList(t, ino, list, start, end, flags);
+  inodes.touch(t, ino);
+  t.sequence.writeEnd();
+  return 0;
+}
+
+/**
+ * Id of the collection that takes the vector of this attribute: one there is, or the one that will be made; 0 = the
+ * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC when there are as many as can be.
+ */
+export function collectionOf(
+  t: Tables,
+  name: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  value: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
+  if (isVector <= 0) return isVector;
   const dimension = collections.checkVector(value, start, end);
   if (dimension < 0) return dimension;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);

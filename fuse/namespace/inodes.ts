@@ -187,5 +187,7 @@ export function fillAttr(t: Tables, ino: number, out: Attr): void {
   out.mtimeNs = t.inode[at + I_MTIME_NS]!;
   out.ctime = t.inodeF64[f + I_CTIME / 2]!;
   out.ctimeNs = t.inode[at + I_CTIME_NS]!;
+  out.btime = t.inodeF64[f + I_BTIME / 2]!;
+  out.btimeNs = t.inode[at + I_BTIME_NS]!;
   out.generation = t.inode[at + I_GENERATION]!;
 }

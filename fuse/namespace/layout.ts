@@ -96,6 +96,8 @@ export const STORED_BLOCK = 4096;
 export const STORED_BLOCKS_MAX = KEPT_PLAIN - 1;
 /** Directory: sequence number of the newest entry. */
 export const I_SEQUENCE = 24;
+/** Flags of chattr(1) and others, see inode-flags.ts. */
+export const I_FLAGS = 25;
 /** Changes to the data, modulo 2^32, and the one the index has seen. */
 export const I_VERSION = 26;
 export const I_INDEXED = 27;
@@ -143,6 +145,7 @@ export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
+export const S_IRWXG = 0o0070;
 export const S_IXGRP = 0o0010;
 
 export interface NamespaceCapacity {

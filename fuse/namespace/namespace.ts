@@ -1,6 +1,6 @@
 /**
  * The tree: all names, attributes, small files' bytes and extended attributes, in shared tables (tables.ts is the
- * contract). Reading: reader.ts. Changing: names and attributes in tree.ts, the rest here; all of it takes the lock,
+ * contract). Reading: reader.ts. Changing: names and attributes in tree.ts and linux-changes.ts, the rest here; all of it takes the lock,
  * waits for room in the journal, runs the mutation (which checks), puts its record into the journal and releases
  * (transaction.ts). So the journal's order is the order of the mutations, and what a reader sees is in the journal or
  * about to be.
@@ -21,14 +21,15 @@ import { formatNamespace } from './format.ts';
 import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
-import { NamespaceObjects } from './objects.ts';
 import * as records from './records.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
-import { Transaction } from './transaction.ts';
+import { NamespaceChanges } from './transact.ts';
+import { Transaction, type WhenBroken } from './transaction.ts';
 import { nameBound } from './tree.ts';
 
+export { ACL_KILL_SGID } from './access-lists.ts';
 export { AttrChanges } from './changes.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
@@ -40,12 +41,17 @@ export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse 
 export type { ReplayObserver } from './records.ts';
 export { Place } from './stored.ts';
 export { type Survived, Survivors } from './survivors.ts';
+export { VectorSnapshot } from './vector-snapshot.ts';
 export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
   readonly inlineLimit: number;
   readonly clock: Clock;
+  /** By default 'refuse'. */
+  readonly whenBroken?: WhenBroken;
+  /** Numbers the changes of vectors in their order (see {@link Namespace.vectorStamp}); without it all are 0. */
+  readonly stamp?: () => number;
 }
 
 export interface FormatOptions {
@@ -57,11 +63,11 @@ export interface FormatOptions {
   readonly now: number;
 }
 
-const NOTHING = new Uint8Array(0);
+const NOTHING: Uint8Array = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
 const encoder = new TextEncoder();
 
-export class Namespace extends NamespaceObjects {
+export class Namespace extends NamespaceChanges {
   readonly #inlineLimit: number;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */
@@ -72,7 +78,8 @@ export class Namespace extends NamespaceObjects {
   /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
   constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
     const tables = new Tables(arena, slab);
-    super(tables, new Transaction(tables, journal, options.clock));
+    const transaction = new Transaction(tables, journal, options.clock, options.whenBroken ?? 'refuse');
+    super(tables, transaction, options.stamp);
     assert(tables.formatted, 'the regions hold a namespace');
     assert(
       options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
@@ -156,15 +163,15 @@ export class Namespace extends NamespaceObjects {
     }
   }
 
-  /** Bytes before `endOffset` were written to the file's object: size, times, version. */
-  wroteObject(ino: number, endOffset: number, flags = 0): number {
+  /** Bytes before `endOffset` were written to the file's object; u8[start, start + length) are for the log, to vouch for. */
+  wroteObject(ino: number, endOffset: number, flags = 0, u8 = NOTHING, start = 0, length = 0): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES + length));
     if (refusal !== 0) return refusal;
     try {
       const result = content.extend(t, ino, endOffset, flags);
       if (result < 0) return this.transaction.end(result);
-      records.encodeSize(this.transaction.journal, t, records.EXTEND, ino, endOffset, flags, 0);
+      records.encodeExtend(this.transaction.journal, t, ino, endOffset, flags, u8, start, length);
       this.transaction.commit();
       return this.transaction.end(0);
     } finally {
@@ -203,6 +210,7 @@ export class Namespace extends NamespaceObjects {
         valueEnd,
         flags,
       );
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {
@@ -221,6 +229,7 @@ export class Namespace extends NamespaceObjects {
       const id = content.removexattr(t, ino, name, nameStart, nameEnd);
       if (id < 0) return this.transaction.end(id);
       records.encodeRemovexattr(this.transaction.journal, t, ino, name, nameStart, nameEnd);
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {

@@ -2,11 +2,11 @@
 import { ESTALE } from '../../runtime/errno.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { I_OBJECT, INODE_WORDS } from './layout.ts';
+import { LinuxChanges } from './linux-changes.ts';
 import * as records from './records.ts';
 import { place } from './stored.ts';
-import { NamespaceTree } from './tree.ts';
 
-export class NamespaceObjects extends NamespaceTree {
+export class NamespaceObjects extends LinuxChanges {
   /**
    * The file's bytes, which are in object `from`, are in object `to` as well, in form `stored`: from now on it is that
    * one's, and `from` is dropped. Where they are the same, this only notes the form. 0 or −errno: ESTALE when the file's

@@ -1,4 +1,5 @@
 /** From inode to path and permissions along it. Single tries of a lock-free read (tables.ts): the caller validates. */
+import { listPermits } from './access-lists.ts';
 import { nameBytes, nameLength, nameOffset, STEPS_PER_LOOK } from './dentries.ts';
 import { isDirectory, parentOf } from './directories.ts';
 import { isLive } from './inodes.ts';
@@ -12,6 +13,7 @@ import {
   I_UID,
   INODE_WORDS,
   ROOT,
+  S_IRWXG,
 } from './layout.ts';
 import { copyBytes } from './names.ts';
 import type { Tables } from './tables.ts';
@@ -49,6 +51,11 @@ function may(t: Tables, ino: number, uid: number, gids: readonly number[], bit: 
   const at = ino * INODE_WORDS;
   const mode = t.inode[at + I_MODE]!;
   if (t.inode[at + I_UID] === uid) return ((mode >> 6) & bit) !== 0;
+  // As the kernel: where the group bits are empty, so is the mask of a list, or its group's entry.
+  if ((mode & S_IRWXG) !== 0) {
+    const listed = listPermits(t, ino, t.inode[at + I_UID]!, t.inode[at + I_GID]!, uid, gids, bit);
+    if (listed >= 0) return listed === 1;
+  }
   if (gids.includes(t.inode[at + I_GID]!)) return ((mode >> 3) & bit) !== 0;
   return (mode & bit) !== 0;
 }

@@ -47,6 +47,7 @@ import { copyBytes, dots, hashName } from './names.ts';
 import * as paths from './paths.ts';
 import type { Place } from './stored.ts';
 import type { Tables } from './tables.ts';
+import type { VectorSnapshot } from './vector-snapshot.ts';
 import { XattrCursor } from './xattrs.ts';
 
 /** One entry of a directory; filled by {@link NamespaceReader.readdir} and reused. */
@@ -333,6 +334,11 @@ export class NamespaceReader {
 
   /** As {@link FileSnapshot.take}: never waits. */
   snapshot(ino: number, out: FileSnapshot): number {
+    return out.take(this.tables, ino);
+  }
+
+  /** Its vectors alone, with the same answers. */
+  vectorSnapshot(ino: number, out: VectorSnapshot): number {
     return out.take(this.tables, ino);
   }
 

@@ -12,9 +12,11 @@ import {
   VECTOR_DIMENSION_MAX,
 } from '../../runtime/config/bounds.ts';
 import { BlockMarks, namesBlock } from '../../runtime/memory/slab-rebuild.ts';
+import { listProblem } from './access-lists.ts';
 import * as collections from './collections.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
 import { isDirectory, parentOf } from './directories.ts';
+import { ALL_FLAGS, flagsOf } from './inode-flags.ts';
 import { isLive, sizeOf } from './inodes.ts';
 import {
   D_HASH,
@@ -232,6 +234,7 @@ class TreeCheck {
       const isTime = Number.isFinite(t.inodeF64[(at + seconds) / 2]!) && t.inode[at + fraction]! < 1e9;
       if (!isTime) this.#report(ino, 'one of its times is none');
     }
+    if ((flagsOf(t, ino) & ~ALL_FLAGS) !== 0) this.#report(ino, 'it has flags that mean nothing');
     if (type === S_IFDIR) this.#directory(ino);
     else if (type === S_IFREG) this.#file(ino);
     else this.#other(ino, type);
@@ -333,6 +336,8 @@ class TreeCheck {
         this.#report(ino, `extended attribute ${JSON.stringify(name)} twice`);
       names.add(name);
       this.#vector(ino, name);
+      const problem = listProblem(t, ino, cursor);
+      if (problem !== undefined) this.#report(ino, problem);
     }
     if (used < 4 || used > t.slab.capacity(block) || end !== block * 64 + used)
       this.#report(ino, 'its extended attributes end in the middle of one');

@@ -6,13 +6,17 @@
  * journal record, or what a truncate left (cutting would destroy data that a crash may bring back with the old
  * size). Hence the one rule: before a size grows, the gap that becomes part of the file, and nothing else, is zeroed.
  *
+ * Small writes to a file that is synced again and again go into the log as well, which then vouches for them alone: a recovery
+ * writes them to the object once more (actors/io/object-redo.ts). Any other change of an object's bytes is followed by a record
+ * that says so, and the object is made durable before that record is.
+ *
  * An object may be compressed (compressed-format.ts). It is only read: whoever changes the bytes makes it plain first, that
  * is, makes a plain object of it that takes its place. Both directions change nothing of the file but where its bytes are.
  *
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
 import { COMPRESSED_FRAME_BYTES, FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ESTALE } from '../../runtime/errno.ts';
+import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENXIO, ESTALE } from '../../runtime/errno.ts';
 import {
   IS_OBJECT,
   isCompressed,
@@ -21,12 +25,13 @@ import {
   PLAIN,
   Place,
 } from '../namespace/namespace.ts';
-import { S_IFDIR, S_IFMT, S_IFREG } from '../protocol/abi.ts';
+import { S_IFDIR, S_IFMT, S_IFREG, SEEK_DATA } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
 import { CompressedObjects } from './compressed-objects.ts';
 import type { DataLocks } from './data-locks.ts';
 import type { LastReads } from './last-reads.ts';
 import type { ObjectFiles } from './object-files.ts';
+import type { SyncHabits } from './sync-habits.ts';
 
 const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
 const NOTHING_BUT_ZEROS = new Uint8Array(COMPRESSED_FRAME_BYTES);
@@ -35,6 +40,8 @@ const NOTHING_BUT_ZEROS = new Uint8Array(COMPRESSED_FRAME_BYTES);
 export interface ObjectEvents {
   /** The object has bytes that no fsync has made durable. */
   objectDirty(id: number): void;
+  /** The object has bytes that the log makes durable, until their log is given up. */
+  objectLogged(id: number): void;
   /** No inode refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(id: number): void;
 }
@@ -52,6 +59,8 @@ export interface Compressed {
 }
 
 export interface ContentOptions {
+  /** Which files are synced again and again. */
+  readonly habits: SyncHabits;
   /** Bytes of compressed objects that are kept expanded; at least one piece is. */
   readonly cacheBytes?: number;
   /** When files were read last, for whoever wants to know. */
@@ -64,6 +73,7 @@ export class Content {
   readonly #compressed: CompressedObjects;
   readonly #locks: DataLocks;
   readonly #events: ObjectEvents;
+  readonly #habits: SyncHabits;
   readonly #reads: LastReads | undefined;
   readonly #attr = new Attr();
   readonly #place = new Place();
@@ -75,13 +85,14 @@ export class Content {
     objects: ObjectFiles,
     locks: DataLocks,
     events: ObjectEvents,
-    { cacheBytes = 0, reads }: ContentOptions = {},
+    { habits, cacheBytes = 0, reads }: ContentOptions,
   ) {
     this.#namespace = namespace;
     this.#objects = objects;
     this.#compressed = new CompressedObjects(objects, cacheBytes);
     this.#locks = locks;
     this.#events = events;
+    this.#habits = habits;
     this.#reads = reads;
   }
 
@@ -140,28 +151,51 @@ export class Content {
   }
 
   /** posix_fallocate: the file is at least `end` bytes long afterwards; the host allocates when data comes. */
-  allocate(ino: number, end: number): number {
+  allocate(ino: number, end: number, flags = 0): number {
     if (end > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
       const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
-      return this.#resize(ino, end, 0);
+      return this.#resize(ino, end, flags);
     } finally {
       this.#locks.unlock(ino);
     }
   }
 
   /** Makes [start, end), as far as it lies within the file, read as zeros. */
-  zero(ino: number, start: number, end: number): number {
+  zero(ino: number, start: number, end: number, flags = 0): number {
     this.#locks.lock(ino);
     try {
       const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
-      return this.#zeroWithin(ino, start, Math.min(end, size));
+      return this.#zeroWithin(ino, start, Math.min(end, size), flags);
     } finally {
       this.#locks.unlock(ino);
     }
+  }
+
+  /** Somebody wants the file durable, and will again. */
+  synced(ino: number): void {
+    this.#habits.synced(ino);
+  }
+
+  /**
+   * Where data (SEEK_DATA) or a hole (SEEK_HOLE) begins from `offset` on; the end of the file counts as a hole. −ENXIO:
+   * `offset` is not within the file, or there is no more data.
+   */
+  seek(ino: number, offset: number, whence: number): number {
+    const failed = this.size(ino);
+    if (failed < 0) return failed;
+    const place = this.#place;
+    if (this.#namespace.locate(ino, place) < 0) return -ESTALE;
+    const { object, size, stored } = place;
+    if (offset >= size) return -ENXIO;
+    if (object === 0 || isCompressed(stored)) return whence === SEEK_DATA ? offset : size;
+    const found = this.#objects.seek(object, offset, whence);
+    // The object's file ends before `offset`.
+    if (found === -ENXIO) return whence === SEEK_DATA ? found : offset;
+    return whence === SEEK_DATA && found >= size ? -ENXIO : Math.min(found, size);
   }
 
   /**
@@ -263,10 +297,14 @@ export class Content {
       const zeroed = this.#objects.zero(id, size, position);
       if (zeroed < 0) return zeroed;
     }
+    // A gap was zeroed in the object only: what depends on that is not for the log.
+    const isLogged = position <= size && this.#habits.take(ino, length);
     const written = this.#objects.write(id, position, u8, start, length);
     if (written < 0) return written;
-    this.#events.objectDirty(id);
-    const recorded = this.#namespace.wroteObject(ino, position + written, flags);
+    if (isLogged) this.#events.objectLogged(id);
+    else this.#events.objectDirty(id);
+    const end = position + written;
+    const recorded = this.#namespace.wroteObject(ino, end, flags, u8, start, isLogged ? written : 0);
     return recorded < 0 ? recorded : written;
   }
 
@@ -323,17 +361,17 @@ export class Content {
     return done;
   }
 
-  #zeroWithin(ino: number, start: number, end: number): number {
+  #zeroWithin(ino: number, start: number, end: number, flags: number): number {
     const id = this.#plainObject(ino);
     if (id < 0) return id;
     if (id > 0) {
       const failed = this.#objects.zero(id, start, end);
       if (failed < 0) return failed;
       this.#events.objectDirty(id);
-      return this.#namespace.wroteObject(ino, end);
+      return this.#namespace.wroteObject(ino, end, flags);
     }
-    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start);
-    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, 0);
+    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start, flags);
+    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, flags);
     return Math.min(written, 0);
   }
 }

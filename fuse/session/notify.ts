@@ -41,6 +41,11 @@ export class CacheNotifier {
     return this.#send(message);
   }
 
+  /** Resolves when what was to be sent so far has been. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
   /** The kernel drops a node's attributes and keeps its data. 0 or −errno, as {@link forgetInode}. */
   forgetAttributes(lo: number, hi: number): Promise<number> {
     const message = newMessage();

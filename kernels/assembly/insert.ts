@@ -9,6 +9,7 @@ import {
   INSERTING,
   LIVE,
   NONE,
+  TWIN,
   UPPER_LIMIT,
   UPPER_NEXT,
 } from './layout';
@@ -30,6 +31,7 @@ import {
   setOwn,
   stateAt,
   stateOf,
+  twinAt,
   upperAt,
   upperLinks,
   vectorBytes,
@@ -47,9 +49,10 @@ export function place(node: u32, level: i32): void {
   const ground = linksOf(node, 0);
   memory.fill(ground, 0xff, (<usize>groundLinks) << 2);
   store<u32>(indegreeOf(node), 0);
+  store<u32>(twinAt(node), 0);
   const upper = load<u32>(upperAt(node));
   const own = upper !== 0 ? levelOf(node) : reserveUpper(node, level);
-  memory.fill(load<u32>(upperAt(node)), 0xff, (<usize>own * <usize>upperLinks) << 2);
+  if (own > 0) memory.fill(linksOf(node, 1), 0xff, (<usize>own * <usize>upperLinks) << 2);
   atomic.store<u32>(stateAt(node), own);
   if (isQuantised) encode(node);
 }
@@ -66,7 +69,7 @@ function reserveUpper(node: u32, level: i32): i32 {
 
 /** Makes a placed node one that exact search finds, without links. */
 export function admit(node: u32): void {
-  goLive(node);
+  if (!(stateOf(node) & TWIN)) goLive(node);
 }
 
 /** Makes `node` the entry if its level is the highest. */
@@ -94,7 +97,7 @@ function goLive(node: u32): bool {
 
 /** Inserting a node again completes what a thread that ended has left half done. */
 export function insert(node: u32): void {
-  if (stateOf(node) & DELETED) return;
+  if (stateOf(node) & (DELETED | TWIN)) return;
   begin();
   setOwn(INSERTING, node + 1);
   const level = levelOf(node);

@@ -28,7 +28,9 @@ import {
   STEPS,
   THREAD_BYTES,
   THREADS,
+  TWINS,
   UPPER,
+  UPPER_LINKS,
   VECTOR_BYTES,
   VECTORS,
   WEIGHTS,
@@ -52,10 +54,12 @@ let codeBase: usize = 0;
 let normBase: usize = 0;
 let vectorBase: usize = 0;
 let upperBase: usize = 0;
+let upperLinkBase: usize = 0;
 let stateBase: usize = 0;
 let lockBase: usize = 0;
 let labelBase: usize = 0;
 let indegreeBase: usize = 0;
+let twinBase: usize = 0;
 export let centres: usize = 0;
 export let steps: usize = 0;
 export let inverses: usize = 0;
@@ -105,10 +109,12 @@ export function attach(number: u32): void {
   normBase = header(NORMS);
   vectorBase = header(VECTORS);
   upperBase = header(UPPER);
+  upperLinkBase = header(UPPER_LINKS);
   stateBase = header(STATES);
   lockBase = header(LOCKS);
   labelBase = header(LABELS);
   indegreeBase = header(INDEGREES);
+  twinBase = header(TWINS);
   centres = header(CENTRES);
   steps = header(STEPS);
   inverses = header(INVERSES);
@@ -203,7 +209,12 @@ export function levelOf(node: u32): i32 {
   return load<u32>(stateAt(node)) & LEVEL_MASK;
 }
 
-/** Address of the word that says where a node's links above the ground begin. */
+@inline
+export function twinAt(node: u32): usize {
+  return twinBase + (<usize>node << 2);
+}
+
+/** Address of the word that says where a node's links above the ground begin, from the first of all; 0 = it has none. */
 @inline
 export function upperAt(node: u32): usize {
   return upperBase + (<usize>node << 2);
@@ -212,7 +223,7 @@ export function upperAt(node: u32): usize {
 @inline
 export function linksOf(node: u32, level: i32): usize {
   if (level === 0) return linkBase + <usize>node * (<usize>groundLinks << 2);
-  return <usize>load<u32>(upperAt(node)) + <usize>(level - 1) * (<usize>upperLinks << 2);
+  return upperLinkBase + <usize>load<u32>(upperAt(node)) + <usize>(level - 1) * (<usize>upperLinks << 2);
 }
 
 @inline

@@ -1,7 +1,7 @@
 // Searching: by a walk, and exactly.
 import { fromSortable, sortable } from './compare';
 import { dotF32, dotF32x4, squaredF32, squaredF32x4 } from './distance';
-import { DELETED_COUNT, ENTRY, HEADER, LIVE, NODES, NONE } from './layout';
+import { DELETED_COUNT, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE } from './layout';
 import {
   begin,
   end,
@@ -15,6 +15,7 @@ import {
   query,
   results,
   stateOf,
+  twinAt,
   vectorBytes,
   vectorOf,
 } from './memory';
@@ -50,30 +51,46 @@ function keepLive(count: i32): i32 {
   return kept;
 }
 
-/** Sorts the first `count` of the list by their exact distances, and writes the nearest `k` as results: (f32 distance, label) each. */
-export function rank(count: i32, k: i32): i32 {
-  if (isQuantised || isDot) {
-    for (let i = 0; i < count; i++) {
-      const node = nodeOfKey(load<u64>(pool + (<usize>i << 3)));
-      offer(keyOf(sortable(exact(node)), node), i, i + 1);
-    }
+/** Sorts the first `count` of the list by their exact distances. */
+export function rank(count: i32): void {
+  if (!isQuantised && !isDot) return;
+  for (let i = 0; i < count; i++) {
+    const node = nodeOfKey(load<u64>(pool + (<usize>i << 3)));
+    offer(keyOf(sortable(exact(node)), node), i, i + 1);
   }
-  return write(min(count, k));
 }
 
-function write(count: i32): i32 {
-  for (let i = 0; i < count; i++) {
+/**
+ * Writes the first `k` of the list's first `count`, each followed by its twins, as results: (f32 distance, label) each. Returns how
+ * many.
+ */
+export function writeResults(count: i32, k: i32): i32 {
+  let written = 0;
+  for (let i = 0; i < count && written < k; i++) {
     const key = load<u64>(pool + (<usize>i << 3));
-    store<f32>(results + (<usize>i << 3), fromSortable(orderOfKey(key)));
-    store<u32>(results + (<usize>i << 3) + 4, load<u32>(labelOf(nodeOfKey(key))));
+    const node = nodeOfKey(key);
+    const distance = fromSortable(orderOfKey(key));
+    if (!(stateOf(node) & HIDDEN)) writeResult(written++, distance, node);
+    let twin = atomic.load<u32>(twinAt(node));
+    for (; twin !== 0 && written < k; twin = atomic.load<u32>(twinAt(twin - 1))) {
+      writeResult(written++, distance, twin - 1);
+    }
   }
-  return count;
+  return written;
+}
+
+@inline
+function writeResult(i: i32, distance: f32, node: u32): void {
+  store<f32>(results + (<usize>i << 3), distance);
+  store<u32>(results + (<usize>i << 3) + 4, load<u32>(labelOf(node)));
 }
 
 /** A whole search: the `k` nearest by a walk with `ef`, of which `considered` are compared exactly. */
 export function search(k: i32, ef: i32, considered: i32): i32 {
   begin();
-  const found = rank(min(find(ef), considered), k);
+  const count = min(find(ef), considered);
+  rank(count);
+  const found = writeResults(count, k);
   end();
   return found;
 }
@@ -81,7 +98,10 @@ export function search(k: i32, ef: i32, considered: i32): i32 {
 @inline
 function offerExact(distance: f32, node: u32, count: i32, k: i32): i32 {
   const order = sortable(distance);
-  if (order >= limitOf(count, k) || !(stateOf(node) & LIVE)) return count;
+  if (order >= limitOf(count, k)) return count;
+  const state = stateOf(node);
+  // A graph that was kept begins with nodes that nothing has claimed: hidden, and without twins.
+  if (!(state & LIVE) || (state & HIDDEN && atomic.load<u32>(twinAt(node)) === 0)) return count;
   offer(keyOf(order, node), count, k);
   return min(count + 1, k);
 }
@@ -113,7 +133,7 @@ export function scanLive(k: i32): i32 {
 /** Exact search among all live nodes. */
 export function scan(k: i32): i32 {
   begin();
-  const found = write(scanLive(k));
+  const found = writeResults(scanLive(k), k);
   end();
   return found;
 }
@@ -125,8 +145,4 @@ export function scanList(length: i32, count: i32, k: i32): i32 {
     count = offerExact(exact(node), node, count, k);
   }
   return count;
-}
-
-export function writeResults(count: i32): i32 {
-  return write(count);
 }

@@ -84,8 +84,8 @@ function rowSizes({ dimension, m }: IndexOptions, element: ElementType): RowSize
   };
 }
 
-/** Words of one node in regions of their own: norm, upper links, state, lock, label, indegree; and who visited it. */
-const NODE_WORDS = 6;
+/** Words of one node in regions of their own: norm, upper links, state, lock, label, indegree, twin; and who visited it. */
+const NODE_WORDS = 7;
 
 function bytesPerNode({ vectorBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
   return vectorBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX;
@@ -140,6 +140,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
     [layout.LOCKS, 4],
     [layout.LABELS, 4],
     [layout.INDEGREES, 4],
+    [layout.TWINS, 4],
   ];
   for (const [word, bytes] of perNode) region(word, bytes * capacity);
   region(layout.CENTRES, sizes.codeLength * 4);
@@ -149,9 +150,11 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
   const each = threadBytes(sizes, capacity);
   set(layout.THREAD_BYTES, each);
   region(layout.THREADS, each * layout.SLOTS_MAX);
-  set(layout.UPPER_NEXT, next);
-  next += sizes.upperBytes * capacity + PAGE;
-  set(layout.UPPER_LIMIT, next);
+  const upperBytes = sizes.upperBytes * capacity + PAGE;
+  region(layout.UPPER_LINKS, upperBytes);
+  set(layout.UPPER_LIMIT, upperBytes);
+  // An offset of 0 is that of a node without such links.
+  set(layout.UPPER_NEXT, CACHE_LINE);
   assert(next <= views.memory.buffer.byteLength, 'all regions fit the memory');
   Atomics.store(views.i32, headerWord(layout.MAGIC_WORD), layout.MAGIC);
 }

@@ -16,10 +16,13 @@ export interface GraphExports {
   encodeAll(): void;
   search(k: number, ef: number, considered: number): number;
   find(ef: number): number;
-  rank(count: number, k: number): number;
+  rank(count: number): void;
   scan(k: number): number;
   scanList(length: number, count: number, k: number): number;
-  writeResults(count: number): number;
+  writeResults(count: number, k: number): number;
+  hashVector(vector: number): number;
+  isSameVector(a: number, b: number): number;
+  isWalkable(): number;
   mark(node: number): number;
   sweepBegin(): number;
   sweepNodes(first: number, count: number): number;

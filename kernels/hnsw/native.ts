@@ -4,11 +4,12 @@
  * what no longer fits 4 GiB.
  */
 import { assert } from '../../runtime/assert.ts';
-import { EF_MAX } from '../assembly/layout.ts';
+import { DELETED_COUNT, EF_MAX, ENTRY, NONE } from '../assembly/layout.ts';
 import { ExactIndex } from './exact.ts';
 import type { ElementType } from './graph-memory.ts';
 import { graphModule } from './graph-module.ts';
 import { GraphOwner } from './graph-owner.ts';
+import { NodeTable } from './node-table.ts';
 import {
   assertDimension,
   copyNormalised,
@@ -44,15 +45,20 @@ export interface NativeOptions extends IndexOptions {
   readonly capacity?: number;
 }
 
+/** Multiplicative hashing: labels are often consecutive. */
+function hashLabel(label: number): number {
+  return Math.imul(label, 0x9e3779b1) ^ (label >>> 15);
+}
+
 export class NativeIndex implements VectorIndex {
   readonly dimension: number;
   readonly metric: Metric;
   /** Another one once the graph had to be made anew. */
   owner: GraphOwner;
   readonly #options: NativeOptions;
-  readonly #nodeOf = new Map<number, number>();
+  /** The nodes of all labels in the graph. */
+  #nodes: NodeTable;
   readonly #overflow: ExactIndex;
-  #isQuantised: boolean;
   #hasGraph = false;
   #query = 0;
   #results = 0;
@@ -65,15 +71,46 @@ export class NativeIndex implements VectorIndex {
     return (options) => new NativeIndex(options);
   }
 
-  private constructor(options: NativeOptions) {
+  /**
+   * The index whose {@link snapshot} begins with `description` and goes on with what `read` fills each part with in turn: plain
+   * reads into the graph's memory. Undefined when it is of another form than the options ask for, or damaged so that it cannot be
+   * walked. Checksums, and what was added or removed since, are the caller's.
+   */
+  static restore(
+    options: NativeOptions,
+    description: Uint8Array,
+    read: (part: Uint8Array) => void,
+  ): NativeIndex | undefined {
+    const owner = GraphOwner.restore(options, options.capacity, description, read);
+    return owner && new NativeIndex(options, owner);
+  }
+
+  private constructor(options: NativeOptions, owner?: GraphOwner) {
     const { element = 'i8', capacity } = options;
     this.dimension = options.dimension;
     this.metric = options.metric;
     this.#options = options;
-    this.owner = new GraphOwner(options, element, capacity);
+    this.owner = owner ?? new GraphOwner(options, element, capacity);
     this.#overflow = new ExactIndex(options);
-    this.#isQuantised = element === 'i8';
+    this.#nodes = this.#makeTable();
     this.#findBuffers();
+    if (owner === undefined) return;
+    this.#hasGraph = owner.header(ENTRY) !== NONE;
+    for (let node = 0; node < owner.nodes; node++) {
+      if (owner.isFindable(node)) this.#nodes.add(hashLabel(owner.labelOf(node)), node);
+    }
+  }
+
+  #makeTable(): NodeTable {
+    const { owner } = this;
+    return new NodeTable(
+      (node) => hashLabel(owner.labelOf(node)),
+      (node, label) => owner.labelOf(node) === label,
+    );
+  }
+
+  #nodeOf(label: number): number {
+    return this.#nodes.find(hashLabel(label), label);
   }
 
   #findBuffers(): void {
@@ -85,7 +122,35 @@ export class NativeIndex implements VectorIndex {
   }
 
   get size(): number {
-    return this.#nodeOf.size + this.#overflow.size;
+    return this.#nodes.size + this.#overflow.size;
+  }
+
+  /** Vectors beyond what the graph has room for, which are searched exactly: from the first on, searches take longer. */
+  get overflow(): number {
+    return this.#overflow.size;
+  }
+
+  /** Bytes of memory in use. */
+  get bytesUsed(): number {
+    return this.owner.bytesUsed + this.#nodes.bytes + this.#overflow.size * this.dimension * 4;
+  }
+
+  has(label: number): boolean {
+    return this.#nodeOf(label) >= 0 || this.#overflow.has(label);
+  }
+
+  /** Calls back with each label that a snapshot has, in no order. Nothing may be added or removed meanwhile. */
+  forEachLabel(each: (label: number) => void): void {
+    const { owner } = this;
+    for (let node = 0; node < owner.nodes; node++) if (owner.isFindable(node)) each(owner.labelOf(node));
+  }
+
+  /**
+   * The graph as bytes, a description of DESCRIPTION_BYTES first, to be written one after the other before anything is added or removed.
+   * What is in {@link overflow} is not in it.
+   */
+  snapshot(): Uint8Array[] {
+    return this.owner.snapshot();
   }
 
   add(label: number, vector: Float32Array): void {
@@ -96,7 +161,7 @@ export class NativeIndex implements VectorIndex {
       this.#overflow.add(label, vector);
       return;
     }
-    this.#nodeOf.set(label, node);
+    this.#nodes.add(hashLabel(label), node);
     this.#insert(node);
     this.owner.tidy();
   }
@@ -114,8 +179,8 @@ export class NativeIndex implements VectorIndex {
       this.remove(labels[i]!);
       const node = owner.place(labels[i]!, vectors[i]!);
       if (node < 0) this.#overflow.add(labels[i]!, vectors[i]!);
-      else this.#nodeOf.set(labels[i]!, node);
-      if (node >= 0 && node < first) again.push(node);
+      else this.#nodes.add(hashLabel(labels[i]!), node);
+      if (node >= 0 && node < first && owner.isPlaced(node)) again.push(node);
     }
     if (owner.wantsTraining) owner.train();
     // The threads hold this memory, so a batch keeps to codes, good or bad.
@@ -128,60 +193,65 @@ export class NativeIndex implements VectorIndex {
 
   #linkAdmitted(last: number): void {
     this.#hasGraph = true;
-    for (const node of this.#nodeOf.values()) if (node < last) this.owner.exports.insert(node);
+    const { owner } = this;
+    for (let node = 0; node < last; node++) if (owner.isLive(node)) owner.exports.insert(node);
   }
 
   #insert(node: number): void {
     const { owner } = this;
     if (!this.#hasGraph) {
       owner.exports.admit(node);
-      if (this.#nodeOf.size < GRAPH_MIN) return;
+      if (this.#nodes.size < GRAPH_MIN) return;
       if (this.#train()) this.#linkAdmitted(owner.nodes);
       return;
     }
-    if (this.#train()) owner.exports.insert(node);
+    if (this.#train() && owner.isPlaced(node)) owner.exports.insert(node);
   }
 
   /** Trains the quantiser if it should be; false when that has made the graph anew, with all vectors in it. */
   #train(): boolean {
     const { owner } = this;
     if (!owner.wantsTraining) return true;
-    const { firstCut, nodes } = owner;
+    const { nodes } = owner;
+    const { firstCut } = owner.codes;
     owner.train();
-    if (owner.codeRecall() >= CODE_RECALL_MIN) {
-      if (this.#hasGraph) for (let node = firstCut; node < nodes; node++) owner.exports.insert(node);
+    if (owner.codes.codeRecall() >= CODE_RECALL_MIN) {
+      if (this.#hasGraph) {
+        for (let node = firstCut; node < nodes; node++) if (owner.isLive(node)) owner.exports.insert(node);
+      }
       return true;
     }
-    this.#isQuantised = false;
     this.#hasGraph = true;
     this.owner = new GraphOwner(this.#options, 'f32', this.#options.capacity);
+    this.#nodes = this.#makeTable();
     this.#findBuffers();
     const vector = new Float32Array(this.dimension);
-    for (const [label, node] of this.#nodeOf) {
+    for (let node = 0; node < nodes; node++) {
+      if (!owner.isFindable(node)) continue;
       const at = owner.vectorAt(node);
       vector.set(owner.graph.f32.subarray(at, at + this.dimension));
-      const again = this.owner.place(label, vector);
+      const again = this.owner.place(owner.labelOf(node), vector);
       assert(again >= 0, 'without codes there is room for more');
-      this.#nodeOf.set(label, again);
+      this.#nodes.add(hashLabel(owner.labelOf(node)), again);
       this.owner.exports.insert(again);
     }
     return false;
   }
 
   remove(label: number): void {
-    const node = this.#nodeOf.get(label);
-    if (node === undefined) {
+    const node = this.#nodeOf(label);
+    if (node < 0) {
       this.#overflow.remove(label);
       return;
     }
-    this.#nodeOf.delete(label);
+    this.#nodes.remove(hashLabel(label), node);
     this.owner.remove(node);
     this.owner.tidy();
   }
 
   read(label: number, out: Float32Array): boolean {
-    const node = this.#nodeOf.get(label);
-    if (node === undefined) return this.#overflow.read(label, out);
+    const node = this.#nodeOf(label);
+    if (node < 0) return this.#overflow.read(label, out);
     const at = this.owner.vectorAt(node);
     out.set(this.owner.graph.f32.subarray(at, at + this.dimension));
     return true;
@@ -190,7 +260,7 @@ export class NativeIndex implements VectorIndex {
   search(query: Float32Array, k: number, ef: number, out: SearchHits): number {
     assertDimension(this, query);
     this.#overflow.search(query, k, ef, out);
-    const wanted = Math.min(k, this.#nodeOf.size);
+    const wanted = Math.min(k, this.#nodes.size);
     if (wanted === 0) return out.count;
     this.#setQuery(query);
     this.#offerResults(this.#nearest(wanted, ef), out);
@@ -203,15 +273,17 @@ export class NativeIndex implements VectorIndex {
     out.begin(k);
     if (k === 0 || this.size === 0) return 0;
     this.#offerOverflow(query, filter, out);
-    const { size } = this.#nodeOf;
+    const { size } = this.#nodes;
     const passing = Math.min(filter.count, size);
     this.#setQuery(query);
     const effort = Math.ceil((Math.max(ef, k) * size) / Math.max(passing, 1));
-    const found =
-      effort > EF_MAX || passing <= effort * DISTANCES_PER_EF
-        ? -1
-        : this.#walkFiltered(Math.min(k, passing), effort, filter);
-    this.#offerResults(found >= 0 ? found : this.#scanFiltered(k, filter), out);
+    this.owner.exports.begin();
+    const isWalked =
+      effort <= EF_MAX &&
+      passing > effort * DISTANCES_PER_EF &&
+      this.#walkFiltered(Math.min(k, passing), effort, filter, out);
+    if (!isWalked) this.#scanFiltered(k, filter, out);
+    this.owner.exports.end();
     return out.count;
   }
 
@@ -224,10 +296,10 @@ export class NativeIndex implements VectorIndex {
   /** The results of the nearest `wanted`, which exist; returns how many. */
   #nearest(wanted: number, ef: number): number {
     assert(wanted <= EF_MAX, 'k is within what one search may return');
-    const { exports, nodes } = this.owner;
+    const { exports, nodes, twins } = this.owner;
     if (!this.#hasGraph) return exports.scan(wanted);
     // deleted nodes take room in the walk's list
-    const share = nodes / this.#nodeOf.size;
+    const share = 1 + this.owner.header(DELETED_COUNT) / twins.distinct;
     for (let effort = Math.ceil(Math.max(ef, wanted) * Math.min(share, 2)); ; effort *= EFFORT_STEP) {
       const found = exports.search(wanted, Math.min(effort, EF_MAX), this.#considered(wanted));
       if (found === wanted) return found;
@@ -236,45 +308,75 @@ export class NativeIndex implements VectorIndex {
   }
 
   #considered(wanted: number): number {
-    return this.#isQuantised ? Math.max(wanted * CONSIDERED_FACTOR, wanted + CONSIDERED_MORE) : wanted;
+    return this.owner.isQuantised ? Math.max(wanted * CONSIDERED_FACTOR, wanted + CONSIDERED_MORE) : wanted;
   }
 
-  /** The results among the nearest `effort` that pass, −1 when they are fewer than `wanted`. */
-  #walkFiltered(wanted: number, effort: number, filter: LabelFilter): number {
-    const { owner } = this;
-    const { u32 } = owner.graph;
-    owner.exports.begin();
-    const found = owner.exports.find(Math.min(effort, EF_MAX));
-    const considered = this.#considered(wanted);
-    let passed = 0;
-    for (let i = 0; i < found && passed < considered; i++) {
-      const key = this.#pool + i * 2;
-      if (!filter.has(owner.labelOf(u32[key]! >>> 1))) continue;
-      u32[this.#pool + passed * 2] = u32[key]!;
-      u32[this.#pool + passed * 2 + 1] = u32[key + 1]!;
-      passed++;
-    }
-    const count = passed < wanted ? -1 : owner.exports.rank(passed, wanted);
-    owner.exports.end();
-    return count;
-  }
-
-  #scanFiltered(k: number, filter: LabelFilter): number {
+  /** Offers the nearest `wanted` that pass among the nearest `effort`; false when these are fewer, and nothing was offered. */
+  #walkFiltered(wanted: number, effort: number, filter: LabelFilter, out: SearchHits): boolean {
     const { exports, graph } = this.owner;
+    const { u32 } = graph;
+    const found = exports.find(effort);
+    const considered = this.#considered(wanted);
+    let nodes = 0;
+    let passed = 0;
+    for (let i = 0; i < found && nodes < considered; i++) {
+      const key = this.#pool + i * 2;
+      const passing = this.#countPassing(u32[key]! >>> 1, filter);
+      if (passing === 0) continue;
+      passed += passing;
+      u32[this.#pool + nodes * 2] = u32[key]!;
+      u32[this.#pool + nodes * 2 + 1] = u32[key + 1]!;
+      nodes++;
+    }
+    if (passed < wanted) return false;
+    exports.rank(nodes);
+    this.#offerPassing(nodes, filter, out);
+    return true;
+  }
+
+  #scanFiltered(k: number, filter: LabelFilter, out: SearchHits): void {
+    const { owner } = this;
+    const { exports, graph, twins } = owner;
     const wanted = Math.min(k, EF_MAX);
-    exports.begin();
+    const chains = new Set<number>();
     let listed = 0;
     let count = 0;
-    for (const [label, node] of this.#nodeOf) {
-      if (!filter.has(label)) continue;
-      graph.u32[this.#list + listed++] = node;
+    for (let node = 0; node < owner.nodes; node++) {
+      if (!owner.isFindable(node) || !filter.has(owner.labelOf(node))) continue;
+      const first = twins.firstOf(node);
+      if (twins.hasTwins(first) && chains.size === chains.add(first).size) continue;
+      graph.u32[this.#list + listed++] = first;
       if (listed < EF_MAX) continue;
       count = exports.scanList(listed, count, wanted);
       listed = 0;
     }
-    count = exports.writeResults(exports.scanList(listed, count, wanted));
-    exports.end();
+    this.#offerPassing(exports.scanList(listed, count, wanted), filter, out);
+  }
+
+  /** Of a node and its twins. */
+  #countPassing(first: number, filter: LabelFilter): number {
+    const { owner } = this;
+    let count = 0;
+    for (let node = first; node >= 0; node = owner.twins.next(node)) {
+      if (!owner.twins.isHidden(node) && filter.has(owner.labelOf(node))) count++;
+    }
     return count;
+  }
+
+  /** Offers what passes of the first `count` nodes of the walk's list, whose distances are exact, and of their twins. */
+  #offerPassing(count: number, filter: LabelFilter, out: SearchHits): void {
+    const { owner } = this;
+    const { i32, f32 } = owner.graph;
+    for (let i = 0; i < count; i++) {
+      const key = this.#pool + i * 2;
+      const order = i32[key + 1]! ^ 0x80000000;
+      i32[this.#results] = order ^ ((order >> 31) & 0x7fffffff);
+      const distance = f32[this.#results]!;
+      for (let node = i32[key]! >>> 1; node >= 0 && distance < out.bound; node = owner.twins.next(node)) {
+        if (owner.twins.isHidden(node) || !filter.has(owner.labelOf(node))) continue;
+        out.offer(owner.labelOf(node), distance);
+      }
+    }
   }
 
   #offerResults(count: number, out: SearchHits): void {

@@ -208,6 +208,12 @@ const fuse = section('The connection to the kernel.', {
   ),
   open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
+  atime: choice(
+    'relatime',
+    ['relatime', 'off'],
+    'Whether reading changes access times: "relatime" when they are older than the last change, or than a day.',
+  ),
+  acl: flag(true, 'POSIX access control lists (setfacl). The kernel enforces them.'),
   entry_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.')),
   attr_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.')),
 });
@@ -221,6 +227,12 @@ const vectors = section('The vector index.', {
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
   ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
+  exact_max: count(
+    10_000,
+    0,
+    1_000_000,
+    'A part of a collection in one shard gets a graph when it is larger than this; until then a search compares with every vector.',
+  ),
   shared: size(
     '256MiB',
     0,

@@ -36,6 +36,8 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       background: 64,
       open_files: 256,
       writeback: false,
+      atime: 'relatime',
+      acl: true,
       entry_timeout_s: 31_536_000,
       attr_timeout_s: 31_536_000,
     },

@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 const CONFIG = '[workers]\nshards = 2\ntasks = 1\n';
@@ -151,6 +152,6 @@ test.skipIf(NO_FUSE)(titled('a store of format 1 is upgraded by a mount, which s
   expect(check()).toMatchObject({ clean: true });
   const { code, stderr } = vexfs(['mount', mounted.store, mounted.dir]);
   expect(code).toBe(0);
-  expect(stderr).toContain('was of format 1 and is of format 3 now');
-  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: 3, uuid, created });
+  expect(stderr).toContain(`was of format 1 and is of format ${STORE_FORMAT} now`);
+  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: STORE_FORMAT, uuid, created });
 });

@@ -8,6 +8,7 @@ import { type CompressOptions, compressObject } from '../../fuse/objects/compres
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { planSyncHabits, SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
@@ -86,6 +87,9 @@ export interface HarnessOptions {
   descriptors?: number;
   slabBytes?: number;
   journalBytes?: number;
+  accessLists?: boolean;
+  accessTimes?: boolean;
+  writeback?: boolean;
   /** The shared memory of another harness, which is not used any more: this one takes over. */
   over?: SharedArrayBuffer;
   /** Whether the kernel waits for an answer to this request; an answer that it does not wait for is refused. */
@@ -98,6 +102,7 @@ export class Handed implements Handover {
   readonly dirty: number[] = [];
   readonly dropped: number[] = [];
   readonly changed: number[] = [];
+  readonly logged: number[] = [];
   readonly gone: { ino: number; generation: number }[] = [];
   readonly vectors: { collection: number; ino: number; generation: number; value: Buffer | undefined }[] = [];
   readonly queries: {
@@ -124,6 +129,9 @@ export class Handed implements Handover {
   objectDirty(object: number): void {
     this.dirty.push(object);
   }
+  objectLogged(object: number): void {
+    this.logged.push(object);
+  }
   objectDropped(object: number): void {
     this.dropped.push(object);
     this.onDropped(object);
@@ -138,6 +146,7 @@ export class Handed implements Handover {
     collection: number,
     ino: number,
     generation: number,
+    _stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
@@ -147,6 +156,29 @@ export class Handed implements Handover {
   }
   vectorRemoved(collection: number, ino: number, generation: number): void {
     this.vectors.push({ collection, ino, generation, value: undefined });
+  }
+  readonly queryFiles: {
+    unique: number;
+    node: number;
+    position: number;
+    length: number;
+    text: string | undefined;
+  }[] = [];
+  queryFile(
+    unique: number,
+    _uniqueHi: number,
+    _uid: number,
+    _gid: number,
+    _pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean {
+    const text = u8 && Buffer.from(u8.slice(start, start + length)).toString();
+    this.queryFiles.push({ unique, node, position, length, text });
+    return this.hasRoom;
   }
   query(
     uniqueLo: number,
@@ -167,6 +199,10 @@ export class Handed implements Handover {
     if (this.hasRoom) this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
     return this.hasRoom;
   }
+  interrupt(uniqueLo: number): void {
+    const at = this.queries.findIndex(({ unique }) => unique === uniqueLo);
+    if (at >= 0) this.queries.splice(at, 1);
+  }
   /** As the real one: who was to answer, and has not, does not any more. */
   withdraw(uniqueLo: number): void {
     for (const posted of [this.synced, this.queries]) {
@@ -184,6 +220,7 @@ export class Handed implements Handover {
 }
 
 const TEXTS: VirtualText = {
+  hasQueries: true,
   list: () => ['main', 'fuse-0'],
   changedAt: () => 0,
   text: (path) =>
@@ -244,8 +281,11 @@ export class Harness {
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
-    this.content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed);
-    const { content } = this;
+    const habits = new SyncHabits(this.arena);
+    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed, {
+      habits,
+    });
+    this.content = content;
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
       namespace: this.namespace,
@@ -255,7 +295,15 @@ export class Harness {
       disk: this.disk,
       clock,
       flight: this.flight,
-      options: { entryTimeout: FOREVER, negativeTimeout: FOREVER, attrTimeout: FOREVER, model: 'test-model' },
+      options: {
+        entryTimeout: FOREVER,
+        negativeTimeout: FOREVER,
+        attrTimeout: FOREVER,
+        model: 'test-model',
+        accessLists: options.accessLists ?? true,
+        accessTimes: options.accessTimes ?? false,
+        writeback: options.writeback ?? false,
+      },
     });
     const hooks = {
       started: () => {},
@@ -272,6 +320,7 @@ export class Harness {
       ...planNamespace({ maxInodes, maxDentries: 2 * maxInodes }),
       planVirtual(options.virtualNodes ?? 64),
       planDataLocks(),
+      planSyncHabits(),
       { name: 'journal', bytes: journalRegionBytes(options.journalBytes ?? 4 * MIB) },
       { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
       { name: 'flights', bytes: flightBytes(1) },

@@ -25,10 +25,12 @@ export function planOf(kind: Kind, n: number, seed: number): Plan {
   const own = (Math.imul(seed, 1_000_003) + Math.imul(n, 7919)) >>> 0;
   if (kind === 'triples') {
     const steps = triple((n * 9973) % TRIPLES);
-    const begun = foundation(others, n % 4 === 3);
-    return { name, seed: own, steps, others, segmentBytes: 1 << 20, base: begun, images: 2 };
+    const logged = n % 4 === 3 ? 0 : undefined;
+    const begun = foundation(others, n % 5 === 4);
+    return { name, seed: own, steps, others, segmentBytes: 1 << 20, logged, base: begun, images: 2 };
   }
   const length = 40 + (own % 7) * 20;
   const steps = randomSteps(own, length, own % 5 === 0);
-  return { name, seed: own, steps, others, segmentBytes: own % 2 === 0 ? 1500 : 6000, images: 1 };
+  const logged = own % 6 === 5 ? 0 : undefined;
+  return { name, seed: own, steps, others, segmentBytes: own % 2 === 0 ? 1500 : 6000, logged, images: 1 };
 }

@@ -20,6 +20,8 @@ export interface Plan {
   /** io actors beside io-0. */
   readonly others: number;
   readonly segmentBytes: number;
+  /** Bytes of a large file that are logged between two fsyncs; undefined = as many as some writes have. */
+  readonly logged?: number | undefined;
   /** Where the steps begin; a new store when there is none. */
   readonly base?: Base | undefined;
   /** Disks to try for each cut. */
@@ -36,6 +38,8 @@ export interface Base {
 /** A mistake on purpose: in the disk that the store sees, or in what drives the store. */
 export interface Bug {
   readonly planted?: StoreOptions['planted'];
+  /** A workload that shows it, where random ones rarely do. */
+  readonly steps?: readonly Step[];
   wrap?(disk: SimulatedDisk): Disk;
 }
 
@@ -102,10 +106,11 @@ export class Simulation {
     return { disk, store, oracle };
   }
 
-  mount({ others, segmentBytes }: Plan, disk: SimulatedDisk, now: number): SimulatedStore {
+  mount({ others, segmentBytes, logged }: Plan, disk: SimulatedDisk, now: number): SimulatedStore {
     const wrapped = this.#bug.wrap?.(disk) ?? disk;
     const { planted } = this.#bug;
-    return new SimulatedStore({ disk: wrapped, now, others, segmentBytes, ...(planted ? { planted } : {}) });
+    const options = { disk: wrapped, now, others, segmentBytes, logged };
+    return new SimulatedStore(planted ? { ...options, planted } : options);
   }
 
   /** Takes one step, and compares the answer. */

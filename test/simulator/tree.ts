@@ -1,4 +1,5 @@
 /** The tree of a simulated store and the text vectors that its shard would hold: what checkpoint and log bring back. */
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import type { Recoverable } from '../../actors/io/recovery.ts';
 import { readSegments, SegmentWriter } from '../../actors/text-segment.ts';
 import {
@@ -27,6 +28,7 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   segmentIsMissing = false;
   /** Path of that segment. */
   segment = '';
+  readonly redo = new ObjectRedo();
   slab: SlabAllocator | undefined;
   namespace!: Namespace;
   readonly #arena: Arena;
@@ -115,6 +117,14 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   ): void {
     if (start === end) this.texts.delete(ino);
     else this.texts.set(ino, { generation, bytes: u8.slice(start, end) });
+  }
+
+  objectWritten(object: number, position: number, u8: Uint8Array, start: number, end: number): void {
+    this.redo.objectWritten(object, position, u8, start, end);
+  }
+
+  objectFlushed(object: number): void {
+    this.redo.objectFlushed(object);
   }
 
   inodeFreed(ino: number, generation: number): void {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { type OpenStore, openStore, type StoreProblem } from '../../runtime/storage/store.ts';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -66,20 +67,23 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   const path = join(directory, 'store');
   opened(path).release();
   const good = fs.readFileSync(join(path, 'format'), 'utf8');
-  fs.writeFileSync(join(path, 'format'), good.replace('"format":3', '"format":4'));
+  fs.writeFileSync(
+    join(path, 'format'),
+    good.replace(`"format":${STORE_FORMAT}`, `"format":${STORE_FORMAT + 1}`),
+  );
   expect(problem(path)).toMatchObject({
     kind: 'newer-format',
-    message: `${path} has format 4; this program knows up to 3: use a newer one.`,
+    message: `${path} has format ${STORE_FORMAT + 1}; this program knows up to ${STORE_FORMAT}: use a newer one.`,
   });
   for (const text of [
     '',
     'null',
     '[]',
     '{"format":1}',
-    '{"format":2}',
-    good.replace('"format":3', '"format":1'),
+    '{"format":3}',
     good.replace('"created":"2', '"created":"3'),
-    good.replace('"format":3', '"format":0'),
+    good.replace(`"format":${STORE_FORMAT}`, '"format":0'),
+    good.replace(`"format":${STORE_FORMAT}`, '"format":1'),
     good.replace('"uuid":"', '"uuid":"x'),
     good.slice(0, 20),
   ]) {

@@ -7,6 +7,7 @@ import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import {
   checkpoint,
@@ -49,6 +50,7 @@ const FIRST_OBJECT = 1 + WORDS;
 const TRANSIENT = 8;
 
 export class ToyState implements Recoverable {
+  readonly redo = new ObjectRedo();
   readonly table = sharedRegion(4096);
   mounts = 0;
 
@@ -250,9 +252,9 @@ export class ToyStore {
           this.done.push({ ticket, errno });
           this.#tickets.delete(ticket);
         },
-        toOther: (index, kind, question) => {
+        toOther: (index, kind, question, logged) => {
           mortality.step();
-          this.#mailboxes[index + 1]!.push([kind, question, 0, 0]);
+          this.#mailboxes[index + 1]!.push([kind, question, logged, 0]);
         },
         incarnationOf: (index) => this.#incarnations[index + 1]!,
         patience: () => {},

@@ -6,6 +6,7 @@ import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
 import { LogWriter } from '../../actors/io/log.ts';
 import { replayLog } from '../../actors/io/log-recovery.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, loadState, type Recoverable } from '../../actors/io/recovery.ts';
 import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
 import { readSegments } from '../../actors/text-segment.ts';
@@ -92,6 +93,7 @@ export class TreeStore {
     const { world } = this;
     const none = (): void => {};
     return {
+      redo: new ObjectRedo(),
       region: (name) => world.arena.region(name).u8,
       format: none,
       loaded: none,
