@@ -23,6 +23,10 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       log_segment: 64 * MIB,
       checkpoint_bytes: 256 * MIB,
       checkpoint_interval_s: 3600,
+      compress: 'off',
+      compress_after_s: 604_800,
+      compress_max: GIB,
+      compress_cache: 4 * MIB,
       journal_buffer: 32 * MIB,
     },
     fuse: {
