@@ -4,7 +4,7 @@
  * what no longer fits 4 GiB.
  */
 import { assert } from '../../runtime/assert.ts';
-import { ENTRY, NONE } from '../assembly/layout.ts';
+import { EF_MAX, ENTRY, NONE } from '../assembly/layout.ts';
 import { ExactIndex } from './exact.ts';
 import type { ElementType } from './graph-memory.ts';
 import { graphModule } from './graph-module.ts';
@@ -24,6 +24,9 @@ import {
 const GRAPH_MIN = 256;
 /** Codes that show less of the nearest than this are of no use: the graph is made anew over float32. */
 const CODE_RECALL_MIN = 0.85;
+/** A search by radius begins with so many nearest, and goes on with so many times more. */
+const WITHIN_FIRST = 16;
+const WITHIN_STEP = 4;
 /** With so many vectors these leave the graph's memory when they are elsewhere, too: enough to train the quantiser with. */
 const CODES_ONLY_MIN = 1024;
 
@@ -281,6 +284,21 @@ export class NativeIndex implements VectorIndex {
     const wanted = Math.min(k, this.#nodes.size);
     if (wanted > 0) this.#search.nearest(query, wanted, ef, this.#hasGraph, out);
     return out.count;
+  }
+
+  /**
+   * Fills `out` with the nearest whose distance is at most `radius`, ascending, as many as it holds and a search may return; returns how
+   * many. Searches go on with more until one finds something farther.
+   */
+  searchWithin(query: Float32Array, radius: number, ef: number, out: SearchHits): number {
+    const most = Math.min(out.capacity, EF_MAX);
+    for (let k = Math.min(WITHIN_FIRST, most); ; k = Math.min(k * WITHIN_STEP, most)) {
+      const found = this.search(query, k, Math.max(ef, k), out);
+      const isAll = found < k || k === most;
+      if (!isAll && out.distances[found - 1]! <= radius) continue;
+      while (out.count > 0 && out.distances[out.count - 1]! > radius) out.count--;
+      return out.count;
+    }
   }
 
   /** Like {@link search}, among the labels that pass: by a walk of more effort, or exactly when few pass. */

@@ -1,5 +1,6 @@
 /** What the engine `native` has beside the interface: filters, memory that is used again, full memory, awkward data. */
 import { describe, expect, test } from 'vitest';
+import { effortForRecall } from '../../kernels/hnsw/effort.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
 import { type Metric, SearchHits } from '../../kernels/hnsw/vector-index.ts';
@@ -299,4 +300,39 @@ test('vectors elsewhere, and no comparison with them: their codes find nearly th
   const hits = new SearchHits(1);
   index.search(vectors[7]!, 1, 64, hits);
   expect(hits.distances[0]).toBeCloseTo(0, 1);
+});
+
+test('within a radius all are found, as far as the list holds', () => {
+  const random = new Random(18);
+  const vectors = clusteredVectors(random, 3000, 12, 30);
+  const { index, oracle } = filled({ dimension: 12 }, vectors);
+  const [found, truth] = [new SearchHits(500), new SearchHits(500)];
+  let shared = 0;
+  let all = 0;
+  for (const query of vectors.slice(0, 40)) {
+    oracle.search(query, 500, 0, truth);
+    const radius = truth.distances[random.below(200)]!;
+    const within = truth.distances.findIndex((distance) => distance > radius);
+    index.searchWithin(query, radius, 64, found);
+    expect(found.distances.subarray(0, found.count).every((distance) => distance <= radius)).toBe(true);
+    shared += found.count;
+    all += within;
+  }
+  expect(shared / all).toBeGreaterThan(0.97);
+  expect(index.searchWithin(vectors[0]!, -1, 64, found)).toBe(0);
+  expect(index.searchWithin(vectors[0]!, 1e9, 64, new SearchHits(20))).toBe(20);
+});
+
+test('a wanted recall says how much effort it takes: more for more, and it is reached', () => {
+  const random = new Random(19);
+  const vectors = Array.from({ length: 4000 }, () => random.vector(24));
+  const { index, oracle } = filled({ dimension: 24 }, vectors);
+  const probes = vectors.filter((_, i) => i % 100 === 0);
+  const [little, much] = [0.8, 0.99].map((wanted) => effortForRecall(index, 10, wanted, probes)) as [
+    number,
+    number,
+  ];
+  expect(little).toBeLessThan(much);
+  const queries = Array.from({ length: 100 }, () => random.vector(24));
+  expect(recall(index, oracle, queries, much)).toBeGreaterThan(0.96);
 });
