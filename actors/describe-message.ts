@@ -68,6 +68,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
     ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
     ['position', 'f64'],
   ],
+  [messages.DROP_COLLECTION]: words('collection', 'reserved'),
   [messages.SETTLE]: words('ticket', 'durable'),
   [messages.SETTLED]: words('ticket', 'errno'),
   [messages.QUERY]: [

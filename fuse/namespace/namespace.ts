@@ -31,6 +31,7 @@ import { Transaction, type WhenBroken } from './transaction.ts';
 import { nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
+export { type CollectionOptions, packOptions } from './collections.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
 export { ImageError, type ImagePart, type ObjectVisitor, type VectorVisitor } from './image.ts';
@@ -67,7 +68,6 @@ export interface FormatOptions {
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
-const encoder = new TextEncoder();
 
 export class Namespace extends NamespaceChanges {
   readonly #inlineLimit: number;
@@ -276,23 +276,6 @@ export class Namespace extends NamespaceChanges {
       );
       this.transaction.commit();
       return this.transaction.end(0);
-    } finally {
-      this.transaction.release();
-    }
-  }
-
-  /** Its id, from 1 on; an existing collection's if the dimension agrees, else EINVAL. ENOSPC at 64 collections. */
-  createCollection(name: string, dimension: number): number {
-    const t = this.tables;
-    const u8 = encoder.encode(name);
-    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(u8.length)));
-    if (refusal !== 0) return refusal;
-    try {
-      const id = content.createCollection(t, dimension, u8, 0, u8.length);
-      if (id < 0) return this.transaction.end(id);
-      records.encodeCollection(this.transaction.journal, t, dimension, u8, 0, u8.length);
-      this.transaction.commit();
-      return this.transaction.end(id);
     } finally {
       this.transaction.release();
     }

@@ -32,7 +32,8 @@ describe.skipIf(NO_FUSE)(titled('kill -9 under load', NO_FUSE), () => {
   let fs: Mounted;
   let promises = 0;
   beforeAll(() => {
-    fs = new Mounted();
+    // Files of one round are compressed in the next.
+    fs = new Mounted('[store]\ncompress = "cold"\ncompress_after_s = 1\n');
     fs.mount();
   });
   afterAll(() => {

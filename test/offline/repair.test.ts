@@ -5,7 +5,7 @@ import { openOffline } from '../../cli/offline/open.ts';
 import type { PrivateTree } from '../../cli/offline/private-tree.ts';
 import { repairStore } from '../../cli/offline/repair.ts';
 import * as L from '../../fuse/namespace/layout.ts';
-import { openStore } from '../../runtime/storage/store.ts';
+import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { seeded } from '../storage/views.ts';
 import { BuiltStore, buildStore, describeTree, Folder, inspected, MEMORY } from './built-store.ts';
 
@@ -125,6 +125,39 @@ test('bytes of a large file that only the log has, before its damage: a mount sa
   const tree = served(folder.store);
   expect(tree.get('/large')).toContain('"THE beginning"');
   expect([...tree.keys()]).toContain('/a file before the damage');
+});
+
+test('a compressed object that nothing refers to any more is found with what it was of', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  store.checkpoint();
+  store.inline(1, 'a file before the damage', 'x');
+  store.commit();
+  store.compressed(1, 'cold', 'said again '.repeat(1000));
+  store.commit();
+  store.close();
+  const log = logsOf(folder.store).at(-1)!;
+  spoil(log, readFileSync(log).indexOf('a file before the damage'));
+  expect(inspected(folder.store).findings.isClean).toBe(false);
+  repaired(folder.store);
+  expect(served(folder.store).get('/lost+found/object-2')).toContain('"said again said again ');
+});
+
+test('a damaged piece of a compressed file is left as it is: the others can be read', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  store.compressed(1, 'cold', 'said again '.repeat(1000));
+  store.checkpoint();
+  store.close();
+  spoil(join(folder.store, 'objects/02/2'), 20);
+  const check = inspected(folder.store);
+  const { disk, identity, release } = openStore(folder.store, { create: false, inspect: true }) as OpenStore;
+  const { done } = repairStore(disk, identity, MEMORY, check);
+  release();
+  expect(done).toContain('left /cold, whose compressed content is damaged: what cannot be read of it is EIO');
+  expect(inspected(folder.store).findings.problems).toMatchObject([
+    { file: 'objects/02/2', what: 'bad checksum: bytes 0 to 5500 of its file are lost' },
+  ]);
 });
 
 test('the newest checkpoint damaged: the older one and the log say the same tree', () => {
@@ -298,6 +331,28 @@ const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) =
     /its \d+ bytes are nowhere/,
     (tree) => {
       tree.tables.inode[word(inoOf(tree, '/one/file-5'), L.I_DATA)] = 0;
+    },
+  ],
+  [
+    'a plain object that is said to be compressed',
+    /is not sound: it/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/large.bin'), L.I_STORED)] = 5;
+    },
+  ],
+  [
+    'compressed content without an object',
+    /compressed in an object that it has not/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/file-5'), L.I_STORED)] = 5;
+    },
+  ],
+  [
+    'a compressed file of another size',
+    /bytes compressed, its file has 77/,
+    (tree, store) => {
+      const ino = store.compressed(1, 'cold', 'some text '.repeat(1000));
+      tree.tables.inodeF64[word(ino, L.I_SIZE) / 2] = 77;
     },
   ],
   [
