@@ -4,6 +4,7 @@ import {
   CheckpointReader,
   clearParts,
   type ReadCheckpoint,
+  type RegionOf,
   readManifest,
   readParts,
 } from './checkpoint-files.ts';
@@ -18,11 +19,14 @@ const FIRST_TAKER = 1;
 const BLOCKS_MIN = 64;
 
 /** Reads the parts as io-0, with the help of those whom `ask` asks. */
-export function withHelp(context: Context, ask: (sequence: number) => void): ReadCheckpoint {
+export function withHelp(
+  board: LoadBoard,
+  ask: (sequence: number) => void,
+  blocksMin = BLOCKS_MIN,
+): ReadCheckpoint {
   return (disk, sequence, manifest, regionOf) => {
-    const board = new LoadBoard(context.arena.region(LOAD_BOARD));
     const blocks = blocksOf(manifest);
-    if (blocks < BLOCKS_MIN || blocks > board.room || board.wasUsed)
+    if (blocks < blocksMin || blocks > board.room || board.wasUsed)
       return readParts(disk, sequence, manifest, regionOf);
     const reader = CheckpointReader.open(disk, sequence, manifest, regionOf);
     const damage = 'reason' in reader ? reader : together(board, reader, sequence, ask);
@@ -60,11 +64,25 @@ function readFree(board: LoadBoard, reader: CheckpointReader, taker: number): vo
 export function helpToLoad(context: Context, disk: Disk, sequence: number): void {
   const { arena, settings, topology, name } = context;
   const board = new LoadBoard(arena.region(LOAD_BOARD));
+  const regionOf = (part: string): Uint8Array => arena.region(part).u8;
+  help(board, disk, sequence, settings.identity.uuid, regionOf, topology.actor(name).index);
+}
+
+/** The same, as helper number `index` from 0 on. */
+export function help(
+  board: LoadBoard,
+  disk: Disk,
+  sequence: number,
+  uuid: string,
+  regionOf: RegionOf,
+  index: number,
+): void {
+  // Too late: another may be loaded by now, by io-0 alone.
   if (board.sequence !== sequence) return;
-  const manifest = readManifest(disk, sequence, settings.identity.uuid);
+  const manifest = readManifest(disk, sequence, uuid);
   if ('reason' in manifest) return;
-  const reader = CheckpointReader.open(disk, sequence, manifest, (part) => arena.region(part).u8);
+  const reader = CheckpointReader.open(disk, sequence, manifest, regionOf);
   if ('reason' in reader) return;
-  readFree(board, reader, FIRST_TAKER + 1 + topology.actor(name).index);
+  readFree(board, reader, FIRST_TAKER + 1 + index);
   reader.close();
 }

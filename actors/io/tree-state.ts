@@ -8,6 +8,7 @@ import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import type { Context } from '../context.ts';
 import { withHelp } from '../load-blocks.ts';
+import { LoadBoard } from '../load-board.ts';
 import {
   LOAD_BLOCKS,
   LOAD_SEGMENT,
@@ -20,7 +21,7 @@ import {
   writeRemove,
   writeWords,
 } from '../messages.ts';
-import { JOURNAL, SLAB } from '../regions.ts';
+import { JOURNAL, LOAD_BOARD, SLAB } from '../regions.ts';
 import { holderOf, holders, otherOf, Route } from '../route.ts';
 import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
@@ -46,7 +47,7 @@ export class TreeState implements Recoverable {
     this.#context = context;
     this.#route = new Route(context.arena);
     this.#shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
-    this.read = withHelp(context, (sequence) => {
+    this.read = withHelp(new LoadBoard(context.arena.region(LOAD_BOARD)), (sequence) => {
       for (const shard of this.#holders()) writeWords(shard, LOAD_BLOCKS, sequence);
     });
   }

@@ -101,6 +101,32 @@ test('an object that is longer than the tree knows keeps what is past its end, a
   expect(tree.get('/lost+found/object-1-whole')).toContain('"the beginning and the end"');
 });
 
+test('bytes of a large file that only the log has, before its damage: a mount says so and writes nothing, a repair puts them in', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const ino = store.large(1, 'large', 'the beginning');
+  store.checkpoint();
+  const bytes = Buffer.from('THE');
+  store.namespace.wroteObject(ino, bytes.length, 0, bytes, 0, bytes.length);
+  store.inline(1, 'a file before the damage', 'x');
+  store.commit();
+  store.inline(1, 'a file after the damage', 'x');
+  store.commit();
+  store.inline(1, 'the last', 'x');
+  store.commit();
+  store.close();
+  const log = logsOf(folder.store).at(-1)!;
+  spoil(log, readFileSync(log).indexOf('a file after the damage'));
+  const damaged = new BuiltStore(folder.store);
+  expect(damaged.recovered).toMatchObject({ unwritten: 1, damage: {} });
+  expect(describeTree(damaged.tree, damaged.store.disk).get('/large')).toContain('"the beginning"');
+  damaged.close();
+  repaired(folder.store);
+  const tree = served(folder.store);
+  expect(tree.get('/large')).toContain('"THE beginning"');
+  expect([...tree.keys()]).toContain('/a file before the damage');
+});
+
 test('a compressed object that nothing refers to any more is found with what it was of', () => {
   using folder = new Folder();
   const store = new BuiltStore(folder.store);
@@ -229,6 +255,17 @@ const inoOf = (tree: PrivateTree, path: string): number => {
 };
 const word = (ino: number, index: number): number => ino * L.INODE_WORDS + index;
 
+/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
+const LIST = Buffer.from(
+  '02000000' +
+    '01000700ffffffff' +
+    '0200040007000000' +
+    '04000000ffffffff' +
+    '10000600ffffffff' +
+    '20000400ffffffff',
+  'hex',
+);
+
 const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) => void][] = [
   [
     'a link count',
@@ -350,6 +387,33 @@ const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) =
       const other = new Uint8Array(Float32Array.of(1, 2).buffer);
       store.xattr(inoOf(tree, '/one/file-1'), 'user.vexfs.vector.other', other);
       tree.tables.header[(L.COLLECTIONS_AT + L.COLLECTION_BYTES) / 4 + L.C_DIMENSION] = 4;
+    },
+  ],
+  [
+    'an access list beside another mode',
+    /its mode and its access control list differ/,
+    (tree, store) => {
+      const ino = inoOf(tree, '/one/file-8');
+      store.xattr(ino, 'system.posix_acl_access', LIST);
+      tree.tables.inode[word(ino, L.I_MODE)] = 0o100700;
+    },
+  ],
+  [
+    'a default list of a file',
+    /its access control list is none/,
+    (tree, store) => {
+      const ino = inoOf(tree, '/one/file-8');
+      store.xattr(ino, 'system.posix_acl_defaulx', LIST);
+      const block = tree.tables.inode[word(ino, L.I_XATTRS)]! * 64;
+      tree.tables.bytes[tree.tables.bytes.indexOf('x'.charCodeAt(0), block + 8 + LIST.length + 15)] =
+        't'.charCodeAt(0);
+    },
+  ],
+  [
+    'flags that mean nothing',
+    /it has flags that mean nothing/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/file-8'), L.I_FLAGS)] = 1;
     },
   ],
   [

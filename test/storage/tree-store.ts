@@ -75,10 +75,13 @@ export class TreeStore {
   readonly text: Text = new Map();
   readonly log: LogWriter;
   readonly #reader: JournalReader;
+  readonly #dimension: number;
   readonly #names: { parent: number; name: string; ino: number; isDirectory: boolean }[] = [];
   #counter = 0;
 
-  constructor(segmentBytes = 3000) {
+  /** `dimension`: of the text vectors; of long ones few make a block of a segment. */
+  constructor(segmentBytes = 3000, dimension = DIMENSION) {
+    this.#dimension = dimension;
     this.disk = new FaultyDisk();
     for (const name of ['log', 'checkpoint', 'objects', 'vectors']) this.disk.mkdir(name);
     this.disk.syncDirectory('.');
@@ -191,7 +194,7 @@ export class TreeStore {
         version,
         first,
         [{ byteOffset: 0, byteLength: 9, line: 1, vector }],
-        DIMENSION,
+        this.#dimension,
       );
       const asOf = first === batches - 1 ? version : earlier;
       namespace.setIndexed(ino, generation, asOf, first + 1, 1, batch, 0, batch.length);
