@@ -24,6 +24,8 @@ const umountCall = libc.func('int umount2(const char *target, int flags)');
 const socketpairCall = libc.func('int socketpair(int domain, int type, int protocol, void *fds)');
 const recvmsgCall = libc.func('long recvmsg(int fd, void *message, int flags)');
 
+const fadviseCall = libc.func('int posix_fadvise(int fd, long offset, long length, int advice)');
+
 function result(returned: number): number {
   return returned < 0 ? -koffi.errno() : returned;
 }
@@ -54,6 +56,13 @@ const FALLOC_FL_PUNCH_HOLE = 2;
 /** fallocate(2): makes a range of the file a hole. −EOPNOTSUPP where the filesystem has none. */
 export function punchHole(fd: number, start: number, length: number): number {
   return result(fallocateCall(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, length));
+}
+
+const POSIX_FADV_DONTNEED = 4;
+
+/** posix_fadvise(2): what is cached of the file, and is on its disk, may be forgotten. 0 or −errno. */
+export function dropCached(fd: number): number {
+  return -fadviseCall(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 export const POLLIN = 0x001;
