@@ -28,10 +28,13 @@ import {
   I_OBJECT,
   I_RDEV,
   I_SIZE,
+  I_STORED,
   I_UID,
   I_VERSION,
   I_XATTRS,
   INODE_WORDS,
+  isCompressed,
+  PLAIN,
   S_IFDIR,
   S_IFLNK,
   S_IFMT,
@@ -39,6 +42,7 @@ import {
   S_ISGID,
   S_ISUID,
   S_IXGRP,
+  STORED_BLOCK,
 } from './layout.ts';
 import { shownGid, shownMode, shownUid } from './shown-owner.ts';
 import type { Tables } from './tables.ts';
@@ -124,6 +128,7 @@ export function dropData(t: Tables, ino: number): void {
   t.inode[at + I_DATA] = 0;
   if (t.inode[at + I_OBJECT] !== 0) t.dropped.push(t.inode[at + I_OBJECT]!);
   t.inode[at + I_OBJECT] = 0;
+  t.inode[at + I_STORED] = 0;
 }
 
 function stamp(t: Tables, ino: number, seconds: number, nanoseconds: number): void {
@@ -154,6 +159,13 @@ export function withoutPrivileges(mode: number): number {
   return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
 }
 
+/** st_blocks: what the bytes take, in units of 512. */
+function blocksOf(t: Tables, at: number, type: number, size: number): number {
+  if (type === S_IFLNK) return 0;
+  const stored = type === S_IFREG ? t.inode[at + I_STORED]! : PLAIN;
+  return isCompressed(stored) ? stored * (STORED_BLOCK / 512) : Math.ceil(size / 512);
+}
+
 /** Fills `out`, as files are shown; may be called by readers. */
 export function fillAttr(t: Tables, ino: number, out: Attr): void {
   const at = ino * INODE_WORDS;
@@ -168,7 +180,7 @@ export function fillAttr(t: Tables, ino: number, out: Attr): void {
   out.gid = shownGid(t, ino);
   out.rdev = t.inode[at + I_RDEV]!;
   out.size = size;
-  out.blocks = (mode & S_IFMT) === S_IFLNK ? 0 : Math.ceil(size / 512);
+  out.blocks = blocksOf(t, at, mode & S_IFMT, size);
   out.blksize = 4096;
   out.atime = t.inodeF64[f + I_ATIME / 2]!;
   out.atimeNs = t.inode[at + I_ATIME_NS]!;

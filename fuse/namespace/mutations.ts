@@ -140,7 +140,7 @@ export function create(
   if (left && t.inode[ino * INODE_WORDS + I_NLINK] !== 0) return -EEXIST;
   const nameBlock = dentries.allocateName(t, name, nameStart, nameEnd);
   if (nameBlock < 0) return -ENOSPC;
-  const targetBlock = targetLength === 0 ? 0 : t.slab.allocate(targetLength, TAG_SYMLINK);
+  const targetBlock = targetLength === 0 ? 0 : t.allocate(targetLength, TAG_SYMLINK);
   if (targetBlock === 0 && targetLength !== 0) {
     if (nameBlock !== 0) t.slab.free(nameBlock);
     return -ENOSPC;

@@ -49,9 +49,12 @@ import {
   I_NLINK,
   I_OBJECT,
   I_SEQUENCE,
+  I_STORED,
   I_XATTRS,
   INODE_WORDS,
+  isCompressed,
   NAME_INLINE,
+  PLAIN,
   ROOT,
   S_IFBLK,
   S_IFCHR,
@@ -164,6 +167,7 @@ class TreeCheck {
       this.#report(0, `${count} collections of vectors, at most ${COLLECTIONS_MAX} can be`);
     const names = new Set<string>();
     for (let id = 1; id <= collections.count(t); id++) {
+      if (collections.isFree(t, id)) continue;
       const name = collections.collectionName(t, id);
       const bytes = new TextEncoder().encode(name);
       const dimension = collections.dimensionOf(t, id);
@@ -295,6 +299,10 @@ class TreeCheck {
       this.#report(ino, `${size} is not a file size`);
     else if (block !== 0) this.#block(ino, block, object === 0 ? size : 1, 'content');
     else if (object === 0 && size > 0) this.#report(ino, `its ${size} bytes are nowhere`);
+    const stored = t.inode[at + I_STORED]!;
+    if (stored !== PLAIN && object === 0)
+      this.#report(ino, 'its bytes are compressed in an object that it has not');
+    if (isCompressed(stored) && size < 1) this.#report(ino, 'nothing of it is compressed');
     if (object === 0) return;
     if (block !== 0) this.#report(ino, 'its content is in two places');
     if (object >= t.header[H_NEXT_OBJECT]!)
@@ -343,9 +351,10 @@ class TreeCheck {
     const parsed = collections.parseVectorXattr(t.bytes, name, name + length, this.#collection);
     if (parsed === 0) return;
     this.#counts.vectors++;
-    const dimension = parsed < 0 ? parsed : collections.checkVector(t.bytes, value, name);
     const { u8, start, end } = this.#collection;
     const id = parsed < 0 ? 0 : collections.findCollection(t, u8, start, end);
+    const needsDirection = collections.needsDirection(t, id);
+    const dimension = parsed < 0 ? parsed : collections.checkVector(t.bytes, value, name, needsDirection);
     if (dimension < 0) this.#report(ino, `${xattr} is not a vector`);
     else if (id === 0) this.#report(ino, `${xattr} is of a collection that does not exist`);
     else if (collections.dimensionOf(t, id) !== dimension)

@@ -41,6 +41,7 @@ import {
   I_NLINK,
   I_OBJECT,
   I_RDEV,
+  I_STORED,
   I_UID,
   I_VERSION,
   I_XATTRS,
@@ -98,11 +99,12 @@ export function lostFound(t: Tables): number {
   );
 }
 
-/** A file in lost+found that object `id` holds `size` bytes of. */
-export function addFoundObject(t: Tables, name: string, id: number, size: number): void {
+/** A file in lost+found that object `id` holds `size` bytes of, in form `stored` (layout.ts). */
+export function addFoundObject(t: Tables, name: string, id: number, size: number, stored: number): void {
   const ino = addTo(t, lostFound(t), name, t.header[H_INODES_END]!, 0, S_IFREG | 0o600);
   const attached = content.attach(t, ino, id, size, 0);
   if (attached < 0) throw new Error(`object ${id} cannot be put into ${LOST_FOUND} (errno ${-attached})`);
+  t.inode[ino * INODE_WORDS + I_STORED] = stored;
 }
 
 /** What is of no type may have been a file, and its bytes somebody's. */
@@ -190,10 +192,15 @@ class TreeCopy {
   #copyCollections(): void {
     const from = this.#from;
     for (let id = 1; id <= collections.count(from); id++) {
+      if (collections.isFree(from, id)) {
+        this.#leaveIdFree(id);
+        continue;
+      }
       const name = encoder.encode(collections.collectionName(from, id));
       const made = content.createCollection(
         this.#to,
         collections.dimensionOf(from, id),
+        collections.optionsOf(from, id),
         name,
         0,
         name.length,
@@ -202,8 +209,16 @@ class TreeCopy {
       if (made === id) continue;
       this.#left.push(`collection ${id} of vectors`);
       const placeholder = encoder.encode(`damaged-${id}`);
-      content.createCollection(this.#to, 1, placeholder, 0, placeholder.length);
+      content.createCollection(this.#to, 1, 0, placeholder, 0, placeholder.length);
     }
+  }
+
+  /** Of a collection that was dropped. */
+  #leaveIdFree(id: number): void {
+    const placeholder = encoder.encode(`dropped-${id}`);
+    const { length } = placeholder;
+    content.createCollection(this.#to, 1, collections.DROPPING, placeholder, 0, length);
+    content.dropCollection(this.#to, true, placeholder, 0, length);
   }
 
   #sortEntries(): void {
@@ -314,6 +329,7 @@ class TreeCopy {
     }
     this.#objects.add(object);
     to.inode[ino * INODE_WORDS + I_OBJECT] = object;
+    to.inode[ino * INODE_WORDS + I_STORED] = this.#from.inode[ino * INODE_WORDS + I_STORED]!;
     to.header[H_NEXT_OBJECT] = Math.max(to.header[H_NEXT_OBJECT]!, object + 1);
     setSize(to, ino, size);
   }

@@ -71,6 +71,11 @@ function usedBytes(t: Tables, block: SlabHandle): number {
   return block === 0 ? HEADER : t.words[block * 16]!;
 }
 
+/** Bytes that the inode's attributes take, the header included. */
+export function usedBytesOf(t: Tables, ino: number): number {
+  return usedBytes(t, t.inode[ino * INODE_WORDS + I_XATTRS]!);
+}
+
 /** Bytes the block takes once `cursor`'s entry (if `found`) has given way to one of these lengths. */
 export function usedAfterSet(
   t: Tables,
@@ -89,7 +94,7 @@ export function usedAfterSet(
 export function blockFor(t: Tables, ino: number, used: number): SlabHandle {
   const old = t.inode[ino * INODE_WORDS + I_XATTRS]!;
   if (old !== 0 && t.slab.capacity(old) >= used) return old;
-  const block = t.slab.allocate(used, TAG_XATTRS);
+  const block = t.allocate(used, TAG_XATTRS);
   if (block === 0) return 0;
   if (old === 0) clear(t, block);
   else t.bytes.copyWithin(block * 64, old * 64, old * 64 + usedBytes(t, old));

@@ -40,7 +40,7 @@ export class ObjectFiles {
     this.#used = new Uint8Array(capacity);
   }
 
-  /** Makes the file of a new object, and its directory when it is the first in it. */
+  /** Makes the file of a new object, and its directory when it is the first in it. EEXIST: the number is taken. */
   create(id: number): number {
     const slot = this.#open(id, 'create');
     return Math.min(slot, 0);
@@ -54,6 +54,19 @@ export class ObjectFiles {
     if (got < 0) return got;
     if (got < length) u8.fill(0, at + got, at + length);
     return length;
+  }
+
+  /** Copies up to `length` bytes of the host file, as they are there; fewer only at its end. */
+  readStored(id: number, position: number, length: number, u8: Uint8Array, at: number): number {
+    const slot = this.#open(id, 'write');
+    if (slot < 0) return lost(slot);
+    return this.#disk.pread(this.#descriptors[slot]!, u8, at, length, position);
+  }
+
+  /** Bytes of the host file. */
+  storedBytes(id: number): number {
+    const status = this.#disk.stat(objectPath(id));
+    return typeof status === 'number' ? lost(status) : status.bytes;
   }
 
   /** Writes all of it, or fails. */

@@ -36,7 +36,7 @@ import {
 } from '../protocol/abi.ts';
 import { BODY, encodeAttrOut, encodeStatfsOut, encodeStatxOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
-import { REAL } from '../virtual/node-ids.ts';
+import { QUERY_FILE, REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
 import { dropForeignGroupId } from './privileges.ts';
 import { refuseSetattr } from './protection.ts';
@@ -76,9 +76,10 @@ export function statx(context: Context, request: Request, reply: Reply): number 
 }
 
 export function setattr(context: Context, request: Request, reply: Reply): number {
+  const valid = request.word(SETATTR_IN_VALID);
+  if (request.nodeHi === QUERY_FILE) return truncateQuery(context, request, reply, valid);
   if (request.nodeHi !== REAL) return -EPERM;
   const ino = request.nodeLo;
-  const valid = request.word(SETATTR_IN_VALID);
   const refused = refuseSetattr(context, ino, valid);
   if (refused < 0) return refused;
   if ((valid & FATTR_SIZE) !== 0) {
@@ -99,6 +100,13 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
   }
   if ((valid & (FATTR_SIZE | FATTR_UID | FATTR_GID)) !== 0) dropCapability(context, ino);
   return attributesOf(context, reply, ino);
+}
+
+/** As O_TRUNC asks for; then a new conversation begins. Nothing else of a query file can be changed. */
+function truncateQuery(context: Context, request: Request, reply: Reply, valid: number): number {
+  if ((valid & FATTR_SIZE) === 0 || request.u64(SETATTR_IN_SIZE) !== 0) return -EPERM;
+  const failed = context.virtual.setQueryBytes(request.nodeLo, 0);
+  return failed < 0 ? failed : getattr(context, request, reply);
 }
 
 /** Everything but the size. The kernel sends ctime only when it owns the times (writeback). */

@@ -14,7 +14,7 @@ import {
 import { BODY, encodeWriteOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { LATER } from '../session/server.ts';
-import { REAL } from '../virtual/node-ids.ts';
+import { QUERY_FILE, REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
 import { dropForeignGroupId } from './privileges.ts';
 import { refuseWrite } from './protection.ts';
@@ -25,6 +25,7 @@ export function read(context: Context, request: Request, reply: Reply): number {
   const position = request.u64(READ_IN_OFFSET);
   const size = request.word(READ_IN_SIZE);
   if (size > reply.u8.length - BODY || position > FILE_SIZE_MAX) return -EINVAL;
+  if (nodeHi === QUERY_FILE) return readQuery(context, request, reply, position, size);
   const bytes =
     nodeHi === REAL
       ? context.content.read(nodeLo, position, size, reply.u8, BODY)
@@ -48,6 +49,7 @@ export function accessed({ namespace, clock, options }: Context, nodeLo: number,
 }
 
 export function write(context: Context, request: Request, reply: Reply): number {
+  if (request.nodeHi === QUERY_FILE) return writeQuery(context, request);
   if (request.nodeHi !== REAL) return -EPERM;
   const { nodeLo, u8, dataStart, dataEnd } = request;
   const position = request.u64(WRITE_IN_OFFSET);
@@ -64,12 +66,48 @@ export function write(context: Context, request: Request, reply: Reply): number 
   if (written < 0) return written;
   dropCapability(context, nodeLo);
   context.handover.contentChanged(nodeLo);
+  if (context.content.isSyncExpected(nodeLo)) context.handover.syncExpected();
   return finish(reply, encodeWriteOut(reply.u32, BODY, written));
+}
+
+/** Whoever has the answers answers; at the end of them nobody need be asked. */
+function readQuery(context: Context, request: Request, reply: Reply, position: number, size: number): number {
+  const bytes = context.virtual.queryBytes(request.nodeLo);
+  if (bytes < 0 || position >= bytes || size === 0) return finish(reply, Math.min(bytes, 0));
+  return askQuery(context, request, position, Math.min(size, bytes - position), undefined);
+}
+
+function writeQuery(context: Context, request: Request): number {
+  const length = request.dataEnd - request.dataStart;
+  return askQuery(context, request, request.u64(WRITE_IN_OFFSET), length, request.u8);
+}
+
+function askQuery(
+  { handover }: Context,
+  { uniqueLo, uniqueHi, uid, gid, pid, nodeLo, dataStart }: Request,
+  position: number,
+  length: number,
+  u8: Uint8Array | undefined,
+): number {
+  const isPosted = handover.queryFile(
+    uniqueLo,
+    uniqueHi,
+    uid,
+    gid,
+    pid,
+    nodeLo,
+    position,
+    length,
+    u8,
+    dataStart,
+  );
+  return isPosted ? LATER : -EIO;
 }
 
 /** Whoever makes things durable answers. */
 export function fsync(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
+  context.content.synced(request.nodeLo);
   return sync(context, request, context.namespace.objectOf(request.nodeLo));
 }
 

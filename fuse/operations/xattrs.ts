@@ -77,8 +77,10 @@ export function setxattr(context: Context, request: Request, reply: Reply): numb
     request.word(SETXATTR_IN_FLAGS) | (isList && losesSetGroupId(context, request) ? ACL_KILL_SGID : 0);
   const collection = namespace.setxattr(nodeLo, u8, nameStart, nameEnd, u8, dataStart, dataEnd, flags);
   if (collection < 0) return collection;
-  if (collection > 0 && namespace.stat(nodeLo, attr) >= 0)
-    handover.vectorSet(collection, nodeLo, attr.generation, u8, dataStart, dataEnd - dataStart);
+  if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
+    const { vectorStamp } = namespace;
+    handover.vectorSet(collection, nodeLo, attr.generation, vectorStamp, u8, dataStart, dataEnd - dataStart);
+  }
   if (collection > 0 || isList) virtual.searchableChanged();
   return finish(reply, 0);
 }
@@ -98,7 +100,7 @@ export function removexattr(context: Context, request: Request, reply: Reply): n
   const collection = namespace.removexattr(nodeLo, u8, nameStart, nameEnd);
   if (collection < 0) return collection;
   if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
-    handover.vectorRemoved(collection, nodeLo, attr.generation);
+    handover.vectorRemoved(collection, nodeLo, attr.generation, namespace.vectorStamp);
   }
   if (collection > 0 || listKind(u8, nameStart, nameEnd) !== NO_LIST) virtual.searchableChanged();
   return finish(reply, 0);
@@ -114,7 +116,11 @@ export function finishRemoval(context: Context, request: Request, reply: Reply):
     );
     const name = suffix.length === 0 ? 'default' : suffix.toString();
     const collection = namespace.collection(name);
-    if (collection !== undefined) handover.vectorRemoved(collection.id, nodeLo, attr.generation);
+    // Numbered before the look: whoever has set another one since then comes after this.
+    const stamp = namespace.freshStamp();
+    const isGone = namespace.getxattr(nodeLo, u8, nameStart, nameEnd, u8, 0, 0) < 0;
+    if (collection !== undefined && isGone)
+      handover.vectorRemoved(collection.id, nodeLo, attr.generation, stamp);
   }
   virtual.searchableChanged();
   return finish(reply, 0);

@@ -15,6 +15,8 @@ import { FileSyncs } from '../system/sync-files.ts';
 export interface FileStatus {
   readonly bytes: number;
   readonly directory: boolean;
+  /** What the file takes of the disk, bytes; a disk that cannot say does without. */
+  readonly allocated?: number;
 }
 
 export interface DiskSpace {
@@ -192,7 +194,7 @@ export class HostDisk implements Disk {
   stat(path: string): FileStatus | number {
     try {
       const status = fs.lstatSync(join(this.root, path));
-      return { bytes: status.size, directory: status.isDirectory() };
+      return { bytes: status.size, directory: status.isDirectory(), allocated: status.blocks * 512 };
     } catch (error) {
       return errnoOf(error);
     }

@@ -9,7 +9,7 @@
  * | --- | --- |
  * | 1 | |
  * | 2 | the checksum; checkpoints and segments may be of any format that their own headers name |
- * | 3 | files without a name, flags of chattr and access control lists, in the tables and as records of the log |
+ * | 3 | records of the log may hold bytes of objects; objects may be compressed; files without a name, flags of chattr and access control lists |
  *
  * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
  */
@@ -60,6 +60,7 @@ export function decodeFormat(text: string): StoreFormat | undefined {
   const { format, uuid, created, sha256 } = (content ?? {}) as Record<string, unknown>;
   if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) return undefined;
   if (format > STORE_FORMAT) return { format, identity: NOWHERE };
+  // A damaged number may say 1, of which there was no digest.
   if ((format > 1 || sha256 !== undefined) && !isSealed(text)) return undefined;
   if (typeof uuid !== 'string' || !UUID.test(uuid) || typeof created !== 'string') return undefined;
   return { format, identity: identityOf(uuid, created) };
