@@ -22,6 +22,7 @@ const mountCall = libc.func(
 );
 const umountCall = libc.func('int umount2(const char *target, int flags)');
 const socketpairCall = libc.func('int socketpair(int domain, int type, int protocol, void *fds)');
+const clockGettimeCall = libc.func('int clock_gettime(int clock, void *time)');
 const recvmsgCall = libc.func('long recvmsg(int fd, void *message, int flags)');
 
 const fadviseCall = libc.func('int posix_fadvise(int fd, long offset, long length, int advice)');
@@ -40,6 +41,16 @@ export function read(fd: number, buffer: Uint8Array): number {
 export function write(fd: number, buffer: Uint8Array, bytes: number): number {
   const n: number = writeCall(fd, buffer, bytes);
   return n < 0 ? -koffi.errno() : n;
+}
+
+const CLOCK_REALTIME = 0;
+/** struct timespec: seconds and nanoseconds, 64 bits each. */
+const timespec = new Uint32Array(4);
+
+/** The system's clock as its files are stamped: milliseconds since 1970, to the microsecond. */
+export function realtime(): number {
+  clockGettimeCall(CLOCK_REALTIME, timespec);
+  return (timespec[1]! * 2 ** 32 + timespec[0]!) * 1000 + timespec[2]! / 1e6;
 }
 
 export const SEEK_DATA = 3;
