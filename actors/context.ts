@@ -1,3 +1,4 @@
+import type { ShownOwner } from '../fuse/namespace/shown-owner.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Declared } from '../runtime/config/fields.ts';
 import { type LiveKey, liveView } from '../runtime/config/live.ts';
@@ -35,6 +36,10 @@ export interface ThreadData {
   readonly words: SharedArrayBuffer;
   /** With -o allow_root: requests of others than this user and root are refused. */
   readonly onlyUid: number | undefined;
+  /** Reading changes access times: neither the configuration nor the mount's options (ro, noatime) say otherwise. */
+  readonly accessTimes: boolean;
+  /** With -o uid=, gid= or umask=: whose all files appear to be. */
+  readonly shown?: ShownOwner;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
   /** CPUs to run on; empty = wherever the scheduler likes. */

@@ -20,6 +20,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL]: [['call', 'text']],
   [CONTROL_ANSWER]: [['answer', 'text']],
   [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
+  [messages.SYNC_EXPECTED]: [],
   [messages.OBJECT_DIRTY]: words('object'),
   [messages.OBJECT_LOGGED]: words('object'),
   [messages.OBJECT_DROPPED]: words('object'),
@@ -67,6 +68,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
     ...words('uid', 'gid', 'pid', 'node', 'slot', 'bytes'),
     ['position', 'f64'],
   ],
+  [messages.DROP_COLLECTION]: words('collection', 'reserved'),
   [messages.SETTLE]: words('ticket', 'durable'),
   [messages.SETTLED]: words('ticket', 'errno'),
   [messages.QUERY]: [

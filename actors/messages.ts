@@ -14,6 +14,8 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
  * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
+/** fuse → io-0: a SYNC is likely to follow what was written last; its commit may begin. [0] zero */
+export const SYNC_EXPECTED = 59;
 /** fuse, indexer → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
 export const OBJECT_DIRTY = 33;
@@ -104,6 +106,9 @@ export const LOAD_SEGMENT = 69;
 export const SAVE_SEGMENT = 70;
 /** indexer → shard: drop every text chunk, because all are about to be indexed again. No payload. */
 export const CLEAR_TEXT = 71;
+/** indexer → shard: a users' collection is no more: all its vectors have been removed, and none comes before this was taken
+ * in. [0] collection · [4] 0 */
+export const DROP_COLLECTION = 76;
 /** io-0 → shard: start empty, read the segment of the checkpoint and the log since; what follows is what the tables say.
  * [0] f64 LSN of the checkpoint · [8] f64 LSN up to which the log is durable · [16] which incarnation of the shard is
  * meant · [20] last stamp (vector-order.ts): the tables have what was stamped until then · [24] the word (route.ts) by

@@ -1,4 +1,5 @@
 import { Namespace } from '../fuse/namespace/namespace.ts';
+import { AS_STORED } from '../fuse/namespace/shown-owner.ts';
 import type { SlabAllocator } from '../runtime/memory/slab.ts';
 import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../runtime/storage/journal-ring.ts';
@@ -28,7 +29,8 @@ export function openTree(context: Context, witness?: PublicationWitness): Tree {
   const inlineLimit = settings.config.store.inline_limit;
   const order = new VectorOrder(arena);
   const stamp = (): number => order.next();
-  const options = { inlineLimit, clock, stamp, whenBroken: 'wait' as const };
+  const shown = settings.shown ?? AS_STORED;
+  const options = { inlineLimit, clock, stamp, shown, whenBroken: 'wait' as const };
   return { slab, namespace: new Namespace(arena, slab, journal, options) };
 }
 

@@ -35,6 +35,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   similar: async () => (await import('./similar.ts')).addSimilar,
   index: async () => (await import('./index.ts')).addIndex,
   vector: async () => (await import('./vector.ts')).addVector,
+  collection: async () => (await import('./collection.ts')).addCollection,
   checkpoint: async () => (await import('./checkpoint.ts')).addCheckpoint,
   console: async () => (await import('./console.ts')).addConsole,
   top: async () => (await import('./top.ts')).addTop,

@@ -48,6 +48,22 @@ export interface SearchHit {
 
 export type VectorHit = Pick<SearchHit, 'path' | 'score'>;
 
+/** Answer to a request `vectors` (docs/QUERY.md). */
+export interface VectorsSet {
+  readonly set: number;
+  readonly notSet: number;
+  readonly errors: readonly { readonly path: string; readonly error: string }[];
+}
+
+export interface VectorPiece {
+  readonly dimension: number;
+  readonly paths: readonly string[];
+  /** Base64 of little-endian float32, one vector after the other. */
+  readonly vectors: string;
+  /** `from` of the next piece; −1 = there is none. */
+  readonly next: number;
+}
+
 export interface IndexStatus {
   /** Files waiting to be indexed. */
   readonly pending: number;
@@ -180,6 +196,11 @@ export interface Methods {
   search: { params: { query: string; k: number; under?: string; uid?: number }; result: SearchHit[] };
   similar: { params: { path: string; k: number }; result: SearchHit[] };
   vectorSearch: { params: { collection: string; vector: number[]; k: number }; result: VectorHit[] };
+  query: { params: Record<string, unknown>; result: unknown };
+  vectorList: {
+    params: { collection: string; from: number; under?: string };
+    result: VectorPiece;
+  };
   indexStatus: { params: Record<string, never>; result: IndexStatus };
   indexWait: { params: { timeoutSeconds?: number }; result: IndexStatus };
   indexRebuild: { params: { path?: string }; result: { readonly queued?: number } };

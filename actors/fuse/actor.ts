@@ -68,7 +68,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
       },
       model: EMBEDDING_MODEL,
       accessLists: fuse.acl,
-      accessTimes: fuse.atime === 'relatime',
+      accessTimes: settings.accessTimes,
       writeback: fuse.writeback,
     },
   });

@@ -21,6 +21,7 @@ import {
   REMOVE_FILE,
   REMOVE_VECTORS,
   SYNC,
+  SYNC_EXPECTED,
   writeForgetName,
   writePutVector,
   writeQuery,
@@ -70,6 +71,10 @@ export class FuseHandover implements Handover {
     this.#trace.handedOver(uniqueLo, uniqueHi, SYNC);
     writeSync(this.#first, uniqueLo, uniqueHi, objectId, slot);
     return true;
+  }
+
+  syncExpected(): void {
+    writeWords(this.#first, SYNC_EXPECTED, 0);
   }
 
   objectDirty(objectId: number): void {

@@ -40,6 +40,7 @@ import { Answers } from './answers.ts';
 import { IndexerApi } from './api.ts';
 import { Backlog } from './backlog.ts';
 import { StoreChanges } from './changes.ts';
+import { Collections } from './collections.ts';
 import { EmbedPool } from './embed-pool.ts';
 import { FileContent } from './file-content.ts';
 import { FileIndexer } from './index-file.ts';
@@ -130,6 +131,7 @@ function openChanges(
   context: Context,
   namespace: Namespace,
   virtual: VirtualTree,
+  shardsSettled: () => Promise<void>,
   contentChanged: (ino: number) => void,
 ): StoreChanges {
   const { arena, topology, settings } = context;
@@ -146,6 +148,7 @@ function openChanges(
     route: new Route(arena),
     io: outboxes('io'),
     main: context.outbox('main'),
+    shardsSettled,
     contentChanged,
   };
   return new StoreChanges(parts, incarnation);
@@ -229,11 +232,13 @@ export async function run(context: Context): Promise<void> {
     trace: context.trace,
     metrics,
   });
-  const changes = openChanges(context, namespace, virtual, (ino) => {
+  const contentChanged = (ino: number): void => {
     if (enabled) backlog.changed(ino);
-  });
+  };
+  const changes = openChanges(context, namespace, virtual, () => gather.settled(), contentChanged);
+  const collections = new Collections(namespace, changes);
   let drainMailbox = (): void => {};
-  const queries = new Queries({ namespace, search, changes, drain: () => drainMailbox() });
+  const queries = new Queries({ namespace, search, changes, collections, drain: () => drainMailbox() });
   const conversations = new QueryConversations({
     virtual,
     queries,
@@ -279,10 +284,11 @@ export async function run(context: Context): Promise<void> {
       if (incarnation > 1) timers.push(answerOrphans(pending, answers));
       else answers.startedUp();
       if (enabled) scan();
+      collections.start(logger);
     },
     async end() {
       for (const timer of timers) clearTimeout(timer);
-      await tasks.destroy();
+      await Promise.all([tasks.destroy(), conversations.close()]);
       // What this thread kept in reserve is for those who still run.
       slab.flush();
     },

@@ -1,12 +1,13 @@
 import { type Asker, type Change, Effects } from '../../fuse/namespace/change-set.ts';
-import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
 import type { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import type { DataLocks } from '../../fuse/objects/data-locks.ts';
 import type { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { EAGAIN } from '../../runtime/errno.ts';
+import { EAGAIN, ENODATA, ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import {
+  DROP_COLLECTION,
   FORGET_INODE,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
@@ -23,6 +24,8 @@ import { untilSent } from './lanes.ts';
 
 /** How often paths may change between a look at them and the locks of what they name. */
 const TRIES = 16;
+/** Vectors of a collection that is dropped that are removed without a pause. */
+const REMOVALS = 256;
 
 export interface ChangesParts {
   readonly namespace: Namespace;
@@ -37,6 +40,8 @@ export interface ChangesParts {
   /** By number. */
   readonly io: readonly Outbox[];
   readonly main: Outbox;
+  /** Resolves when the shards have taken in what was put before. */
+  readonly shardsSettled: () => Promise<void>;
   /** The bytes of a file are others: it is to be indexed. */
   readonly contentChanged: (ino: number) => void;
 }
@@ -100,6 +105,29 @@ export class StoreChanges {
       i = next;
     }
     return 0;
+  }
+
+  /** Drops a collection: first it takes no vectors any more, then each is removed, then it is no more. An errno, or 0. */
+  async dropCollection({ id, name }: Collection, attribute: Uint8Array): Promise<number> {
+    const { namespace, shards } = this.#parts;
+    const begun = namespace.dropCollection(name, false);
+    if (begun < 0) return -begun;
+    const end = namespace.inodesEnd;
+    for (let ino = 1; ino < end; ino++) {
+      if (namespace.getxattr(ino, attribute, 0, attribute.length, attribute, 0, 0) < 0) continue;
+      const failed = namespace.removeVector(ino, attribute);
+      if (failed < 0 && failed !== -ENODATA && failed !== -ESTALE) return -failed;
+      // Others have their turn between.
+      if (ino % REMOVALS === 0) await new Promise(setImmediate);
+    }
+    // What was set before it took no more.
+    await this.#parts.shardsSettled();
+    for (const shard of shards) await untilSent(() => tryWords(shard, DROP_COLLECTION, id, 0));
+    // Nothing is said of the next collection of this id before the shards have forgotten this one.
+    await this.#parts.shardsSettled();
+    const done = namespace.dropCollection(name, true);
+    this.#parts.virtual.searchableChanged();
+    return done < 0 ? -done : this.#settle(true);
   }
 
   /** SETTLED, from main. */

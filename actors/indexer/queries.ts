@@ -1,10 +1,11 @@
 import type { Asker } from '../../fuse/namespace/change-set.ts';
 import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
-import { COLLECTION_NAME_MAX, QUERY_MAX, XATTR_SIZE_MAX } from '../../runtime/config/bounds.ts';
+import { QUERY_MAX, XATTR_SIZE_MAX } from '../../runtime/config/bounds.ts';
 import * as errnos from '../../runtime/errno.ts';
 import type { Refusal, SearchResult } from '../indexer-remote.ts';
 import type { StoreChanges } from './changes.ts';
+import type { Collections } from './collections.ts';
 import { FileFilter } from './file-filter.ts';
 import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
 import { SearchTimeout } from './scatter-gather.ts';
@@ -14,6 +15,7 @@ export interface QueryParts {
   readonly namespace: Namespace;
   readonly search: Search;
   readonly changes: StoreChanges;
+  readonly collections: Collections;
   /** Takes in what waits in the mailbox. */
   readonly drain: () => void;
 }
@@ -36,11 +38,12 @@ const SENTENCES: Readonly<Record<number, string>> = {
   [errnos.E2BIG]: 'that is more than one transaction takes; make it several',
   [errnos.EOPNOTSUPP]: 'attributes are called user.NAME',
   [errnos.ERANGE]: 'the name of the attribute is not valid',
+  [errnos.EBUSY]: 'the collection is being dropped',
   [errnos.EIO]: 'the store takes no changes',
 };
 
 /** Why something was refused, with the name of the errno. */
-function reason(errno: number): string {
+export function reason(errno: number): string {
   const name = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
   const sentence = SENTENCES[errno];
   return sentence === undefined ? name : `${sentence} (${name})`;
@@ -70,12 +73,18 @@ export class Queries {
     }
   }
 
-  #run(request: QueryRequest, payload: Uint8Array | undefined, who: Asker): Promise<object | Refusal> {
+  async #run(request: QueryRequest, payload: Uint8Array | undefined, who: Asker): Promise<object | Refusal> {
     switch (request.op) {
       case 'search':
       case 'similar':
       case 'nearest':
         return this.#find(request, who);
+      case 'collections':
+        return this.#parts.collections.list();
+      case 'create-collection':
+        return this.#parts.collections.create(request);
+      case 'drop-collection':
+        return this.#parts.collections.drop(request.name, who);
       case 'transaction':
         return this.#transact(request, who);
       case 'vectors':
@@ -119,10 +128,10 @@ export class Queries {
     const bytes =
       request.vector === undefined ? this.#vectorOf(like!, name, who) : vectorBytes(request.vector);
     if ('refused' in bytes) return bytes;
-    const wrong = wrongQuery(bytes, collection.dimension);
+    const wrong = wrongQuery(bytes, collection.dimension, collection.metric === 'cosine');
     if (wrong !== undefined) return { refused: wrong };
     const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-    return { results: await search.byVector(collection.id, vector, k, who, filter) };
+    return { results: await search.byVector(collection, vector, k, who, filter) };
   }
 
   async #transact(
@@ -151,8 +160,6 @@ export class Queries {
     const bytes = request.vectors === undefined ? payload : Buffer.from(request.vectors, 'base64');
     if (bytes === undefined)
       return { refused: 'give the vectors, one after the other, as "vectors" in base64' };
-    if (!isCollectionName(collection))
-      return { refused: `"${collection}" cannot be the name of a collection` };
     const each = bytes.length / paths.length;
     const isWhole = Number.isInteger(each) && each % 4 === 0 && each > 0 && each <= XATTR_SIZE_MAX;
     if (!isWhole) {
@@ -163,14 +170,14 @@ export class Queries {
     this.#findDirectories(paths, batch);
     const errno = await this.#parts.changes.putVectors(batch, request.durable);
     if (errno !== 0) return { refused: reason(errno) };
-    const refused = [];
+    const errors: { path: string; error: string }[] = [];
     let count = 0;
     for (const [i, result] of batch.results.entries()) {
       if (result === 0) continue;
       count++;
-      if (refused.length < NAMED_MAX) refused.push({ path: paths[i]!, error: reason(-result) });
+      if (errors.length < NAMED_MAX) errors.push({ path: paths[i]!, error: reason(-result) });
     }
-    return { set: paths.length - count, notSet: count, refused };
+    return { set: paths.length - count, notSet: count, errors };
   }
 
   /** Most paths of a batch are in one directory: each is looked up once. */
@@ -222,12 +229,8 @@ export class Queries {
   }
 }
 
-function isCollectionName(name: string): boolean {
-  return /^[\w-][\w.-]*$/.test(name) && name.length <= COLLECTION_NAME_MAX;
-}
-
 /** Why nothing can be near to this, in a sentence. */
-function wrongQuery(bytes: Uint8Array, dimension: number): string | undefined {
+function wrongQuery(bytes: Uint8Array, dimension: number, needsDirection: boolean): string | undefined {
   if (bytes.length !== dimension * 4)
     return `vectors of the collection have ${dimension} elements, the query has ${bytes.length / 4}`;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -235,5 +238,8 @@ function wrongQuery(bytes: Uint8Array, dimension: number): string | undefined {
     if (!Number.isFinite(view.getFloat32(i * 4, true)))
       return `element ${i} of the query is not a finite float32`;
   }
+  // −0 is not nothing but zeros.
+  const isZero = !new Float32Array(bytes.slice().buffer).some((element) => element !== 0);
+  if (needsDirection && isZero) return 'a vector of zeros has no direction, and is near to nothing';
   return undefined;
 }

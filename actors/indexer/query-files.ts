@@ -1,7 +1,9 @@
 import { BODY, encodeWriteOut, Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
+import { CacheNotifier } from '../../fuse/session/notify.ts';
+import { QUERY_FILE } from '../../fuse/virtual/node-ids.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { KIB, QUERY_BYTES_MAX } from '../../runtime/config/bounds.ts';
+import { QUERY_BYTES_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EIO, ESPIPE, ESTALE } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { QueryFileMessage } from '../messages.ts';
@@ -25,8 +27,8 @@ interface Conversation {
   /** Requests and answers, one after the other. */
   text: Buffer;
   bytes: number;
-  /** How far the kernel has read: it keeps the pages up to there, also what lies in the last one behind the end. */
-  cached: number;
+  /** Whether the kernel has read the last page, which it then keeps, zeros behind the end included. */
+  isCached: boolean;
   /** Where the request that has not ended begins. */
   begins: number;
   readonly boundary: JsonBoundary;
@@ -43,8 +45,11 @@ interface LastWrite {
 }
 
 const FIRST_BYTES = 4096;
-/** Of the kernels that Node.js runs on: 4 KiB, on some arm64 ones 64 KiB. */
-const PAGE = process.arch === 'x64' ? 4 * KIB : 64 * KIB;
+/**
+ * How long the kernel may take to forget a page. It does at once, unless it has thrown the page away already and holds the
+ * new one locked until the write is answered, and then there is nothing to forget.
+ */
+const FORGET_MS = 500;
 
 /**
  * The contents of query files: a write that completes a request returns when the answer is there, which follows it in the
@@ -54,9 +59,15 @@ export class QueryConversations {
   readonly #parts: QueryFileParts;
   readonly #open = new Map<number, Conversation>();
   readonly #reply = new Reply();
+  #notifier: CacheNotifier | undefined;
 
   constructor(parts: QueryFileParts) {
     this.#parts = parts;
+  }
+
+  /** Before the connection's descriptor may be closed. */
+  async close(): Promise<void> {
+    await this.#notifier?.close();
   }
 
   async write(message: QueryFileMessage): Promise<void> {
@@ -78,7 +89,7 @@ export class QueryConversations {
       if (conversation === undefined) return reply.error(-ESTALE);
       const end = Math.min(position + length, conversation.bytes);
       if (position < end) reply.u8.set(conversation.text.subarray(position, end), BODY);
-      conversation.cached = Math.max(conversation.cached, end);
+      conversation.isCached = true;
       reply.ok(Math.max(0, end - position));
     });
   }
@@ -121,7 +132,7 @@ export class QueryConversations {
     const conversation: Conversation = {
       text: Buffer.alloc(FIRST_BYTES),
       bytes: 0,
-      cached: 0,
+      isCached: false,
       begins: 0,
       boundary: new JsonBoundary(),
       last: undefined,
@@ -133,6 +144,8 @@ export class QueryConversations {
 
   async #take(conversation: Conversation, message: QueryFileMessage): Promise<number> {
     const { data, node } = message;
+    if (conversation.isCached) await this.#forgetPages(node);
+    conversation.isCached = false;
     const from = conversation.bytes;
     append(conversation, data);
     const answers: string[] = [];
@@ -152,11 +165,21 @@ export class QueryConversations {
       conversation.begins = end;
     }
     if (answers.length > 0) {
-      leaveCachedPage(conversation);
       for (const answer of answers) append(conversation, Buffer.from(`${answer}\n`));
       conversation.begins = conversation.bytes;
     }
     return this.#parts.virtual.setQueryBytes(node, conversation.bytes) < 0 ? -ESTALE : data.length;
+  }
+
+  /** What the kernel has of the file is not what it is going to be. It does not need the page's lock for its own write. */
+  async #forgetPages(node: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, FORGET_MS);
+    });
+    this.#notifier ??= new CacheNotifier(this.#parts.connection());
+    await Promise.race([this.#notifier.forgetInode(node, QUERY_FILE), late]);
+    clearTimeout(timer);
   }
 
   async #ask(text: string, { uid, gid, pid }: QueryFileMessage): Promise<string> {
@@ -184,12 +207,6 @@ export class QueryConversations {
     pending.answered(slot);
     trace.record(REPLIED, uniqueLo, uniqueHi, -reply.i32[1]!);
   }
-}
-
-/** Fills a page that the kernel has with spaces, so that the answer begins in one that it will ask for. */
-function leaveCachedPage(conversation: Conversation): void {
-  const end = Math.ceil(conversation.cached / PAGE) * PAGE;
-  if (conversation.bytes < end) append(conversation, Buffer.alloc(end - conversation.bytes, ' '));
 }
 
 function append(conversation: Conversation, data: Uint8Array): void {

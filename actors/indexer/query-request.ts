@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Change } from '../../fuse/namespace/change-set.ts';
+import { METRICS } from '../../fuse/namespace/collections.ts';
 import { SEARCH_K_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 
 const DEFAULT = 'default';
@@ -86,6 +87,9 @@ const change = z.discriminatedUnion('op', [
 ]);
 
 const durable = z.boolean().default(true);
+const collectionName = z
+  .string()
+  .regex(/^(?!\.)[\w.-]{1,63}$/, 'expected 1 to 63 of a-z, A-Z, 0-9, "_", "-" and, not in front, "."');
 
 export const queryRequest = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('search'), text: z.string(), k, filter }),
@@ -98,10 +102,20 @@ export const queryRequest = z.discriminatedUnion('op', [
     k,
     filter,
   }),
+  z.strictObject({ op: z.literal('collections') }),
+  z.strictObject({
+    op: z.literal('create-collection'),
+    name: collectionName,
+    dimension: z.int().min(1).max(VECTOR_DIMENSION_MAX),
+    metric: z.enum(METRICS).default('cosine'),
+    m: z.int().min(2).max(128).optional(),
+    efConstruction: z.int().min(1).max(10_000).optional(),
+  }),
+  z.strictObject({ op: z.literal('drop-collection'), name: collectionName }),
   z.strictObject({ op: z.literal('transaction'), changes: z.array(change).min(1).max(CHANGES_MAX), durable }),
   z.strictObject({
     op: z.literal('vectors'),
-    collection: z.string().default(DEFAULT),
+    collection: collectionName.default(DEFAULT),
     paths: z.array(z.string()).min(1).max(BATCH_MAX),
     vectors: base64.optional(),
     create: z.boolean().default(false),

@@ -1,4 +1,4 @@
-import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
 import { snippet } from '../../kernels/text/snippet.ts';
@@ -75,16 +75,16 @@ export class Search {
   }
 
   async byVector(
-    collection: number,
+    collection: Pick<Collection, 'id' | 'metric'>,
     vector: Float32Array,
     k: number,
     who: Credentials,
     filter?: FileFilter,
   ): Promise<SearchResult[]> {
-    const candidates = await this.#candidates(collection, vector, k, { who, under: '/', filter });
+    const candidates = await this.#candidates(collection.id, vector, k, { who, under: '/', filter });
     return candidates.map(({ path, hits }) => ({
       path,
-      score: rounded(1 - hits[0]!.distance),
+      score: rounded(scoreOf(hits[0]!.distance, collection.metric)),
       line: 0,
       snippet: '',
     }));
@@ -178,6 +178,11 @@ function describe(
 export function countSearch(metrics: MetricsBlock, started: number): void {
   metrics.histogram('search').record((performance.now() - started) * 1e6);
   metrics.add(metrics.counter('searches'), 1);
+}
+
+/** Of a distance (Hit): 1 − it, which is the cosine or the product; of an l2 distance 1 for none, falling to 0. */
+function scoreOf(distance: number, metric: Collection['metric']): number {
+  return metric === 'l2' ? 1 / (1 + Math.sqrt(Math.max(0, distance))) : 1 - distance;
 }
 
 function rounded(score: number): number {

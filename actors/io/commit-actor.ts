@@ -11,7 +11,8 @@
  * that a segment can be deleted once a checkpoint has its records).
  *
  * Nothing waits inside a commit but the disk; requests that come meanwhile share the next one. Whoever was answered by
- * the last one is likely to be back at once: the next waits a little for as many as there were (LINGER_MS).
+ * the last one is likely to be back at once: the next waits a little for as many as there were (LINGER_MS). For a writer that is
+ * alone it begins when that has written what it is going to sync, by its habit (SYNC_EXPECTED).
  *
  * What outlives this thread: the journal with the position that is durable, the log, the mailbox (messages it had
  * taken but not released come again), the requests that wait (pending.ts) and the newest ticket answered
@@ -34,6 +35,7 @@ import {
   OBJECTS_FLUSHED,
   REBUILD,
   SYNC,
+  SYNC_EXPECTED,
 } from '../messages.ts';
 import type { LogWriter } from './log.ts';
 import type { DirtyObjects } from './objects.ts';
@@ -118,6 +120,8 @@ export class CommitActor {
   /** Requests that the last commit answered, and that waited already for the next one then. */
   #company = 0;
   #lingerUntil = 0;
+  /** One writer alone is about to ask for an fsync. */
+  #isExpected = false;
   #commits: number;
   #answered: number;
 
@@ -142,6 +146,7 @@ export class CommitActor {
     const { journal, objects } = this.#options;
     const word = offset >> 2;
     if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published(), u32[word + 3]!);
+    else if (kind === SYNC_EXPECTED) this.#isExpected = !this.#committing && this.#company <= 1;
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
     else if (kind === OBJECT_LOGGED) objects.logged(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
@@ -174,7 +179,7 @@ export class CommitActor {
   /** 0 = now. Idle stores look at the journal once per interval and touch no disk. */
   #msUntilCommit(): number {
     const { journal, log, objects, clock, intervalMs } = this.#options;
-    if (this.#tickets.length > 0) return 0;
+    if (this.#tickets.length > 0 || this.#isExpected) return 0;
     const fsyncs = this.#syncs.length;
     if (fsyncs > 0) return fsyncs < this.#company ? Math.max(0, this.#lingerUntil - clock.monotonic()) : 0;
     const used = journal.used();
@@ -191,6 +196,7 @@ export class CommitActor {
     this.#committing = true;
     this.#limit = this.#options.journal.published();
     this.#everything = this.#needsEverything();
+    this.#isExpected = false;
     for (const ticket of this.#tickets) ticket.isBegun = true;
     this.#round = (this.#round + 1) % ROUNDS;
     this.#asked.fill(TO_BE_ASKED);
@@ -200,7 +206,7 @@ export class CommitActor {
 
   #needsEverything(): boolean {
     const { journal, log, objects } = this.#options;
-    if (this.#syncs.length === 0 || this.#tickets.length > 0) return true;
+    if (this.#tickets.length > 0 || (this.#syncs.length === 0 && !this.#isExpected)) return true;
     return journal.used() >= log.bytesLeft || objects.loggedCount > LOGGED_OBJECTS_MAX;
   }
 

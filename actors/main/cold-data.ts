@@ -51,6 +51,7 @@ export class ColdData {
   #worker: Worker | undefined;
   #isClosed = false;
   #isHeld = false;
+  #lookedAt = 0;
   #notBefore = 0;
   #doing = '';
   /** The object that is being made, 0 = none is. */
@@ -72,7 +73,7 @@ export class ColdData {
     this.#requests.placed = (object, errno) => {
       if (this.#placed?.object === object) this.#placed.done(errno);
     };
-    this.#notBefore = this.#now + this.#lookAgainMs;
+    this.#lookedAt = this.#now;
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
     this.#timer.unref();
   }
@@ -119,7 +120,8 @@ export class ColdData {
 
   #look(): void {
     if (this.#mode === 'off' || this.#isClosed || this.#worker !== undefined) return;
-    if (this.#now < this.#notBefore || this.#status.errno !== 0) return;
+    const due = Math.max(this.#notBefore, this.#lookedAt + this.#lookAgainMs);
+    if (this.#now < due || this.#status.errno !== 0) return;
     this.#run();
   }
 
@@ -173,7 +175,7 @@ export class ColdData {
     this.#object = 0;
     this.#worker = undefined;
     this.#doing = '';
-    this.#notBefore = Math.max(this.#notBefore, this.#now + this.#lookAgainMs);
+    this.#lookedAt = this.#now;
     // Of no file: it is given up. If there is no room, the next mount deletes it.
     if (object !== 0 && !this.#isClosed) tryCompressed(this.#context.outbox(FIRST), 0, 0, 0, 0, object, 1);
   }

@@ -50,6 +50,11 @@ const searchParams = z.object({
 });
 const similarParams = z.object({ path: z.string(), k: k.default(10) });
 const vectorParams = z.object({ collection: z.string(), vector: z.array(z.number()), k: k.default(10) });
+const listParams = z.object({
+  collection: z.string(),
+  from: z.int().min(0).default(0),
+  under: z.string().default('/'),
+});
 const waitParams = z.object({
   timeoutSeconds: z.number().positive().max(WAIT_SECONDS).default(WAIT_SECONDS),
 });
@@ -100,6 +105,11 @@ export function controlMethods(
     async query(params, { payload }) {
       const who = credentials();
       return accepted(await indexer.ask(params, payload, who.uid, who.gids));
+    },
+    async vectorList(params) {
+      const { collection, from, under } = parse(listParams, params);
+      const who = credentials();
+      return accepted(await indexer.vectorList(collection, from, under, who.uid, who.gids));
     },
     indexStatus: () => indexer.status(),
     indexWait: (params, call) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, call),

@@ -135,6 +135,8 @@ export class MountedStore {
       eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
       words: readWords(),
       onlyUid: options.allowRoot ? process.getuid!() : undefined,
+      accessTimes: config.fuse.atime === 'relatime' && !options.noatime && !options.readOnly,
+      shown: { uid: options.uid, gid: options.gid, umask: options.umask },
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       declared: DECLARED,

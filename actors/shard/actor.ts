@@ -1,4 +1,5 @@
 import { constants, setPriority } from 'node:os';
+import { sharedOptions } from '../../fuse/namespace/collections.ts';
 import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
@@ -11,6 +12,7 @@ import type { Context } from '../context.ts';
 import { helpToLoad } from '../load-blocks.ts';
 import {
   CLEAR_TEXT,
+  DROP_COLLECTION,
   LOAD_BLOCKS,
   LOAD_SEGMENT,
   LOAD_VECTORS,
@@ -42,6 +44,7 @@ import { type OpenGraph, Shard } from './shard.ts';
 import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 import { TableVectors } from './table-vectors.ts';
+import { VectorFiles } from './vector-files.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -77,7 +80,7 @@ export class ShardActor implements DoorbellActor {
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
 
   /** `settled` is called when there is nothing more to load that searches wait for. */
   constructor(context: Context, shard: Shard, graphs = new Graphs(context), settled: () => void = () => {}) {
@@ -104,6 +107,7 @@ export class ShardActor implements DoorbellActor {
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
+      helped: metrics.counter('helped'),
     };
   }
 
@@ -149,6 +153,9 @@ export class ShardActor implements DoorbellActor {
         break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
+        break;
+      case DROP_COLLECTION:
+        this.#shard.clear(u32[word]!);
         break;
       case SEARCH:
         this.#searches.take(u8, u32, offset);
@@ -226,7 +233,9 @@ export class ShardActor implements DoorbellActor {
     const isTidying = this.#shard.tidy();
     if (moved > 0) return true;
     const { steal } = this.#context.settings.config.workers;
-    if ((steal && this.#graphs.help(ABSORB_SLICE) > 0) || isTidying) return true;
+    const helped = steal ? this.#graphs.help(ABSORB_SLICE) : 0;
+    if (helped > 0) this.#metrics.add(this.#counter.helped, helped);
+    if (helped > 0 || isTidying) return true;
     return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
@@ -406,17 +415,23 @@ export async function run(context: Context): Promise<void> {
   const graphs = new Graphs(context);
   const openGraph = await graphMaker(context, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), graphs, lower));
+  const shard = new Shard(vectors, openGraph, memory);
+  const namespace = context.arena.region('namespace');
+  shard.optionsOf = (collection) => sharedOptions(namespace, collection);
+  runOnDoorbell(context, new ShardActor(context, shard, graphs, lower));
 }
 
 async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
-  const { engine } = context.settings.config.vectors;
+  const { engine, rerank } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
-  graphModule();
-  const snapshots = new Snapshots(context, new HostDisk(context.settings.store));
+  graphModule('i8');
+  const disk = new HostDisk(context.settings.store);
+  const snapshots = new Snapshots(context, disk);
+  const { index } = context.topology.actor(context.name);
+  const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
   return (options, collection) => {
-    const graph = new SharedGraph(options, graphs);
+    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
     const { patience } = context.state;
     context.state.patience = SEGMENT_PATIENCE_MS;
     snapshots.restore(collection, options.dimension, graph);

@@ -51,6 +51,8 @@ const NUMBERS = 2 ** 20;
 const INCARNATIONS = 2 ** 10;
 
 export class Graphs implements GraphAccess {
+  /** Whether searches put what they find in order by exact distances. */
+  readonly isReranked: boolean;
   readonly #self: number;
   readonly #incarnation: number;
   readonly #doors: GraphDoors;
@@ -70,6 +72,7 @@ export class Graphs implements GraphAccess {
     const shards = topology.ofKind('shard');
     this.#self = topology.actor(context.name).index;
     this.#incarnation = settings.incarnation;
+    this.isReranked = settings.config.vectors.rerank !== 'off';
     this.#doors = new GraphDoors(arena.region(GRAPH_DOORS), shards.length, this.#self);
     this.#states = shards.map(({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot));
     this.#bells = shards.map(({ name }) => doorbellOf(arena.region(mailboxRegion(name))));
@@ -180,7 +183,7 @@ export class Graphs implements GraphAccess {
   #readerOf(owner: number, number: number): GraphReader | undefined {
     const graph = this.#others[owner]!.get(number);
     if (graph === undefined) return undefined;
-    graph.reader ??= GraphReader.attach(graph.memory, blockOf(this.#self));
+    graph.reader ??= GraphReader.attach(graph.memory, blockOf(this.#self), this.isReranked);
     return graph.reader;
   }
 

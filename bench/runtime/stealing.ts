@@ -60,6 +60,7 @@ class Shards implements MessageHandler {
       eventfds: [],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,

@@ -15,6 +15,7 @@ import {
 import {
   E2BIG,
   EACCES,
+  EBUSY,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -229,8 +230,9 @@ export class ChangePlan {
     const t = this.#t;
     const { u8, start, end } = this.#collection;
     const id = collections.findCollection(t, u8, start, end);
-    const dimension = collections.checkVector(value, 0, value.length);
+    const dimension = collections.checkVector(value, 0, value.length, collections.needsDirection(t, id));
     if (dimension < 0) return dimension;
+    if (id > 0 && (collections.optionsOf(t, id) & collections.DROPPING) !== 0) return -EBUSY;
     const name = keyOf(u8.subarray(start, end));
     const wanted = id > 0 ? collections.dimensionOf(t, id) : this.#collections.get(name);
     if (wanted !== undefined) return wanted === dimension ? 0 : -EINVAL;

@@ -11,11 +11,13 @@ import {
 } from '../../runtime/config/bounds.ts';
 import {
   E2BIG,
+  EBUSY,
   EEXIST,
   EFBIG,
   EINVAL,
   EISDIR,
   ENODATA,
+  ENOENT,
   ENOSPC,
   ERANGE,
   ESTALE,
@@ -202,8 +204,8 @@ export function setxattr(
   if (block === 0) return -ENOSPC;
 
   t.sequence.writeBegin();
-  if (id > collections.count(t)) {
-    collections.addCollection(t, valueLength / 4, collection.u8, collection.start, collection.end);
+  if (id > 0 && collections.isFree(t, id)) {
+    collections.addCollection(t, valueLength / 4, 0, collection.u8, collection.start, collection.end);
   }
   xattrs.replaceBlock(t, ino, block);
   if (cursor.find(t, ino, name, nameStart, nameEnd)) xattrs.cut(t, ino, cursor);
@@ -249,10 +251,11 @@ export function collectionOf(
 ): number {
   const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
   if (isVector <= 0) return isVector;
-  const dimension = collections.checkVector(value, start, end);
-  if (dimension < 0) return dimension;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);
+  const dimension = collections.checkVector(value, start, end, collections.needsDirection(t, id));
+  if (dimension < 0) return dimension;
   if (id === 0) return collections.peekCollection(t);
+  if ((collections.optionsOf(t, id) & collections.DROPPING) !== 0) return -EBUSY;
   return collections.dimensionOf(t, id) === dimension ? id : -EINVAL;
 }
 
@@ -271,10 +274,14 @@ export function removexattr(t: Tables, ino: number, name: Uint8Array, start: num
   return isVector ? collections.findCollection(t, collection.u8, collection.start, collection.end) : 0;
 }
 
-/** Adds an empty collection. Returns its id, the existing one's if the dimension agrees, or −errno. */
+/**
+ * Adds an empty collection. Returns its id, the existing one's if dimension and options agree, or −errno. Options of −1 are
+ * those of a new one, and agree with any.
+ */
 export function createCollection(
   t: Tables,
   dimension: number,
+  options: number,
   u8: Uint8Array,
   start: number,
   end: number,
@@ -283,12 +290,38 @@ export function createCollection(
   if (refusal !== 0) return refusal;
   if (!(Number.isInteger(dimension) && dimension >= 1 && dimension <= VECTOR_DIMENSION_MAX)) return -EINVAL;
   const existing = collections.findCollection(t, u8, start, end);
-  if (existing !== 0) return collections.dimensionOf(t, existing) === dimension ? existing : -EINVAL;
+  if (existing !== 0) {
+    const isSame = options < 0 || collections.optionsOf(t, existing) === options;
+    return isSame && collections.dimensionOf(t, existing) === dimension ? existing : -EINVAL;
+  }
   const id = collections.peekCollection(t);
   if (id < 0) return id;
 
   t.sequence.writeBegin();
-  collections.addCollection(t, dimension, u8, start, end);
+  collections.addCollection(t, dimension, Math.max(0, options), u8, start, end);
+  t.sequence.writeEnd();
+  return id;
+}
+
+/**
+ * First the collection takes no vectors any more; then, when the last is gone (the caller knows), neither it nor its name is
+ * there. Its id, or −ENOENT; −EBUSY when the first was not done.
+ */
+export function dropCollection(
+  t: Tables,
+  isGone: boolean,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const id = collections.findCollection(t, u8, start, end);
+  if (id === 0) return -ENOENT;
+  const options = collections.optionsOf(t, id);
+  if (isGone && (options & collections.DROPPING) === 0) return -EBUSY;
+
+  t.sequence.writeBegin();
+  if (isGone) collections.removeCollection(t, id);
+  else collections.setOptions(t, id, (options | collections.DROPPING) >>> 0);
   t.sequence.writeEnd();
   return id;
 }

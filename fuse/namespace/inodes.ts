@@ -44,6 +44,7 @@ import {
   S_IXGRP,
   STORED_BLOCK,
 } from './layout.ts';
+import { shownGid, shownMode, shownUid } from './shown-owner.ts';
 import type { Tables } from './tables.ts';
 
 /** What `stat` shows as the size of every directory, bytes: there is nothing useful to count. */
@@ -165,7 +166,7 @@ function blocksOf(t: Tables, at: number, type: number, size: number): number {
   return isCompressed(stored) ? stored * (STORED_BLOCK / 512) : Math.ceil(size / 512);
 }
 
-/** Fills `out`; may be called by readers. */
+/** Fills `out`, as files are shown; may be called by readers. */
 export function fillAttr(t: Tables, ino: number, out: Attr): void {
   const at = ino * INODE_WORDS;
   const f = at / 2;
@@ -173,10 +174,10 @@ export function fillAttr(t: Tables, ino: number, out: Attr): void {
   const size = (mode & S_IFMT) === S_IFDIR ? DIRECTORY_SIZE : t.inodeF64[f + I_SIZE / 2]!;
   out.ino = ino;
   out.inoHi = 0;
-  out.mode = mode;
+  out.mode = shownMode(t, ino);
   out.nlink = t.inode[at + I_NLINK]!;
-  out.uid = t.inode[at + I_UID]!;
-  out.gid = t.inode[at + I_GID]!;
+  out.uid = shownUid(t, ino);
+  out.gid = shownGid(t, ino);
   out.rdev = t.inode[at + I_RDEV]!;
   out.size = size;
   out.blocks = blocksOf(t, at, mode & S_IFMT, size);

@@ -48,6 +48,8 @@ export const C_DIMENSION = 0;
 export const C_NAME_LENGTH = 1;
 /** Byte offset of the name in a collection's record. */
 export const C_NAME = 8;
+/** How its vectors are compared and their graph is made (collections.ts); 0 = as collections were before there was a choice. */
+export const C_OPTIONS = 18;
 
 // Inode: u32 word offsets; those marked f64 take two words.
 export const INODE_WORDS = 32;

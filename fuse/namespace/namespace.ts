@@ -22,6 +22,7 @@ import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
+import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
@@ -29,8 +30,8 @@ import { NamespaceChanges } from './transact.ts';
 import { Transaction, type WhenBroken } from './transaction.ts';
 import { nameBound } from './tree.ts';
 
-export { ACL_KILL_SGID } from './access-lists.ts';
 export { AttrChanges } from './changes.ts';
+export { type CollectionOptions, packOptions } from './collections.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
 export { ImageError, type ImagePart, type ObjectVisitor, type VectorVisitor } from './image.ts';
@@ -52,6 +53,8 @@ export interface NamespaceOptions {
   readonly whenBroken?: WhenBroken;
   /** Numbers the changes of vectors in their order (see {@link Namespace.vectorStamp}); without it all are 0. */
   readonly stamp?: () => number;
+  /** Default: as stored. */
+  readonly shown?: ShownOwner;
 }
 
 export interface FormatOptions {
@@ -65,7 +68,6 @@ export interface FormatOptions {
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
-const encoder = new TextEncoder();
 
 export class Namespace extends NamespaceChanges {
   readonly #inlineLimit: number;
@@ -86,6 +88,7 @@ export class Namespace extends NamespaceChanges {
       'the inline limit is 0 to 64 KiB',
     );
     this.#inlineLimit = options.inlineLimit;
+    tables.shown = options.shown ?? AS_STORED;
   }
 
   /**
@@ -273,23 +276,6 @@ export class Namespace extends NamespaceChanges {
       );
       this.transaction.commit();
       return this.transaction.end(0);
-    } finally {
-      this.transaction.release();
-    }
-  }
-
-  /** Its id, from 1 on; an existing collection's if the dimension agrees, else EINVAL. ENOSPC at 64 collections. */
-  createCollection(name: string, dimension: number): number {
-    const t = this.tables;
-    const u8 = encoder.encode(name);
-    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(u8.length)));
-    if (refusal !== 0) return refusal;
-    try {
-      const id = content.createCollection(t, dimension, u8, 0, u8.length);
-      if (id < 0) return this.transaction.end(id);
-      records.encodeCollection(this.transaction.journal, t, dimension, u8, 0, u8.length);
-      this.transaction.commit();
-      return this.transaction.end(id);
     } finally {
       this.transaction.release();
     }

@@ -15,7 +15,8 @@
  *  9 EXTEND       ino; f64 @16 end of what was written; word 6 flags, 7 |data|             @32 data, which ends there
  * 10 SETXATTR     ino, flags, |name|, |value|, zero                                        @32 value, name
  * 11 REMOVEXATTR  ino, |name|, zero                                                        @24 name
- * 12 COLLECTION   dimension, |name|, zero                                                  @24 name
+ * 12 COLLECTION   dimension, |name|, options                                               @24 name
+ * 14 DROP         is gone (0, 1), |name|, zero                                             @24 name
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
  * 20, 21          inode-records.ts
  * 22 PLACE        ino, object, form (stored.ts)
@@ -46,6 +47,7 @@ export const SETXATTR = 10;
 export const REMOVEXATTR = 11;
 export const COLLECTION = 12;
 export const INDEXED = 13;
+export const DROP = 14;
 export const PLACE = 22;
 
 export const CREATE_BYTES = 48;
@@ -463,6 +465,7 @@ export function encodeCollection(
   journal: JournalWriter,
   t: Tables,
   dimension: number,
+  options: number,
   name: Uint8Array,
   start: number,
   end: number,
@@ -471,13 +474,27 @@ export function encodeCollection(
   const w = at >> 2;
   journal.u32[w + 3] = dimension;
   journal.u32[w + 4] = end - start;
-  journal.u32[w + 5] = 0;
+  journal.u32[w + 5] = options;
   copyBytes(journal.u8, at + COLLECTION_BYTES, name, start, end - start);
 }
 
 function applyCollection(t: Tables, p: Payload): number {
   const name = p.tail(COLLECTION_BYTES, p.word(4));
-  return content.createCollection(t, p.word(3), p.u8, name, name + p.word(4));
+  return content.createCollection(t, p.word(3), p.word(5), p.u8, name, name + p.word(4));
+}
+
+export function encodeDrop(journal: JournalWriter, t: Tables, isGone: boolean, name: Uint8Array): void {
+  const at = beginRecord(journal, t, DROP, COLLECTION_BYTES + name.length);
+  const w = at >> 2;
+  journal.u32[w + 3] = isGone ? 1 : 0;
+  journal.u32[w + 4] = name.length;
+  journal.u32[w + 5] = 0;
+  copyBytes(journal.u8, at + COLLECTION_BYTES, name, 0, name.length);
+}
+
+function applyDrop(t: Tables, p: Payload): number {
+  const name = p.tail(COLLECTION_BYTES, p.word(4));
+  return content.dropCollection(t, p.word(3) === 1, p.u8, name, name + p.word(4));
 }
 
 export function encodeIndexed(
@@ -545,6 +562,7 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [REMOVEXATTR]: applyRemovexattr,
   [COLLECTION]: applyCollection,
   [INDEXED]: applyIndexed,
+  [DROP]: applyDrop,
   [UNNAMED]: applyUnnamed,
   [FLAGS]: applyFlags,
   [PLACE]: applyPlace,

@@ -13,6 +13,7 @@ import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { ChangePlan, type PlannedNode, type Step } from './change-plan.ts';
 import type { Asker, Change, Effects } from './change-set.ts';
 import { KILL_SUIDGID } from './changes.ts';
+import * as collections from './collections.ts';
 import * as content from './content.ts';
 import * as inodes from './inodes.ts';
 import { I_GENERATION, I_LOOKUPS, INODE_WORDS, ROOT } from './layout.ts';
@@ -21,11 +22,12 @@ import { NamespaceObjects } from './objects.ts';
 import * as records from './records.ts';
 import type { Tables } from './tables.ts';
 import type { Transaction } from './transaction.ts';
-
+import { nameBound } from './tree.ts';
 import { putVector, type VectorBatch } from './vector-batch.ts';
 import { XattrCursor } from './xattrs.ts';
 
 const NOTHING = new Uint8Array(0);
+const encoder = new TextEncoder();
 const CAPABILITY = new TextEncoder().encode('security.capability');
 /** Journal bytes of the puts that are made under one lock: some hundred microseconds. */
 const SLICE_BYTES = 128 * KIB;
@@ -135,6 +137,66 @@ export class NamespaceChanges extends NamespaceObjects {
       }
       if (done > 0) this.transaction.commit();
       return this.transaction.end(from + count);
+    } finally {
+      this.transaction.release();
+    }
+  }
+
+  /**
+   * Its id, from 1 on; an existing collection's if dimension and options (packOptions in collections.ts; −1 = as they are)
+   * agree, else EINVAL. ENOSPC at 64 collections.
+   */
+  createCollection(name: string, dimension: number, options = -1): number {
+    const t = this.tables;
+    const u8 = encoder.encode(name);
+    const { length } = u8;
+    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(length)));
+    if (refusal !== 0) return refusal;
+    try {
+      const id = content.createCollection(t, dimension, options, u8, 0, length);
+      if (id < 0) return this.transaction.end(id);
+      const word = collections.optionsOf(t, id);
+      records.encodeCollection(this.transaction.journal, t, dimension, word, u8, 0, length);
+      this.transaction.commit();
+      return this.transaction.end(id);
+    } finally {
+      this.transaction.release();
+    }
+  }
+
+  /** Of a collection that is being dropped: its vectors are nobody's concern any more, so no number is given. 0 or −errno. */
+  removeVector(ino: number, attribute: Uint8Array): number {
+    const t = this.tables;
+    const { length } = attribute;
+    const refusal = this.transaction.begin(recordBytes(records.REMOVEXATTR_BYTES + length));
+    if (refusal !== 0) return refusal;
+    try {
+      const id = content.removexattr(t, ino, attribute, 0, length);
+      if (id < 0) return this.transaction.end(id);
+      records.encodeRemovexattr(this.transaction.journal, t, ino, attribute, 0, length);
+      this.transaction.commit();
+      return this.transaction.end(0);
+    } finally {
+      this.transaction.release();
+    }
+  }
+
+  /**
+   * The collection takes no vectors any more, or, once the last is gone, is not there any more. Its id, or −errno as in
+   * content.ts.
+   */
+  dropCollection(name: string, isGone: boolean): number {
+    const t = this.tables;
+    const u8 = encoder.encode(name);
+    const { length } = u8;
+    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(length)));
+    if (refusal !== 0) return refusal;
+    try {
+      const id = content.dropCollection(t, isGone, u8, 0, length);
+      if (id < 0) return this.transaction.end(id);
+      records.encodeDrop(this.transaction.journal, t, isGone, u8);
+      this.transaction.commit();
+      return this.transaction.end(id);
     } finally {
       this.transaction.release();
     }

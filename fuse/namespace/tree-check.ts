@@ -167,6 +167,7 @@ class TreeCheck {
       this.#report(0, `${count} collections of vectors, at most ${COLLECTIONS_MAX} can be`);
     const names = new Set<string>();
     for (let id = 1; id <= collections.count(t); id++) {
+      if (collections.isFree(t, id)) continue;
       const name = collections.collectionName(t, id);
       const bytes = new TextEncoder().encode(name);
       const dimension = collections.dimensionOf(t, id);
@@ -350,9 +351,10 @@ class TreeCheck {
     const parsed = collections.parseVectorXattr(t.bytes, name, name + length, this.#collection);
     if (parsed === 0) return;
     this.#counts.vectors++;
-    const dimension = parsed < 0 ? parsed : collections.checkVector(t.bytes, value, name);
     const { u8, start, end } = this.#collection;
     const id = parsed < 0 ? 0 : collections.findCollection(t, u8, start, end);
+    const needsDirection = collections.needsDirection(t, id);
+    const dimension = parsed < 0 ? parsed : collections.checkVector(t.bytes, value, name, needsDirection);
     if (dimension < 0) this.#report(ino, `${xattr} is not a vector`);
     else if (id === 0) this.#report(ino, `${xattr} is of a collection that does not exist`);
     else if (collections.dimensionOf(t, id) !== dimension)

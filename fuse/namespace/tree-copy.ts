@@ -192,10 +192,15 @@ class TreeCopy {
   #copyCollections(): void {
     const from = this.#from;
     for (let id = 1; id <= collections.count(from); id++) {
+      if (collections.isFree(from, id)) {
+        this.#leaveIdFree(id);
+        continue;
+      }
       const name = encoder.encode(collections.collectionName(from, id));
       const made = content.createCollection(
         this.#to,
         collections.dimensionOf(from, id),
+        collections.optionsOf(from, id),
         name,
         0,
         name.length,
@@ -204,8 +209,16 @@ class TreeCopy {
       if (made === id) continue;
       this.#left.push(`collection ${id} of vectors`);
       const placeholder = encoder.encode(`damaged-${id}`);
-      content.createCollection(this.#to, 1, placeholder, 0, placeholder.length);
+      content.createCollection(this.#to, 1, 0, placeholder, 0, placeholder.length);
     }
+  }
+
+  /** Of a collection that was dropped. */
+  #leaveIdFree(id: number): void {
+    const placeholder = encoder.encode(`dropped-${id}`);
+    const { length } = placeholder;
+    content.createCollection(this.#to, 1, collections.DROPPING, placeholder, 0, length);
+    content.dropCollection(this.#to, true, placeholder, 0, length);
   }
 
   #sortEntries(): void {

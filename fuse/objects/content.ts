@@ -175,6 +175,11 @@ export class Content {
     }
   }
 
+  /** After a write: whether an fsync is to be expected next, by what was done before. */
+  isSyncExpected(ino: number): boolean {
+    return this.#habits.wrote(ino);
+  }
+
   /** Somebody wants the file durable, and will again. */
   synced(ino: number): void {
     this.#habits.synced(ino);

@@ -66,6 +66,7 @@ export function write(context: Context, request: Request, reply: Reply): number 
   if (written < 0) return written;
   dropCapability(context, nodeLo);
   context.handover.contentChanged(nodeLo);
+  if (context.content.isSyncExpected(nodeLo)) context.handover.syncExpected();
   return finish(reply, encodeWriteOut(reply.u32, BODY, written));
 }
 

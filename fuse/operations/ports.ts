@@ -11,6 +11,8 @@ export interface Handover {
    * requests wait as there is room for, and this one is not going to be answered.
    */
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean;
+  /** An fsync is likely to follow: it may begin now. */
+  syncExpected(): void;
   /** The object has bytes that no fsync has made durable. Called for every write. */
   objectDirty(objectId: number): void;
   /** The object has bytes that the log makes durable, until their log is given up. Called for every such write. */

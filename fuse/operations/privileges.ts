@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { SET_MODE } from '../namespace/changes.ts';
+import { withoutPrivileges } from '../namespace/inodes.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Context } from './context.ts';
 
@@ -12,20 +13,31 @@ const S_ISGID = 0o2000;
 const S_IXGRP = 0o0010;
 const S_IFREG = 0o100000;
 
-/** Before a change that the kernel, or {@link isPrivileged}, says is to take privileges from `ino`. */
+/** Before a change that the kernel says is to take privileges from `ino`. */
 export function dropForeignGroupId(context: Context, request: Request, ino: number): void {
-  const { attr, changes, namespace } = context;
+  const { attr, namespace } = context;
   if (namespace.stat(ino, attr) < 0 || (attr.mode & (S_IFREG | S_ISGID | S_IXGRP)) !== (S_IFREG | S_ISGID))
     return;
-  if (isInGroup(request, attr.gid)) return;
-  changes.valid = SET_MODE;
-  changes.mode = attr.mode & 0o7777 & ~S_ISGID;
-  namespace.setattr(ino, changes);
+  if (!isInGroup(request, attr.gid)) setMode(context, ino, attr.mode & ~S_ISGID);
 }
 
-/** Whether the caller may change bytes and leave the bits set, for requests whose flags do not tell: is it root? */
-export function isPrivileged(request: Request): boolean {
-  return request.uid === 0;
+/**
+ * After a change of which the kernel does not say what it takes, as allocation: everything, unless the caller is root. (What
+ * the kernel would ask for is the capability CAP_FSETID.)
+ */
+export function dropPrivileges(context: Context, request: Request, ino: number): void {
+  if (request.uid === 0) return;
+  dropForeignGroupId(context, request, ino);
+  const { attr, namespace } = context;
+  if (namespace.stat(ino, attr) < 0 || (attr.mode & S_IFREG) === 0) return;
+  const left = withoutPrivileges(attr.mode);
+  if (left !== attr.mode) setMode(context, ino, left);
+}
+
+function setMode({ changes, namespace }: Context, ino: number, mode: number): void {
+  changes.valid = SET_MODE;
+  changes.mode = mode & 0o7777;
+  namespace.setattr(ino, changes);
 }
 
 /** The request has the primary group only; the others are in /proc, as for fuse_req_getgroups() of libfuse. */

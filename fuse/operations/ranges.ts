@@ -29,6 +29,7 @@ import {
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { dropPrivileges } from './privileges.ts';
 import { refuseChange, refuseWrite } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
@@ -61,6 +62,7 @@ export function fallocate(context: Context, request: Request, reply: Reply): num
   if (refused < 0) return refused;
   const done = applyFallocate(context, request.nodeLo, mode, start, end, effectsOf(request));
   if (done < 0) return done;
+  dropPrivileges(context, request, request.nodeLo);
   dropCapability(context, request.nodeLo);
   context.handover.contentChanged(request.nodeLo);
   return finish(reply, 0);
@@ -152,6 +154,7 @@ function copy(context: Context, request: Request): number {
   if (refused < 0) return refused;
   const copied = copyBytes(context, from, source, to, target, length, effectsOf(request));
   if (copied > 0) {
+    dropPrivileges(context, request, to);
     dropCapability(context, to);
     context.handover.contentChanged(to);
   }

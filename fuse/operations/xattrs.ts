@@ -14,8 +14,8 @@
  */
 import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
 import { ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
+import { ACL_KILL_SGID } from '../namespace/access-lists.ts';
 import { listKind, NO_LIST } from '../namespace/acl.ts';
-import { ACL_KILL_SGID } from '../namespace/namespace.ts';
 import {
   FUSE_SETXATTR_ACL_KILL_SGID,
   GETXATTR_IN_SIZE,
@@ -121,8 +121,8 @@ export function finishRemoval(context: Context, request: Request, reply: Reply):
     const isGone = namespace.getxattr(nodeLo, u8, nameStart, nameEnd, u8, 0, 0) < 0;
     if (collection !== undefined && isGone)
       handover.vectorRemoved(collection.id, nodeLo, attr.generation, stamp);
-    virtual.searchableChanged();
   }
+  virtual.searchableChanged();
   return finish(reply, 0);
 }
 

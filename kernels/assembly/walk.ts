@@ -25,6 +25,12 @@ import { prepareQuery, queryFactor, queryOffset } from './quantise';
 /** What touching memory ahead of its use reads; kept so that the reads are not optimised away. */
 export let touched: u32 = 0;
 
+/** Takes what was read for its effect on the caches alone. */
+@inline
+export function keep(read: u32): void {
+  touched += read;
+}
+
 @inline
 export function keyOf(order: i32, node: u32): u64 {
   return (<u64>(<u32>order ^ 0x80000000) << 32) | (<u64>node << 1);
@@ -49,28 +55,6 @@ function form(): usize {
 export function setQuery(vector: usize): void {
   if (isQuantised) prepareQuery(vector);
   else if (vector !== query) memory.copy(query, vector, vectorBytes);
-}
-
-/** From `node` to the nearest that a greedy walk finds on each of the levels `from` … `to` + 1. */
-export function descend(node: u32, from: i32, to: i32): u32 {
-  let best = compare(form(), queryFactor, queryOffset, node);
-  for (let level = from; level > to; level--) {
-    let isNearer = true;
-    while (isNearer) {
-      isNearer = false;
-      let at = linksOf(node, level);
-      for (const end = at + (<usize>upperLinks << 2); at < end; at += 4) {
-        const next = load<u32>(at);
-        if (next === NONE) break;
-        const order = compare(form(), queryFactor, queryOffset, next);
-        if (order >= best) continue;
-        best = order;
-        node = next;
-        isNearer = true;
-      }
-    }
-  }
-  return node;
 }
 
 /** WASM has no prefetch: one read per cache line of each of the `count` collected nodes, all before the first distance needs one. */
@@ -159,6 +143,29 @@ function measure(count: i32): void {
     );
   }
   if (odd === 1) store<i32>(to, compare(form(), queryFactor, queryOffset, load<u32>(at)));
+}
+
+/** From `node` to the nearest that a greedy walk finds on each of the levels `from` … `to` + 1. */
+export function descend(node: u32, from: i32, to: i32): u32 {
+  let best = compare(form(), queryFactor, queryOffset, node);
+  // What was seen on a level above was not nearer, and is not on this one.
+  const stamp = newStamp();
+  for (let level = from; level > to; level--) {
+    let isNearer = true;
+    while (isNearer) {
+      isNearer = false;
+      const count = collect(node, level, stamp);
+      measure(count);
+      for (let i = 0; i < count; i++) {
+        const order = load<i32>(distances + (<usize>i << 2));
+        if (order >= best) continue;
+        best = order;
+        node = load<u32>(neighbours + (<usize>i << 2));
+        isNearer = true;
+      }
+    }
+  }
+  return node;
 }
 
 /** A distance that is not below this one is not taken. */

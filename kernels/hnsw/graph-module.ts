@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { assert } from '../../runtime/assert.ts';
 import * as layout from '../assembly/layout.ts';
-import { type GraphMemory, headerWord } from './graph-memory.ts';
+import { type ElementType, type GraphMemory, headerWord } from './graph-memory.ts';
 
 /** What the module exports; addresses are signed as WASM gives them. Documented where they are written. */
 export interface GraphExports {
@@ -20,8 +20,10 @@ export interface GraphExports {
   scan(k: number): number;
   scanList(length: number, count: number, k: number): number;
   writeResults(count: number, k: number): number;
-  hashVector(vector: number): number;
-  isSameVector(a: number, b: number): number;
+  hashRow(row: number, bytes: number): number;
+  isSameRow(a: number, b: number, bytes: number): number;
+  encodeNode(node: number): void;
+  beginList(): void;
   isWalkable(): number;
   mark(node: number): number;
   sweepBegin(): number;
@@ -48,14 +50,16 @@ export interface GraphExports {
   offsetOfQuery(): number;
 }
 
-const FILE = new URL('./graph.wasm', import.meta.url);
-
-let compiled: WebAssembly.Module | undefined;
+const compiled = new Map<ElementType, WebAssembly.Module>();
 
 /** Compiled once per thread. Throws a CompileError where the engine lacks SIMD or threads. */
-export function graphModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(readFileSync(FILE));
-  return compiled;
+export function graphModule(element: ElementType): WebAssembly.Module {
+  let module = compiled.get(element);
+  if (module === undefined) {
+    module = new WebAssembly.Module(readFileSync(new URL(`./graph-${element}.wasm`, import.meta.url)));
+    compiled.set(element, module);
+  }
+  return module;
 }
 
 /** Binds this thread to a graph, in block `slot` (0 … SLOTS_MAX − 1), which nobody else has at that time. */
@@ -63,7 +67,9 @@ export function attachGraph(graph: GraphMemory, slot: number): GraphExports {
   assert(slot >= 0 && slot < layout.SLOTS_MAX, 'a thread has a block of its own');
   assert(graph.i32[headerWord(layout.MAGIC_WORD)] === layout.MAGIC, 'the memory holds a graph');
   const env = { memory: graph.memory };
-  const exports = new WebAssembly.Instance(graphModule(), { env }).exports as unknown as GraphExports;
+  const element = graph.u32[headerWord(layout.CODE_BYTES)] === 0 ? 'f32' : 'i8';
+  const { exports: made } = new WebAssembly.Instance(graphModule(element), { env });
+  const exports = made as unknown as GraphExports;
   exports.attach(slot);
   return exports;
 }

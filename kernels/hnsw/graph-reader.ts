@@ -17,23 +17,30 @@ export class GraphReader {
   readonly #graph: GraphMemory;
   readonly #isUnit: boolean;
   readonly #isQuantised: boolean;
+  readonly #isByCode: boolean;
   readonly #query: number;
   readonly #results: number;
+  /** Whether the last search compared all vectors. */
+  #isScan = false;
 
-  /** `exports` is this thread's hold on the graph. */
-  constructor(graph: GraphMemory, exports: GraphExports) {
+  /**
+   * `exports` is this thread's hold on the graph. Unless `isReranked`, the distances of a walk over codes are what they are, and no exact
+   * vector is looked at.
+   */
+  constructor(graph: GraphMemory, exports: GraphExports, isReranked = true) {
     this.#graph = graph;
     this.exports = exports;
     this.#isUnit = graph.u32[headerWord(layout.METRIC)] === layout.COSINE;
     this.#isQuantised = graph.u32[headerWord(layout.CODE_BYTES)] !== 0;
+    this.#isByCode = this.#isQuantised && !isReranked;
     this.#query = (exports.queryAt() >>> 0) / 4;
     this.#results = (exports.resultsAt() >>> 0) / 4;
   }
 
   /** Attaches this thread in block `slot`, which nobody else has at that time. */
-  static attach(memory: WebAssembly.Memory, slot: number): GraphReader {
+  static attach(memory: WebAssembly.Memory, slot: number, isReranked = true): GraphReader {
     const graph = viewsOfGraph(memory);
-    return new GraphReader(graph, attachGraph(graph, slot));
+    return new GraphReader(graph, attachGraph(graph, slot), isReranked);
   }
 
   /**
@@ -50,9 +57,16 @@ export class GraphReader {
     const longer = Math.min(LONGER_MAX, nodes / Math.max(1, nodes - deleted));
     let considered = this.#considered(most);
     for (let effort = Math.ceil(Math.max(ef, most) * longer); ; effort *= EFFORT_STEP) {
-      const found = this.exports.search(most, Math.min(effort, layout.EF_MAX), considered);
+      const wide = Math.min(effort, layout.EF_MAX);
+      this.#isScan = false;
+      const found = this.#isByCode
+        ? this.#walkCodes(most, wide)
+        : this.exports.search(most, wide, considered);
       if (found >= Math.min(wanted, most)) return found;
-      if (effort >= layout.EF_MAX || effort >= nodes) return this.exports.scan(most);
+      if (effort >= layout.EF_MAX || effort >= nodes) {
+        this.#isScan = true;
+        return this.exports.scan(most);
+      }
       considered = Math.min(considered * EFFORT_STEP, layout.EF_MAX);
     }
   }
@@ -69,7 +83,23 @@ export class GraphReader {
   }
 
   distanceAt(i: number): number {
-    return this.#graph.f32[this.#results + 2 * i]!;
+    const distance = this.#graph.f32[this.#results + 2 * i]!;
+    return this.#isByCode && !this.#isScan ? this.#ofCodes(distance) : distance;
+  }
+
+  #walkCodes(k: number, ef: number): number {
+    const { exports } = this;
+    exports.begin();
+    const found = exports.writeResults(exports.find(ef), k);
+    exports.end();
+    return found;
+  }
+
+  /** What a walk over codes compares is in units of the quantiser, and an inner product is negative (kernels/assembly/quantise.ts). */
+  #ofCodes(distance: number): number {
+    const { f32, u32 } = this.#graph;
+    const scaled = distance / f32[headerWord(layout.UNIT)]! ** 2;
+    return u32[headerWord(layout.METRIC)] === layout.SQUARED ? Math.max(0, scaled) : 1 + scaled;
   }
 
   #considered(k: number): number {

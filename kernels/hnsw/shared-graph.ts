@@ -8,7 +8,7 @@
 import { assert } from '../../runtime/assert.ts';
 import * as layout from '../assembly/layout.ts';
 import type { GraphAccess } from './graph-access.ts';
-import type { ElementType } from './graph-memory.ts';
+import type { ElementType, GraphMemory } from './graph-memory.ts';
 import { GraphOwner } from './graph-owner.ts';
 import { GraphReader } from './graph-reader.ts';
 import type { TailGraph } from './tail-graph.ts';
@@ -18,11 +18,30 @@ import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 /** Vectors of a batch: placing them takes some milliseconds, in which no search is answered. */
 const BATCH = 2048;
 /** Of the first one: codes are chosen by it. */
-const FIRST_BATCH = 16_384;
+const FIRST_BATCH = 8192;
 /** Fewer are inserted before another thread is awake. */
 const WORTH_A_CALL = 16;
 /** Codes that show less of the nearest than this are of no use: the graph is made over float32. */
 const CODE_RECALL_MIN = 0.85;
+
+/** Somewhere else for the exact vectors of graphs. */
+export interface VectorRoom {
+  /** Takes over those of a graph that nobody else knows yet. */
+  adopt(graph: GraphMemory): void;
+  /** Whether there is room for those of so many nodes. */
+  reserve(graph: GraphMemory, nodes: number): boolean;
+  /** The graph is not used any more. */
+  release(graph: GraphMemory): void;
+}
+
+export interface SharedGraphOptions {
+  /** Most vectors; as many as fit the memory if not given. */
+  readonly capacity?: number;
+  readonly element?: ElementType;
+  readonly room?: VectorRoom | undefined;
+  /** Whether what a walk over codes has found is put in order by exact distances. */
+  readonly isReranked?: boolean;
+}
 
 interface Batch {
   readonly labels: Uint32Array;
@@ -41,6 +60,8 @@ export class SharedGraph implements TailGraph {
   readonly #options: IndexOptions;
   readonly #access: GraphAccess;
   readonly #capacity: number | undefined;
+  readonly #room: VectorRoom | undefined;
+  readonly #isReranked: boolean;
   #element: ElementType;
   #owner: GraphOwner | undefined;
   #reader: GraphReader | undefined;
@@ -62,12 +83,13 @@ export class SharedGraph implements TailGraph {
   /** Vectors that came and were there already. */
   found = 0;
 
-  /** `capacity`: most vectors, as many as fit the memory if not given. */
-  constructor(options: IndexOptions, access: GraphAccess, capacity?: number, element: ElementType = 'i8') {
+  constructor(options: IndexOptions, access: GraphAccess, more: SharedGraphOptions = {}) {
     this.#options = options;
     this.#access = access;
-    this.#capacity = capacity;
-    this.#element = element;
+    this.#capacity = more.capacity;
+    this.#element = more.element ?? 'i8';
+    this.#room = more.room;
+    this.#isReranked = more.isReranked ?? true;
   }
 
   get size(): number {
@@ -239,6 +261,7 @@ export class SharedGraph implements TailGraph {
   release(): void {
     if (this.#number !== 0) this.#access.withdraw(this.#number);
     this.#number = 0;
+    if (this.#owner !== undefined) this.#room?.release(this.#owner.graph);
     this.#owner = undefined;
     this.#reader = undefined;
     this.#batch = undefined;
@@ -261,6 +284,7 @@ export class SharedGraph implements TailGraph {
       if (owner.codes.codeRecall() >= CODE_RECALL_MIN) break;
       this.#element = 'f32';
       this.#nodes.fill(0);
+      this.#room?.release(owner.graph);
     }
     this.#publish();
   }
@@ -273,7 +297,8 @@ export class SharedGraph implements TailGraph {
 
   #use(owner: GraphOwner): void {
     this.#owner = owner;
-    this.#reader = new GraphReader(owner.graph, owner.exports);
+    this.#reader = new GraphReader(owner.graph, owner.exports, this.#isReranked);
+    this.#room?.adopt(owner.graph);
   }
 
   #place(labels: readonly number[], read: (label: number, out: Float32Array) => boolean): void {
@@ -283,7 +308,9 @@ export class SharedGraph implements TailGraph {
     const nodes = new Uint32Array(labels.length);
     const again: number[] = [];
     let count = 0;
-    for (; count < labels.length; count++) {
+    const nodesMax = Math.min(owner.capacity, first + labels.length);
+    const hasRoom = this.#room?.reserve(owner.graph, nodesMax) ?? true;
+    for (; hasRoom && count < labels.length; count++) {
       const label = labels[count]!;
       assert(read(label, vector), 'what is to move is there');
       const node = owner.place(label, vector);

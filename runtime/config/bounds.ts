@@ -80,7 +80,7 @@ export const LOGGED_PER_SYNC = 64 * KIB;
 export const LOGGED_OBJECTS_MAX = 256;
 
 /** Bytes of a file in one frame of a compressed object: what a read of a single byte expands. */
-export const COMPRESSED_FRAME_BYTES = 128 * KIB;
+export const COMPRESSED_FRAME_BYTES = 64 * KIB;
 /** Largest file that is compressed, and the most frames of one. */
 export const COMPRESSED_SIZE_MAX = 64 * GIB;
 export const COMPRESSED_FRAMES_MAX = 2 ** 20;

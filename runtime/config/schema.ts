@@ -220,9 +220,9 @@ const fuse = section('The connection to the kernel.', {
 
 const vectors = section('The vector index.', {
   engine: choice(
-    'hnswlib-wasm',
-    ['hnswlib-wasm', 'native', 'exact'],
-    '"hnswlib-wasm" and "native" are approximate and fast, "exact" compares with every vector.',
+    'native',
+    ['native', 'hnswlib-wasm', 'exact'],
+    'Graphs by "native" are shared by all shard threads, "hnswlib-wasm" is the npm package; "exact" compares with every vector.',
   ),
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
@@ -232,6 +232,11 @@ const vectors = section('The vector index.', {
     0,
     1_000_000,
     'A part of a collection in one shard gets a graph when it is larger than this; until then a search compares with every vector.',
+  ),
+  rerank: choice(
+    'memory',
+    ['memory', 'disk', 'off'],
+    'Where the exact vectors of "native" graphs are, which put in order what a walk has found. "off": on disk, and searches do without.',
   ),
   shared: size(
     '256MiB',

@@ -1,5 +1,8 @@
 /** Graphs that are kept on the disk: what comes back is found only as it is told of, whatever happened to the file. */
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import {
   Damaged,
   damageOfGraph,
@@ -7,13 +10,16 @@ import {
   GraphFileWriter,
   graphFilePath,
 } from '../../actors/graph-file.ts';
+import { VectorFiles } from '../../actors/shard/vector-files.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { aloneWithGraphs } from '../../kernels/hnsw/graph-access.ts';
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
-import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import { SharedGraph, type SharedGraphOptions } from '../../kernels/hnsw/shared-graph.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { EIO, ENOSPC } from '../../runtime/errno.ts';
+import { openLog } from '../../runtime/log.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
 import { Random } from '../kernels/random.ts';
 import { FaultyDisk, PowerCut } from '../storage/faulty-disk.ts';
 
@@ -245,4 +251,79 @@ describe('a kept graph', () => {
       }
     }
   });
+});
+
+describe('exact vectors elsewhere', () => {
+  const store = mkdtempSync(join(tmpdir(), 'vexfs-rows-'));
+  const logger = openLog('test', { level: 'silent' }, 2);
+  const disk = new HostDisk(store);
+  afterAll(() => rmSync(store, { recursive: true }));
+
+  function inFiles(options: SharedGraphOptions = {}): Built & { readonly files: VectorFiles } {
+    const files = new VectorFiles(disk, 0, logger);
+    const graph = new SharedGraph(OPTIONS, aloneWithGraphs(), { ...options, room: files });
+    return { graph, files, collection: new CollectionIndex(OPTIONS, graph, EXACT_MAX) };
+  }
+
+  test('in a file that has no name: what is found is the same, also after a kept graph was taken', () => {
+    const inMemory = filled(VECTORS);
+    const built = filled(VECTORS, inFiles());
+    const vectorAt = built.graph.owner!.vectorAt(5);
+    // Another view of the very bytes that the graph's code reads.
+    expect(built.graph.owner!.graph.f32[vectorAt]).toBe(inMemory.graph.owner!.graph.f32[vectorAt]);
+    for (const query of QUERIES) expect(found(built, query)).toEqual(found(inMemory, query));
+    expect(readdirSync(join(store, 'vectors'))).toEqual([]);
+    const kept = new FaultyDisk();
+    write(kept, built);
+    built.collection.release();
+    const after = inFiles();
+    const file = GraphFile.open(kept, 0, 3)!;
+    expect(after.graph.restore(file.description, (part) => file.read(part))).toBe(true);
+    filled(VECTORS, after);
+    expect(after.graph.changes).toBe(0);
+    for (const query of QUERIES) expect(found(after, query)).toEqual(found(inMemory, query));
+    after.collection.release();
+  });
+
+  test('without room on the disk the graph is full, and what comes is found in the tail', () => {
+    const built = inFiles();
+    filled(VECTORS.slice(0, 300), built);
+    built.files.reserve = () => false;
+    VECTORS.slice(300).forEach((vector, i) => {
+      put(built, 300 + i, vector);
+    });
+    absorb(built);
+    expect(built.graph.isFull).toBe(true);
+    expect([built.collection.graphSize, built.collection.tailSize]).toEqual([300, 300]);
+    expect(recall(built, VECTORS, QUERIES)).toBeGreaterThan(0.95);
+    built.collection.release();
+  });
+
+  test.each(['cosine', 'l2', 'dot'] as const)(
+    '%s, and searches do without them: nearly as much is found, and distances are nearly right',
+    (metric) => {
+      const graph = new SharedGraph({ ...OPTIONS, metric }, aloneWithGraphs(), { isReranked: false });
+      const collection = new CollectionIndex({ ...OPTIONS, metric }, graph, EXACT_MAX);
+      const oracle = new ExactIndex({ ...OPTIONS, metric });
+      VECTORS.forEach((vector, ino) => {
+        collection.put({ ...emptyRecord(), ino, generation: 1 }, vector);
+        oracle.add(ino, vector);
+      });
+      absorb({ graph, collection });
+      let shared = 0;
+      const [hits, exact] = [new SearchHits(10), new SearchHits(600)];
+      for (const query of QUERIES) {
+        collection.search(query, 10, 100, hits);
+        oracle.search(query, 600, 0, exact);
+        const distances = new Map(Array.from(exact.labels, (label, i) => [label, exact.distances[i]!]));
+        const scale = exact.distances[599]! - exact.distances[0]!;
+        for (let i = 0; i < hits.count; i++) {
+          // Labels are given out in the order of the puts.
+          expect(Math.abs(hits.distances[i]! - distances.get(hits.labels[i]!)!)).toBeLessThan(scale / 50);
+          if (exact.labels.subarray(0, 10).includes(hits.labels[i]!)) shared++;
+        }
+      }
+      expect(shared / (QUERIES.length * 10)).toBeGreaterThan(0.9);
+    },
+  );
 });

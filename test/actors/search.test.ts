@@ -46,7 +46,10 @@ function add(ino: number, path: string, readers: number[], chunks = 1, generatio
 }
 
 async function paths(uid: number, k = 10): Promise<string[]> {
-  const found = await search.byVector(1, new Float32Array(2), k, { uid, gids: [uid] });
+  const found = await search.byVector({ id: 1, metric: 'cosine' }, new Float32Array(2), k, {
+    uid,
+    gids: [uid],
+  });
   return found.map(({ path }) => path);
 }
 

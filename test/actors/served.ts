@@ -69,6 +69,7 @@ export class Served {
       eventfds: [eventfd(), eventfd()],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,

@@ -63,6 +63,7 @@ export class ThreadsWorld {
       eventfds: [],
       words: readWords(),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,

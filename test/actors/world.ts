@@ -19,9 +19,14 @@ export class World {
   readonly topology: Topology;
   readonly #data: Omit<ThreadData, 'name'>;
 
-  constructor(workers: Record<string, number | boolean> = {}, store = '/nowhere') {
+  constructor(
+    workers: Record<string, number | boolean> = {},
+    store = '/nowhere',
+    vectors: Record<string, number | string> = {},
+  ) {
     this.config = configSchema.parse({
       workers,
+      vectors,
       memory: { budget: '16MiB', max_files: 1000 },
       log: { level: 'silent' },
     });
@@ -35,6 +40,7 @@ export class World {
       eventfds: [],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       declared: DECLARED,

@@ -7,7 +7,7 @@ import { aloneWithGraphs, type GraphAccess } from '../../kernels/hnsw/graph-acce
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
 import { type GraphMemory, headerWord } from '../../kernels/hnsw/graph-memory.ts';
 import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
-import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import { SharedGraph, type SharedGraphOptions } from '../../kernels/hnsw/shared-graph.ts';
 import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { VECTOR_MEMORY_MIN, VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
@@ -63,10 +63,10 @@ class Shared {
   readonly vectors: SharedVectors;
   readonly oracle = new ExactIndex(OPTIONS);
 
-  constructor(exactMax: number, options: { capacity?: number; bytes?: number } = {}) {
+  constructor(exactMax: number, options: SharedGraphOptions & { bytes?: number } = {}) {
     const bytes = VECTOR_MEMORY_MIN + (options.bytes ?? 16 * MIB);
     const region = Arena.create([{ name: 'vectors', bytes }]).region('vectors');
-    this.graph = new SharedGraph(OPTIONS, this.other.access, options.capacity);
+    this.graph = new SharedGraph(OPTIONS, this.other.access, options);
     const memory = new VectorMemory(region);
     this.collection = new CollectionIndex(OPTIONS, this.graph, exactMax, memory, COLLECTION);
     this.vectors = new SharedVectors(region, this.other);

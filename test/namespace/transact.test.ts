@@ -6,11 +6,12 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type Change, Effects } from '../../fuse/namespace/change-set.ts';
 import * as L from '../../fuse/namespace/layout.ts';
-import { ROOT } from '../../fuse/namespace/namespace.ts';
+import { packOptions, ROOT } from '../../fuse/namespace/namespace.ts';
 import { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import {
   EACCES,
   EAGAIN,
+  EBUSY,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -206,11 +207,11 @@ describe('a transaction', () => {
   test(`generated ones do what their changes do one by one, or nothing (seed ${SEED})`, () => {
     const random = new Random(SEED);
     // Of the small one the memory is soon used up.
-    const sizes: Size[] = [{}, { inodes: 8, dentries: 8 }, { slabMiB: 1 }];
+    const sizes: Size[] = [{}, { inodes: 8, dentries: 8 }, { slabMiB: 2 }];
     for (const size of sizes) {
       const world = World.fresh(size);
       const oracle = World.fresh(size);
-      const isFull = size.slabMiB === 1;
+      const isFull = size.slabMiB === 2;
       const refusals = new Map<number, number>();
       for (let round = 0; round < 150; round++) {
         const changes = Array.from({ length: 1 + random.below(4) }, () => generated(random, isFull));
@@ -327,5 +328,61 @@ describe('a batch of vectors', () => {
     const effects = put(world, batchOf(world, names, vectors));
     expect(effects.vectors.length).toBe(2000);
     expect(world.drain().filter(({ commit }) => commit).length).toBeGreaterThan(5);
+  });
+});
+
+describe('a collection', () => {
+  const L2 = packOptions({ metric: 'l2', m: 24, efConstruction: 300 });
+
+  test('that was made for another metric keeps it, takes zeros, and replays', () => {
+    const world = World.fresh();
+    expect(world.namespace.createCollection('far', 2, L2)).toBe(1);
+    expect(world.namespace.createCollection('far', 2, L2)).toBe(1);
+    expect(world.namespace.createCollection('far', 2, 0)).toBe(-EINVAL);
+    expect(world.namespace.createCollection('far', 3, L2)).toBe(-EINVAL);
+    world.file(ROOT, 'a', '1');
+    expect(transact(world, [attribute('/a', `${VECTOR}.far`, vector(0, 0))]).result).toBe(0);
+    expect(transact(world, [attribute('/a', VECTOR, vector(0, 0))]).result).toBe(-EINVAL);
+    const replayed = World.fresh();
+    replayed.replay(world.drain());
+    const expected = {
+      name: 'far',
+      dimension: 2,
+      metric: 'l2',
+      m: 24,
+      efConstruction: 300,
+      isDropping: false,
+    };
+    expect(replayed.namespace.collections()).toMatchObject([expected]);
+    expect(world.reloaded({}).namespace.collections()).toMatchObject([expected]);
+  });
+
+  test('that is dropped takes nothing from then on, and its name is free when it is gone', () => {
+    const world = World.fresh();
+    const ino = world.file(ROOT, 'a', '1');
+    const name = `${VECTOR}.c`;
+    expect(world.setxattr(ino, name, vector(1, 2))).toBe(1);
+    expect(world.namespace.dropCollection('c', true)).toBe(-EBUSY);
+    expect(world.namespace.dropCollection('none', false)).toBe(-ENOENT);
+    expect(world.namespace.dropCollection('c', false)).toBe(1);
+    expect(world.setxattr(ino, name, vector(1, 2))).toBe(-EBUSY);
+    expect(transact(world, [attribute('/a', name, vector(1, 2))]).result).toBe(-EBUSY);
+    expect(world.namespace.removeVector(ino, bytesOf(name))).toBe(0);
+    expect(world.namespace.dropCollection('c', true)).toBe(1);
+    expect(world.namespace.collections()).toEqual([]);
+    // An id is not given again before all have been: who has heard of the old one must not take this for it.
+    expect(world.setxattr(ino, name, vector(1, 2, 3))).toBe(2);
+    const replayed = World.fresh();
+    replayed.replay(world.drain());
+    expect(replayed.namespace.collections()).toMatchObject([{ id: 2, name: 'c', dimension: 3 }]);
+  });
+
+  test('can be made as long as one of 64 is not there any more', () => {
+    const world = World.fresh();
+    for (let i = 1; i <= 64; i++) expect(world.namespace.createCollection(`c${i}`, 1)).toBe(i);
+    expect(world.namespace.createCollection('more', 1)).toBe(-ENOSPC);
+    world.namespace.dropCollection('c7', false);
+    world.namespace.dropCollection('c7', true);
+    expect(world.namespace.createCollection('more', 1)).toBe(7);
   });
 });

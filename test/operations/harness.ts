@@ -103,6 +103,7 @@ export class Handed implements Handover {
   readonly dropped: number[] = [];
   readonly changed: number[] = [];
   readonly logged: number[] = [];
+  expected = 0;
   readonly gone: { ino: number; generation: number }[] = [];
   readonly vectors: { collection: number; ino: number; generation: number; value: Buffer | undefined }[] = [];
   readonly queries: {
@@ -125,6 +126,9 @@ export class Handed implements Handover {
   sync(_opcode: number, uniqueLo: number, _uniqueHi: number, object: number): boolean {
     if (this.hasRoom) this.synced.push({ unique: uniqueLo, object });
     return this.hasRoom;
+  }
+  syncExpected(): void {
+    this.expected++;
   }
   objectDirty(object: number): void {
     this.dirty.push(object);

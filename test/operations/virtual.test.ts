@@ -53,7 +53,7 @@ test('.vexfs is found by name, but not listed, and nothing else can have its nam
 
 test('the tree lists its fixed parts', () => {
   const h = new Harness();
-  expect(h.names(top(h))).toEqual(['actors', 'config', 'search', 'similar', 'stats']);
+  expect(h.names(top(h))).toEqual(['actors', 'config', 'query', 'search', 'similar', 'stats']);
   expect(h.names(within(h, 'search'))).toEqual([]);
   expect(h.names(within(h, 'actors'))).toEqual(['fuse-0', 'main']);
   expect(h.names(within(h, 'actors', 'main'))).toEqual(['mailbox', 'messages', 'state', 'trace']);
@@ -62,6 +62,7 @@ test('the tree lists its fixed parts', () => {
     '..',
     'search',
     'similar',
+    'query',
     'stats',
     'config',
     'actors',

@@ -13,9 +13,9 @@ import { allocateCases, openCases, truncateCases, writeCases } from './cases/con
 import { listingCases } from './cases/listings.ts';
 import { linkCases, makingCases, nameCases, symlinkCases } from './cases/making.ts';
 import {
+  allocationPrivilegeCases,
   chmodCases,
   chownCases,
-  groupPrivilegeCases,
   permissionCases,
   privilegeCases,
 } from './cases/modes.ts';
@@ -29,7 +29,7 @@ const CLASSES: readonly Cases[] = [
   chmodCases,
   chownCases,
   privilegeCases,
-  groupPrivilegeCases,
+  allocationPrivilegeCases,
   permissionCases,
   makingCases,
   symlinkCases,

@@ -82,8 +82,8 @@ export function randomSteps(seed: number, length: number, checkpoints: boolean):
   ];
   while (steps.length < length) {
     const dice = random(100);
-    if (dice < 66) steps.push(randomChange(random, one));
-    else if (dice < 69) steps.push({ op: 'compress', path: one(PATHS) });
+    if (dice < 63) steps.push(randomChange(random, one));
+    else if (dice < 68) steps.push({ op: 'compress', path: one(PATHS) });
     else if (dice < 70) steps.push({ op: 'place' });
     else if (dice < 78) steps.push({ op: 'sync' });
     else if (dice < 90) steps.push({ op: 'steps', count: 1 + random(4) });

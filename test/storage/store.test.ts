@@ -161,7 +161,7 @@ test('the host disk: what is written is read, and failures are errno values', ()
   expect(disk.pread(descriptor, bytes, 1, 19, 0)).toBe(13);
   expect(Buffer.from(bytes.slice(1, 14)).toString()).toBe('\0\0onetwothree');
   expect(disk.truncate(descriptor, 5)).toBe(0);
-  expect(disk.stat('d/f')).toEqual({ bytes: 5, directory: false });
+  expect(disk.stat('d/f')).toMatchObject({ bytes: 5, directory: false });
   disk.close(descriptor);
   expect(disk.fdatasync(descriptor)).toBe(-9);
   expect(disk.rename('d/f', 'd/g')).toBe(0);

@@ -223,13 +223,28 @@ export const privilegeCases: Cases = {
   },
 };
 
-export const groupPrivilegeCases: Cases = {
+const KEEP_SIZE = 1;
+const PUNCH_HOLE = 2;
+const ZERO_RANGE = 16;
+
+export const allocationPrivilegeCases: Cases = {
+  'fallocate of any kind by another user takes set-user-ID and set-group-ID': (at) => {
+    for (const mode of [0, KEEP_SIZE, KEEP_SIZE | PUNCH_HOLE, ZERO_RANGE]) {
+      const path = at.file(0o6777, ALICE);
+      done(c.truncate(path, 8192));
+      withOpen(path, O_WRONLY, (fd) => done(c.fallocate(fd, mode, 0, 4096)));
+      expect(permissions(path)).toBe(0o6777);
+      c.as(BOB, () => withOpen(path, O_WRONLY, (fd) => done(c.fallocate(fd, mode, 0, 4096))));
+      expect(permissions(path), `mode ${mode}`).toBe(0o777);
+    }
+  },
   'set-group-ID without group execution goes where the writer is not in the group, and stays where he is': (
     at,
   ) => {
     const changes: readonly ((path: string) => number)[] = [
       (path) => withOpen(path, O_WRONLY, (fd) => c.pwrite(fd, Uint8Array.of(1), 1, 0)),
       (path) => c.truncate(path, 3),
+      (path) => withOpen(path, O_WRONLY, (fd) => c.fallocate(fd, 0, 0, 10)),
     ];
     for (const change of changes) {
       const path = at.file(0o6666, ALICE);
