@@ -17,6 +17,7 @@ import { planBoard } from '../runtime/scheduling/board-layout.ts';
 import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
@@ -102,5 +103,6 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     { name: ROUTE, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),
+    planIntent(),
   ];
 }

@@ -106,12 +106,12 @@ export class NamespaceChanges extends NamespaceTree {
   }
 
   /**
-   * Sets the vectors of a batch from number `from` on, each for itself: what came of it is in `batch.results`. As many as
-   * one lock is held for; returns the number of the next one, or the −errno of a log that has failed.
+   * Sets the vectors of a batch from number `from` to `end`, each for itself: what came of it is in `batch.results`. As many
+   * as one lock is held for; returns the number of the next one, or the −errno of a log that has failed.
    */
-  putVectors(batch: VectorBatch, from: number, effects: Effects): number {
+  putVectors(batch: VectorBatch, from: number, end: number, effects: Effects): number {
     const each = recordBytes(records.CREATE_BYTES + NAME_MAX) + batch.recordBytes;
-    const count = Math.min(batch.count - from, Math.max(1, Math.floor(SLICE_BYTES / each)));
+    const count = Math.min(end - from, Math.max(1, Math.floor(SLICE_BYTES / each)));
     const refusal = this.transaction.begin(count * each);
     if (refusal !== 0) return refusal;
     try {

@@ -286,7 +286,7 @@ describe('a batch of vectors', () => {
   };
   const put = (world: World, batch: VectorBatch): Effects => {
     const effects = new Effects();
-    for (let at = 0; at < batch.count; ) at = world.namespace.putVectors(batch, at, effects);
+    for (let at = 0; at < batch.count; ) at = world.namespace.putVectors(batch, at, batch.count, effects);
     return effects;
   };
 
