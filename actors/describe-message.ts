@@ -20,12 +20,14 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL]: [['call', 'text']],
   [CONTROL_ANSWER]: [['answer', 'text']],
   [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
+  [messages.SYNC_EXPECTED]: [],
   [messages.OBJECT_DIRTY]: words('object'),
+  [messages.OBJECT_LOGGED]: words('object'),
   [messages.OBJECT_DROPPED]: words('object'),
   [messages.FLUSH]: words('ticket'),
   [messages.CHECKPOINT]: words('ticket'),
   [messages.CHECKPOINT_MADE]: words('ticket'),
-  [messages.FLUSH_OBJECTS]: words('question'),
+  [messages.FLUSH_OBJECTS]: words('question', 'logged'),
   [messages.OBJECTS_FLUSHED]: words('question', 'errno'),
   [messages.REBUILD]: words('ticket'),
   [messages.REPLAY_SHARD]: words('shard', 'incarnation'),
@@ -51,6 +53,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.REPLAY_FILES]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.REPLAY_DONE]: [],
   [messages.ROUTE_CHANGED]: words('route', 'reserved'),
+  [messages.LOAD_BLOCKS]: words('checkpoint', 'reserved'),
+  [messages.LOAD_VECTORS]: words('lastStamp', 'reserved'),
   [messages.HITS]: [...words('search'), ['hits', 'u16'], ['shard', 'u16'], ['found', 'bytes']],
   [messages.CONTENT_CHANGED]: words('ino'),
   [messages.QUERY_WRITE]: [
@@ -73,6 +77,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
     ['text', 'text'],
   ],
   [messages.SEGMENT_LOADED]: [['complete', 'f64']],
+  [messages.VECTORS_LOADED]: [['vectors', 'f64']],
   [messages.SEGMENT_SAVED]: [['errno', 'f64']],
   [messages.TEXT_MISSING]: [...words('files', 'reserved'), ['list', 'bytes']],
   [messages.IO_DONE]: words('ticket', 'errno'),
@@ -80,6 +85,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.ROUTE_DONE]: words('route', 'shard'),
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
+  [messages.COMPRESSED]: words('ino', 'generation', 'version', 'from', 'to', 'stored'),
+  [messages.PLACED]: words('object', 'errno'),
 };
 
 /** Kinds are the only numbers that messages.ts exports beside sizes. */

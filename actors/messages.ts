@@ -14,9 +14,14 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
  * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
+/** fuse → io-0: a SYNC is likely to follow what was written last; its commit may begin. [0] zero */
+export const SYNC_EXPECTED = 59;
 /** fuse, indexer → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
 export const OBJECT_DIRTY = 33;
+/** fuse → io-(id % workers.io): bytes of an object were written that the log has as well: so its file need not be durable
+ * before the log's segment ends, or a checkpoint is made. Sent as OBJECT_DIRTY. [0] object id */
+export const OBJECT_LOGGED = 58;
 /** fuse, indexer → io-(id % workers.io): no inode refers to the object any more. Sent after the journal record that says so
  * was committed; the file is deleted once that record is durable. [0] object id */
 export const OBJECT_DROPPED = 34;
@@ -27,7 +32,7 @@ export const CHECKPOINT = 36;
 /** main → io-0: there is a newer checkpoint on the disk, which was not made by io-0; answered by IO_DONE once whoever asks
  * the store's status is told of it. [0] ticket */
 export const CHECKPOINT_MADE = 49;
-/** io-0 → other io: make your dirty objects durable. [0] question */
+/** io-0 → other io: make your dirty objects durable. [0] question · [4] 1 = those that are logged, too */
 export const FLUSH_OBJECTS = 37;
 /** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
@@ -59,7 +64,7 @@ export function writeSync(
   io.send();
 }
 
-/** OBJECT_DIRTY and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
+/** OBJECT_DIRTY, OBJECT_LOGGED and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
 export function postObject(io: Outbox, kind: number, objectId: number): void {
   io.u32[io.claimOrWait(kind, 4) >> 2] = objectId;
   io.post();
@@ -72,6 +77,13 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
   outbox.u32[word + 1] = second;
   outbox.send();
 }
+
+// ---------------------------------------------------------------- to a fuse actor
+
+/** main → fuse-0: an object was compressed; it takes the place of the other if the file's bytes are still those. Answered by
+ * PLACED. [0] ino · [4] generation · [8] version · [12] object it was made of · [16] the compressed one, the same = it is to
+ * stay as it is · [20] its form (fuse/namespace/layout.ts) */
+export const COMPRESSED = 176;
 
 // ---------------------------------------------------------------- to a shard
 
@@ -112,6 +124,12 @@ export const REPLAY_DONE = 74;
  * [4] 0. On the way it sends on, to other shards, what they are to hold: PUT_CHUNKS and PUT_VECTOR. */
 export const ROUTE_CHANGED = 75;
 
+/** io-0 → shard, at a mount: help to load a checkpoint (load-board.ts). [0] its number · [4] 0 */
+export const LOAD_BLOCKS = 88;
+/** io-0 → shard, at a mount: the tables are there; read your files' vectors in users' collections from them, and say
+ * VECTORS_LOADED. [0] last stamp (vector-order.ts): the tables have what was stamped until then · [4] 0 */
+export const LOAD_VECTORS = 89;
+
 // ---------------------------------------------------------------- to the indexer
 
 /** shard → indexer: [0] search id · [4] u16 hits · [6] u16 number of the shard that was asked: another may answer in its place ·
@@ -148,6 +166,8 @@ export const TEXT_MISSING = 112;
 
 /** shard → main: segment read. [0] 1 = complete, 0 = missing or damaged */
 export const SEGMENT_LOADED = 128;
+/** shard → main: what LOAD_VECTORS asks for is done. [0] f64 vectors */
+export const VECTORS_LOADED = 146;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
 /** io-0 → main: what the ticket stands for is done. Tickets are answered in rising order; one that is asked again is
@@ -157,6 +177,9 @@ export const IO_DONE = 130;
 export const SHARD_REPLAYED = 144;
 /** shard → main: what a ROUTE_CHANGED asks for is done. [0] its word · [4] number of the shard */
 export const ROUTE_DONE = 145;
+
+/** fuse-0 → main: [0] the object of a COMPRESSED that is the file's now, or was given up · [4] 0 or errno */
+export const PLACED = 158;
 
 /** fuse, indexer → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
 export const FORGET_NAME = 140;
@@ -181,7 +204,7 @@ export function writeForgetName(
 
 /** indexer → main: everything journalled so far is to be durable (if so asked), and the kernel to have forgotten what it was
  * told to before this; answered by SETTLED. [0] ticket · [4] 1 = durable */
-export const SETTLE = 146;
+export const SETTLE = 147;
 /** main → indexer: what the ticket stands for is done. [0] ticket · [4] 0 or errno */
 export const SETTLED = 113;
 
@@ -194,6 +217,23 @@ export function tryForgetName(main: Outbox, parent: number, name: Uint8Array): b
   main.u32[(at >> 2) + 2] = name.length;
   main.u8.set(name, at + 12);
   main.send();
+  return true;
+}
+
+/** COMPRESSED; false when the lane is full. */
+export function tryCompressed(
+  fuse: Outbox,
+  ino: number,
+  generation: number,
+  version: number,
+  from: number,
+  to: number,
+  stored: number,
+): boolean {
+  const at = fuse.claim(COMPRESSED, 24);
+  if (at < 0) return false;
+  fuse.u32.set([ino, generation, version, from, to, stored], at >> 2);
+  fuse.send();
   return true;
 }
 

@@ -13,7 +13,7 @@ const OPCODE_NAMES = Array.from({ length: OPCODES }, (_, opcode) => opcodeName(o
 const COUNTERS: Record<ActorKind, readonly string[]> = {
   main: [],
   io: [],
-  shard: ['vectors', 'chunks', 'tail', 'puts', 'removes', 'searches', 'stolen', 'moving'],
+  shard: ['vectors', 'chunks', 'tail', 'puts', 'removes', 'searches', 'stolen', 'moving', 'helped'],
   pool: ['usedBytes', 'capacityBytes', 'highWaterBytes', 'allocations', 'frees', 'cacheHits'],
   stats: ['requestsPerSecond', 'searchesPerSecond', 'messagesPerSecond', 'indexedPerSecond'],
   indexer: ['pending', 'indexed', 'passedOver', 'failed', 'searches'],

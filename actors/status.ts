@@ -6,6 +6,7 @@ import { HistogramSnapshot } from '../runtime/metrics/histogram.ts';
 import { MetricsBlock, readCounters } from '../runtime/metrics/metrics.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
+import { type CollectionStatus, collectionsStatus } from './collection-status.ts';
 import type { Context } from './context.ts';
 import { errorsOf } from './metrics.ts';
 import { type MovingStatus, movingStatus } from './moving-status.ts';
@@ -51,6 +52,7 @@ export interface Snapshot {
     readonly searches: number;
   };
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+  readonly collections: readonly CollectionStatus[];
   /** Only while files move to another number of shards. */
   readonly moving?: MovingStatus;
 }
@@ -137,6 +139,7 @@ export function takeSnapshot(context: Context): Snapshot {
       searches: indexer.searches ?? 0,
     },
     fuse: opcodesOf(context),
+    collections: collectionsStatus(context),
     ...(moving === undefined ? {} : { moving }),
   };
 }

@@ -17,7 +17,7 @@ export function virtualText(context: Context): VirtualText {
     changedAt: () => presenceChangedAt(context),
     text(path) {
       if (path === 'stats') return json(takeSnapshot(context));
-      if (path === 'config') return printConfig(context.settings.config);
+      if (path === 'config') return printConfig(context.settings.declared, context.settings.config);
       const [, name = '', what] = path.split('/');
       const actor = context.topology.find(name);
       if (!actor || !isPresent(context.arena, actor)) return undefined;

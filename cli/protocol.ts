@@ -1,6 +1,9 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
+
+import type { CollectionStatus } from '../actors/collection-status.ts';
 import type { FrozenStore } from '../actors/main/backup-hold.ts';
 import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
+import type { ColdStatus } from '../actors/main/cold-data.ts';
 import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
 import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
@@ -19,6 +22,7 @@ export type {
   ActorRow,
   CheckpointReport,
   CheckpointStatus,
+  ColdStatus,
   FrozenStore,
   LockView,
   MailboxView,
@@ -120,8 +124,11 @@ export interface Status {
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
   /** Checkpoints made while mounted; nothing for a mount that does not say. */
   readonly checkpoint?: CheckpointStatus;
+  /** Compression of cold files; nothing for a mount that does not say. */
+  readonly cold?: ColdStatus;
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
+  readonly collections?: readonly CollectionStatus[];
   /** Only while files move to another number of shards: what is left to look at in this phase. */
   readonly moving?: {
     readonly from: number;

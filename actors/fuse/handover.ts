@@ -1,13 +1,18 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
-import { FUSE_LOOKUP, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
+import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
+import { Reply } from '../../fuse/protocol/reply.ts';
+import { sendTo } from '../../fuse/session/channel.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import {
   FORGET_INODE,
   ioOf,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
+  OBJECT_LOGGED,
   postContentChanged,
   postObject,
   QUERY,
@@ -16,6 +21,7 @@ import {
   REMOVE_FILE,
   REMOVE_VECTORS,
   SYNC,
+  SYNC_EXPECTED,
   writeForgetName,
   writePutVector,
   writeQuery,
@@ -40,6 +46,8 @@ export class FuseHandover implements Handover {
   readonly #indexes: boolean;
   readonly #pending: Pending;
   readonly #trace: Trace;
+  readonly #context: Context;
+  readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
@@ -54,6 +62,7 @@ export class FuseHandover implements Handover {
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
     this.#trace = context.trace;
+    this.#context = context;
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
@@ -64,8 +73,16 @@ export class FuseHandover implements Handover {
     return true;
   }
 
+  syncExpected(): void {
+    writeWords(this.#first, SYNC_EXPECTED, 0);
+  }
+
   objectDirty(objectId: number): void {
     postObject(this.#io[objectId % this.#io.length]!, OBJECT_DIRTY, objectId);
+  }
+
+  objectLogged(objectId: number): void {
+    postObject(this.#io[objectId % this.#io.length]!, OBJECT_LOGGED, objectId);
   }
 
   objectDropped(objectId: number): void {
@@ -142,6 +159,16 @@ export class FuseHandover implements Handover {
       length,
     );
     return true;
+  }
+
+  interrupt(uniqueLo: number, uniqueHi: number): void {
+    this.#pending.each(QUERY, (slot, lo, hi) => {
+      if (lo !== uniqueLo || hi !== uniqueHi || !this.#pending.take(slot, lo, hi)) return;
+      this.#interrupted.beginUnique(lo, hi);
+      this.#interrupted.error(-EINTR);
+      sendTo(connectionOf(this.#context), this.#interrupted);
+      this.#pending.answered(slot);
+    });
   }
 
   queryFile(

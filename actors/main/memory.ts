@@ -6,9 +6,10 @@ import { Mailbox } from '../../runtime/messaging/mailbox.ts';
 import { formatMetrics } from '../../runtime/metrics/metrics.ts';
 import { formatBoard } from '../../runtime/scheduling/board-layout.ts';
 import { UserError } from '../../runtime/user-error.ts';
+import { formatDoors } from '../graph-doors.ts';
 import { metricsPlan } from '../metrics.ts';
 import { setPresent } from '../presence.ts';
-import { LIVE, METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
+import { GRAPH_DOORS, LIVE, METRICS, planRegions, SEARCH_TASK_BYTES, TASKS } from '../regions.ts';
 import { Route, settledRoute } from '../route.ts';
 import { isConfigured, mailboxRegion, type Topology } from '../topology.ts';
 
@@ -26,6 +27,7 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
     );
   }
   formatBoard(arena.region(TASKS), topology.ofKind('shard').length, SEARCH_TASK_BYTES);
+  formatDoors(arena.region(GRAPH_DOORS), topology.ofKind('shard').length);
   publishLive(arena.region(LIVE), LIVE_KEYS, config);
   new Route(arena).word = settledRoute(config.workers.shards);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));

@@ -7,7 +7,9 @@ import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import { BackupHold } from './backup-hold.ts';
+import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
+import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
@@ -30,6 +32,7 @@ export interface MountFacts {
   state(): string;
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
+  readonly cold: ColdData;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
@@ -75,6 +78,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
+      cold: facts.cold,
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),
@@ -140,7 +144,8 @@ function statusOf(context: Context, facts: MountFacts): object {
     state: facts.state(),
     ...snapshot,
     checkpoint: facts.checkpoints.status,
-    actors,
+    cold: facts.cold.status,
+    actors: [...actors, ...checkpointStatus(facts.checkpoints)],
   };
 }
 

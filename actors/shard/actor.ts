@@ -1,16 +1,21 @@
 import { constants, setPriority } from 'node:os';
 import { sharedOptions } from '../../fuse/namespace/collections.ts';
+import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
+import { helpToLoad } from '../load-blocks.ts';
 import {
   CLEAR_TEXT,
   DROP_COLLECTION,
+  LOAD_BLOCKS,
   LOAD_SEGMENT,
+  LOAD_VECTORS,
   PUT_CHUNKS,
   PUT_VECTOR,
   PUT_VECTOR_HEADER_BYTES,
@@ -31,11 +36,15 @@ import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { readSegments, SegmentWriter } from '../text-segment.ts';
 import type { ActorKind } from '../topology.ts';
+import { Graphs } from './graphs.ts';
 import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { Shard } from './shard.ts';
+import { type OpenGraph, Shard } from './shard.ts';
+import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
+import { TableVectors } from './table-vectors.ts';
+import { VectorFiles } from './vector-files.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -43,7 +52,7 @@ const ABSORB_SLICE = 4;
 const SEARCHES_PER_SLICE = 8;
 /** Batches of messages before files that move to other shards have their turn, however many messages there are. */
 const BATCHES_PER_SLICE = 8;
-/** Reading or writing a segment may take this long, milliseconds: gigabytes from a slow disk. */
+/** Reading or writing a segment or a graph may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 
 export class ShardActor implements DoorbellActor {
@@ -52,12 +61,16 @@ export class ShardActor implements DoorbellActor {
   readonly #disk: Disk;
   readonly #index: number;
   readonly #route: Route;
+  readonly #graphs: Graphs;
+  readonly #snapshots: Snapshots;
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
   readonly #recent = new Recent();
   readonly #succession: Succession;
   readonly #moving: Moving;
+  readonly #tables: TableVectors;
+  readonly #settled: () => void;
   /** The route as of the last time that the mailbox was empty. */
   #seenRoute: number;
   /** Since the mailbox was empty, or before. */
@@ -67,12 +80,16 @@ export class ShardActor implements DoorbellActor {
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
 
-  constructor(context: Context, shard: Shard) {
+  /** `settled` is called when there is nothing more to load that searches wait for. */
+  constructor(context: Context, shard: Shard, graphs = new Graphs(context), settled: () => void = () => {}) {
+    this.#graphs = graphs;
     this.#context = context;
+    this.#settled = settled;
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
+    this.#snapshots = new Snapshots(context, this.#disk);
     this.#index = context.topology.actor(context.name).index;
     this.#route = new Route(context.arena);
     this.#seenRoute = this.#route.word;
@@ -81,14 +98,16 @@ export class ShardActor implements DoorbellActor {
     this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
-    this.#searches = new Searches(context, shard, metrics);
+    this.#searches = new Searches(context, shard, graphs, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
+    this.#tables = new TableVectors(context, shard, this.#recent);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
+      helped: metrics.counter('helped'),
     };
   }
 
@@ -144,6 +163,12 @@ export class ShardActor implements DoorbellActor {
       case LOAD_SEGMENT:
         this.#patiently(() => this.#load(f64[offset >> 3]!));
         break;
+      case LOAD_BLOCKS:
+        this.#patiently(() => helpToLoad(this.#context, this.#disk, u32[word]!));
+        break;
+      case LOAD_VECTORS:
+        this.#tables.begin();
+        break;
       case REPLAY:
         this.#beginReplay(
           f64[offset >> 3]!,
@@ -173,14 +198,16 @@ export class ShardActor implements DoorbellActor {
 
   /** Messages keep coming: a search waits for those before it, not for all. */
   afterBatch(): void {
-    if (this.#succession.isUnderWay) return;
+    if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
     if (++this.#batches % BATCHES_PER_SLICE === 0) this.#moving.step();
   }
 
   idle(): number {
+    this.#graphs.listen();
     if (this.#succession.isUnderWay) return this.#stepReplay();
+    if (this.#tables.isUnderWay) return this.#stepTables();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
     this.#forget();
     const isReported = this.#succession.reportMissing();
@@ -190,18 +217,33 @@ export class ShardActor implements DoorbellActor {
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
     const progress = this.#moving.step();
-    const moved = this.#shard.absorb(ABSORB_SLICE);
+    const isBuilt = this.#build();
+    if (isBuilt) this.#settled();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
-    if (moved > 0 || isBusy || progress === 'more') return 0;
-    return isReported && progress === 'nothing to do'
-      ? this.#searches.sleepMs
-      : Math.min(FULL_LANE_MS, this.#searches.sleepMs);
+    this.#shard.report();
+    if (isBuilt || isBusy || progress === 'more') return 0;
+    const isWaiting = !isReported || progress !== 'nothing to do' || this.#shard.isBuilding;
+    return isWaiting ? Math.min(FULL_LANE_MS, this.#searches.sleepMs) : this.#searches.sleepMs;
+  }
+
+  /** A slice of what there is to do in graphs, of others when there is nothing in its own; false when there is nothing. */
+  #build(): boolean {
+    this.#graphs.lookForEnded();
+    const moved = this.#shard.absorb(ABSORB_SLICE);
+    const isTidying = this.#shard.tidy();
+    if (moved > 0) return true;
+    const { steal } = this.#context.settings.config.workers;
+    const helped = steal ? this.#graphs.help(ABSORB_SLICE) : 0;
+    if (helped > 0) this.#metrics.add(this.#counter.helped, helped);
+    if (helped > 0 || isTidying) return true;
+    return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
   stop(): void {
     this.#searches.finish();
     this.#succession.reportMissing();
     this.#saveIfAsked();
+    this.#graphs.end();
   }
 
   #beginReplay(
@@ -212,6 +254,7 @@ export class ShardActor implements DoorbellActor {
     route: number,
   ): void {
     if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp, route)) return;
+    this.#tables.cancel();
     this.#takeDeferred();
   }
 
@@ -221,6 +264,14 @@ export class ShardActor implements DoorbellActor {
     this.#takeDeferred();
     this.#succession.announce();
     return 0;
+  }
+
+  /** A segment that is asked for need not wait: what the tables have is not part of it. */
+  #stepTables(): number {
+    this.#saveIfAsked();
+    const sleepMs = this.#tables.step();
+    if (!this.#tables.isUnderWay) this.#settled();
+    return sleepMs;
   }
 
   #takeDeferred(): void {
@@ -341,22 +392,50 @@ export class ShardActor implements DoorbellActor {
       if (holderOf(route, ino) === this.#index) writer.add(ino, generation, batch);
     });
     const status = writer.finish();
+    this.#snapshots.finish(this.#shard.keptGraphs(), shards);
     if (status !== 0)
       this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
   }
 }
 
-/** Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). */
+/**
+ * Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). Not
+ * while it loads: searches wait for that.
+ */
 const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 
 export async function run(context: Context): Promise<void> {
-  setPriority(PRIORITY);
+  let isLowered = false;
+  const lower = (): void => {
+    if (!isLowered) setPriority(PRIORITY);
+    isLowered = true;
+  };
   const { vectors } = context.settings.config;
-  const openGraph = vectors.engine === 'exact' ? undefined : await loadEngine(vectors.engine);
+  const graphs = new Graphs(context);
+  const openGraph = await graphMaker(context, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
   const shard = new Shard(vectors, openGraph, memory);
   const namespace = context.arena.region('namespace');
   shard.optionsOf = (collection) => sharedOptions(namespace, collection);
-  runOnDoorbell(context, new ShardActor(context, shard));
+  runOnDoorbell(context, new ShardActor(context, shard, graphs, lower));
+}
+
+async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
+  const { engine, rerank } = context.settings.config.vectors;
+  if (engine === 'exact') return undefined;
+  if (engine !== 'native') return await loadEngine(engine);
+  graphModule('i8');
+  const disk = new HostDisk(context.settings.store);
+  const snapshots = new Snapshots(context, disk);
+  const { index } = context.topology.actor(context.name);
+  const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
+  return (options, collection) => {
+    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
+    const { patience } = context.state;
+    context.state.patience = SEGMENT_PATIENCE_MS;
+    snapshots.restore(collection, options.dimension, graph);
+    context.state.patience = patience;
+    return graph;
+  };
 }

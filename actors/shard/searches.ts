@@ -1,7 +1,7 @@
 /**
  * The searches that a shard was asked for, and those of other shards that it answers when it has none: who has much to do
- * gets help. A search that any thread can do becomes a task on the board; one that needs the shard's own memory (a graph)
- * waits in a queue of its own.
+ * gets help. A search that any thread can do becomes a task on the board; one that needs the thread's own memory waits in a
+ * queue of its own.
  */
 import { ASK_OWNER, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
 import { doorbellOf, type Outbox } from '../../runtime/messaging/mailbox.ts';
@@ -14,6 +14,7 @@ import { HIT_BYTES, HITS, hitsWord, SEARCH, SEARCH_HEADER_BYTES } from '../messa
 import { ACTOR_STATES, TASKS, vectorsRegion } from '../regions.ts';
 import { mailboxRegion } from '../topology.ts';
 import { SEARCHED } from '../trace.ts';
+import type { Graphs } from './graphs.ts';
 import type { Shard } from './shard.ts';
 
 /** A SEARCH message, copied. */
@@ -63,7 +64,7 @@ export class Searches {
   readonly #distance = new Float32Array(1);
   readonly #distanceBits = new Uint32Array(this.#distance.buffer);
 
-  constructor(context: Context, shard: Shard, metrics: MetricsBlock) {
+  constructor(context: Context, shard: Shard, graphs: Graphs, metrics: MetricsBlock) {
     this.#context = context;
     this.#shard = shard;
     this.#indexer = context.outbox('indexer');
@@ -74,7 +75,9 @@ export class Searches {
     const shards = topology.ofKind('shard');
     const bells = shards.map(({ name }) => doorbellOf(arena.region(mailboxRegion(name))));
     this.#self = topology.actor(context.name).index;
-    this.#vectors = shards.map(({ name }) => new SharedVectors(arena.region(vectorsRegion(name))));
+    this.#vectors = shards.map(
+      ({ name, index }) => new SharedVectors(arena.region(vectorsRegion(name)), graphs.doorOf(index)),
+    );
     this.#board = new TaskBoard(arena.region(TASKS), {
       self: this.#self,
       victims: victimsOf(this.#self, shards.length, settings.shardDistances),
@@ -180,10 +183,10 @@ export class Searches {
    * A search of another shard, in its memory. False when only that shard can do it, or the answer finds no room: if this
    * thread died before there is some, nobody would ask again.
    */
-  #answerFor(owner: number, { id, collection, k, query }: Search): boolean {
+  #answerFor(owner: number, { id, collection, k, ef, query }: Search): boolean {
     const started = performance.now();
     const vectors = this.#vectors[owner]!;
-    const found = vectors.search(collection, query, k);
+    const found = vectors.search(collection, query, k, ef);
     if (found === ASK_OWNER || !this.#trySend(owner, id, vectors.hits, found)) return false;
     this.#context.trace.record(SEARCHED, id, 0, found);
     this.#metrics.add(this.#stolen, 1);

@@ -1,19 +1,24 @@
 import type { CollectionOptions } from '../../fuse/namespace/collections.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
-import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
-import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
+import { type IndexOptions, SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
 import type { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
+import type { KeptGraph } from './snapshots.ts';
 
 const SEED = 1;
 const AS_CONFIGURED: CollectionOptions = { metric: 'cosine', m: 0, efConstruction: 0 };
 
+/** Makes the graph of a collection, which finds nothing yet. */
+export type OpenGraph = (options: IndexOptions, collection: number) => VectorIndex | TailGraph;
+
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
   readonly #collections = new Map<number, CollectionIndex>();
-  readonly #openGraph: OpenEngine | undefined;
+  readonly #openGraph: OpenGraph | undefined;
   readonly #config: Config['vectors'];
   readonly #batch = new ChunkBatch();
   readonly #record = emptyRecord();
@@ -23,7 +28,7 @@ export class Shard {
   optionsOf: (collection: number) => CollectionOptions = () => AS_CONFIGURED;
 
   /** Without `openGraph` every search is exact. What is in `memory` can be searched by other threads. */
-  constructor(config: Config['vectors'], openGraph: OpenEngine | undefined, memory?: VectorMemory) {
+  constructor(config: Config['vectors'], openGraph: OpenGraph | undefined, memory?: VectorMemory) {
     this.#config = config;
     this.#openGraph = openGraph;
     this.#memory = memory;
@@ -130,6 +135,33 @@ export class Shard {
     return moved;
   }
 
+  /** Writes down for other threads how much there is of each collection. */
+  report(): void {
+    for (const collection of this.#collections.values()) collection.report();
+  }
+
+  /** The graphs that can be kept on the disk. */
+  keptGraphs(): KeptGraph[] {
+    const kept: KeptGraph[] = [];
+    for (const [collection, { graph, dimension, tailSize }] of this.#collections) {
+      if (graph instanceof SharedGraph) kept.push({ collection, dimension, graph, waiting: tailSize });
+    }
+    return kept;
+  }
+
+  /** Whether a batch is on its way into a graph, so that there will be something to do soon. */
+  get isBuilding(): boolean {
+    for (const { graph } of this.#collections.values()) if (graph?.isOpen) return true;
+    return false;
+  }
+
+  /** A bounded part of what removals have left to do in graphs; true when there is more to do at once. */
+  tidy(): boolean {
+    let isMore = false;
+    for (const collection of this.#collections.values()) if (collection.tidy()) isMore = true;
+    return isMore;
+  }
+
   /** Numbers of the collections that there is something of. */
   collections(): number[] {
     return [...this.#collections.keys()];
@@ -196,7 +228,13 @@ export class Shard {
         efConstruction: efConstruction || this.#config.ef_construction,
         seed: SEED,
       };
-      collection = new CollectionIndex(options, this.#openGraph?.(options), undefined, this.#memory, id);
+      collection = new CollectionIndex(
+        options,
+        this.#openGraph?.(options, id),
+        this.#config.exact_max,
+        this.#memory,
+        id,
+      );
       this.#collections.set(id, collection);
     }
     return collection;

@@ -173,8 +173,9 @@ function openAll(store: string, frozen: FrozenStore | undefined): Opened[] {
   }
 }
 
-/** Bytes of a file that belong to the instant: the log goes on after it. */
+/** Bytes of a file that belong to the instant: the log goes on after it, and graphs are made anew anywhere. */
 function limitOf(path: string, frozen: FrozenStore | undefined): number {
+  if (path.startsWith('vectors/graph-')) return 0;
   const sequence = Number(/^log\/(\d{8})\.log$/.exec(path)?.[1] ?? Number.NaN);
   if (frozen === undefined || frozen.segment === 0 || Number.isNaN(sequence)) return Number.POSITIVE_INFINITY;
   if (sequence > frozen.segment) return 0;

@@ -3,6 +3,7 @@
  * else, so a repair sets them aside.
  */
 import { ChunkBatch } from '../../actors/chunk-batch.ts';
+import { damageOfGraph, type GraphFileName, parseGraphFile } from '../../actors/graph-file.ts';
 import { readSegments } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';
 import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
@@ -40,7 +41,9 @@ export function checkSegments(
   const byLsn = new Map<number, string[]>();
   for (const name of names) {
     const match = NAME.exec(name);
-    if (match === null)
+    const graph = parseGraphFile(name);
+    if (graph !== undefined) checkGraph(disk, name, graph, findings);
+    else if (match === null)
       findings.note({ file: `${SEGMENT_DIRECTORY}/${name}`, what: 'is no segment; nothing reads it' });
     else
       byLsn.set(Number.parseInt(match[1]!, 16), [...(byLsn.get(Number.parseInt(match[1]!, 16)) ?? []), name]);
@@ -58,6 +61,15 @@ export function checkSegments(
     }
   }
   return { files: done, passages, unusable: [...unusable], problems: findings.count - before };
+}
+
+/** A graph that was kept. It is a hint: damage costs the time to link its vectors again, and nothing has to be repaired. */
+function checkGraph(disk: Disk, name: string, graph: GraphFileName, findings: Findings): void {
+  if (graph.isUnfinished) return;
+  const offset = damageOfGraph(disk, graph.shard, graph.collection);
+  if (offset === undefined) return;
+  const what = `cannot be used from byte ${offset} on: the graph will be built anew`;
+  findings.note({ file: `${SEGMENT_DIRECTORY}/${name}`, what });
 }
 
 /** The passages in it, or −1 when it cannot be used. */

@@ -10,6 +10,7 @@
  */
 import { COLLECTION_NAME_MAX, COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, ENOSPC } from '../../runtime/errno.ts';
+import type { Arena } from '../../runtime/memory/arena.ts';
 import {
   C_DIMENSION,
   C_NAME,
@@ -166,6 +167,16 @@ export function collectionName(t: Tables, id: number): string {
   const at = recordAt(id);
   const length = Math.min(t.header[at / 4 + C_NAME_LENGTH]!, COLLECTION_NAME_MAX);
   return String.fromCharCode(...t.headerU8.subarray(at + C_NAME, at + C_NAME + length));
+}
+
+/** Names by id − 1, for threads that must not depend on the state of the tables: a collection never changes its name. */
+export function collectionNames(arena: Arena): string[] {
+  const { u32, u8 } = arena.region('namespace');
+  return Array.from({ length: Math.min(u32[H_COLLECTIONS]!, COLLECTIONS_MAX) }, (_, i) => {
+    const at = recordAt(i + 1);
+    const length = Math.min(u32[at / 4 + C_NAME_LENGTH]!, COLLECTION_NAME_MAX);
+    return String.fromCharCode(...u8.subarray(at + C_NAME, at + C_NAME + length));
+  });
 }
 
 /** The id the next collection will have; −ENOSPC when there are as many as can be. */

@@ -55,7 +55,9 @@ import {
 } from './layout.ts';
 import { copyBytes, dots, hashName } from './names.ts';
 import * as paths from './paths.ts';
+import type { Place } from './stored.ts';
 import type { Tables } from './tables.ts';
+import type { VectorSnapshot } from './vector-snapshot.ts';
 import { XattrCursor } from './xattrs.ts';
 
 /** One entry of a directory; filled by {@link NamespaceReader.readdir} and reused. */
@@ -231,6 +233,15 @@ export class NamespaceReader {
     }
   }
 
+  /** Where the file's bytes are. 0, or −ESTALE: it is no regular file. */
+  locate(ino: number, out: Place): number {
+    for (let attempt = 0; ; attempt++) {
+      this.tables.beginRead(attempt);
+      const isFile = out.fill(this.tables, ino);
+      if (this.tables.endRead()) return isFile ? 0 : -ESTALE;
+    }
+  }
+
   /** getxattr(2): the value's length; `room` 0 only asks for it. ENODATA, ERANGE if it does not fit `room`. */
   getxattr(
     ino: number,
@@ -335,6 +346,11 @@ export class NamespaceReader {
 
   /** As {@link FileSnapshot.take}: never waits. */
   snapshot(ino: number, out: FileSnapshot): number {
+    return out.take(this.tables, ino);
+  }
+
+  /** Its vectors alone, with the same answers. */
+  vectorSnapshot(ino: number, out: VectorSnapshot): number {
     return out.take(this.tables, ino);
   }
 

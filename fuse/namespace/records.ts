@@ -12,21 +12,26 @@
  *  6 TRUNCATE     ino; f64 @16 size; word 6 flags, 7 zero
  *  7 WRITE        ino; f64 @16 offset; word 6 flags, 7 |data|                              @32 data
  *  8 ATTACH       ino; f64 @16 size; word 6 flags, 7 object
- *  9 EXTEND       ino; f64 @16 end of what was written; word 6 flags, 7 zero
+ *  9 EXTEND       ino; f64 @16 end of what was written; word 6 flags, 7 |data|             @32 data, which ends there
  * 10 SETXATTR     ino, flags, |name|, |value|, zero                                        @32 value, name
  * 11 REMOVEXATTR  ino, |name|, zero                                                        @24 name
  * 12 COLLECTION   dimension, |name|, options                                               @24 name
  * 14 DROP         is gone (0, 1), |name|, zero                                             @24 name
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
+ * 20, 21          inode-records.ts
+ * 22 PLACE        ino, object, form (stored.ts)
  */
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { AttrChanges, SET_ALL } from './changes.ts';
 import * as content from './content.ts';
+import { createInheriting } from './creation.ts';
+import { applyFlags, applyUnnamed, FLAGS, UNNAMED } from './inode-records.ts';
 import * as inodes from './inodes.ts';
-import { I_GENERATION, I_NLINK, INODE_WORDS } from './layout.ts';
+import { I_GENERATION, I_NLINK, I_OBJECT, INODE_WORDS } from './layout.ts';
 import * as mutations from './mutations.ts';
 import { copyBytes } from './names.ts';
-import { Payload, RecordError } from './payload.ts';
+import { beginRecord, Payload, RecordError } from './payload.ts';
+import { place } from './stored.ts';
 import type { Tables } from './tables.ts';
 
 export const CREATE = 1;
@@ -43,6 +48,7 @@ export const REMOVEXATTR = 11;
 export const COLLECTION = 12;
 export const INDEXED = 13;
 export const DROP = 14;
+export const PLACE = 22;
 
 export const CREATE_BYTES = 48;
 export const LINK_BYTES = 24;
@@ -54,6 +60,7 @@ export const SETXATTR_BYTES = 32;
 export const REMOVEXATTR_BYTES = 24;
 export const COLLECTION_BYTES = 24;
 export const INDEXED_BYTES = 32;
+export const PLACE_BYTES = 24;
 
 /** Told of what replay finds that matters to the vector shards. Ranges are valid during the call only. */
 export interface ReplayObserver {
@@ -75,14 +82,10 @@ export interface ReplayObserver {
   ): void;
   vectorRemoved?(collection: number, ino: number, generation: number): void;
   inodeFreed?(ino: number, generation: number): void;
-}
-
-/** Starts a record: the payload's byte offset. */
-function begin(journal: JournalWriter, t: Tables, type: number, bytes: number): number {
-  const at = journal.append(type, bytes);
-  journal.f64[at >> 3] = t.seconds;
-  journal.u32[(at >> 2) + 2] = t.nanoseconds;
-  return at;
+  /** u8[start, end) was written to the object at `position`, and is nowhere but here for certain. */
+  objectWritten?(object: number, position: number, u8: Uint8Array, start: number, end: number): void;
+  /** Whatever was written to the object before this record was durable in its file when this was written. */
+  objectFlushed?(object: number): void;
 }
 
 const payload = new Payload();
@@ -135,7 +138,7 @@ export function encodeCreate(
 ): void {
   const nameLength = nameEnd - nameStart;
   const targetLength = targetEnd - targetStart;
-  const at = begin(journal, t, CREATE, CREATE_BYTES + nameLength + targetLength);
+  const at = beginRecord(journal, t, CREATE, CREATE_BYTES + nameLength + targetLength);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = ino;
@@ -159,7 +162,7 @@ function applyCreate(t: Tables, p: Payload, observer: ReplayObserver): number {
   if (inodes.isLive(t, ino) && t.inode[ino * INODE_WORDS + I_NLINK] === 0) {
     observer.inodeFreed?.(ino, t.inode[ino * INODE_WORDS + I_GENERATION]!);
   }
-  return mutations.create(
+  return createInheriting(
     t,
     p.word(3),
     ino,
@@ -186,7 +189,7 @@ export function encodeLink(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, LINK, LINK_BYTES + end - start);
+  const at = beginRecord(journal, t, LINK, LINK_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = ino;
@@ -208,7 +211,7 @@ export function encodeUnlink(
   end: number,
   directory: boolean,
 ): void {
-  const at = begin(journal, t, UNLINK, UNLINK_BYTES + end - start);
+  const at = beginRecord(journal, t, UNLINK, UNLINK_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = directory ? 1 : 0;
@@ -236,7 +239,7 @@ export function encodeRename(
 ): void {
   const nameLength = end - start;
   const newLength = newEnd - newStart;
-  const at = begin(journal, t, RENAME, RENAME_BYTES + nameLength + newLength);
+  const at = beginRecord(journal, t, RENAME, RENAME_BYTES + nameLength + newLength);
   const w = at >> 2;
   journal.u32[w + 3] = parent;
   journal.u32[w + 4] = newParent;
@@ -267,7 +270,7 @@ function applyRename(t: Tables, p: Payload): number {
 }
 
 export function encodeSetattr(journal: JournalWriter, t: Tables, ino: number, c: AttrChanges): void {
-  const at = begin(journal, t, SETATTR, SETATTR_BYTES);
+  const at = beginRecord(journal, t, SETATTR, SETATTR_BYTES);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = c.valid;
@@ -299,7 +302,7 @@ function applySetattr(t: Tables, p: Payload): number {
   return mutations.setattr(t, p.word(3), changes);
 }
 
-/** TRUNCATE, ATTACH and EXTEND; `last` is word 7. */
+/** TRUNCATE and ATTACH; `last` is word 7. */
 export function encodeSize(
   journal: JournalWriter,
   t: Tables,
@@ -309,7 +312,7 @@ export function encodeSize(
   flags: number,
   last: number,
 ): void {
-  const at = begin(journal, t, type, SIZE_BYTES);
+  const at = beginRecord(journal, t, type, SIZE_BYTES);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.f64[(at + 16) >> 3] = size;
@@ -317,9 +320,13 @@ export function encodeSize(
   journal.u32[w + 7] = last;
 }
 
-function applyTruncate(t: Tables, p: Payload): number {
+/** What a file gains is zeroed in its object before. */
+function applyTruncate(t: Tables, p: Payload, observer: ReplayObserver): number {
   p.tail(SIZE_BYTES, 0);
-  return content.truncate(t, p.word(3), p.size(16), p.word(6));
+  const ino = p.word(3);
+  const grows = inodes.isLive(t, ino) && p.size(16) > inodes.sizeOf(t, ino);
+  if (grows && inodes.isRegular(t, ino)) flushed(t, ino, observer);
+  return content.truncate(t, ino, p.size(16), p.word(6));
 }
 
 function applyAttach(t: Tables, p: Payload): number {
@@ -327,9 +334,43 @@ function applyAttach(t: Tables, p: Payload): number {
   return content.attach(t, p.word(3), p.word(7), p.size(16), p.word(6));
 }
 
-function applyExtend(t: Tables, p: Payload): number {
-  p.tail(SIZE_BYTES, 0);
-  return content.extend(t, p.word(3), p.size(16), p.word(6));
+/** u8[start, start + length) is what was written, for a log that vouches for it; `length` 0 = its object was synced. */
+export function encodeExtend(
+  journal: JournalWriter,
+  t: Tables,
+  ino: number,
+  end: number,
+  flags: number,
+  u8: Uint8Array,
+  start: number,
+  length: number,
+): void {
+  const at = beginRecord(journal, t, EXTEND, SIZE_BYTES + length);
+  const w = at >> 2;
+  journal.u32[w + 3] = ino;
+  journal.f64[(at + 16) >> 3] = end;
+  journal.u32[w + 6] = flags;
+  journal.u32[w + 7] = length;
+  copyBytes(journal.u8, at + SIZE_BYTES, u8, start, length);
+}
+
+function applyExtend(t: Tables, p: Payload, observer: ReplayObserver): number {
+  const ino = p.word(3);
+  const length = p.word(7);
+  const start = p.tail(SIZE_BYTES, length);
+  const position = p.size(16) - length;
+  if (position < 0) throw new RecordError('a write that begins before its file');
+  const result = content.extend(t, ino, p.size(16), p.word(6));
+  if (result !== 0) return result;
+  if (length === 0) flushed(t, ino, observer);
+  else
+    observer.objectWritten?.(t.inode[ino * INODE_WORDS + I_OBJECT]!, position, p.u8, start, start + length);
+  return 0;
+}
+
+function flushed(t: Tables, ino: number, observer: ReplayObserver): void {
+  const object = t.inode[ino * INODE_WORDS + I_OBJECT]!;
+  if (object !== 0) observer.objectFlushed?.(object);
 }
 
 export function encodeWrite(
@@ -342,7 +383,7 @@ export function encodeWrite(
   length: number,
   flags: number,
 ): void {
-  const at = begin(journal, t, WRITE, SIZE_BYTES + length);
+  const at = beginRecord(journal, t, WRITE, SIZE_BYTES + length);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.f64[(at + 16) >> 3] = offset;
@@ -374,7 +415,7 @@ export function encodeSetxattr(
 ): void {
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
-  const at = begin(journal, t, SETXATTR, SETXATTR_BYTES + nameLength + valueLength);
+  const at = beginRecord(journal, t, SETXATTR, SETXATTR_BYTES + nameLength + valueLength);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = flags;
@@ -404,7 +445,7 @@ export function encodeRemovexattr(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, REMOVEXATTR, REMOVEXATTR_BYTES + end - start);
+  const at = beginRecord(journal, t, REMOVEXATTR, REMOVEXATTR_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = end - start;
@@ -429,7 +470,7 @@ export function encodeCollection(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, COLLECTION, COLLECTION_BYTES + end - start);
+  const at = beginRecord(journal, t, COLLECTION, COLLECTION_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = dimension;
   journal.u32[w + 4] = end - start;
@@ -443,7 +484,7 @@ function applyCollection(t: Tables, p: Payload): number {
 }
 
 export function encodeDrop(journal: JournalWriter, t: Tables, isGone: boolean, name: Uint8Array): void {
-  const at = begin(journal, t, DROP, COLLECTION_BYTES + name.length);
+  const at = beginRecord(journal, t, DROP, COLLECTION_BYTES + name.length);
   const w = at >> 2;
   journal.u32[w + 3] = isGone ? 1 : 0;
   journal.u32[w + 4] = name.length;
@@ -468,7 +509,7 @@ export function encodeIndexed(
   start: number,
   end: number,
 ): void {
-  const at = begin(journal, t, INDEXED, INDEXED_BYTES + end - start);
+  const at = beginRecord(journal, t, INDEXED, INDEXED_BYTES + end - start);
   const w = at >> 2;
   journal.u32[w + 3] = ino;
   journal.u32[w + 4] = generation;
@@ -485,6 +526,24 @@ function applyIndexed(t: Tables, p: Payload, observer: ReplayObserver): number {
     observer.indexed?.(ino, p.word(4), p.word(5), p.u8, p.at + INDEXED_BYTES, p.at + p.length);
   }
   return result;
+}
+
+export function encodePlace(
+  journal: JournalWriter,
+  t: Tables,
+  ino: number,
+  object: number,
+  stored: number,
+): void {
+  const w = beginRecord(journal, t, PLACE, PLACE_BYTES) >> 2;
+  journal.u32[w + 3] = ino;
+  journal.u32[w + 4] = object;
+  journal.u32[w + 5] = stored;
+}
+
+function applyPlace(t: Tables, p: Payload): number {
+  p.tail(PLACE_BYTES, 0);
+  return place(t, p.word(3), p.word(4), p.word(5));
 }
 
 type Decoder = (t: Tables, p: Payload, observer: ReplayObserver) => number;
@@ -504,4 +563,7 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [COLLECTION]: applyCollection,
   [INDEXED]: applyIndexed,
   [DROP]: applyDrop,
+  [UNNAMED]: applyUnnamed,
+  [FLAGS]: applyFlags,
+  [PLACE]: applyPlace,
 };

@@ -26,6 +26,7 @@ import { Mutex } from '../../runtime/sync/mutex.ts';
 import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
 import { DENTRY_BYTES, H_MAGIC, H_MUTEX, H_SEQUENCE, INODE_BYTES, NAMESPACE_MAGIC } from './layout.ts';
 import { ReservedBlocks } from './reserve.ts';
+import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 
 const OPTIMISTIC_READS = 50;
 
@@ -58,6 +59,8 @@ export class Tables {
   nanoseconds = 0;
   /** Objects that nothing refers to any more, until their owner takes them. */
   readonly dropped: number[] = [];
+  /** How this thread shows owners and permissions. */
+  shown: ShownOwner = AS_STORED;
 
   /** Of a transaction of several changes: what its mutations take memory from first. */
   readonly reserved: ReservedBlocks;

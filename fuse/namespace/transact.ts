@@ -5,6 +5,7 @@
  * Every change is looked at, and its memory taken, before the first is made (change-plan.ts): a mutation cannot be undone.
  * What fails after that is a bug, and leaves the tables to be made anew (transaction.ts).
  */
+
 import { assert } from '../../runtime/assert.ts';
 import { KIB, NAME_MAX, TRANSACTION_MAX, XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
 import { E2BIG, EAGAIN } from '../../runtime/errno.ts';
@@ -14,13 +15,15 @@ import type { Asker, Change, Effects } from './change-set.ts';
 import { KILL_SUIDGID } from './changes.ts';
 import * as collections from './collections.ts';
 import * as content from './content.ts';
+import { createInheriting } from './creation.ts';
 import * as inodes from './inodes.ts';
 import { I_GENERATION, I_LOOKUPS, INODE_WORDS, ROOT } from './layout.ts';
 import * as mutations from './mutations.ts';
+import { NamespaceObjects } from './objects.ts';
 import * as records from './records.ts';
 import type { Tables } from './tables.ts';
 import type { Transaction } from './transaction.ts';
-import { NamespaceTree, nameBound } from './tree.ts';
+import { nameBound } from './tree.ts';
 import { putVector, type VectorBatch } from './vector-batch.ts';
 import { XattrCursor } from './xattrs.ts';
 
@@ -49,7 +52,7 @@ function boundOf(change: Change): number {
   }
 }
 
-export class NamespaceChanges extends NamespaceTree {
+export class NamespaceChanges extends NamespaceObjects {
   /** The number of the last change of a vector by this instance: taken under the lock, so in the order of the changes. */
   vectorStamp = 0;
   readonly #stamp: () => number;
@@ -213,7 +216,7 @@ export class NamespaceChanges extends NamespaceTree {
     const generation = (t.inode[ino * INODE_WORDS + I_GENERATION]! + 1) >>> 0;
     const { mode, uid, gid } = node;
     const end = name.length;
-    must(mutations.create(t, parent.ino, ino, generation, mode, uid, gid, 0, name, 0, end, NOTHING, 0, 0));
+    must(createInheriting(t, parent.ino, ino, generation, mode, uid, gid, 0, name, 0, end, NOTHING, 0, 0));
     const { journal } = this.transaction;
     records.encodeCreate(
       journal,

@@ -17,6 +17,8 @@ import { copyBytes, sameBytes } from './names.ts';
 import type { Tables } from './tables.ts';
 
 const HEADER = 4;
+/** Bytes of a block without entries. */
+export const EMPTY_BYTES = HEADER;
 
 export function entryBytes(nameLength: number, valueLength: number): number {
   return (4 + nameLength + valueLength + 3) & ~3;
@@ -94,7 +96,7 @@ export function blockFor(t: Tables, ino: number, used: number): SlabHandle {
   if (old !== 0 && t.slab.capacity(old) >= used) return old;
   const block = t.allocate(used, TAG_XATTRS);
   if (block === 0) return 0;
-  if (old === 0) t.words[block * 16] = HEADER;
+  if (old === 0) clear(t, block);
   else t.bytes.copyWithin(block * 64, old * 64, old * 64 + usedBytes(t, old));
   return block;
 }
@@ -122,10 +124,15 @@ export function freeIfEmpty(t: Tables, ino: number): void {
   if (usedBytes(t, t.inode[ino * INODE_WORDS + I_XATTRS]!) === HEADER) replaceBlock(t, ino, 0);
 }
 
-/** Between writeBegin and writeEnd: adds an entry to a block with room for it. */
+/** Makes a block that nothing refers to an empty list. */
+export function clear(t: Tables, block: SlabHandle): void {
+  t.words[block * 16] = HEADER;
+}
+
+/** Adds an entry to a block with room for it: between writeBegin and writeEnd, or one that nothing refers to yet. */
 export function append(
   t: Tables,
-  ino: number,
+  block: SlabHandle,
   name: Uint8Array,
   nameStart: number,
   nameEnd: number,
@@ -133,7 +140,7 @@ export function append(
   valueStart: number,
   valueEnd: number,
 ): void {
-  const start = t.inode[ino * INODE_WORDS + I_XATTRS]! * 64;
+  const start = block * 64;
   const used = t.words[start >> 2]!;
   const at = start + used;
   const nameLength = nameEnd - nameStart;

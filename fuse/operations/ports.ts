@@ -11,8 +11,12 @@ export interface Handover {
    * requests wait as there is room for, and this one is not going to be answered.
    */
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean;
+  /** An fsync is likely to follow: it may begin now. */
+  syncExpected(): void;
   /** The object has bytes that no fsync has made durable. Called for every write. */
   objectDirty(objectId: number): void;
+  /** The object has bytes that the log makes durable, until their log is given up. Called for every such write. */
+  objectLogged(objectId: number): void;
   /** Nothing refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(objectId: number): void;
   /** A regular file's data changed. Called for every write. */
@@ -50,6 +54,8 @@ export interface Handover {
     start: number,
     length: number,
   ): boolean;
+  /** If a query waits for its answer under this id, it is given up: answered with EINTR. */
+  interrupt(uniqueLo: number, uniqueHi: number): void;
   /**
    * Answer a READ of a query file, or, with `u8`, a WRITE of u8[start, start + length) to it; `node` is the low word of its
    * id. False as in `sync`.

@@ -21,10 +21,13 @@
 // 6. INDEGREES counts the links on the ground level towards a node, incremented before a link is written and decremented when
 //    one is dropped; the last one of a live node is not dropped. A thread that ends in between leaves it off by one, which may
 //    leave a node with no link to it, and nothing else.
+// 7. Of nodes with equal vectors one is in the graph; the others are its twins, in a chain that the owner alone changes, one store
+//    at a time. A twin has no links and none leads to it. One that has left its chain is used again as 5 says, and leads on until then.
 export { dotF32, dotI8, squaredF32 } from './distance';
 export * from './exported';
 export { admit, insert, insertBatch, place } from './insert';
+export { isWalkable } from './check';
 export { attach, begin, end } from './memory';
-export { encode } from './quantise';
-export { find, rank, scan, scanList, search, writeResults } from './search';
+export { hashRow, isSameRow } from './rows';
+export { beginList, find, rank, scan, scanList, search, writeResults } from './search';
 export { free, mark, nextEpoch, releaseLocks, replaceEntry, sweepAbort, sweepBegin, sweepEnd, sweepNodes } from './sweep';

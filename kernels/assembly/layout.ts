@@ -51,7 +51,7 @@ export const WEIGHTS = 20;
 /** First byte of the first thread's block, and bytes of each. */
 export const THREADS = 21;
 export const THREAD_BYTES = 22;
-/** End of the region for links above the ground level. */
+/** Bytes of the region for links above the ground level. */
 export const UPPER_LIMIT = 23;
 // header words that change (quantiser: only while nobody walks)
 /** float32: brings components near 1, so that no square over- or underflows. */
@@ -71,6 +71,14 @@ export const BATCH_END = 33;
 /** Nodes coded since the quantiser was trained, and those of them that are far outside its range. */
 export const CODED = 34;
 export const OUTSIDE = 35;
+/** First byte of the region for links above the ground level; UPPER has offsets into it. */
+export const UPPER_LINKS = 36;
+/** Next of the chain of twins + 1, 0 = none; of a node that is none, the first of its chain. */
+export const TWINS = 37;
+/** Nodes when the quantiser was trained. */
+export const TRAINED_WITH = 38;
+/** 1 = the vectors are in VECTORS; 0 = they are elsewhere, and only their codes are here. */
+export const HAS_VECTORS = 39;
 export const HEADER_WORDS = 64;
 
 /** Threads that may be attached at a time. */
@@ -91,6 +99,13 @@ export const LIVE = 0x100;
 export const DELETED = 0x200;
 /** Deleted before the sweep began: no link to it remains when the sweep ends. */
 export const DOOMED = 0x400;
+
+/** No node of the graph: its vector is that of another, whose number is its norm. Its indegree is the one before it in the chain. */
+export const TWIN = 0x800;
+/** Was removed, and stays in the graph for its twins. */
+export const HIDDEN = 0x1000;
+/** Of a doomed node: it has no links any more. */
+export const UNLINKED = 0x2000;
 
 /** Longest walk list, and longest list of nodes for an exact scan. */
 export const EF_MAX = 4096;

@@ -83,7 +83,7 @@ export function sortAround(base: u32, nodes: usize, count: i32): void {
   salt = base * SHUFFLE * SHUFFLE;
   const form = formOf(base, baseForm);
   const factor = codeFactor();
-  const offset = isQuantised ? codeOffset(base) : 0;
+  const offset: f32 = isQuantised ? codeOffset(base) : 0;
   let i = 0;
   for (; i + 4 <= count; i += 4) {
     const at = nodes + (<usize>i << 2);
@@ -108,7 +108,7 @@ function isNearerToChosen(node: u32, order: i32, count: i32): bool {
   if (count === 0) return false;
   const form = formOf(node, candidateForm);
   const factor = codeFactor();
-  const offset = isQuantised ? codeOffset(node) : 0;
+  const offset: f32 = isQuantised ? codeOffset(node) : 0;
   let j = 0;
   for (; j + 4 <= count; j += 4) {
     const at = chosen + (<usize>j << 2);

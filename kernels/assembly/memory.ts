@@ -10,6 +10,7 @@ import {
   EF_CONSTRUCTION,
   EF_MAX,
   EPOCH,
+  HAS_VECTORS,
   HEADER,
   INDEGREES,
   INVERSES,
@@ -28,7 +29,9 @@ import {
   STEPS,
   THREAD_BYTES,
   THREADS,
+  TWINS,
   UPPER,
+  UPPER_LINKS,
   VECTOR_BYTES,
   VECTORS,
   WEIGHTS,
@@ -38,7 +41,10 @@ export let slot: u32 = 0;
 export let vectorBytes: usize = 0;
 export let codeBytes: usize = 0;
 export let codeLength: usize = 0;
-export let isQuantised: bool = false;
+/** A module is compiled for graphs with codes or for those without: build-graph.ts gives the compiler the constant. */
+export const isQuantised: bool = IS_QUANTISED !== 0;
+/** Whether vectors are in their rows; their codes always are, if the graph has any. */
+export let hasVectors: bool = false;
 export let isDot: bool = false;
 export let isUnit: bool = false;
 /** Most links on the ground level and on each above it. */
@@ -52,10 +58,12 @@ let codeBase: usize = 0;
 let normBase: usize = 0;
 let vectorBase: usize = 0;
 let upperBase: usize = 0;
+let upperLinkBase: usize = 0;
 let stateBase: usize = 0;
 let lockBase: usize = 0;
 let labelBase: usize = 0;
 let indegreeBase: usize = 0;
+let twinBase: usize = 0;
 export let centres: usize = 0;
 export let steps: usize = 0;
 export let inverses: usize = 0;
@@ -93,7 +101,7 @@ export function attach(number: u32): void {
   vectorBytes = header(VECTOR_BYTES);
   codeBytes = header(CODE_BYTES);
   codeLength = header(CODE_LENGTH);
-  isQuantised = codeBytes !== 0;
+  hasVectors = header(HAS_VECTORS) !== 0;
   isDot = header(METRIC) !== SQUARED;
   isUnit = header(METRIC) === COSINE;
   upperLinks = header(LINKS_MAX);
@@ -105,10 +113,12 @@ export function attach(number: u32): void {
   normBase = header(NORMS);
   vectorBase = header(VECTORS);
   upperBase = header(UPPER);
+  upperLinkBase = header(UPPER_LINKS);
   stateBase = header(STATES);
   lockBase = header(LOCKS);
   labelBase = header(LABELS);
   indegreeBase = header(INDEGREES);
+  twinBase = header(TWINS);
   centres = header(CENTRES);
   steps = header(STEPS);
   inverses = header(INVERSES);
@@ -203,7 +213,12 @@ export function levelOf(node: u32): i32 {
   return load<u32>(stateAt(node)) & LEVEL_MASK;
 }
 
-/** Address of the word that says where a node's links above the ground begin. */
+@inline
+export function twinAt(node: u32): usize {
+  return twinBase + (<usize>node << 2);
+}
+
+/** Address of the word that says where a node's links above the ground begin, from the first of all; 0 = it has none. */
 @inline
 export function upperAt(node: u32): usize {
   return upperBase + (<usize>node << 2);
@@ -212,7 +227,7 @@ export function upperAt(node: u32): usize {
 @inline
 export function linksOf(node: u32, level: i32): usize {
   if (level === 0) return linkBase + <usize>node * (<usize>groundLinks << 2);
-  return <usize>load<u32>(upperAt(node)) + <usize>(level - 1) * (<usize>upperLinks << 2);
+  return upperLinkBase + <usize>load<u32>(upperAt(node)) + <usize>(level - 1) * (<usize>upperLinks << 2);
 }
 
 @inline

@@ -2,7 +2,20 @@
 // those that were marked when it began, and gives the nodes that lose some others instead; then they are free.
 
 import { unlinkAll } from './insert';
-import { DELETED, DELETED_COUNT, DOOMED, ENTRY, EPOCH, HEADER, INSERTING, LIVE, NODES, NONE } from './layout';
+import {
+  DELETED,
+  DELETED_COUNT,
+  DOOMED,
+  ENTRY,
+  EPOCH,
+  HEADER,
+  LEVEL_MASK,
+  LIVE,
+  NODES,
+  NONE,
+  TWIN,
+  UNLINKED,
+} from './layout';
 import {
   addIndegree,
   chooseAround,
@@ -68,7 +81,7 @@ export function sweepNodes(first: u32, count: u32): bool {
   const last = min(first + count, header(NODES));
   for (let node = first; node < last; node++) {
     // One that is being inserted is not live yet and may have such links; a free one has none at all.
-    if (stateOf(node) & DOOMED) continue;
+    if (stateOf(node) & (DOOMED | TWIN)) continue;
     for (let level = levelOf(node); level >= 0; level--) {
       if (!linksToDoomed(node, level)) continue;
       if (!lock(node)) {
@@ -174,24 +187,30 @@ export function sweepEnd(): u32 {
   replaceEntry();
   const nodes = header(NODES);
   begin();
-  for (let node: u32 = 0; node < nodes; node++) if (stateOf(node) & DOOMED) unlinkAll(node);
+  for (let node: u32 = 0; node < nodes; node++) {
+    if ((stateOf(node) & (DOOMED | TWIN)) !== DOOMED) continue;
+    unlinkAll(node);
+    atomic.or<u32>(stateAt(node), UNLINKED);
+  }
   end();
   return nextEpoch();
 }
 
-/** A doomed node after the grace period: its level stays, for whoever gets it. */
+/** A doomed node, or twin, after the grace period: its level stays, for whoever gets it. */
 export function free(node: u32): void {
   for (let level = levelOf(node); level >= 0; level--) {
     memory.fill(linksOf(node, level), 0xff, <usize>linksMax(level) << 2);
   }
-  atomic.and<u32>(stateAt(node), 0xff);
-  atomic.sub<u32>(HEADER + DELETED_COUNT * 4, 1);
+  if (!(stateOf(node) & TWIN)) atomic.sub<u32>(HEADER + DELETED_COUNT * 4, 1);
+  atomic.and<u32>(stateAt(node), LEVEL_MASK);
 }
 
 /** Undooms everything, as the sweep cannot be completed. */
 export function sweepAbort(): void {
   const nodes = header(NODES);
-  for (let node: u32 = 0; node < nodes; node++) atomic.and<u32>(stateAt(node), ~DOOMED);
+  for (let node: u32 = 0; node < nodes; node++) {
+    if (!(stateOf(node) & TWIN)) atomic.and<u32>(stateAt(node), ~DOOMED);
+  }
 }
 
 /** Frees the locks of thread block `dead`, whose thread is known to have ended, and makes the lists it was at proper again. */

@@ -25,6 +25,12 @@ import { prepareQuery, queryFactor, queryOffset } from './quantise';
 /** What touching memory ahead of its use reads; kept so that the reads are not optimised away. */
 export let touched: u32 = 0;
 
+/** Takes what was read for its effect on the caches alone. */
+@inline
+export function keep(read: u32): void {
+  touched += read;
+}
+
 @inline
 export function keyOf(order: i32, node: u32): u64 {
   return (<u64>(<u32>order ^ 0x80000000) << 32) | (<u64>node << 1);
@@ -51,35 +57,38 @@ export function setQuery(vector: usize): void {
   else if (vector !== query) memory.copy(query, vector, vectorBytes);
 }
 
-/** From `node` to the nearest that a greedy walk finds on each of the levels `from` … `to` + 1. */
-export function descend(node: u32, from: i32, to: i32): u32 {
-  let best = compare(form(), queryFactor, queryOffset, node);
-  for (let level = from; level > to; level--) {
-    let isNearer = true;
-    while (isNearer) {
-      isNearer = false;
-      let at = linksOf(node, level);
-      for (const end = at + (<usize>upperLinks << 2); at < end; at += 4) {
-        const next = load<u32>(at);
-        if (next === NONE) break;
-        const order = compare(form(), queryFactor, queryOffset, next);
-        if (order >= best) continue;
-        best = order;
-        node = next;
-        isNearer = true;
-      }
-    }
+/** WASM has no prefetch: one read per cache line of each of the `count` collected nodes, all before the first distance needs one. */
+@inline
+function touch(count: i32): void {
+  const end = neighbours + (<usize>count << 2);
+  const bytes = isQuantised ? codeBytes : vectorBytes;
+  const rows = isQuantised ? codeOf(0) : vectorOf(0);
+  let sum: u32 = 0;
+  for (let at = neighbours; at < end; at += 4) {
+    const node = load<u32>(at);
+    const row = rows + <usize>node * bytes;
+    sum += load<u8>(row);
+    if (bytes > 64) sum += load<u8>(row, 64);
+    if (bytes > 128) for (let line = row + 128; line < row + bytes; line += 64) sum += load<u8>(line);
+    if (isQuantised) sum += load<u8>(normOf(node));
   }
-  return node;
+  touched += sum;
 }
 
-/** WASM has no prefetch: one read per cache line, long before the distance needs it. */
 @inline
-function touch(node: u32): void {
-  const row = isQuantised ? codeOf(node) : vectorOf(node);
-  touched += load<u8>(row);
-  if ((isQuantised ? codeBytes : vectorBytes) > 64) touched += load<u8>(row, 64);
-  if (isQuantised) touched += load<u8>(normOf(node));
+function touchLinks(node: u32, level: i32): void {
+  const links = linksOf(node, level);
+  touched += load<u8>(links) + load<u8>(links, 64);
+}
+
+/** Adds `node` at `to` if this walk has not seen it; returns where the next goes. Without a branch, as none would be foreseen. */
+@inline
+function addFresh(node: u32, to: usize, stamp: u32): usize {
+  const mark = visitedAt(node);
+  const isFresh = load<u8>(mark) !== stamp;
+  store<u8>(mark, stamp);
+  store<u32>(to, node);
+  return to + (<usize>isFresh << 2);
 }
 
 /** Collects the links of `node` that this walk has not seen into `neighbours`; returns how many. */
@@ -87,17 +96,23 @@ function touch(node: u32): void {
 function collect(node: u32, level: i32, stamp: u32): i32 {
   let at = linksOf(node, level);
   let to = neighbours;
-  for (const end = at + (<usize>linksMax(level) << 2); at < end; at += 4) {
+  const end = at + (<usize>linksMax(level) << 2);
+  for (; at + 16 <= end; at += 16) {
+    const last = load<u32>(at, 12);
+    if (last === NONE) break;
+    to = addFresh(load<u32>(at), to, stamp);
+    to = addFresh(load<u32>(at, 4), to, stamp);
+    to = addFresh(load<u32>(at, 8), to, stamp);
+    to = addFresh(last, to, stamp);
+  }
+  for (; at < end; at += 4) {
     const next = load<u32>(at);
     if (next === NONE) break;
-    const mark = visitedAt(next);
-    if (load<u8>(mark) === stamp) continue;
-    store<u8>(mark, stamp);
-    store<u32>(to, next);
-    to += 4;
-    touch(next);
+    to = addFresh(next, to, stamp);
   }
-  return <i32>((to - neighbours) >> 2);
+  const count = <i32>((to - neighbours) >> 2);
+  touch(count);
+  return count;
 }
 
 /** Distances of the `count` collected nodes, into `distances`. */
@@ -128,6 +143,29 @@ function measure(count: i32): void {
     );
   }
   if (odd === 1) store<i32>(to, compare(form(), queryFactor, queryOffset, load<u32>(at)));
+}
+
+/** From `node` to the nearest that a greedy walk finds on each of the levels `from` … `to` + 1. */
+export function descend(node: u32, from: i32, to: i32): u32 {
+  let best = compare(form(), queryFactor, queryOffset, node);
+  // What was seen on a level above was not nearer, and is not on this one.
+  const stamp = newStamp();
+  for (let level = from; level > to; level--) {
+    let isNearer = true;
+    while (isNearer) {
+      isNearer = false;
+      const count = collect(node, level, stamp);
+      measure(count);
+      for (let i = 0; i < count; i++) {
+        const order = load<i32>(distances + (<usize>i << 2));
+        if (order >= best) continue;
+        best = order;
+        node = load<u32>(neighbours + (<usize>i << 2));
+        isNearer = true;
+      }
+    }
+  }
+  return node;
 }
 
 /** A distance that is not below this one is not taken. */
@@ -191,6 +229,8 @@ export function walk(entry: u32, ef: i32, level: i32): i32 {
       }
     }
     next = lowest <= next ? lowest : next + 1;
+    // The links after the next, too, come while the next is measured.
+    if (next + 1 < count) touchLinks(nodeOfKey(load<u64>(pool + (<usize>next << 3) + 8)), level);
   }
   return count;
 }

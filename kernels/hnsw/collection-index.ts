@@ -1,10 +1,11 @@
 /**
  * One collection in one shard: a graph and an exact tail. A new vector waits in the tail, where the very
- * next search finds it, until an idle slice moves it into the graph. A small collection stays exact for good, and as long
- * as there is no graph other threads may search it too (shared-vectors.ts).
+ * next search finds it, until it has been moved into the graph in the background. A small collection stays exact for good. Other
+ * threads may search it too (shared-vectors.ts), unless the graph is one that only this thread can search.
  */
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
-import { type IndexOptions, SearchHits, type VectorIndex } from './vector-index.ts';
+import { OwnGraph, type TailGraph } from './tail-graph.ts';
+import type { IndexOptions, SearchHits, VectorIndex } from './vector-index.ts';
 import type { VectorMemory } from './vector-memory.ts';
 import { VectorRows } from './vector-rows.ts';
 
@@ -13,30 +14,31 @@ const EXACT_ONLY_MAX = 10_000;
 
 export class CollectionIndex {
   readonly dimension: number;
-  private readonly table = new ChunkTable();
+  private readonly table: ChunkTable;
   private readonly tail: VectorRows;
-  private readonly graph: VectorIndex | undefined;
-  private fromGraph = new SearchHits(16);
+  readonly graph: TailGraph | undefined;
   private readonly scratch: Float32Array;
   private readonly exactOnlyMax: number;
 
   /** Without a graph every search is exact. The tail is in `memory`, as the collection of that number. */
   constructor(
     options: IndexOptions,
-    graph: VectorIndex | undefined,
+    graph: VectorIndex | TailGraph | undefined,
     exactOnlyMax = EXACT_ONLY_MAX,
     memory?: VectorMemory,
     collection = 0,
   ) {
     this.dimension = options.dimension;
     this.tail = new VectorRows(options, memory, collection);
-    this.graph = graph;
+    this.graph = graph === undefined || 'begin' in graph ? graph : new OwnGraph(graph);
+    // Labels are looked up by others only if they find any in a graph.
+    this.table = new ChunkTable(graph !== undefined && 'begin' in graph ? memory : undefined, collection);
     this.exactOnlyMax = exactOnlyMax;
     this.scratch = new Float32Array(options.dimension);
   }
 
   get size(): number {
-    return this.tail.size + this.graphSize;
+    return this.table.size;
   }
 
   /** Vectors not yet in the graph. */
@@ -50,9 +52,21 @@ export class CollectionIndex {
 
   /** Hands the collection out: whether other threads can do a search from now on. They notice when that changes. */
   share(): boolean {
-    if (this.graphSize > 0 || !this.tail.isShared) return false;
+    if (!this.tail.isShared || !this.isGraphShared) return false;
     this.tail.elsewhere = false;
     return true;
+  }
+
+  private get isGraphShared(): boolean {
+    const { graph } = this;
+    if (graph === undefined || (graph.size === 0 && !graph.isOpen)) return true;
+    return graph.number !== 0 && this.table.isShared;
+  }
+
+  /** Writes down for other threads how much there is. */
+  report(): void {
+    const { graph, table, tail } = this;
+    tail.setFigures(table.size, table.bytes + (graph?.bytes ?? 0), graph?.form ?? 0);
   }
 
   /** Whether there are vectors of this inode. */
@@ -72,17 +86,22 @@ export class CollectionIndex {
   /** Gives the shared memory back. The collection is not used afterwards. */
   release(): void {
     this.tail.release();
+    this.table.release();
+    this.graph?.release();
   }
 
   /** Adds a vector, or replaces the one with the same (ino, generation, chunk). */
   put(record: ChunkRecord, vector: Float32Array): void {
-    let label = this.table.find(record.ino, record.generation, record.chunk);
-    if (label === NO_LABEL) label = this.table.insert(record);
-    else {
-      this.table.updatePayload(label, record);
-      this.graph?.remove(label);
+    const label = this.table.find(record.ino, record.generation, record.chunk);
+    if (label === NO_LABEL) {
+      this.tail.put(this.table.insert(record), record, vector);
+      return;
     }
+    this.beginChange();
+    this.table.updatePayload(label, record);
+    this.forgetInGraph(label);
     this.tail.put(label, record, vector);
+    this.endChange();
   }
 
   /** False when there was no such vector. */
@@ -112,31 +131,61 @@ export class CollectionIndex {
   }
 
   /**
-   * Moves up to `budget` vectors from the tail into the graph; returns how many, 0 = nothing left to do.
-   * One insertion takes about 1 ms at 384 dimensions.
+   * Inserts up to `budget` vectors of the tail into the graph; returns how many. 0 = there is nothing to do, or, if the graph
+   * {@link TailGraph.isOpen}, other threads have to come out of it first. One insertion takes about 1 ms at 384 dimensions.
    */
   absorb(budget: number): number {
     const { graph, tail } = this;
-    if (graph === undefined || (graph.size === 0 && tail.size <= this.exactOnlyMax)) return 0;
-    const moves = Math.min(budget, tail.size);
-    tail.elsewhere = true;
-    for (let i = 0; i < moves; i++) {
-      const label = tail.lastLabel();
-      tail.read(label, this.scratch);
-      graph.add(label, this.scratch);
-      tail.remove(label);
+    if (graph === undefined) return 0;
+    if (!graph.isOpen && !this.openBatch(graph, budget)) return 0;
+    const moved = graph.step(budget);
+    if (graph.isPoor) this.takeBack(graph);
+    else if (graph.isThrough) {
+      tail.beginChange();
+      graph.settle((label) => tail.remove(label));
+      tail.setGraph(graph.number, graph.size);
+      tail.endChange();
     }
-    return moves;
+    return moved;
+  }
+
+  /** A bounded part of what removals have left to do in the graph; true when there is more to do at once. */
+  tidy(): boolean {
+    return this.graph?.tidy() ?? false;
+  }
+
+  private openBatch(graph: TailGraph, budget: number): boolean {
+    const { tail } = this;
+    const isSmall = graph.size === 0 && tail.size <= this.exactOnlyMax;
+    if (isSmall || tail.size === 0 || graph.isFull) return false;
+    graph.begin(tail.lastLabels(graph.batchFor(budget)), (label, out) => tail.read(label, out));
+    if (!this.isGraphShared) tail.elsewhere = true;
+    tail.beginChange();
+    tail.setGraph(graph.number, graph.size);
+    tail.endChange();
+    return true;
+  }
+
+  /** All that only the graph has goes back to the tail. */
+  private takeBack(graph: TailGraph): void {
+    const { table, tail, scratch } = this;
+    const record = emptyRecord();
+    this.beginChange();
+    for (const label of table.labels()) {
+      if (tail.has(label) || !graph.read(label, scratch)) continue;
+      table.read(label, record);
+      tail.put(label, record, scratch);
+    }
+    graph.release();
+    tail.setGraph(0, 0);
+    this.endChange();
   }
 
   /** The min(k, size) nearest, ascending; their labels are for {@link record} until the next change. */
   search(query: Float32Array, k: number, ef: number, out: SearchHits): number {
-    this.tail.search(query, k, out);
-    if (this.graphSize === 0) return out.count;
-    if (this.fromGraph.capacity < k) this.fromGraph = new SearchHits(k);
-    const { fromGraph } = this;
-    this.graph!.search(query, k, ef, fromGraph);
-    for (let i = 0; i < fromGraph.count; i++) out.offer(fromGraph.labels[i]!, fromGraph.distances[i]!);
+    const { tail } = this;
+    tail.search(query, k, out);
+    if (this.graphSize > 0) this.graph!.offer(query, k, ef, out, (label) => tail.has(label));
     return out.count;
   }
 
@@ -197,9 +246,17 @@ export class CollectionIndex {
   }
 
   private drop(label: number): void {
+    this.beginChange();
     this.tail.remove(label);
-    this.graph?.remove(label);
+    this.forgetInGraph(label);
     this.table.remove(label);
+    this.endChange();
+  }
+
+  private forgetInGraph(label: number): void {
+    if (this.graph === undefined) return;
+    this.graph.remove(label);
+    this.tail.setGraph(this.graph.number, this.graph.size);
   }
 }
 

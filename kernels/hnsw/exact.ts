@@ -57,6 +57,10 @@ export class ExactIndex implements VectorIndex {
     this.rowOf.set(labels[row]!, row);
   }
 
+  has(label: number): boolean {
+    return this.rowOf.has(label);
+  }
+
   read(label: number, out: Float32Array): boolean {
     const row = this.rowOf.get(label);
     if (row === undefined) return false;

@@ -8,6 +8,7 @@ import { type GraphMemory, headerWord } from './graph-memory.ts';
 export interface GraphAudit {
   /** Broken rules in words, at most {@link FAULTS_MAX}. */
   readonly faults: readonly string[];
+  /** Vectors that are found. */
   readonly live: number;
   readonly deleted: number;
   /** Live nodes to which no links lead from the entry, on whatever levels. */
@@ -17,6 +18,7 @@ export interface GraphAudit {
 }
 
 const FAULTS_MAX = 20;
+const HIDDEN_LIVE = layout.HIDDEN | layout.LIVE;
 
 export function auditGraph(graph: GraphMemory): GraphAudit {
   const { u32 } = graph;
@@ -26,6 +28,7 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
   const states = word(layout.STATES) / 4;
   const isIn = (node: number) => (u32[states + node]! & (layout.LIVE | layout.DELETED)) !== 0;
   const levelOf = (node: number) => u32[states + node]! & layout.LEVEL_MASK;
+  const twinOf = (node: number) => u32[word(layout.TWINS) / 4 + node]! - 1;
   const faults: string[] = [];
   const blame = (fault: string) => {
     if (faults.length < FAULTS_MAX) faults.push(fault);
@@ -35,7 +38,7 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
     const first =
       level === 0
         ? word(layout.LINKS) / 4 + node * 2 * m
-        : u32[word(layout.UPPER) / 4 + node]! / 4 + (level - 1) * m;
+        : (word(layout.UPPER_LINKS) + u32[word(layout.UPPER) / 4 + node]!) / 4 + (level - 1) * m;
     const list = u32.subarray(first, first + most);
     const end = list.indexOf(layout.NONE);
     return end < 0 ? list : list.subarray(0, end);
@@ -43,9 +46,22 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
   const counts = new Uint32Array(nodes);
   let live = 0;
   let deleted = 0;
+  let twins = 0;
+  let chained = 0;
+  let hidden = 0;
   for (let node = 0; node < nodes; node++) {
     if (u32[word(layout.LOCKS) / 4 + node] !== 0) blame(`node ${node} is locked`);
+    if ((u32[states + node]! & layout.TWIN) !== 0) twins++;
     if (!isIn(node)) continue;
+    for (let twin = twinOf(node); twin >= 0 && chained <= nodes; twin = twinOf(twin)) {
+      chained++;
+      if ((u32[states + twin]! & layout.TWIN) === 0) blame(`node ${twin} in the chain of ${node} is no twin`);
+      if (u32[word(layout.NORMS) / 4 + twin] !== node) blame(`twin ${twin} is not one of ${node}`);
+    }
+    if ((u32[states + node]! & HIDDEN_LIVE) === HIDDEN_LIVE) {
+      hidden++;
+      if (twinOf(node) < 0) blame(`node ${node} is hidden and has no twin`);
+    }
     if ((u32[states + node]! & layout.LIVE) !== 0) live++;
     else deleted++;
     for (let level = 0; level <= levelOf(node); level++) {
@@ -59,6 +75,7 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
       }
     }
   }
+  if (chained > twins) blame(`${chained} twins are in chains, of ${twins}`);
   let miscounted = 0;
   for (let node = 0; node < nodes; node++) {
     if (isIn(node) && counts[node] !== u32[word(layout.INDEGREES) / 4 + node]) miscounted++;
@@ -68,7 +85,7 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
   for (let node = 0; node < nodes; node++) {
     if ((u32[states + node]! & layout.LIVE) !== 0 && reached[node] === 0) unreachable.push(node);
   }
-  return { faults, live, deleted, unreachable, miscounted };
+  return { faults, live: live - hidden + chained, deleted, unreachable, miscounted };
 }
 
 /** 1 for each node that links lead to from `entry`. */

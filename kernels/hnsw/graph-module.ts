@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { assert } from '../../runtime/assert.ts';
 import * as layout from '../assembly/layout.ts';
-import { type GraphMemory, headerWord } from './graph-memory.ts';
+import { type ElementType, type GraphMemory, headerWord } from './graph-memory.ts';
 
 /** What the module exports; addresses are signed as WASM gives them. Documented where they are written. */
 export interface GraphExports {
@@ -16,10 +16,15 @@ export interface GraphExports {
   encodeAll(): void;
   search(k: number, ef: number, considered: number): number;
   find(ef: number): number;
-  rank(count: number, k: number): number;
+  rank(count: number): void;
   scan(k: number): number;
   scanList(length: number, count: number, k: number): number;
-  writeResults(count: number): number;
+  writeResults(count: number, k: number): number;
+  hashRow(row: number, bytes: number): number;
+  isSameRow(a: number, b: number, bytes: number): number;
+  encodeNode(node: number): void;
+  beginList(): void;
+  isWalkable(): number;
   mark(node: number): number;
   sweepBegin(): number;
   sweepNodes(first: number, count: number): number;
@@ -45,14 +50,16 @@ export interface GraphExports {
   offsetOfQuery(): number;
 }
 
-const FILE = new URL('./graph.wasm', import.meta.url);
-
-let compiled: WebAssembly.Module | undefined;
+const compiled = new Map<ElementType, WebAssembly.Module>();
 
 /** Compiled once per thread. Throws a CompileError where the engine lacks SIMD or threads. */
-export function graphModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(readFileSync(FILE));
-  return compiled;
+export function graphModule(element: ElementType): WebAssembly.Module {
+  let module = compiled.get(element);
+  if (module === undefined) {
+    module = new WebAssembly.Module(readFileSync(new URL(`./graph-${element}.wasm`, import.meta.url)));
+    compiled.set(element, module);
+  }
+  return module;
 }
 
 /** Binds this thread to a graph, in block `slot` (0 … SLOTS_MAX − 1), which nobody else has at that time. */
@@ -60,7 +67,9 @@ export function attachGraph(graph: GraphMemory, slot: number): GraphExports {
   assert(slot >= 0 && slot < layout.SLOTS_MAX, 'a thread has a block of its own');
   assert(graph.i32[headerWord(layout.MAGIC_WORD)] === layout.MAGIC, 'the memory holds a graph');
   const env = { memory: graph.memory };
-  const exports = new WebAssembly.Instance(graphModule(), { env }).exports as unknown as GraphExports;
+  const element = graph.u32[headerWord(layout.CODE_BYTES)] === 0 ? 'f32' : 'i8';
+  const { exports: made } = new WebAssembly.Instance(graphModule(element), { env });
+  const exports = made as unknown as GraphExports;
   exports.attach(slot);
   return exports;
 }

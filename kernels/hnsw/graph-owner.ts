@@ -4,34 +4,29 @@
  */
 import { assert } from '../../runtime/assert.ts';
 import * as layout from '../assembly/layout.ts';
+import { GraphCodes } from './graph-codes.ts';
 import { type ElementType, type GraphMemory, headerWord, makeGraphMemory } from './graph-memory.ts';
 import { attachGraph, type GraphExports, threadWord } from './graph-module.ts';
-import { trainQuantiser } from './quantiser.ts';
-import { copyNormalised, type IndexOptions, SearchHits } from './vector-index.ts';
+import { describeGraph, elementOfSnapshot, readGraph, usedParts } from './graph-snapshot.ts';
+import { Twins } from './graph-twins.ts';
+import { copyNormalised, type IndexOptions } from './vector-index.ts';
 
-/** The quantiser is trained with so many vectors at most. */
-const SAMPLE_MAX = 2048;
-/** It is trained anew when the graph has grown by this factor, up to so many nodes … */
-const TRAINING_GROWTH = 8;
-const TRAINING_NODES_MAX = 200_000;
-/** … or when of the nodes since, at least so many and this share of all, one in so many is far outside what it was trained for. */
-const NEW_NODES_MIN = 64;
-const NEW_SHARE = 1 / 32;
-const OUTSIDE_SHARE = 1 / 16;
-/** Vectors whose nearest are looked at to judge the codes, and how many of these. */
-const PROBES = 24;
-const PROBE_K = 10;
 /** A sweep begins when so many nodes, and this share of all, are deleted. */
 const DELETED_MIN = 64;
 const DELETED_SHARE = 1 / 10;
 /** Nodes swept with each change while a sweep goes on. */
 const SWEEP_STEP = 32;
+/** Twins that have left their chains are freed so many at a time. */
+const RETIRED_MIN = 32;
 /** No level is higher: the chance of one is M to the power of minus this. */
 const LEVEL_MAX = 12;
 
 const BATCH_STEP = 64;
 /** Milliseconds that another thread may take for one insertion; one that takes longer is taken for gone. */
 const PATIENCE = 2000;
+
+/** State of a twin that has left its chain. */
+const TWIN_GONE = layout.TWIN | layout.DOOMED;
 
 export const OWNER_SLOT = 0;
 
@@ -40,11 +35,14 @@ export class GraphOwner {
   readonly exports: GraphExports;
   readonly capacity: number;
   readonly #options: IndexOptions;
-  readonly #isQuantised: boolean;
+  /** Whether the vectors are in the graph's memory, or only their codes. */
+  readonly hasVectors: boolean;
+  readonly twins: Twins;
+  readonly #codes: GraphCodes | undefined;
+  readonly #query: number;
   readonly #vectors: number;
   readonly #stride: number;
   readonly #labels: number;
-  #trainedWith = 0;
   #free: number[] = [];
   #deleted: number[] = [];
   #doomed: number[] = [];
@@ -54,16 +52,71 @@ export class GraphOwner {
   /** Doomed nodes of a whole sweep, until every thread has passed the epoch. */
   #limbo: number[] = [];
   #limboEpoch = 0;
+  /** Twins that have left their chains, and those of them that wait until every thread has passed the epoch. */
+  #retired: number[] = [];
+  #retiring: number[] = [];
+  #retiringEpoch = 0;
 
-  constructor(options: IndexOptions, element: ElementType, capacity?: number) {
-    this.graph = makeGraphMemory(options, element, capacity);
+  constructor(
+    options: IndexOptions,
+    element: ElementType,
+    capacity?: number,
+    hasVectors = true,
+    graph = makeGraphMemory(options, element, capacity, hasVectors),
+  ) {
+    this.graph = graph;
     this.exports = attachGraph(this.graph, OWNER_SLOT);
     this.capacity = this.header(layout.CAPACITY);
     this.#options = options;
-    this.#isQuantised = element === 'i8';
+    this.#query = (this.exports.queryAt() >>> 0) / 4;
     this.#vectors = this.header(layout.VECTORS) / 4;
     this.#stride = this.header(layout.VECTOR_BYTES) / 4;
     this.#labels = this.header(layout.LABELS) / 4;
+    this.hasVectors = this.header(layout.HAS_VECTORS) !== 0;
+    this.twins = new Twins(this.graph, this.exports);
+    if (element === 'i8') this.#codes = new GraphCodes(this, options);
+  }
+
+  /**
+   * The graph that was kept as {@link snapshot}, which is `description` and what `read` fills each part with in turn. Undefined when it
+   * is of another form or cannot be walked.
+   */
+  static restore(
+    options: IndexOptions,
+    capacity: number | undefined,
+    description: Uint8Array,
+    read: (part: Uint8Array) => void,
+  ): GraphOwner | undefined {
+    const graph = readGraph(options, capacity, description, read);
+    if (graph === undefined) return undefined;
+    const owner = new GraphOwner(options, elementOfSnapshot(description), capacity, undefined, graph);
+    if (owner.exports.isWalkable() === 0) return undefined;
+    owner.#sort();
+    return owner;
+  }
+
+  /** Finds again which nodes are free, deleted or somebody's first. */
+  #sort(): void {
+    const { u32, i32 } = this.graph;
+    const states = this.header(layout.STATES) / 4;
+    this.exports.sweepAbort();
+    for (let node = 0; node < this.nodes; node++) {
+      const state = u32[states + node]!;
+      if ((state & layout.UNLINKED) !== 0 || (state & TWIN_GONE) === TWIN_GONE) this.exports.free(node);
+      if ((u32[states + node]! & (layout.LIVE | layout.DELETED | layout.TWIN)) === 0) this.#free.push(node);
+      else if ((state & layout.DELETED) !== 0) this.#deleted.push(node);
+      else if ((state & layout.TWIN) === 0) this.twins.add(this.twins.hashAt(this.twins.rowAt(node)), node);
+    }
+    Atomics.store(i32, headerWord(layout.DELETED_COUNT), this.#deleted.length);
+  }
+
+  /**
+   * The graph as bytes, to be written one after the other before the owner changes anything: what {@link restore} takes. Nobody
+   * may be inserting.
+   */
+  snapshot(): Uint8Array[] {
+    assert(this.header(layout.BATCH_NEXT) >= this.header(layout.BATCH_END), 'no batch is open');
+    return [describeGraph(this.graph), ...usedParts(this.graph)];
   }
 
   header(word: number): number {
@@ -77,12 +130,11 @@ export class GraphOwner {
 
   /** Bytes of memory in use, of all that is reserved: what the nodes given out occupy. */
   get bytesUsed(): number {
-    const perNode = this.header(layout.VECTOR_BYTES) + this.header(layout.CODE_BYTES);
-    const links = this.header(layout.LINKS_MAX) * 8 + 6 * 4 + 1;
+    const vectorBytes = this.hasVectors ? this.header(layout.VECTOR_BYTES) : 0;
+    const perNode = vectorBytes + this.header(layout.CODE_BYTES);
+    const links = this.header(layout.LINKS_MAX) * 8 + 7 * 4 + 1;
     const buffers = this.header(layout.THREAD_BYTES) - this.capacity;
-    const upperBytes = this.header(layout.UPPER_NEXT) - this.header(layout.THREADS);
-    const upper = upperBytes - this.header(layout.THREAD_BYTES) * layout.SLOTS_MAX;
-    return this.nodes * (perNode + links) + buffers + upper;
+    return this.nodes * (perNode + links) + buffers + this.header(layout.UPPER_NEXT) + this.twins.bytes;
   }
 
   labelOf(node: number): number {
@@ -91,23 +143,92 @@ export class GraphOwner {
 
   /** Index in `f32` of a node's vector. */
   vectorAt(node: number): number {
-    return this.#vectors + node * this.#stride;
+    return this.#vectors + this.twins.firstOf(node) * this.#stride;
   }
 
-  /** A node with the vector (under cosine: normalised) and nothing else, or −1 when all room is taken. */
+  /**
+   * A node for the label, or −1 when all room is taken. One with the vector (under cosine: normalised) and nothing else, which is to be
+   * inserted; or, when the vector is there already, one that needs no insertion ({@link isPlaced}).
+   */
   place(label: number, vector: Float32Array): number {
-    const { u32, f32 } = this.graph;
-    const reused = this.#free.pop();
-    if (reused === undefined && this.nodes === this.capacity) return -1;
-    const node = reused ?? this.nodes;
-    const at = this.vectorAt(node);
-    if (this.#options.metric === 'cosine') copyNormalised(vector, f32, at);
-    else f32.set(vector, at);
+    const { f32 } = this.graph;
+    if (this.#options.metric === 'cosine') copyNormalised(vector, f32, this.#query);
+    else f32.set(vector, this.#query);
+    return this.hasVectors ? this.#placeVector(label) : this.#placeCode(label);
+  }
+
+  /** The vector is in the query buffer. */
+  #placeVector(label: number): number {
+    const { f32, u32 } = this.graph;
+    const hash = this.twins.hashAt(this.#query * 4);
+    const first = this.twins.find(hash, this.#query * 4);
+    if (first >= 0 && this.twins.isHidden(first)) return this.#showAs(label, first);
+    const node = this.#takeNode();
+    if (node < 0) return -1;
     u32[this.#labels + node] = label;
-    // A node keeps the level that it was first given.
-    this.exports.place(node, reused === undefined ? this.#levelOf(node) : 0);
-    if (reused === undefined) u32[headerWord(layout.NODES)] = node + 1;
+    if (first >= 0) {
+      this.twins.join(first, node);
+    } else {
+      const at = this.vectorAt(node);
+      f32.copyWithin(at, this.#query, this.#query + this.#stride);
+      // A node keeps the level that it was first given.
+      this.exports.place(node, this.#levelOf(node));
+      this.twins.add(hash, node);
+    }
+    if (node === this.nodes) u32[headerWord(layout.NODES)] = node + 1;
     return node;
+  }
+
+  /** The same, where the code that it gets says whether the vector is there already. */
+  #placeCode(label: number): number {
+    const { u32 } = this.graph;
+    const node = this.#takeNode();
+    if (node < 0) return -1;
+    this.exports.place(node, this.#levelOf(node));
+    if (node === this.nodes) u32[headerWord(layout.NODES)] = node + 1;
+    const hash = this.twins.hashAt(this.twins.rowAt(node));
+    const first = this.twins.find(hash, this.twins.rowAt(node));
+    if (first >= 0 && this.twins.isHidden(first)) {
+      // A batch would insert a node that is nothing.
+      Atomics.or(this.graph.i32, this.header(layout.STATES) / 4 + node, TWIN_GONE);
+      this.#retired.push(node);
+      return this.#showAs(label, first);
+    }
+    u32[this.#labels + node] = label;
+    if (first >= 0) this.twins.join(first, node);
+    else this.twins.add(hash, node);
+    return node;
+  }
+
+  #showAs(label: number, first: number): number {
+    this.graph.u32[this.#labels + first] = label;
+    this.twins.show(first);
+    return first;
+  }
+
+  #takeNode(): number {
+    return this.#free.pop() ?? (this.nodes === this.capacity ? -1 : this.nodes);
+  }
+
+  /** Whether searches return the label of a node. */
+  isFindable(node: number): boolean {
+    const state = this.graph.u32[this.header(layout.STATES) / 4 + node]!;
+    return (state & TWIN_GONE) === layout.TWIN || (state & (layout.LIVE | layout.HIDDEN)) === layout.LIVE;
+  }
+
+  /** Whether a node is one that searches find in the graph, for itself or for its twins. */
+  isLive(node: number): boolean {
+    return (this.graph.u32[this.header(layout.STATES) / 4 + node]! & layout.LIVE) !== 0;
+  }
+
+  get isQuantised(): boolean {
+    return this.#codes !== undefined;
+  }
+
+  /** Whether a node is one that was placed, and not inserted yet. */
+  isPlaced(node: number): boolean {
+    const state = this.graph.u32[this.header(layout.STATES) / 4 + node]!;
+    return (state & (layout.LIVE | layout.DELETED | layout.TWIN)) === 0;
   }
 
   /** Level with probability M^−level, from the seed and the number of the node. */
@@ -122,101 +243,44 @@ export class GraphOwner {
 
   /** Whether the quantiser should be trained before the next node is inserted. No other thread may walk while it is. */
   get wantsTraining(): boolean {
-    if (!this.#isQuantised || this.nodes === 0) return false;
-    if (this.nodes >= this.#trainedWith * TRAINING_GROWTH && this.#trainedWith < TRAINING_NODES_MAX)
-      return true;
-    const coded = this.header(layout.CODED);
-    return (
-      coded >= NEW_NODES_MIN &&
-      coded >= this.nodes * NEW_SHARE &&
-      this.header(layout.OUTSIDE) >= coded * OUTSIDE_SHARE
-    );
-  }
-
-  /** First of the nodes whose links were chosen by codes of which many were cut, when that is why training is wanted. */
-  get firstCut(): number {
-    return this.header(layout.OUTSIDE) >= this.header(layout.CODED) * OUTSIDE_SHARE
-      ? this.#trainedWith
-      : this.nodes;
+    return this.#codes?.wantsTraining ?? false;
   }
 
   train(): void {
-    const { f32, u32 } = this.graph;
-    const { nodes } = this;
-    const rows = Math.min(nodes, SAMPLE_MAX);
-    const trained = trainQuantiser(f32, rows, this.#options.dimension, (row) =>
-      this.vectorAt(Math.floor((row * nodes) / rows)),
-    );
-    const { centres, steps, weights } = trained;
-    f32.set(centres, this.header(layout.CENTRES) / 4);
-    f32.set(steps, this.header(layout.STEPS) / 4);
-    f32.set(
-      steps.map((step) => 1 / step),
-      this.header(layout.INVERSES) / 4,
-    );
-    new Int16Array(this.graph.memory.buffer, this.header(layout.WEIGHTS), weights.length).set(weights);
-    f32[headerWord(layout.UNIT)] = trained.unit;
-    f32[headerWord(layout.WEIGHT_UNIT)] = trained.weightUnit;
-    f32[headerWord(layout.CENTRE_SQUARED)] = centres.reduce((sum, each) => sum + each * each, 0);
-    this.exports.encodeAll();
-    this.#trainedWith = nodes;
-    u32[headerWord(layout.CODED)] = 0;
-    u32[headerWord(layout.OUTSIDE)] = 0;
+    this.codes.train();
   }
 
-  /**
-   * Of the nearest in a sample of the nodes, the share that their codes show, 0 … 1. Low where the differences that matter are
-   * smaller than a step of the codes: in narrow clusters far from each other, or along a line.
-   */
-  codeRecall(): number {
-    const rows = Math.min(this.nodes, SAMPLE_MAX);
-    const nodeAt = (row: number) => Math.floor((row * this.nodes) / rows);
-    const byCode = new SearchHits(PROBE_K);
-    const exactly = new SearchHits(PROBE_K);
-    let shared = 0;
-    for (let probe = 0; probe < PROBES; probe++) {
-      const query = nodeAt(Math.floor((probe * rows) / PROBES));
-      this.exports.makeQueryForm(this.vectorAt(query) * 4);
-      byCode.begin(PROBE_K);
-      exactly.begin(PROBE_K);
-      for (let row = 0; row < rows; row++) {
-        byCode.offer(nodeAt(row), this.#codeDistance(nodeAt(row)));
-        exactly.offer(nodeAt(row), this.#exactDistance(query, nodeAt(row)));
-      }
-      // of equally near ones each is as good
-      for (let i = 0; i < byCode.count; i++) {
-        const distance = this.#exactDistance(query, byCode.labels[i]!);
-        if (distance <= exactly.distances[exactly.count - 1]!) shared++;
-      }
-    }
-    return shared / (PROBES * Math.min(PROBE_K, rows));
+  /** The quantiser of a graph that is walked over codes. */
+  get codes(): GraphCodes {
+    assert(this.#codes !== undefined, 'the graph has codes');
+    return this.#codes;
   }
 
-  #codeDistance(node: number): number {
-    const { exports, graph } = this;
-    const code = this.header(layout.CODES) + node * this.header(layout.CODE_BYTES);
-    const product = exports.dotI8(exports.queryFormAt() >>> 0, code, this.header(layout.CODE_LENGTH));
-    return graph.f32[this.header(layout.NORMS) / 4 + node]! + product * exports.factorOfQuery();
-  }
-
-  #exactDistance(a: number, b: number): number {
-    const bytes = this.header(layout.VECTOR_BYTES);
-    const [x, y] = [this.vectorAt(a) * 4, this.vectorAt(b) * 4];
-    return Math.fround(
-      this.#options.metric === 'l2'
-        ? this.exports.squaredF32(x, y, bytes)
-        : 1 - this.exports.dotF32(x, y, bytes),
-    );
-  }
-
-  /** Marks a node; its memory comes back when a sweep has been over all others. */
+  /** Takes a node out, which is not found any more; its memory comes back when nobody can come to it. */
   remove(node: number): void {
+    const { twins } = this;
+    if (twins.isTwin(node)) {
+      const first = twins.firstOf(node);
+      twins.leave(node);
+      this.#retired.push(node);
+      if (twins.isHidden(first) && !twins.hasTwins(first)) this.#delete(first);
+    } else if (twins.hasTwins(node)) {
+      assert(!twins.isHidden(node), 'a node is removed once');
+      twins.hide(node);
+    } else {
+      this.#delete(node);
+    }
+  }
+
+  #delete(node: number): void {
+    this.twins.remove(node);
     assert(this.exports.mark(node) !== 0, 'a node is removed once');
     this.#deleted.push(node);
   }
 
   /** A bounded part of the work that deletions have left: to be called with each change. True while there is any. */
   tidy(): boolean {
+    this.#freeTwins();
     if (this.#limbo.length > 0) this.#free = this.#free.concat(this.#takeLimbo());
     if (this.#cursor < 0 && this.#shouldSweep()) {
       this.exports.sweepBegin();
@@ -249,12 +313,31 @@ export class GraphOwner {
     this.#doomed = [];
   }
 
-  /** Nodes that nobody can be at any more; none as long as a thread may be. */
-  #takeLimbo(): number[] {
+  #freeTwins(): void {
+    if (this.#retiring.length > 0) {
+      if (!this.#havePassed(this.#retiringEpoch)) return;
+      for (const node of this.#retiring) this.exports.free(node);
+      this.#free = this.#free.concat(this.#retiring);
+      this.#retiring = [];
+    }
+    if (this.#retired.length < RETIRED_MIN) return;
+    this.#retiring = this.#retired;
+    this.#retired = [];
+    this.#retiringEpoch = this.exports.nextEpoch();
+  }
+
+  /** Whether no thread is at an operation that began before the epoch. */
+  #havePassed(epoch: number): boolean {
     for (let slot = 0; slot < layout.SLOTS_MAX; slot++) {
       const active = Atomics.load(this.graph.i32, threadWord(this.graph, slot) + layout.ACTIVE) >>> 0;
-      if (active !== 0 && active < this.#limboEpoch) return [];
+      if (active !== 0 && active < epoch) return false;
     }
+    return true;
+  }
+
+  /** Nodes that nobody can be at any more; none as long as a thread may be. */
+  #takeLimbo(): number[] {
+    if (!this.#havePassed(this.#limboEpoch)) return [];
     if (this.exports.replaceEntry() === 0) {
       this.#limboEpoch = this.exports.nextEpoch();
       return [];

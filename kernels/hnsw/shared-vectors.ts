@@ -1,5 +1,9 @@
-/** Exact search in the shared memory of another thread's shard, while that thread goes on (contract in vector-memory.ts). */
+/**
+ * Search in the shared memory of another thread's shard, while that thread goes on (contract in vector-memory.ts): exactly among what is
+ * in rows, and by a walk in the collection's graph.
+ */
 import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
+import type { GraphReader } from './graph-reader.ts';
 import { METRICS, scanRows } from './scan.ts';
 import { copyNormalised, SearchHits } from './vector-index.ts';
 import {
@@ -13,6 +17,10 @@ import {
   ELSEWHERE,
   entryOf,
   firstRowOf,
+  GRAPH,
+  GRAPH_COUNT,
+  LABEL_CHUNKS,
+  LABEL_WORDS,
   METRIC,
   RECORD_WORDS,
   rowsOf,
@@ -28,6 +36,16 @@ const TRIES = 2;
 /** Rows between two looks whether the scan is spoilt already. */
 const BLOCK = 2048;
 
+/** Marks a hit of the graph, by its label, among those that are rows. */
+const IN_GRAPH = 0x8000_0000;
+
+/** A thread's way into the graphs of one shard. */
+export interface GraphDoor {
+  /** The graph of that number, until {@link leave}; undefined = it is not known here, or its owner wants to be alone in it. */
+  enter(number: number): GraphReader | undefined;
+  leave(): void;
+}
+
 /** Words of a hit: its record without the label, then the distance, a float32. */
 const HIT_WORDS = RECORD_WORDS;
 
@@ -40,20 +58,25 @@ export class SharedVectors {
   #query = new Float32Array(0);
   /** 0, 1, 2 …: hits are offered by the number of their row. */
   #numbers = new Uint32Array(0);
+  /** Labels of the nearest rows: what is on its way into the graph may be found twice. */
+  readonly #labels = new Set<number>();
+  readonly #door: GraphDoor | undefined;
 
-  constructor(region: { readonly u8: Uint8Array; readonly bytes: number }) {
+  constructor(region: { readonly u8: Uint8Array; readonly bytes: number }, door?: GraphDoor) {
     this.#views = viewsOf(region);
+    this.#door = door;
   }
 
   /** The min(k, size) nearest into `hits`; returns how many, or ASK_OWNER. A query of another dimension finds none. */
-  search(collection: number, query: Float32Array, k: number): number {
+  search(collection: number, query: Float32Array, k: number, ef = k): number {
     const entry = entryOf(collection);
     const { i32 } = this.#views;
     const changes = new SequenceLock(i32, entry + CHANGES);
     for (let i = 0; i < TRIES; i++) {
       const seen = Atomics.load(i32, entry + CHANGES);
       if ((seen & 1) !== 0) return ASK_OWNER;
-      const found = this.#scan(entry, seen, query, k);
+      const found = this.#scan(entry, seen, query, k, ef);
+      if (found === ASK_OWNER) return ASK_OWNER;
       if (Atomics.load(i32, entry + ELSEWHERE) !== 0) return ASK_OWNER;
       if (!changes.readRetry(seen)) return found;
     }
@@ -61,11 +84,11 @@ export class SharedVectors {
   }
 
   /** What comes out counts only if CHANGES is still `seen` afterwards; until then every word may be anything. */
-  #scan(entry: number, seen: number, query: Float32Array, k: number): number {
+  #scan(entry: number, seen: number, query: Float32Array, k: number, ef: number): number {
     const { i32, u32, f32 } = this.#views;
     const count = Atomics.load(i32, entry + COUNT);
     const metric = METRICS[i32[entry + METRIC]!];
-    if (k === 0 || count === 0 || i32[entry + DIMENSION] !== query.length || metric === undefined) return 0;
+    if (k === 0 || i32[entry + DIMENSION] !== query.length || metric === undefined) return 0;
     this.#prepare(query, k, metric === 'cosine');
     const nearest = this.#nearest;
     nearest.begin(k);
@@ -92,8 +115,41 @@ export class SharedVectors {
         );
       }
     }
+    if (!this.#walk(entry, query, k, ef)) return ASK_OWNER;
     this.#copyHits(entry);
     return nearest.count;
+  }
+
+  /** Adds what the graph has. False when this thread cannot look there. */
+  #walk(entry: number, query: Float32Array, k: number, ef: number): boolean {
+    const { i32, u32 } = this.#views;
+    const wanted = Atomics.load(i32, entry + GRAPH_COUNT);
+    if (wanted === 0) return true;
+    const reader = this.#door?.enter(Atomics.load(i32, entry + GRAPH));
+    if (reader === undefined) return false;
+    const nearest = this.#nearest;
+    const labels = this.#labels;
+    labels.clear();
+    for (let i = 0; i < nearest.count; i++) labels.add(u32[this.#recordOf(entry, nearest.labels[i]!)]!);
+    const found = reader.search(query, k, ef, wanted);
+    for (let i = 0; i < found; i++) {
+      const label = reader.labelAt(i);
+      if (!labels.has(label)) nearest.offer((IN_GRAPH | label) >>> 0, reader.distanceAt(i));
+    }
+    this.#door!.leave();
+    return true;
+  }
+
+  #recordOf(entry: number, row: number): number {
+    const chunk = chunkOfRow(row);
+    return this.#views.u32[entry + CHUNKS + chunk]! + (row - firstRowOf(chunk)) * RECORD_WORDS;
+  }
+
+  /** Of a label: the word before its first, as a row's begins with the label. */
+  #labelOf(entry: number, label: number): number {
+    const chunk = chunkOfRow(label);
+    const at = this.#views.u32[entry + LABEL_CHUNKS + chunk]!;
+    return at + (label - firstRowOf(chunk)) * LABEL_WORDS - 1;
   }
 
   #prepare(query: Float32Array, k: number, isNormalised: boolean): void {
@@ -117,8 +173,7 @@ export class SharedVectors {
     }
     for (let hit = 0, to = 0; hit < count; hit++, to += HIT_WORDS) {
       const row = labels[hit]!;
-      const chunk = chunkOfRow(row);
-      const record = u32[entry + CHUNKS + chunk]! + (row - firstRowOf(chunk)) * RECORD_WORDS;
+      const record = row < IN_GRAPH ? this.#recordOf(entry, row) : this.#labelOf(entry, row & (IN_GRAPH - 1));
       for (let word = 1; word < RECORD_WORDS; word++) this.hits[to + word - 1] = u32[record + word]!;
       this.#distances[to + HIT_WORDS - 1] = distances[hit]!;
     }

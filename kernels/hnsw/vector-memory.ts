@@ -5,9 +5,10 @@
  * Roles: one owner thread; any number of readers. A successor of an owner that died begins with reset().
  *
  * Layout: a line (0 magic); per collection, by its number, an entry of ENTRY_WORDS: 0 CHANGES (a sequence lock), 1 COUNT,
- * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 16 … where its chunks begin (word indexes); then the chunks. Chunk c holds
- * 64 · 2^c rows: their records (RECORD_WORDS u32 each: label, ino, generation, chunk, byte offset, byte length, line, version),
- * then their vectors (float32 × dimension).
+ * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH, 6 GRAPH_COUNT, 7 TOTAL, 8 BYTES_KIB, 9 FORM (these three for whoever wants figures), 16 … where its chunks begin (word
+ * indexes), 40 … where those of its labels begin; then the chunks. Chunk c holds 64 · 2^c rows: their records (RECORD_WORDS u32 each:
+ * label, ino, generation, chunk, byte offset, byte length, line, version), then their vectors (float32 × dimension). A chunk of labels
+ * holds as many rows of LABEL_WORDS u32 (chunk-table.ts), by label.
  *
  * Invariants:
  * 1. Rows 0 … COUNT − 1 are the vectors that the collection has here, dense. A row is written before the store of COUNT
@@ -15,10 +16,14 @@
  * 2. Whatever is not appending (removing, replacing, creating, emptying) happens while CHANGES is odd. What belongs together, such as
  *    a file's old and new chunks, happens in one such time. A reader uses nothing of what it read unless CHANGES was even
  *    before and is the same after.
+ *    What a label stands for changes in such a time only, unless nothing that can be found has the label.
  * 3. ELSEWHERE ≠ 0: the owner must be asked, as some vectors are where only it can look (in a graph, or in memory of its own
  *    because this is full), or still to come (from a segment, for a successor). The owner sets it at the beginning and before
  *    the first vector leaves, and clears it when it hands a search out; a reader that finds it 0 at the end has missed none.
- * 4. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
+ * 4. GRAPH ≠ 0: a reader has to search the graph of that number, too, which its owner handed to it (graph-reader.ts); of its vectors
+ *    GRAPH_COUNT are nowhere else. Vectors move there from the rows in two steps: into the graph, where they are found twice, and in
+ *    a change of invariant 2 out of the rows.
+ * 5. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
  */
 import { assert } from '../../runtime/assert.ts';
 import { COLLECTIONS_MAX, SHARED_LINE } from '../../runtime/config/bounds.ts';
@@ -28,10 +33,22 @@ export const COUNT = 1;
 export const DIMENSION = 2;
 export const METRIC = 3;
 export const ELSEWHERE = 4;
+export const GRAPH = 5;
+export const GRAPH_COUNT = 6;
+/** Vectors of the collection in this shard, whether or not they are here; KiB of memory for them; bits of {@link WALKS_CODES} … */
+export const TOTAL = 7;
+export const BYTES_KIB = 8;
+export const FORM = 9;
+/** The graph is walked over int8 codes, or over float32. */
+export const WALKS_CODES = 1;
+export const WALKS_FLOATS = 2;
+/** The graph has no room for more. */
+export const IS_FULL = 4;
 export const CHUNKS = 16;
 /** Chunks 0 … 23 together hold more rows than 32-bit words can address. */
 export const CHUNKS_MAX = 24;
-const ENTRY_WORDS = 64;
+export const LABEL_CHUNKS = CHUNKS + CHUNKS_MAX;
+export const ENTRY_WORDS = 64;
 /** Text chunks are collection 0, users' collections are 1 … COLLECTIONS_MAX. */
 const ENTRIES = COLLECTIONS_MAX + 1;
 const FIRST_ENTRY = SHARED_LINE / 4;
@@ -39,6 +56,8 @@ const HEADER_WORDS = FIRST_ENTRY + ENTRIES * ENTRY_WORDS;
 const MAGIC = 0x54434556; // "VECT"
 
 export const RECORD_WORDS = 8;
+/** A row of labels: the record without the label, and the next label of the same file. */
+export const LABEL_WORDS = 8;
 const FIRST_CHUNK_SHIFT = 6;
 const FIRST_CHUNK_ROWS = 1 << FIRST_CHUNK_SHIFT;
 /** Chunks begin on cache lines. */
@@ -75,6 +94,10 @@ export function rowsOf(chunk: number): number {
 export function chunkWords(chunk: number, dimension: number): number {
   const words = rowsOf(chunk) * (RECORD_WORDS + dimension);
   return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+}
+
+export function labelChunkWords(chunk: number): number {
+  return rowsOf(chunk) * LABEL_WORDS;
 }
 
 /** The owner's side: hands out chunks. */
@@ -116,10 +139,42 @@ export class VectorMemory {
       Atomics.store(i32, entry + COUNT, 0);
       Atomics.store(i32, entry + DIMENSION, 0);
       Atomics.store(i32, entry + ELSEWHERE, 1);
+      Atomics.store(i32, entry + GRAPH, 0);
+      Atomics.store(i32, entry + GRAPH_COUNT, 0);
       Atomics.add(i32, entry + CHANGES, 1);
     }
     Atomics.store(i32, 0, MAGIC);
   }
+}
+
+/** A collection of one shard in figures, a snapshot. */
+export interface CollectionFigures {
+  readonly dimension: number;
+  readonly metric: number;
+  readonly vectors: number;
+  /** Vectors that are found in the graph alone. */
+  readonly inGraph: number;
+  readonly bytes: number;
+  /** Bits of {@link FORM}. */
+  readonly form: number;
+}
+
+/** Any thread: what the region's owner says of a collection; undefined when it has none of it. */
+export function figuresOf(
+  { i32 }: { readonly i32: Int32Array },
+  collection: number,
+): CollectionFigures | undefined {
+  const entry = entryOf(collection);
+  const dimension = Atomics.load(i32, entry + DIMENSION);
+  if (dimension === 0) return undefined;
+  return {
+    dimension,
+    metric: i32[entry + METRIC]!,
+    vectors: i32[entry + TOTAL]!,
+    inGraph: i32[entry + GRAPH_COUNT]!,
+    bytes: i32[entry + BYTES_KIB]! * 1024,
+    form: i32[entry + FORM]!,
+  };
 }
 
 export function viewsOf({ u8, bytes }: { readonly u8: Uint8Array; readonly bytes: number }): VectorViews {

@@ -8,6 +8,7 @@ import type { ChunkRecord } from './chunk-table.ts';
 import { METRICS, scanRows } from './scan.ts';
 import { assertDimension, copyNormalised, type Metric, type SearchHits } from './vector-index.ts';
 import {
+  BYTES_KIB,
   CHANGES,
   CHUNKS,
   CHUNKS_MAX,
@@ -17,10 +18,14 @@ import {
   DIMENSION,
   ELSEWHERE,
   entryOf,
+  FORM,
   firstRowOf,
+  GRAPH,
+  GRAPH_COUNT,
   METRIC,
   RECORD_WORDS,
   rowsOf,
+  TOTAL,
   type VectorMemory,
 } from './vector-memory.ts';
 
@@ -84,6 +89,20 @@ export class VectorRows {
     Atomics.store(this.#i32, this.#entry + ELSEWHERE, word);
   }
 
+  /** Tells readers which graph they have to search, too, and how many of the vectors are only there. Part of a change. */
+  setGraph(number: number, count: number): void {
+    Atomics.store(this.#i32, this.#entry + GRAPH, number);
+    Atomics.store(this.#i32, this.#entry + GRAPH_COUNT, count);
+  }
+
+  /** For whoever wants figures (vector-memory.ts). */
+  setFigures(vectors: number, bytesElsewhere: number, form: number): void {
+    const bytes = this.#chunks.length === 0 ? 0 : chunkWords(this.#chunks.length, this.dimension) * 4;
+    this.#i32[this.#entry + TOTAL] = vectors;
+    this.#i32[this.#entry + BYTES_KIB] = Math.ceil((bytes + bytesElsewhere) / 1024);
+    this.#i32[this.#entry + FORM] = form;
+  }
+
   /** Between the two, readers see nothing: for several changes that belong together. They nest. */
   beginChange(): void {
     if (this.#changing++ === 0) this.#changes.writeBegin();
@@ -131,10 +150,17 @@ export class VectorRows {
     return true;
   }
 
-  /** Label of the last row, the cheapest to remove. There must be one. */
-  lastLabel(): number {
-    assert(this.#count > 0, 'there is a last label');
-    return this.#chunkOf(this.#count - 1).u32[this.#recordAt(this.#count - 1)]!;
+  has(label: number): boolean {
+    return this.#rowOf.has(label);
+  }
+
+  /** Labels of the last `count` rows, the cheapest to remove; the last one first. */
+  lastLabels(count: number): number[] {
+    const labels: number[] = [];
+    for (let row = this.#count - 1; row >= 0 && labels.length < count; row--) {
+      labels.push(this.#chunkOf(row).u32[this.#recordAt(row)]!);
+    }
+    return labels;
   }
 
   /** Fills `out` with the labels of the min(k, size) nearest, ascending; returns how many. */
@@ -166,6 +192,7 @@ export class VectorRows {
     Atomics.store(this.#i32, this.#entry + DIMENSION, dimension);
     Atomics.store(this.#i32, this.#entry + METRIC, METRICS.indexOf(this.metric));
     Atomics.store(this.#i32, this.#entry + ELSEWHERE, 1);
+    this.setGraph(0, 0);
     this.endChange();
   }
 

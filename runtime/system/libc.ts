@@ -13,6 +13,7 @@ const readCall = libc.func('long read(int fd, void *buf, size_t n)');
 const writeCall = libc.func('long write(int fd, const void *buf, size_t n)');
 const pollCall = libc.func('int poll(void *fds, unsigned long n, int timeout)');
 const lseekCall = libc.func('long lseek(int fd, long offset, int whence)');
+const fallocateCall = libc.func('int fallocate(int fd, int mode, long offset, long length)');
 const eventfdCall = libc.func('int eventfd(unsigned int value, int flags)');
 const fcntlCall = libc.func('int fcntl(int fd, int command, long argument)');
 const flockCall = libc.func('int flock(int fd, int operation)');
@@ -45,6 +46,14 @@ export const SEEK_HOLE = 4;
 /** lseek(2) with one of the two above: where data or a hole begins from `offset` on; −ENXIO = there is no more. */
 export function lseek(fd: number, offset: number, whence: number): number {
   return result(Number(lseekCall(fd, offset, whence)));
+}
+
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** fallocate(2): makes a range of the file a hole. −EOPNOTSUPP where the filesystem has none. */
+export function punchHole(fd: number, start: number, length: number): number {
+  return result(fallocateCall(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, length));
 }
 
 export const POLLIN = 0x001;

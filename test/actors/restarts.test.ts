@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
+import { collectionsStatus } from '../../actors/collection-status.ts';
 import { filesAtOnce, INDEX_TRANSIT, Transit } from '../../actors/indexer/transit.ts';
 import {
   postContentChanged,
@@ -194,6 +195,33 @@ test(
   },
   RESTARTS * 10_000 + 180_000,
 );
+
+test('shards end while they build their graphs and help each other: the graphs are completed, and find everything', async () => {
+  const random = new Random(seed);
+  const order = new VectorOrder(world.main.arena);
+  const vectors = Array.from({ length: 4000 }, () => random.vector(96));
+  const context = world.actor('fuse-0');
+  vectors.forEach((vector, i) => {
+    const name = encoder.encode(`v${i}`);
+    const ino = namespaces[0]!.create(ROOT, name, 0, name.length, S_IFREG | 0o644, 0, 0, 0);
+    const bytes = new Uint8Array(vector.buffer);
+    expect(namespaces[0]!.setxattr(ino, XATTR, 0, XATTR.length, bytes, 0, bytes.length, 0)).toBe(1);
+    const { generation } = stateOf(ino);
+    const shard = context.outbox(`shard-${shardOf(ino, SHARDS)}`);
+    writePutVector(shard, ino, generation, 1, order.next(), bytes, 0, bytes.length);
+  });
+  for (let deaths = 0; deaths < RESTARTS / 2; deaths++) {
+    await new Promise((resume) => setTimeout(resume, random.below(150)));
+    await restartAndReplay(`shard-${random.below(SHARDS)}`);
+  }
+  const figures = () => collectionsStatus(world.main).find(({ name }) => name === 'default')!;
+  while (figures().graph < vectors.length) await new Promise((resume) => setTimeout(resume, 20));
+  expect(figures()).toMatchObject({ vectors: vectors.length, tail: 0 });
+  for (let i = 0; i < vectors.length; i += 50) {
+    const found = await world.indexer!.vectorSearch('default', vectors[i]!, 1, 0, [0]);
+    expect(found, `seed ${seed}`).toMatchObject([{ path: `/v${i}` }]);
+  }
+}, 180_000);
 
 test('what the indexer journalled and did not live to send is found', async () => {
   const name = encoder.encode('f');

@@ -1,17 +1,21 @@
 /** Shards that answer for each other, and what a search has to wait for. All in one thread, turn by turn. */
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import type { Context } from '../../actors/context.ts';
 import * as messages from '../../actors/messages.ts';
-import { ACTOR_STATES, TASKS, vectorsRegion } from '../../actors/regions.ts';
+import { ACTOR_STATES, GRAPH_DOORS, METRICS, TASKS, vectorsRegion } from '../../actors/regions.ts';
 import { Route, settledRoute } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
+import { Graphs } from '../../actors/shard/graphs.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { FIRST_STAMP } from '../../actors/vector-order.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import type { OpenEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import type { IndexOptions } from '../../kernels/hnsw/vector-index.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
+import { readCounters } from '../../runtime/metrics/metrics.ts';
 import { STOP } from '../../runtime/scheduling/actor.ts';
 import { ActorState, FAILED, READY } from '../../runtime/scheduling/actor-state.ts';
 import { peekBoard } from '../../runtime/scheduling/board-layout.ts';
@@ -36,12 +40,20 @@ class RunningShard {
   /** What its idle() last said. */
   sleep = 0;
 
-  constructor(name: string, openGraph?: OpenEngine) {
-    this.context = world.actor(name);
+  /** `openGraph`: 'shared' for a graph that others can search. */
+  constructor(name: string, openGraph?: OpenEngine | 'shared', incarnation = 1) {
+    this.context = world.actor(name, incarnation);
     this.context.state.set(READY);
     const memory = new VectorMemory(this.context.arena.region(vectorsRegion(name)));
-    this.shard = new Shard(world.config.vectors, openGraph, memory);
-    this.actor = new ShardActor(this.context, this.shard);
+    const graphs = new Graphs(this.context);
+    const open =
+      openGraph === 'shared' ? (options: IndexOptions) => new SharedGraph(options, graphs) : openGraph;
+    this.shard = new Shard(world.config.vectors, open, memory);
+    this.actor = new ShardActor(this.context, this.shard, graphs);
+  }
+
+  counter(name: string): number {
+    return readCounters(this.context.arena.region(METRICS))[this.context.name]![name]!;
   }
 
   /** One turn of the run loop, `batch` messages of each lane. */
@@ -288,4 +300,94 @@ test('while a file is being replaced a thief finds neither half of it nor nothin
   busy.turn();
   busy.turn();
   for (const { inos } of answers()) expect(inos).toEqual([1, 1]);
+});
+
+describe('a graph that others can search', () => {
+  const COUNT = 1100;
+  beforeEach(() => {
+    world = new World({ shards: 2, fuse: 1 }, '/nowhere', { exact_max: 1000 });
+    indexer = world.actor('indexer');
+    new Route(indexer.arena).word = settledRoute(1);
+  });
+
+  function building(): { busy: RunningShard; idle: RunningShard } {
+    const busy = new RunningShard('shard-0', 'shared');
+    const idle = new RunningShard('shard-1', 'shared');
+    busy.put(1, COUNT);
+    return { busy, idle };
+  }
+
+  function build(...shards: RunningShard[]): void {
+    for (let turns = 0; shards[0]!.counter('tail') > 0 || turns < 2; turns++) {
+      for (const shard of shards) shard.turn();
+      expect(turns, 'it is built').toBeLessThan(COUNT);
+    }
+  }
+
+  test('an idle shard helps to build it, and answers searches in it, as its owner would', () => {
+    const { busy, idle } = building();
+    build(busy, idle);
+    expect(idle.counter('helped')).toBeGreaterThan(COUNT / 4);
+    for (const id of [1, 2, 3]) ask(busy, id);
+    busy.turn();
+    busy.turn(0);
+    idle.turn();
+    busy.turn();
+    const found = answers();
+    expect(found.map(({ from, id, inos }) => [from, id, inos])).toEqual(
+      expect.arrayContaining([
+        ['shard-0', 1, [1, 2, 3]],
+        ['shard-1', 3, [1, 2, 3]],
+      ]),
+    );
+  });
+
+  test('a thief that has not heard of it leaves a search to its owner', () => {
+    const busy = new RunningShard('shard-0', 'shared');
+    busy.put(1, COUNT);
+    build(busy);
+    const idle = new RunningShard('shard-1', 'shared');
+    for (const id of [1, 2]) ask(busy, id);
+    busy.turn();
+    // It says hello only now, and is answered in the owner's next turn.
+    idle.turn();
+    busy.turn();
+    busy.turn();
+    expect(answers().map(({ from }) => from)).toEqual(['shard-0', 'shard-0']);
+    for (const id of [3, 4]) ask(busy, id);
+    busy.turn();
+    idle.turn();
+    expect(
+      answers()
+        .map(({ from }) => from)
+        .sort(),
+    ).toEqual(['shard-0', 'shard-1']);
+  });
+
+  test('a helper that ends in the middle of an insertion: the graph is completed once its successor is there', () => {
+    const { busy, idle } = building();
+    busy.turn();
+    // It ends inside: nothing of what it does afterwards is seen.
+    const { add } = Atomics;
+    let isOver = false;
+    Reflect.set(Atomics, 'add', (words: Int32Array, index: number, value: number) => {
+      if (isOver) throw new Error('died');
+      const before = add(words, index, value);
+      isOver = words === idle.context.arena.region(GRAPH_DOORS).i32 && (before & 1) === 0;
+      return before;
+    });
+    try {
+      expect(() => idle.turn()).toThrow('died');
+    } finally {
+      Reflect.set(Atomics, 'add', add);
+    }
+    for (let i = 0; i < COUNT; i++) busy.turn();
+    expect(busy.counter('tail')).toBe(COUNT);
+    const successor = new RunningShard('shard-1', 'shared', 2);
+    build(busy, successor);
+    expect(successor.counter('helped')).toBe(0);
+    ask(busy, 1);
+    busy.turn();
+    expect(answers()).toMatchObject([{ inos: [1, 2, 3] }]);
+  });
 });

@@ -14,7 +14,7 @@ import { ACTOR_STATES, SLAB } from '../../actors/regions.ts';
 import { Topology } from '../../actors/topology.ts';
 import { Tables } from '../../fuse/namespace/tables.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { ABSENT, ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
@@ -47,6 +47,7 @@ export class ThreadsWorld {
       workers: { shards, fuse: 2, tasks: 1 },
       memory: { budget: '64MiB', max_files: 10_000 },
       store: { log_segment: '1MiB', commit_interval_ms: 200 },
+      vectors: { engine: 'native', exact_max: 30 },
       index: { settle_ms: 1 },
       log: { level: process.env.VEXFS_LOG ?? 'silent' },
     });
@@ -62,9 +63,11 @@ export class ThreadsWorld {
       eventfds: [],
       words: readWords(),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
       shardDistances: [],
     };
     this.main = this.actor('main');

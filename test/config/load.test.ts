@@ -23,6 +23,10 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       log_segment: 64 * MIB,
       checkpoint_bytes: 256 * MIB,
       checkpoint_interval_s: 3600,
+      compress: 'off',
+      compress_after_s: 604_800,
+      compress_max: GIB,
+      compress_cache: 4 * MIB,
       journal_buffer: 32 * MIB,
     },
     fuse: {
@@ -32,10 +36,20 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       background: 64,
       open_files: 256,
       writeback: false,
+      atime: 'relatime',
+      acl: true,
       entry_timeout_s: 31_536_000,
       attr_timeout_s: 31_536_000,
     },
-    vectors: { engine: 'hnswlib-wasm', m: 16, ef_construction: 100, ef: 64, shared: 256 * MIB },
+    vectors: {
+      engine: 'native',
+      m: 16,
+      ef_construction: 100,
+      ef: 64,
+      exact_max: 10_000,
+      rerank: 'memory',
+      shared: 256 * MIB,
+    },
     index: {
       enabled: true,
       settle_ms: 300,
@@ -187,7 +201,7 @@ test.each([
   [
     'vectors.engine',
     'vectors.engine = "fast"',
-    'vexfs.toml:1:1: vectors.engine is "fast"; it must be one of "hnswlib-wasm", "native", "exact"',
+    'vexfs.toml:1:1: vectors.engine is "fast"; it must be one of "native", "hnswlib-wasm", "exact"',
   ],
   [
     'placement.mode',

@@ -361,7 +361,7 @@ describe.skipIf(NO_FUSE || NO_TERMINAL)(titled('in a terminal', NO_FUSE ?? NO_TE
       await ask('pool', /slabUsed/);
       await ask('audit', /blocks looked at/);
       await ask('locks', /namespace/);
-      await ask('shards', /shard-1 +hnswlib-wasm/);
+      await ask('shards', /shard-1 +native/);
       await ask('steal', /SHARD +QUEUED[\s\S]*shard-1/);
       await ask('placement', /ACTOR +CPU +NODE[\s\S]*fuse-1 +wherever/);
       await ask('reload', /nothing has changed/);

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { getXattr, setXattr } from '../../runtime/system/xattr.ts';
@@ -71,5 +71,69 @@ describe.skipIf(NO_FUSE)(titled('vectors of one’s own', NO_FUSE), () => {
     fs.unmount();
     fs.mount();
     expect(nearest(direction(0))).toEqual(before);
+  });
+});
+
+describe.skipIf(NO_FUSE)(titled('vectors in graphs that all shards share', NO_FUSE), () => {
+  const VECTORS = 1500;
+  let fs: Mounted;
+  beforeAll(() => {
+    fs = new Mounted('[vectors]\nengine = "native"\nexact_max = 100\n');
+    fs.mount();
+  });
+  afterAll(() => fs?.dispose());
+
+  interface Figures {
+    readonly name: string;
+    readonly vectors: number;
+    readonly tail: number;
+    readonly graph: number;
+    readonly walked: string;
+  }
+  const figures = (): Figures => {
+    const status = JSON.parse(fs.ok(['status', fs.dir, '--json'])) as { collections: Figures[] };
+    return status.collections.find(({ name }) => name === 'default')!;
+  };
+  const inGraph = async (vectors: number): Promise<void> => {
+    while (figures().graph !== vectors) await new Promise((resume) => setTimeout(resume, 50));
+  };
+  const vectorOf = (n: number): Float32Array =>
+    Float32Array.from({ length: 8 }, (_, i) => Math.sin(n * (i + 1.3) + i));
+  const first = (n: number): string | undefined => {
+    const query = join(fs.root, 'query.json');
+    writeFileSync(query, JSON.stringify(Array.from(vectorOf(n))));
+    const hits = JSON.parse(fs.ok(['vector', 'search', query, '-m', fs.dir, '--json'])) as { path: string }[];
+    return hits[0] && basename(hits[0].path);
+  };
+  const put = (n: number, name = `v${n}`): void => {
+    writeFileSync(join(fs.dir, name), '');
+    expect(setXattr(join(fs.dir, name), ATTRIBUTE, new Uint8Array(vectorOf(n).buffer))).toBe(0);
+  };
+
+  test('each is found from its put on, also when it has moved into a graph', async () => {
+    for (let n = 0; n < VECTORS; n++) put(n);
+    expect(first(VECTORS - 1)).toBe(`v${VECTORS - 1}`);
+    await inGraph(VECTORS);
+    expect(figures()).toMatchObject({ vectors: VECTORS, tail: 0, walked: 'int8' });
+    for (const n of [0, 700, VECTORS - 1]) expect(first(n)).toBe(`v${n}`);
+    rmSync(join(fs.dir, 'v700'));
+    expect(first(700)).not.toBe('v700');
+  });
+
+  test('after an unmount and a mount the graphs are there again, with what has changed meanwhile', async () => {
+    fs.unmount();
+    expect(readdirSync(join(fs.store, 'vectors')).filter((name) => name.endsWith('.snap'))).toHaveLength(2);
+    expect(fs.ok(['check', fs.store])).toMatch(/no problems|clean|nothing/i);
+    fs.mount();
+    await inGraph(VECTORS - 1);
+    expect(readFileSync(join(fs.store, 'vexfs.log'), 'utf8').match(/a graph was read/g)).toHaveLength(2);
+    for (const n of [0, 701, VECTORS - 1]) expect(first(n)).toBe(`v${n}`);
+    put(5000, 'v3');
+    expect(first(5000)).toBe('v3');
+    await fs.kill();
+    fs.mount();
+    await inGraph(VECTORS - 1);
+    expect(first(5000)).toBe('v3');
+    expect(first(1400)).toBe('v1400');
   });
 });

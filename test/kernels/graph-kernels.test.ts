@@ -97,7 +97,8 @@ describe.each(DIMENSIONS)('dimension %i', (dimension) => {
     exports.makeQueryForm(owner.vectorAt(0) * 4);
     let worst = 0;
     let spread = 0;
-    for (let node = 1; node < 50; node++) {
+    for (let i = 1; i < 50; i++) {
+      const node = owner.twins.firstOf(i);
       const product = exports.dotI8(
         exports.queryFormAt() >>> 0,
         owner.header(layout.CODES) + node * stride,

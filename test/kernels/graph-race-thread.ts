@@ -3,23 +3,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import * as layout from '../../kernels/assembly/layout.ts';
 import { headerWord, viewsOfGraph } from '../../kernels/hnsw/graph-memory.ts';
 import { attachGraph } from '../../kernels/hnsw/graph-module.ts';
+import { type RaceReport, type RaceThread, TWIN_KINDS, twinComponent } from './graph-race-twins.ts';
 import { Random } from './random.ts';
-
-export interface RaceThread {
-  readonly memory: WebAssembly.Memory;
-  readonly slot: number;
-  readonly dimension: number;
-  /** Word 0: 1 = stop. */
-  readonly control: Int32Array;
-  readonly labels: number;
-}
-
-export interface RaceReport {
-  readonly inserted: number;
-  readonly searched: number;
-  /** Searches with an impossible answer. */
-  readonly wrong: number;
-}
 
 const { memory, slot, dimension, control, labels } = workerData as RaceThread;
 const graph = viewsOfGraph(memory);
@@ -27,19 +12,24 @@ const exports = attachGraph(graph, slot);
 const random = new Random(slot);
 const query = (exports.queryAt() >>> 0) / 4;
 const results = (exports.resultsAt() >>> 0) / 4;
+Atomics.add(control, 1, 1);
 let inserted = 0;
 let searched = 0;
 let wrong = 0;
 while (Atomics.load(control, 0) === 0) {
   inserted += exports.insertBatch(4);
-  graph.f32.set(random.vector(dimension), query);
+  const vector = random.vector(dimension);
+  if (searched % 4 === 0) vector.fill(twinComponent(random.below(TWIN_KINDS)));
+  graph.f32.set(vector, query);
   const found = exports.search(10, 48, 20);
   searched++;
+  const seen = new Set<number>();
   for (let i = 0; i < found; i++) {
     const distance = graph.f32[results + 2 * i]!;
     const isAscending = i === 0 || distance >= graph.f32[results + 2 * i - 2]!;
     const label = graph.u32[results + 2 * i + 1]!;
-    if (!(distance >= 0) || !isAscending || label >= labels) wrong++;
+    if (!(distance >= 0) || !isAscending || label >= labels || seen.has(label)) wrong++;
+    seen.add(label);
   }
 }
 if (graph.u32[headerWord(layout.MAGIC_WORD)] !== layout.MAGIC) wrong++;

@@ -1,42 +1,14 @@
 /** What the engine `native` has beside the interface: filters, memory that is used again, full memory, awkward data. */
 import { describe, expect, test } from 'vitest';
+import { effortForRecall } from '../../kernels/hnsw/effort.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
-import { NativeIndex, type NativeOptions } from '../../kernels/hnsw/native.ts';
-import { type Metric, SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
+import { type Metric, SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import { filled, labelsOf, open, recall } from './native-world.ts';
 import { clusteredVectors, Random } from './random.ts';
 
-const open = (options: Partial<NativeOptions> & { dimension: number }) =>
-  NativeIndex.load()({ metric: 'l2', m: 12, efConstruction: 80, seed: 1, ...options });
-
-function labelsOf(hits: SearchHits): number[] {
-  return Array.from(hits.labels.subarray(0, hits.count));
-}
-
-function recall(index: VectorIndex, oracle: VectorIndex, queries: Float32Array[], ef = 64): number {
-  const [found, truth] = [new SearchHits(10), new SearchHits(10)];
-  let shared = 0;
-  let all = 0;
-  for (const query of queries) {
-    index.search(query, 10, ef, found);
-    oracle.search(query, 10, ef, truth);
-    const labels = new Set(labelsOf(truth));
-    shared += labelsOf(found).filter((label) => labels.has(label)).length;
-    all += labels.size;
-  }
-  return shared / all;
-}
-
-/** Both with the same vectors under the labels 0, 1, 2 … */
-function filled(options: Partial<NativeOptions> & { dimension: number }, vectors: Float32Array[]) {
-  const index = open(options);
-  const oracle = new ExactIndex({ metric: 'l2', ...options });
-  vectors.forEach((vector, label) => {
-    index.add(label, vector);
-    oracle.add(label, vector);
-  });
-  return { index, oracle };
-}
+/** Buffers of the one thread that is attached, and the tables at their smallest. */
+const FIXED_BYTES = 200_000;
 
 describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
   const random = new Random(99);
@@ -193,18 +165,174 @@ describe('awkward data', () => {
     expect(oracle.size).toBe(3000);
   });
 
-  test('10,000 identical vectors: as many as asked for are found, and the graph keeps its rules', () => {
-    const same = random.vector(12);
-    const index = open({ dimension: 12 });
-    for (let label = 0; label < 10_000; label++) index.add(label, same);
+  test('many nearly identical vectors: those, and the others, are found', () => {
+    const middle = random.vector(12);
+    const near = Array.from({ length: 3000 }, () => middle.map((x) => x + 1e-4 * random.normal()));
     const others = Array.from({ length: 300 }, () => random.vector(12));
-    others.forEach((vector, i) => {
-      index.add(20_000 + i, vector);
-    });
-    const hits = new SearchHits(50);
-    index.search(same, 50, 64, hits);
-    expect(new Set(labelsOf(hits)).size).toBe(50);
-    expect(auditGraph(index.owner.graph).faults).toEqual([]);
-    expect(auditGraph(index.owner.graph).miscounted).toBe(0);
+    const { index, oracle } = filled({ dimension: 12 }, [...near, ...others]);
+    expect(recall(index, oracle, others, 64)).toBeGreaterThan(0.95);
+    expect(recall(index, oracle, near.slice(0, 100), 64)).toBeGreaterThan(0.95);
   });
+});
+
+describe.each(['i8', 'f32'] as const)('identical vectors, %s', (element) => {
+  test.each(['before', 'between', 'after'])(
+    '10,000 of them, added %s the others: all are found, also when they are gone',
+    (when) => {
+      const random = new Random(13);
+      const same = random.vector(12);
+      const others = Array.from({ length: 1500 }, () => random.vector(12));
+      const index = open({ dimension: 12, element });
+      const oracle = new ExactIndex({ dimension: 12, metric: 'l2' });
+      const first = { before: 0, between: 750, after: 1500 }[when]!;
+      others.forEach((vector, i) => {
+        for (let label = 0; i === first && label < 10_000; label++) index.add(20_000 + label, same);
+        index.add(i, vector);
+        oracle.add(i, vector);
+      });
+      for (let label = 0; first === 1500 && label < 10_000; label++) index.add(20_000 + label, same);
+      const hits = new SearchHits(50);
+      index.search(same, 50, 64, hits);
+      expect(new Set(labelsOf(hits)).size).toBe(50);
+      expect(labelsOf(hits).every((label) => label >= 20_000)).toBe(true);
+      expect(recall(index, oracle, others.slice(0, 200))).toBeGreaterThan(0.97);
+      index.searchFiltered(same, 10, 64, { count: 1510, has: (label) => label < 20_010 }, hits);
+      expect(labelsOf(hits).sort()).toEqual(Array.from({ length: 10 }, (_, i) => 20_000 + i));
+      const sound = { faults: [], live: 11_500, miscounted: 0, unreachable: [] };
+      expect(auditGraph(index.owner.graph)).toMatchObject(sound);
+      for (let label = 0; label < 10_000; label++) index.remove(20_000 + ((label * 7919) % 10_000));
+      expect(index.size).toBe(1500);
+      expect(recall(index, oracle, [same, ...others.slice(0, 200)])).toBeGreaterThan(0.97);
+      expect(auditGraph(index.owner.graph)).toMatchObject({ ...sound, live: 1500 });
+      for (let label = 0; label < 10_000; label++) index.add(20_000 + label, same);
+      expect(index.owner.nodes).toBeLessThan(11_600);
+    },
+  );
+});
+
+test.each([
+  ['l2', 'here'],
+  ['cosine', 'here'],
+  ['dot', 'here'],
+  ['l2', 'elsewhere'],
+  ['cosine', 'elsewhere'],
+  ['dot', 'elsewhere'],
+] as [Metric, string][])(
+  '%s, vectors %s: adding, replacing and removing vectors of which many are equal agrees with exact search, and with filters',
+  (metric, place) => {
+    const seed = 20261123;
+    const random = new Random(seed);
+    const kinds = Array.from({ length: 4000 }, () => random.vector(10));
+    const oracle = new ExactIndex({ dimension: 10, metric });
+    const index = open({ dimension: 10, metric, ...(place === 'elsewhere' && { vectors: oracle }) });
+    const [found, truth] = [new SearchHits(10), new SearchHits(10)];
+    let shared = 0;
+    let all = 0;
+    const compare = (step: number) => {
+      expect(found.count, `seed ${seed}, step ${step}`).toBe(truth.count);
+      expect(new Set(labelsOf(found)).size).toBe(found.count);
+      const farthest = truth.distances[truth.count - 1]! + 1e-5;
+      all += truth.count;
+      for (let i = 0; i < found.count; i++) if (found.distances[i]! <= farthest) shared++;
+    };
+    for (let step = 0; step < 12_000; step++) {
+      const label = random.below(4000);
+      if (random.next() < 0.6) {
+        const vector = kinds[Math.floor(4000 * random.next() ** 1.5)]!;
+        oracle.add(label, vector);
+        index.add(label, vector);
+      } else {
+        index.remove(label);
+        oracle.remove(label);
+      }
+      if (step % 40 !== 0) continue;
+      const query = random.next() < 0.5 ? random.vector(10) : kinds[random.below(4000)]!;
+      index.search(query, 10, 64, found);
+      oracle.search(query, 10, 0, truth);
+      compare(step);
+      const has = (each: number) => each % 3 === step % 3;
+      index.searchFiltered(query, 10, 64, { count: Math.ceil(oracle.size / 3), has }, found);
+      truth.begin(10);
+      oracle.searchFiltered(query, has, truth);
+      expect(labelsOf(found).every(has)).toBe(true);
+      compare(step);
+    }
+    expect(shared / all, `seed ${seed}`).toBeGreaterThan(metric === 'dot' ? 0.93 : 0.98);
+    expect(index.owner.hasVectors).toBe(place === 'here');
+    expect(auditGraph(index.owner.graph)).toMatchObject({ faults: [], live: oracle.size, miscounted: 0 });
+  },
+);
+
+test('vectors elsewhere: what comes after the first lies outside their range, and is found; memory is codes and links', () => {
+  const random = new Random(16);
+  const oracle = new ExactIndex({ dimension: 64, metric: 'l2' });
+  const index = open({ dimension: 64, m: 16, vectors: oracle });
+  const vectors = clusteredVectors(random, 6000, 64, 40).map((v, i) =>
+    i < 2000 ? v : v.map((x) => 2 * x + 4),
+  );
+  for (const [label, vector] of vectors.entries()) {
+    oracle.add(label, vector);
+    index.add(label, vector);
+  }
+  expect(
+    recall(
+      index,
+      oracle,
+      vectors.filter((_, i) => i % 40 === 0),
+    ),
+  ).toBeGreaterThan(0.95);
+  // the fixed buffers of a thread are not counted: they are the same for a million
+  expect((index.bytesUsed - FIXED_BYTES) / 6000).toBeLessThan(64 + 170);
+  const out = new Float32Array(64);
+  expect(index.read(4321, out) && out.every((x, d) => x === vectors[4321]![d])).toBe(true);
+});
+
+test('vectors elsewhere, and no comparison with them: their codes find nearly the same', () => {
+  const random = new Random(17);
+  const oracle = new ExactIndex({ dimension: 32, metric: 'cosine' });
+  const index = open({ dimension: 32, metric: 'cosine', vectors: oracle, rerank: false });
+  const vectors = clusteredVectors(random, 3000, 32, 40);
+  for (const [label, vector] of vectors.entries()) {
+    oracle.add(label, vector);
+    index.add(label, vector);
+  }
+  expect(recall(index, oracle, vectors.slice(0, 100))).toBeGreaterThan(0.9);
+  const hits = new SearchHits(1);
+  index.search(vectors[7]!, 1, 64, hits);
+  expect(hits.distances[0]).toBeCloseTo(0, 1);
+});
+
+test('within a radius all are found, as far as the list holds', () => {
+  const random = new Random(18);
+  const vectors = clusteredVectors(random, 3000, 12, 30);
+  const { index, oracle } = filled({ dimension: 12 }, vectors);
+  const [found, truth] = [new SearchHits(500), new SearchHits(500)];
+  let shared = 0;
+  let all = 0;
+  for (const query of vectors.slice(0, 40)) {
+    oracle.search(query, 500, 0, truth);
+    const radius = truth.distances[random.below(200)]!;
+    const within = truth.distances.findIndex((distance) => distance > radius);
+    index.searchWithin(query, radius, 64, found);
+    expect(found.distances.subarray(0, found.count).every((distance) => distance <= radius)).toBe(true);
+    shared += found.count;
+    all += within;
+  }
+  expect(shared / all).toBeGreaterThan(0.97);
+  expect(index.searchWithin(vectors[0]!, -1, 64, found)).toBe(0);
+  expect(index.searchWithin(vectors[0]!, 1e9, 64, new SearchHits(20))).toBe(20);
+});
+
+test('a wanted recall says how much effort it takes: more for more, and it is reached', () => {
+  const random = new Random(19);
+  const vectors = Array.from({ length: 4000 }, () => random.vector(24));
+  const { index, oracle } = filled({ dimension: 24 }, vectors);
+  const probes = vectors.filter((_, i) => i % 100 === 0);
+  const [little, much] = [0.8, 0.99].map((wanted) => effortForRecall(index, 10, wanted, probes)) as [
+    number,
+    number,
+  ];
+  expect(little).toBeLessThan(much);
+  const queries = Array.from({ length: 100 }, () => random.vector(24));
+  expect(recall(index, oracle, queries, much)).toBeGreaterThan(0.96);
 });

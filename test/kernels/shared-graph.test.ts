@@ -1,0 +1,268 @@
+/** A collection whose graph other threads search and help to build, here all in one thread and a step at a time. */
+import { describe, expect, test } from 'vitest';
+import * as layout from '../../kernels/assembly/layout.ts';
+import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { ExactIndex } from '../../kernels/hnsw/exact.ts';
+import { aloneWithGraphs, type GraphAccess } from '../../kernels/hnsw/graph-access.ts';
+import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
+import { type GraphMemory, headerWord } from '../../kernels/hnsw/graph-memory.ts';
+import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
+import { SharedGraph, type SharedGraphOptions } from '../../kernels/hnsw/shared-graph.ts';
+import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
+import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import { VECTOR_MEMORY_MIN, VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
+import { Arena } from '../../runtime/memory/arena.ts';
+import { clusteredVectors, Random } from './random.ts';
+
+const DIMENSION = 16;
+const COLLECTION = 2;
+const MIB = 1024 * 1024;
+const SEED = Number(process.env.VEXFS_SEED ?? 1000);
+const OPTIONS = { dimension: DIMENSION, metric: 'l2', m: 8, efConstruction: 60, seed: 1 } as const;
+
+/** Another thread beside the owner's: whether it is in the graph, and whether it may come in. */
+class Other implements GraphDoor {
+  isInside = false;
+  isClosed = false;
+  reader: GraphReader | undefined;
+  number = 0;
+  #left = 0;
+  readonly access: GraphAccess = {
+    ...aloneWithGraphs(),
+    publish: (graph: GraphMemory) => {
+      this.reader = GraphReader.attach(graph.memory, 3);
+      return ++this.number;
+    },
+    close: () => {
+      this.isClosed = true;
+      return !this.isInside;
+    },
+    open: () => {
+      this.isClosed = false;
+    },
+    mark: () => Int32Array.of(this.isInside ? 1 : 0, this.#left),
+    passed: ([wasInside, left]) => wasInside === 0 || this.#left !== left,
+  };
+
+  enter(number: number): GraphReader | undefined {
+    if (number !== this.number || this.isClosed) return undefined;
+    this.isInside = true;
+    return this.reader;
+  }
+
+  leave(): void {
+    this.isInside = false;
+    this.#left++;
+  }
+}
+
+class Shared {
+  readonly other = new Other();
+  readonly graph: SharedGraph;
+  readonly collection: CollectionIndex;
+  readonly vectors: SharedVectors;
+  readonly oracle = new ExactIndex(OPTIONS);
+
+  constructor(exactMax: number, options: SharedGraphOptions & { bytes?: number } = {}) {
+    const bytes = VECTOR_MEMORY_MIN + (options.bytes ?? 16 * MIB);
+    const region = Arena.create([{ name: 'vectors', bytes }]).region('vectors');
+    this.graph = new SharedGraph(OPTIONS, this.other.access, options);
+    const memory = new VectorMemory(region);
+    this.collection = new CollectionIndex(OPTIONS, this.graph, exactMax, memory, COLLECTION);
+    this.vectors = new SharedVectors(region, this.other);
+  }
+
+  put(ino: number, vector: Float32Array): void {
+    this.collection.put({ ...emptyRecord(), ino, generation: 1, line: ino + 7 }, vector);
+    this.oracle.add(ino, vector);
+  }
+
+  remove(ino: number): void {
+    this.collection.removeFile(ino, 1);
+    this.oracle.remove(ino);
+  }
+
+  absorbAll(): void {
+    while (this.collection.absorb(64) > 0 || this.graph.isOpen);
+  }
+
+  own(query: Float32Array, k: number, ef = 100): number[] {
+    const hits = new SearchHits(k);
+    const record = emptyRecord();
+    this.collection.search(query, k, ef, hits);
+    return Array.from(hits.labels.subarray(0, hits.count), (label) => {
+      this.collection.record(label, record);
+      return record.ino;
+    });
+  }
+
+  others(query: Float32Array, k: number, ef = 100): number[] | typeof ASK_OWNER {
+    const found = this.vectors.search(COLLECTION, query, k, ef);
+    if (found === ASK_OWNER) return ASK_OWNER;
+    return Array.from({ length: found }, (_, i) => {
+      const [ino, , , , , line] = this.vectors.hits.subarray(i * 8, i * 8 + 8);
+      expect(line).toBe(ino! + 7);
+      return ino!;
+    });
+  }
+
+  exactly(query: Float32Array, k: number): number[] {
+    const hits = new SearchHits(k);
+    this.oracle.search(query, k, 0, hits);
+    return Array.from(hits.labels.subarray(0, hits.count));
+  }
+}
+
+function share(found: readonly number[], wanted: readonly number[]): number {
+  expect(new Set(found).size).toBe(found.length);
+  return wanted.filter((ino) => found.includes(ino)).length / Math.max(1, wanted.length);
+}
+
+describe('a shared graph', () => {
+  test('random puts, replacements, removals and steps of building by both: both find all the time what exact search finds', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(300);
+    let [own, others, searches] = [0, 0, 0];
+    for (let step = 0; step < 12_000; step++) {
+      const dice = random.next();
+      const ino = 1 + random.below(1500);
+      if (dice < 0.55) shared.put(ino, random.vector(DIMENSION));
+      else if (dice < 0.7) shared.remove(ino);
+      else if (dice < 0.82) shared.collection.absorb(1 + random.below(40));
+      else if (dice < 0.9) {
+        if (shared.other.reader?.hasBatch && shared.other.enter(shared.other.number)) {
+          shared.other.reader.exports.insertBatch(1 + random.below(40));
+          shared.other.leave();
+        }
+      } else if (dice < 0.97) shared.collection.tidy();
+      else {
+        const query = random.vector(DIMENSION);
+        const wanted = shared.exactly(query, 10);
+        shared.collection.share();
+        const found = shared.others(query, 10);
+        if (found === ASK_OWNER) expect.fail(`seed ${SEED}, step ${step}: nothing is under way`);
+        others += share(found, wanted);
+        own += share(shared.own(query, 10), wanted);
+        searches++;
+      }
+      expect(shared.collection.size, `seed ${SEED}, step ${step}`).toBe(shared.oracle.size);
+    }
+    expect(own / searches, `seed ${SEED}`).toBeGreaterThan(0.97);
+    expect(others / searches, `seed ${SEED}`).toBeGreaterThan(0.97);
+    shared.absorbAll();
+    expect(shared.collection.tailSize).toBe(0);
+    while (shared.collection.tidy());
+    expect(auditGraph(shared.graph.owner!.graph)).toMatchObject({ faults: [], unreachable: [] });
+  });
+
+  test('a vector that was put is found at once, in every step on its way into the graph', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    for (let ino = 1; ino <= 500; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    const mine = random.vector(DIMENSION);
+    shared.put(9999, mine);
+    for (let i = 0; i < 8; i++) {
+      shared.collection.share();
+      expect(shared.own(mine, 3)[0]).toBe(9999);
+      expect((shared.others(mine, 3) as number[])[0]).toBe(9999);
+      shared.collection.absorb(1);
+    }
+    expect(shared.collection.tailSize).toBe(0);
+  });
+
+  test('as long as another thread is at an insertion the batch is not through, and what it leaves undone is done', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    for (let ino = 1; ino <= 400; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.collection.absorb(1);
+    shared.other.enter(shared.other.number);
+    // It takes a node and ends before it begins with it.
+    Atomics.add(shared.graph.owner!.graph.i32, headerWord(layout.BATCH_NEXT), 1);
+    for (let i = 0; i < 50; i++) shared.collection.absorb(64);
+    expect(shared.collection.tailSize).toBe(400);
+    shared.other.leave();
+    shared.absorbAll();
+    expect(shared.collection.tailSize).toBe(0);
+    expect(auditGraph(shared.graph.owner!.graph)).toMatchObject({ faults: [], live: 400 });
+  });
+
+  test('the quantiser is trained anew only when nobody else is in the graph', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    for (let ino = 1; ino <= 200; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    for (let ino = 1001; ino <= 3000; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.other.enter(shared.other.number);
+    for (let i = 0; i < 50; i++) shared.collection.absorb(64);
+    expect(shared.collection.graphSize).toBe(200);
+    expect(shared.other.isClosed).toBe(true);
+    shared.other.leave();
+    shared.absorbAll();
+    expect(shared.collection.graphSize).toBe(2200);
+    expect(shared.other.isClosed).toBe(false);
+  });
+
+  test('what has no room in the graph stays in the tail, and moves when there is room again', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100, { capacity: 400 });
+    for (let ino = 1; ino <= 600; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    expect(shared.graph.isFull).toBe(true);
+    expect([shared.collection.graphSize, shared.collection.tailSize]).toEqual([400, 200]);
+    const query = random.vector(DIMENSION);
+    shared.collection.share();
+    expect(share(shared.own(query, 20), shared.exactly(query, 20))).toBeGreaterThan(0.9);
+    expect(share(shared.others(query, 20) as number[], shared.exactly(query, 20))).toBeGreaterThan(0.9);
+    for (let ino = 1; ino <= 600; ino += 2) shared.remove(ino);
+    while (shared.collection.tidy());
+    shared.absorbAll();
+    expect(shared.collection.tailSize).toBe(0);
+    expect(shared.collection.size).toBe(300);
+  });
+
+  test('codes that come to show too little: everything goes back to the tail, and the next graph is over float32', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    for (let ino = 1; ino <= 300; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    expect(shared.graph.element).toBe('i8');
+    // Narrow clusters far from each other: the differences that matter are smaller than a step of the codes.
+    const far = clusteredVectors(random, 4000, DIMENSION, 12).map((vector, i) =>
+      vector.map((x, d) => (d === i % DIMENSION ? 4000 : 0) + x / 100),
+    );
+    far.forEach((vector, i) => {
+      shared.put(1000 + i, vector);
+    });
+    shared.absorbAll();
+    expect(shared.graph.element).toBe('f32');
+    expect(shared.collection.tailSize).toBe(0);
+    expect(shared.collection.size).toBe(4300);
+    shared.collection.share();
+    const query = far[17]!;
+    expect(share(shared.others(query, 10) as number[], shared.exactly(query, 10))).toBeGreaterThan(0.9);
+  });
+
+  test('labels that have no room where others could look them up: the owner is asked, and finds everything', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100, { bytes: 12 * 1024 });
+    for (let ino = 1; ino <= 300; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    const query = random.vector(DIMENSION);
+    expect(shared.collection.share()).toBe(false);
+    expect(shared.others(query, 10)).toBe(ASK_OWNER);
+    expect(share(shared.own(query, 10), shared.exactly(query, 10))).toBeGreaterThan(0.9);
+  });
+
+  test('a collection that is given up leaves nothing that others would search', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    for (let ino = 1; ino <= 300; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    shared.collection.share();
+    const query = random.vector(DIMENSION);
+    expect(shared.others(query, 10)).toHaveLength(10);
+    shared.collection.release();
+    expect(shared.others(query, 10)).toBe(ASK_OWNER);
+  });
+});
