@@ -20,6 +20,7 @@ import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { planDoors } from './graph-doors.ts';
+import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { loadBoardBytes } from './load-board.ts';
 import { SEARCH_HEADER_BYTES } from './messages.ts';
@@ -118,5 +119,6 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     { name: ROUTE, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),
+    planIntent(),
   ];
 }

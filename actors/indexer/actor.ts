@@ -44,6 +44,7 @@ import { Collections } from './collections.ts';
 import { EmbedPool } from './embed-pool.ts';
 import { FileContent } from './file-content.ts';
 import { FileIndexer } from './index-file.ts';
+import { CHANGE_INTENT, Intent } from './intent.ts';
 import { Queries } from './queries.ts';
 import { QueryConversations } from './query-files.ts';
 import { ScatterGather } from './scatter-gather.ts';
@@ -141,6 +142,7 @@ function openChanges(
   const parts = {
     namespace,
     virtual,
+    intent: new Intent(arena.region(CHANGE_INTENT)),
     locks: new DataLocks(arena),
     objects: new ObjectFiles(new HostDisk(store), OPEN_OBJECTS),
     inlineLimit: config.store.inline_limit,
@@ -265,7 +267,10 @@ export async function run(context: Context): Promise<void> {
   };
   const scan = (): void => namespace.scanUnindexed((ino) => backlog.changed(ino));
   const timers: NodeJS.Timeout[] = [];
-  if (incarnation > 1) await files.takeOver();
+  if (incarnation > 1) {
+    await files.takeOver();
+    await changes.takeOver();
+  }
   const actor = new IndexerActor({
     backlog,
     gather,

@@ -1,9 +1,10 @@
 import { type Asker, type Change, Effects } from '../../fuse/namespace/change-set.ts';
-import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
+import { type Collection, IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import type { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import type { DataLocks } from '../../fuse/objects/data-locks.ts';
 import type { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EAGAIN, ENODATA, ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import {
@@ -20,16 +21,20 @@ import {
   tryWords,
 } from '../messages.ts';
 import { holderOf, otherOf, type Route } from '../route.ts';
+import { INTENTS_MAX, type Intended, type Intent } from './intent.ts';
 import { untilSent } from './lanes.ts';
+import { vectorAttribute } from './query-request.ts';
 
 /** How often paths may change between a look at them and the locks of what they name. */
 const TRIES = 16;
+const NOTHING = new Uint8Array(0);
 /** Vectors of a collection that is dropped that are removed without a pause. */
 const REMOVALS = 256;
 
 export interface ChangesParts {
   readonly namespace: Namespace;
   readonly virtual: VirtualTree;
+  readonly intent: Intent;
   readonly locks: DataLocks;
   readonly objects: ObjectFiles;
   /** Largest file that is journalled itself, bytes. */
@@ -63,6 +68,7 @@ export class StoreChanges {
   /** By ticket: who waits for main. */
   readonly #settling = new Map<number, (errno: number) => void>();
   #ticket: number;
+  #turn: Promise<void> = Promise.resolve();
 
   /** `incarnation` of the indexer: no answer to a predecessor's ticket fits one of this. */
   constructor(parts: ChangesParts, incarnation: number) {
@@ -86,25 +92,58 @@ export class StoreChanges {
       if (object > 0) objects.push(object);
       placed.push(change.kind === 'write' ? { ...change, object } : change);
     }
-    if (result === 0) result = this.#make(placed, who, effects);
+    if (result === 0) {
+      await this.#inTurn(
+        async () => {
+          result = this.#make(placed, who, effects);
+          if (result === 0) await this.#tell(effects);
+        },
+        () => placed.map(({ path }) => this.#intended(path)),
+      );
+    }
     if (result < 0) for (const id of objects) await this.#drop(id);
-    const errno = result < 0 ? -result : await this.#passOn(effects, isDurable);
+    const errno = result < 0 ? -result : await this.#settle(isDurable);
     return { errno, refusedAt: effects.refusedAt };
   }
 
   /** What came of each vector is in `batch.results`. 0, or the errno of a store that takes no changes. */
   async putVectors(batch: VectorBatch, isDurable: boolean): Promise<number> {
-    const { namespace } = this.#parts;
-    for (let i = 0; i < batch.count; ) {
-      const effects = new Effects();
-      const next = namespace.putVectors(batch, i, effects);
-      if (next < 0) return -next;
-      const isLast = next === batch.count;
-      await this.#tell(effects);
-      if (isLast) return this.#settle(isDurable);
-      i = next;
+    let errno = 0;
+    for (let i = 0; i < batch.count && errno === 0; ) {
+      const end = Math.min(i + INTENTS_MAX, batch.count);
+      await this.#inTurn(
+        async () => {
+          while (i < end && errno === 0) {
+            const effects = new Effects();
+            const next = this.#parts.namespace.putVectors(batch, i, end, effects);
+            await this.#tell(effects);
+            if (next < 0) errno = -next;
+            else i = next;
+          }
+        },
+        () => this.#intendedOf(batch, i, end),
+      );
     }
-    return 0;
+    return errno === 0 ? this.#settle(isDurable) : errno;
+  }
+
+  /** First thing that a successor does: what its predecessor has changed is told as it is now. */
+  async takeOver(): Promise<void> {
+    const { namespace, intent, main } = this.#parts;
+    const left = intent.read();
+    const inodes = new Set<number>();
+    for (const { directory, ino, name } of left) {
+      if (ino !== 0) inodes.add(ino);
+      const now = directory === 0 ? 0 : namespace.lookup(directory, name, 0, name.length);
+      if (now > 0) inodes.add(now);
+      if (directory !== 0) await untilSent(() => tryForgetName(main, directory, name));
+    }
+    for (const ino of inodes) {
+      await untilSent(() => tryWords(main, FORGET_INODE, ino, 0));
+      await this.#tellVectorsOf(ino);
+    }
+    this.#parts.virtual.searchableChanged();
+    intent.clear();
   }
 
   /** Drops a collection: first it takes no vectors any more, then each is removed, then it is no more. An errno, or 0. */
@@ -171,9 +210,55 @@ export class StoreChanges {
     return -EAGAIN;
   }
 
-  async #passOn(effects: Effects, isDurable: boolean): Promise<number> {
-    await this.#tell(effects);
-    return this.#settle(isDurable);
+  /** One group of changes is journalled and told before the next begins. */
+  #inTurn(work: () => Promise<void>, intended: () => Iterable<Intended>): Promise<void> {
+    const { intent } = this.#parts;
+    const turn = this.#turn.then(async () => {
+      intent.write(intended());
+      try {
+        await work();
+      } finally {
+        intent.clear();
+      }
+    });
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  #intended(path: string): Intended {
+    const { namespace } = this.#parts;
+    const slash = path.lastIndexOf('/');
+    const name = Buffer.from(path.slice(slash + 1));
+    const directory = namespace.resolve(path.slice(0, slash + 1));
+    const isNamed = directory > 0 && name.length > 0 && name.length <= NAME_MAX;
+    const ino = isNamed ? namespace.lookup(directory, name, 0, name.length) : -1;
+    return { directory: isNamed ? directory : 0, ino: Math.max(0, ino), name: isNamed ? name : NOTHING };
+  }
+
+  *#intendedOf(batch: VectorBatch, from: number, end: number): Generator<Intended> {
+    for (let i = from; i < end; i++) {
+      if (batch.results[i] !== 0 || batch.names[i]!.length > NAME_MAX) continue;
+      yield { directory: batch.directories[i]!, ino: 0, name: batch.names[i]! };
+    }
+  }
+
+  /** With a number that is taken before the look: whoever changes one since comes after this. */
+  async #tellVectorsOf(ino: number): Promise<void> {
+    const { namespace } = this.#parts;
+    const state = new IndexState();
+    for (const { id, name, dimension } of namespace.collections()) {
+      const stamp = namespace.freshStamp();
+      if (namespace.indexState(ino, state) < 0) return;
+      const { generation } = state;
+      const attribute = vectorAttribute(name);
+      const value = new Uint8Array(dimension * 4);
+      const length = namespace.getxattr(ino, attribute, 0, attribute.length, value, 0, value.length);
+      await this.#toShards(ino, (shard) =>
+        length === value.length
+          ? tryPutVector(shard, ino, generation, id, stamp, value)
+          : tryRemove(shard, REMOVE_VECTORS, ino, generation, id, stamp),
+      );
+    }
   }
 
   async #tell(effects: Effects): Promise<void> {

@@ -7,6 +7,7 @@ import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
+import { searchExactly } from './exact-search.ts';
 import type { FileContent } from './file-content.ts';
 import { type FileFilter, isUnder } from './file-filter.ts';
 import type { Hit, ScatterGather } from './scatter-gather.ts';
@@ -75,25 +76,45 @@ export class Search {
   }
 
   async byVector(
-    collection: Pick<Collection, 'id' | 'metric'>,
+    collection: Pick<Collection, 'id' | 'name' | 'metric'>,
     vector: Float32Array,
     k: number,
     who: Credentials,
     filter?: FileFilter,
   ): Promise<SearchResult[]> {
-    const candidates = await this.#candidates(collection.id, vector, k, { who, under: '/', filter });
-    return candidates.map(({ path, hits }) => ({
+    const scope = { who, under: '/', filter };
+    const { candidates, isCut } = await this.#candidates(collection.id, vector, k, scope);
+    const found = isCut
+      ? await this.#exactly(collection, vector, k, scope)
+      : candidates.map(({ path, hits }) => ({ path, distance: hits[0]!.distance }));
+    return found.map(({ path, distance }) => ({
       path,
-      score: rounded(scoreOf(hits[0]!.distance, collection.metric)),
+      score: rounded(scoreOf(distance, collection.metric)),
       line: 0,
       snippet: '',
     }));
   }
 
+  /** Where all that the shards proposed was little of what may be shown. */
+  async #exactly(
+    collection: Pick<Collection, 'name' | 'metric'>,
+    vector: Float32Array,
+    k: number,
+    scope: Scope,
+  ): Promise<{ path: string; distance: number }[]> {
+    const accepts = (ino: number): boolean => this.#shownPath(ino, scope) !== undefined;
+    const near = await searchExactly(this.#namespace, collection, vector, k, accepts);
+    return near.flatMap(({ ino, distance }) => {
+      const path = this.#shownPath(ino, scope);
+      return path === undefined ? [] : [{ path, distance }];
+    });
+  }
+
   /** Vectors propose, words put in order (relevance.ts). */
   async #inOrder(query: string, k: number, scope: Scope): Promise<SearchResult[]> {
     const vector = this.#embedder.embed(query);
-    const candidates = await this.#candidates(TEXT_COLLECTION, vector, Math.max(k, CANDIDATES), scope);
+    const most = Math.max(k, CANDIDATES);
+    const { candidates } = await this.#candidates(TEXT_COLLECTION, vector, most, scope);
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
@@ -110,13 +131,13 @@ export class Search {
     );
   }
 
-  /** The best `wanted` files. Asks for more while filtering leaves too few. */
+  /** The best `wanted` files. Asks for more while filtering leaves too few; `isCut` when there are more, and too many to ask for. */
   async #candidates(
     collection: number,
     vector: Float32Array,
     wanted: number,
     scope: Scope,
-  ): Promise<Candidate[]> {
+  ): Promise<{ candidates: Candidate[]; isCut: boolean }> {
     const most = Math.min(wanted, SEARCH_K_MAX);
     for (let asked = Math.min(most * 4 + 16, HITS_MAX); ; asked = Math.min(asked * 4, HITS_MAX)) {
       const hits = await this.#shards.search(
@@ -126,7 +147,8 @@ export class Search {
         Math.max(this.#effort.ef, asked * EF_PER_HIT),
       );
       const candidates = this.#readable(hits, most, scope);
-      if (candidates.length === most || hits.length < asked || asked === HITS_MAX) return candidates;
+      if (candidates.length === most || hits.length < asked) return { candidates, isCut: false };
+      if (asked === HITS_MAX) return { candidates, isCut: true };
     }
   }
 
@@ -147,8 +169,11 @@ export class Search {
   }
 
   /** Path of the file a hit belongs to, unless it is gone, elsewhere, or not for this asker's eyes. */
-  #visiblePath({ ino, generation }: Hit, { who, under, filter }: Scope): string | undefined {
-    if (!this.#namespace.exists(ino, generation)) return undefined;
+  #visiblePath({ ino, generation }: Hit, scope: Scope): string | undefined {
+    return this.#namespace.exists(ino, generation) ? this.#shownPath(ino, scope) : undefined;
+  }
+
+  #shownPath(ino: number, { who, under, filter }: Scope): string | undefined {
     if (!this.#namespace.canRead(ino, who.uid, who.gids)) return undefined;
     const path = this.#namespace.pathOf(ino);
     if (path === undefined || !isUnder(path, under)) return undefined;

@@ -73,6 +73,12 @@ export function hasDefaultList(t: Tables, directory: number): boolean {
   return t.inode[directory * INODE_WORDS + I_XATTRS] !== 0 && findList(t, directory, acl.DEFAULT_XATTR);
 }
 
+/** Bytes of the attributes that an inode made in this directory begins with, at most; 0 = it has no default list. */
+export function inheritedBytes(t: Tables, directory: number): number {
+  if (!hasDefaultList(t, directory)) return 0;
+  return xattrs.EMPTY_BYTES + 2 * xattrs.entryBytes(acl.DEFAULT_XATTR.length, cursor.valueLength);
+}
+
 /** What a new inode has of its directory's default list. */
 export class Inheritance {
   /** Type and permission bits. */
@@ -94,7 +100,7 @@ export function inherit(t: Tables, directory: number, mode: number, out: Inherit
   if (!hasAccess && !isDirectoryToo) return 0;
   const [accessName, defaultName] = [acl.ACCESS_XATTR, acl.DEFAULT_XATTR];
   const bytes = xattrs.EMPTY_BYTES + 2 * xattrs.entryBytes(defaultName.length, end);
-  const block = t.slab.allocate(bytes, TAG_XATTRS);
+  const block = t.allocate(bytes, TAG_XATTRS);
   if (block === 0) return -ENOSPC;
   xattrs.clear(t, block);
   if (isDirectoryToo)

@@ -31,9 +31,11 @@ import {
 } from '../../runtime/errno.ts';
 import { TAG_CONTENT, TAG_NAME, TAG_XATTRS } from '../slab-tags.ts';
 import { isReserved, REAL } from '../virtual/node-ids.ts';
+import { inheritedBytes } from './access-lists.ts';
 import type { Asker, Attribute, Change, Write } from './change-set.ts';
 import * as collections from './collections.ts';
 import { find } from './dentries.ts';
+import { APPEND_ONLY, IMMUTABLE, refusal } from './inode-flags.ts';
 import * as inodes from './inodes.ts';
 import {
   D_INODE,
@@ -74,6 +76,8 @@ export class PlannedNode {
   readonly attributes = new Map<string, boolean>();
   /** Most bytes that its attributes take; −1 = as the tables say. */
   attributeBytes = -1;
+  /** Of one that will be made: bytes of the attributes that it begins with, by its directory's default list. */
+  inherited = 0;
 
   constructor(ino: number, mode: number, uid: number, gid: number) {
     this.ino = ino;
@@ -151,6 +155,7 @@ export class ChangePlan {
       if (node.isOf(S_IFLNK)) return -ELOOP;
       if (!node.isOf(S_IFREG)) return -EINVAL;
       if (!this.#may(node, WRITE)) return -EACCES;
+      if (this.#isProtected(node)) return -EPERM;
     }
     const target = node ?? this.#make(place, S_IFREG | (write.mode & 0o777));
     if (typeof target === 'number') return target;
@@ -163,6 +168,7 @@ export class ChangePlan {
   #make({ parent, name }: Place, mode: number): PlannedNode | number {
     const t = this.#t;
     if (!this.#may(parent, WRITE | EXECUTE)) return -EACCES;
+    if (parent.ino !== 0 && refusal(t, parent.ino, IMMUTABLE) !== 0) return -EPERM;
     this.#made++;
     if (this.#made > t.inodeCapacity - 1 - t.header[H_INODES_LIVE]!) return -ENOSPC;
     if (this.#made > t.dentryCapacity - 1 - t.header[H_DENTRIES_LIVE]!) return -ENOSPC;
@@ -172,6 +178,8 @@ export class ChangePlan {
     const bits = isInherited && (mode & S_IFMT) === S_IFDIR ? mode | S_ISGID : mode;
     const gid = isInherited ? parent.gid : (this.#who.gids[0] ?? 0);
     const node = new PlannedNode(0, bits, this.#who.uid, gid);
+    node.inherited = parent.ino === 0 ? parent.inherited : inheritedBytes(t, parent.ino);
+    if (node.inherited > 0 && !this.#reserve(node.inherited, TAG_XATTRS)) return -ENOSPC;
     parent.names.set(keyOf(name), node);
     this.steps.push({ kind: 'make', parent, node, name });
     return node;
@@ -184,6 +192,7 @@ export class ChangePlan {
     const { uid } = this.#who;
     const isSticky = (parent.mode & S_ISVTX) !== 0;
     if (isSticky && uid !== 0 && uid !== node.uid && uid !== parent.uid) return -EPERM;
+    if (this.#isProtected(node) || this.#isProtected(parent)) return -EPERM;
     parent.names.set(keyOf(name), undefined);
     this.steps.push({ kind: 'unlink', parent, node, name });
     return 0;
@@ -220,6 +229,7 @@ export class ChangePlan {
     const { uid } = this.#who;
     if (node.isOf(S_IFDIR) && (node.mode & S_ISVTX) !== 0 && uid !== 0 && uid !== node.uid) return -EPERM;
     if (!this.#may(node, WRITE)) return -EACCES;
+    if (this.#isProtected(node)) return -EPERM;
     const isVector = collections.parseVectorXattr(name, 0, name.length, this.#collection);
     if (isVector < 0) return isVector;
     if (isVector === 1) return value === undefined ? 0 : this.#checkVector(value);
@@ -243,7 +253,8 @@ export class ChangePlan {
 
   #reserveAttribute(node: PlannedNode, name: Uint8Array, value: Uint8Array): number {
     if (node.attributeBytes < 0)
-      node.attributeBytes = node.ino === 0 ? 4 : xattrs.usedBytesOf(this.#t, node.ino);
+      node.attributeBytes =
+        node.ino === 0 ? xattrs.EMPTY_BYTES + node.inherited : xattrs.usedBytesOf(this.#t, node.ino);
     node.attributeBytes += xattrs.entryBytes(name.length, value.length);
     const isFound = node.ino !== 0 && this.#cursor.find(this.#t, node.ino, name, 0, name.length);
     if (isFound) node.attributeBytes -= xattrs.entryBytes(this.#cursor.nameLength, this.#cursor.valueLength);
@@ -306,8 +317,15 @@ export class ChangePlan {
     return node;
   }
 
+  /** Whether chattr(1) has made it one that does not change, or only grows. */
+  #isProtected({ ino }: PlannedNode): boolean {
+    return ino !== 0 && refusal(this.#t, ino, IMMUTABLE | APPEND_ONLY) !== 0;
+  }
+
   #may(node: PlannedNode, bits: number): boolean {
-    return allows(node.mode, node.uid, node.gid, this.#who, bits);
+    if (node.ino !== 0) return allows(this.#t, node.ino, this.#who, bits);
+    // Whoever asks is about to make it, and owns it then.
+    return this.#who.uid === 0 || ((node.mode >> 6) & bits) === bits;
   }
 }
 

@@ -37,7 +37,8 @@ export function pathOf(t: Tables, ino: number): string | undefined {
 const READ = 4;
 const EXECUTE = 1;
 
-function may(t: Tables, ino: number, uid: number, gids: readonly number[], bit: number): boolean {
+/** Whether one of r (4), w (2), x (1) is allowed on the inode. */
+export function may(t: Tables, ino: number, uid: number, gids: readonly number[], bit: number): boolean {
   const mode = shownMode(t, ino);
   const owner = shownUid(t, ino);
   const group = shownGid(t, ino);

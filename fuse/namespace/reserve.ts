@@ -20,11 +20,21 @@ export class ReservedBlocks {
     return true;
   }
 
-  /** The first block for `tag` with room for `bytes`, which is the caller's then; 0 = there is none. */
+  /**
+   * The smallest block for `tag` with room for `bytes`, which is the caller's then; 0 = there is none. The smallest, so
+   * that whoever was to have it finds one that is as large.
+   */
   take(bytes: number, tag: number): SlabHandle {
-    if (this.#blocks.length === 0) return 0;
-    const at = this.#blocks.findIndex((b) => b.tag === tag && this.#slab.capacity(b.block) >= bytes);
-    return at < 0 ? 0 : this.#blocks.splice(at, 1)[0]!.block;
+    let best = -1;
+    let capacity = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < this.#blocks.length; i++) {
+      const { block, tag: own } = this.#blocks[i]!;
+      const room = own === tag ? this.#slab.capacity(block) : 0;
+      if (room < bytes || room >= capacity) continue;
+      best = i;
+      capacity = room;
+    }
+    return best < 0 ? 0 : this.#blocks.splice(best, 1)[0]!.block;
   }
 
   /** Gives back what nobody took. */

@@ -15,6 +15,7 @@ import type { Asker, Change, Effects } from './change-set.ts';
 import { KILL_SUIDGID } from './changes.ts';
 import * as collections from './collections.ts';
 import * as content from './content.ts';
+import { createInheriting } from './creation.ts';
 import * as inodes from './inodes.ts';
 import { I_GENERATION, I_LOOKUPS, INODE_WORDS, ROOT } from './layout.ts';
 import * as mutations from './mutations.ts';
@@ -108,12 +109,12 @@ export class NamespaceChanges extends NamespaceObjects {
   }
 
   /**
-   * Sets the vectors of a batch from number `from` on, each for itself: what came of it is in `batch.results`. As many as
-   * one lock is held for; returns the number of the next one, or the −errno of a log that has failed.
+   * Sets the vectors of a batch from number `from` to `end`, each for itself: what came of it is in `batch.results`. As many
+   * as one lock is held for; returns the number of the next one, or the −errno of a log that has failed.
    */
-  putVectors(batch: VectorBatch, from: number, effects: Effects): number {
+  putVectors(batch: VectorBatch, from: number, end: number, effects: Effects): number {
     const each = recordBytes(records.CREATE_BYTES + NAME_MAX) + batch.recordBytes;
-    const count = Math.min(batch.count - from, Math.max(1, Math.floor(SLICE_BYTES / each)));
+    const count = Math.min(end - from, Math.max(1, Math.floor(SLICE_BYTES / each)));
     const refusal = this.transaction.begin(count * each);
     if (refusal !== 0) return refusal;
     try {
@@ -215,7 +216,7 @@ export class NamespaceChanges extends NamespaceObjects {
     const generation = (t.inode[ino * INODE_WORDS + I_GENERATION]! + 1) >>> 0;
     const { mode, uid, gid } = node;
     const end = name.length;
-    must(mutations.create(t, parent.ino, ino, generation, mode, uid, gid, 0, name, 0, end, NOTHING, 0, 0));
+    must(createInheriting(t, parent.ino, ino, generation, mode, uid, gid, 0, name, 0, end, NOTHING, 0, 0));
     const { journal } = this.transaction;
     records.encodeCreate(
       journal,

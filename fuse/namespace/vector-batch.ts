@@ -2,13 +2,15 @@
  * Many vectors of one collection at once, each for the file of a name in a directory. Unlike a transaction's changes each
  * stands for itself: one that cannot be set changes nothing and keeps no other from being set.
  */
-import { EACCES, ENOENT, ESTALE } from '../../runtime/errno.ts';
+import { EACCES, ENOENT, EPERM, ESTALE } from '../../runtime/errno.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import type { Asker } from './change-set.ts';
 import * as content from './content.ts';
+import { createInheriting } from './creation.ts';
 import { find } from './dentries.ts';
 import { isDirectory } from './directories.ts';
+import { APPEND_ONLY, IMMUTABLE, refusal } from './inode-flags.ts';
 import * as inodes from './inodes.ts';
 import {
   D_INODE,
@@ -16,12 +18,10 @@ import {
   I_GENERATION,
   I_GID,
   I_MODE,
-  I_UID,
   INODE_WORDS,
   S_IFREG,
   S_ISGID,
 } from './layout.ts';
-import * as mutations from './mutations.ts';
 import { hashName } from './names.ts';
 import { allows, EXECUTE, WRITE } from './permissions.ts';
 import * as records from './records.ts';
@@ -93,7 +93,7 @@ function put(t: Tables, journal: JournalWriter, batch: VectorBatch, i: number): 
   const name = batch.names[i]!;
   const isThere = inodes.isLive(t, parent) && isDirectory(t, parent);
   if (!isThere || t.inode[parent * INODE_WORDS + I_GENERATION] !== batch.generations[i]) return -ESTALE;
-  if (!may(t, parent, batch.who, EXECUTE)) return -EACCES;
+  if (!allows(t, parent, batch.who, EXECUTE)) return -EACCES;
   const slot = find(t, parent, hashName(parent, name, 0, name.length), name, 0, name.length);
   batch.ino = slot === 0 ? 0 : t.dentry[slot * DENTRY_WORDS + D_INODE]!;
   const { attribute, values, valueBytes } = batch;
@@ -104,8 +104,9 @@ function put(t: Tables, journal: JournalWriter, batch: VectorBatch, i: number): 
     const fits = content.collectionOf(t, attribute, 0, attribute.length, values, start, end);
     const made = fits < 0 ? fits : make(t, journal, batch, parent, name);
     if (made < 0) return made;
-  } else if (!may(t, batch.ino, batch.who, WRITE)) return -EACCES;
+  } else if (!allows(t, batch.ino, batch.who, WRITE)) return -EACCES;
   const { ino } = batch;
+  if (refusal(t, ino, IMMUTABLE | APPEND_ONLY) !== 0) return -EPERM;
   const id = content.setxattr(t, ino, attribute, 0, attribute.length, values, start, end, 0);
   if (id < 0) return id;
   records.encodeSetxattr(journal, t, ino, attribute, 0, attribute.length, values, start, end, 0);
@@ -122,7 +123,7 @@ function make(
 ): number {
   const { mode, who } = batch;
   if (mode < 0) return -ENOENT;
-  if (!may(t, parent, who, WRITE | EXECUTE)) return -EACCES;
+  if (!allows(t, parent, who, WRITE | EXECUTE)) return -EACCES;
   const ino = inodes.peek(t);
   const generation = (t.inode[ino * INODE_WORDS + I_GENERATION]! + 1) >>> 0;
   const at = parent * INODE_WORDS;
@@ -130,7 +131,7 @@ function make(
   const gid = isInherited ? t.inode[at + I_GID]! : (who.gids[0] ?? 0);
   const bits = S_IFREG | mode;
   const end = name.length;
-  const made = mutations.create(
+  const made = createInheriting(
     t,
     parent,
     ino,
@@ -167,9 +168,4 @@ function make(
   batch.ino = ino;
   batch.made = true;
   return 0;
-}
-
-function may(t: Tables, ino: number, who: Asker, bits: number): boolean {
-  const at = ino * INODE_WORDS;
-  return allows(t.inode[at + I_MODE]!, t.inode[at + I_UID]!, t.inode[at + I_GID]!, who, bits);
 }

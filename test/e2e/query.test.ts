@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ControlClient } from '../../cli/client.ts';
 import { getXattr } from '../../runtime/system/xattr.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
@@ -199,6 +200,47 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     expect(ask({ op: 'nearest', collection: 'far', vector: [1, 2, 3] }).results).toMatchObject([
       { path: '/near' },
     ]);
+  });
+
+  test('the indexer is ended again and again: each transaction is whole, and everybody sees the last one', async () => {
+    const client = await ControlClient.connect(fs.store);
+    const names = ['one', 'two', 'three'];
+    let confirmed = 0;
+    const round = (n: number): Promise<unknown> =>
+      client.call('query', {
+        op: 'transaction',
+        durable: false,
+        changes: names.flatMap((name, i) => [
+          { op: 'write', path: `/${name}`, text: String(n) },
+          { op: 'vector', path: `/${name}`, collection: 'rounds', vector: [1, n / 100, i / 1000] },
+        ]),
+      });
+    await round(0);
+    for (let n = 1; n <= 60; n++) {
+      const isLast = n % 20 === 10;
+      const asked = round(n).then(
+        () => {
+          confirmed = n;
+        },
+        () => {},
+      );
+      if (isLast) await client.call('kill', { actor: 'indexer' });
+      await asked;
+      const [first, ...others] = names.map((name) => Number(readFileSync(path(name), 'utf8')));
+      expect(others).toEqual([first, first]);
+      expect(first).toBeGreaterThanOrEqual(confirmed);
+      const vector = new Float32Array(3);
+      getXattr(path('two'), 'user.vexfs.vector.rounds', new Uint8Array(vector.buffer));
+      expect(vector[1]).toBeCloseTo(first! / 100);
+    }
+    const { results } = (await client.call('query', {
+      op: 'nearest',
+      collection: 'rounds',
+      vector: [1, 0.6, 0.001],
+      k: 1,
+    })) as Answer;
+    expect(results).toMatchObject([{ path: '/two', score: 1 }]);
+    client.close();
   });
 
   test('what was answered is durable, all of it, after kill -9', async () => {

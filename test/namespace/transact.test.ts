@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type Change, Effects } from '../../fuse/namespace/change-set.ts';
+import { APPEND_ONLY, IMMUTABLE } from '../../fuse/namespace/inode-flags.ts';
 import * as L from '../../fuse/namespace/layout.ts';
 import { packOptions, ROOT } from '../../fuse/namespace/namespace.ts';
 import { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
@@ -53,6 +54,25 @@ const attribute = (path: string, name: string, value?: Uint8Array): Change => ({
 const directory = (path: string): Change => ({ kind: 'directory', path, mode: 0o755 });
 const remove = (path: string): Change => ({ kind: 'remove', path });
 const vector = (...elements: number[]): Uint8Array => new Uint8Array(Float32Array.from(elements).buffer);
+
+/** Everything for uid 1000, beside a group that may read: as setxattr(2) takes it (include/uapi/linux/posix_acl_xattr.h). */
+function accessList(): Uint8Array {
+  const entries = [
+    [0x01, 7, -1],
+    [0x02, 7, 1000],
+    [0x04, 4, -1],
+    [0x10, 7, -1],
+    [0x20, 0, -1],
+  ] as const;
+  const list = Buffer.alloc(4 + entries.length * 8);
+  list.writeUInt32LE(2, 0);
+  for (const [i, [tag, bits, id]] of entries.entries()) {
+    list.writeUInt16LE(tag, 4 + i * 8);
+    list.writeUInt16LE(bits, 6 + i * 8);
+    list.writeInt32LE(id, 8 + i * 8);
+  }
+  return list;
+}
 
 interface Result {
   readonly result: number;
@@ -188,6 +208,46 @@ describe('a transaction', () => {
     expect([uid, gid]).toEqual([1000, 50]);
   });
 
+  test('what is made in a directory with a default list inherits it, now and in the replay', () => {
+    const world = World.fresh();
+    const sub = world.directory(ROOT, 'sub');
+    expect(world.setxattr(sub, 'system.posix_acl_default', accessList())).toBe(0);
+    const changes = [
+      directory('/sub/deep'),
+      write('/sub/deep/file', 'x'),
+      attribute('/sub/deep/file', 'user.tag', bytesOf('y'.repeat(3000))),
+      write('/sub/other', 'x'),
+    ];
+    expect(transact(world, changes).result).toBe(0);
+    const batch = new VectorBatch(bytesOf(VECTOR), [bytesOf('third')], vector(1, 2), 0o644, ROOT_USER);
+    batch.directories.fill(sub);
+    batch.generations.fill(world.stat(sub).generation);
+    world.namespace.putVectors(batch, 0, 1, new Effects());
+    expect(world.getxattr(world.lookup(sub, 'third'), 'system.posix_acl_access')).toBeInstanceOf(Uint8Array);
+    expect(world.getxattr(world.lookup(sub, 'other'), 'system.posix_acl_access')).toBeInstanceOf(Uint8Array);
+    const replayed = World.fresh();
+    replayed.replay(world.drain());
+    expect(treeOf(replayed)).toEqual(treeOf(world));
+  });
+
+  test('a list that allows it allows it, and flags forbid it to everybody', () => {
+    const world = World.fresh();
+    const file = world.create(ROOT, 'a', 0o100600, 1, 1);
+    const user = { uid: 1000, gids: [1000] };
+    expect(transact(world, [write('/a', 'x')], user).result).toBe(-EACCES);
+    expect(world.setxattr(file, 'system.posix_acl_access', accessList())).toBe(0);
+    expect(transact(world, [write('/a', 'x')], user).result).toBe(0);
+    for (const flag of [IMMUTABLE, APPEND_ONLY]) {
+      expect(world.namespace.setFlags(file, flag)).toBe(0);
+      const before = imageOf(world);
+      for (const change of [write('/a', 'y'), remove('/a'), attribute('/a', VECTOR, vector(1, 2))])
+        expect(transact(world, [write('/b', ''), change]).result).toBe(-EPERM);
+      expect(imageOf(world)).toBe(before);
+    }
+    expect(world.namespace.setFlags(ROOT, IMMUTABLE)).toBe(0);
+    expect(transact(world, [write('/b', '')]).result).toBe(-EPERM);
+  });
+
   test('what the kernel holds is told, what it cannot know is not', () => {
     const world = World.fresh();
     const known = world.file(ROOT, 'known', '1');
@@ -286,7 +346,7 @@ describe('a batch of vectors', () => {
   };
   const put = (world: World, batch: VectorBatch): Effects => {
     const effects = new Effects();
-    for (let at = 0; at < batch.count; ) at = world.namespace.putVectors(batch, at, effects);
+    for (let at = 0; at < batch.count; ) at = world.namespace.putVectors(batch, at, batch.count, effects);
     return effects;
   };
 
