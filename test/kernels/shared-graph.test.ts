@@ -30,7 +30,7 @@ class Other implements GraphDoor {
   readonly access: GraphAccess = {
     ...aloneWithGraphs(),
     publish: (graph: GraphMemory) => {
-      this.reader = GraphReader.attach(graph.memory, 3);
+      this.reader = GraphReader.attach(graph, 3);
       return ++this.number;
     },
     close: () => {
@@ -130,8 +130,9 @@ describe('a shared graph', () => {
       else if (dice < 0.7) shared.remove(ino);
       else if (dice < 0.82) shared.collection.absorb(1 + random.below(40));
       else if (dice < 0.9) {
-        if (shared.other.reader?.hasBatch && shared.other.enter(shared.other.number)) {
-          shared.other.reader.exports.insertBatch(1 + random.below(40));
+        const { reader, number } = shared.other;
+        if (reader !== undefined && shared.other.enter(number)) {
+          reader.exports.insertBatch(1 + random.below(40));
           shared.other.leave();
         }
       } else if (dice < 0.97) shared.collection.tidy();
