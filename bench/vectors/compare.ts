@@ -1,4 +1,7 @@
-/** All engines in one process on the same data, in turns: what disturbs one, disturbs the others. */
+/**
+ * All engines in one process on the same data, in turns: what disturbs one, disturbs the others. Ratios are of processor time, which
+ * leaves out when others had the processor; rates are of the clock.
+ */
 import type { Dataset } from './data.ts';
 import type { Engine } from './engines.ts';
 
@@ -17,7 +20,9 @@ export interface Row {
   /** Of one search, µs. */
   readonly p50: number;
   readonly p99: number;
-  /** Median over the rounds of its rate to that of the reference in the same round, at the same ef. */
+  /** Processor time of one search, µs: the median over the turns. */
+  readonly cpu: number;
+  /** Median over the turns of its rate to that of the reference in the same turn, at the same ef. */
   readonly ratio: number | null;
   /** The same of building, over its turns. */
   readonly buildRatio: number | null;
@@ -37,21 +42,35 @@ function isReference(engine: Engine): boolean {
   return engine.name === REFERENCE;
 }
 
-/** Seconds of each turn, by engine. */
-function build(data: Dataset, engines: readonly Engine[], say: (text: string) => void): number[][] {
-  const seconds: number[][] = engines.map(() => []);
+/** Microseconds of processor time of the process: one of its threads is at work, the others do next to nothing. */
+function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+interface Turn {
+  /** Seconds by the clock. */
+  readonly seconds: number;
+  /** Microseconds of processor time. */
+  readonly cpu: number;
+}
+
+/** What each turn took, by engine. */
+function build(data: Dataset, engines: readonly Engine[], say: (text: string) => void): Turn[][] {
+  const turns: Turn[][] = engines.map(() => []);
   const n = data.vectors.length;
   say(`building ${n} × ${data.dimension}`);
   const turn = Math.max(BUILD_TURN, Math.ceil(n / 400));
   for (let from = 0; from < n; from += turn) {
     engines.forEach((engine, e) => {
       const start = performance.now();
+      const cpu = processorTime();
       for (let label = from; label < Math.min(n, from + turn); label++) engine.add(label);
-      seconds[e]!.push((performance.now() - start) / 1000);
+      turns[e]!.push({ cpu: processorTime() - cpu, seconds: (performance.now() - start) / 1000 });
     });
   }
   for (const engine of engines) engine.finish();
-  return seconds;
+  return turns;
 }
 
 function recallOf(data: Dataset, engine: Engine, ef: number): number {
@@ -62,8 +81,8 @@ function recallOf(data: Dataset, engine: Engine, ef: number): number {
   return found / (data.truth.length * 10);
 }
 
-function ratioOf(own: readonly number[], reference: readonly number[] | undefined): number | null {
-  return reference === undefined ? null : median(own.map((seconds, i) => reference[i]! / seconds));
+function ratioOf(own: readonly Turn[], reference: readonly Turn[] | undefined): number | null {
+  return reference === undefined ? null : median(own.map(({ cpu }, i) => reference[i]!.cpu / cpu));
 }
 
 export function compare(
@@ -80,7 +99,7 @@ export function compare(
     say(`searching with ef ${ef}`);
     const recalls = engines.map((engine) => recallOf(data, engine, ef));
     const latencies: number[][] = engines.map(() => []);
-    const turns: number[][] = engines.map(() => []);
+    const turns: Turn[][] = engines.map(() => []);
     for (let round = 0; round < rounds; round++) {
       for (let from = 0; from + TURN <= data.queries.length; from += TURN) {
         engines.forEach((engine, e) => {
@@ -94,7 +113,7 @@ export function compare(
       if (turns[e]!.length === 0) return;
       const sorted = latencies[e]!.sort((a, b) => a - b);
       const at = (share: number) => sorted[Math.floor(sorted.length * share)]!;
-      const total = turns[e]!.reduce((sum, seconds) => sum + seconds, 0);
+      const total = turns[e]!.reduce((sum, { seconds }) => sum + seconds, 0);
       const comparable = engine.name === 'exact' ? -1 : reference;
       rows.push({
         engine: engine.name,
@@ -105,8 +124,9 @@ export function compare(
         threads: 1,
         recall: recalls[e]!,
         qps: (turns[e]!.length * TURN) / total,
-        buildPerSecond: data.vectors.length / built[e]!.reduce((sum, seconds) => sum + seconds, 0),
+        buildPerSecond: data.vectors.length / built[e]!.reduce((sum, { seconds }) => sum + seconds, 0),
         bytesPerVector: engine.bytesPerVector() ?? null,
+        cpu: median(turns[e]!.map(({ cpu }) => cpu)) / TURN,
         p50: at(0.5),
         p99: at(0.99),
         ratio: ratioOf(turns[e]!, turns[comparable]),
@@ -117,8 +137,9 @@ export function compare(
   return rows;
 }
 
-function timeTurn(engine: Engine, from: number, ef: number, latencies: number[]): number {
+function timeTurn(engine: Engine, from: number, ef: number, latencies: number[]): Turn {
   const start = performance.now();
+  const cpu = processorTime();
   let before = start;
   for (let q = from; q < from + TURN; q++) {
     engine.search(q, ef);
@@ -126,5 +147,5 @@ function timeTurn(engine: Engine, from: number, ef: number, latencies: number[])
     latencies.push((now - before) * 1000);
     before = now;
   }
-  return (before - start) / 1000;
+  return { cpu: processorTime() - cpu, seconds: (before - start) / 1000 };
 }

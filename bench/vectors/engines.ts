@@ -32,6 +32,9 @@ export const EF_CONSTRUCTION = 100;
 const SEED = 1;
 
 const PEERS = path.join(import.meta.dirname, '../../../bench/vectors/peers');
+/** hnswlib once more, compiled for this machine. */
+const MACHINE = path.join(PEERS, 'machine');
+export const MACHINE_NAME = 'hnswlib-node -march=native';
 
 type Make = (data: Dataset, efs: readonly number[]) => Engine;
 
@@ -46,8 +49,7 @@ function ours(name: string, elementType: ElementType, data: Dataset, index: Vect
       index.search(data.queries[q]!, K, ef, hits);
       return hits.labels.subarray(0, hits.count);
     },
-    bytesPerVector: () =>
-      index instanceof NativeIndex ? index.owner.bytesUsed / data.vectors.length : undefined,
+    bytesPerVector: () => (index instanceof NativeIndex ? index.bytesUsed / data.vectors.length : undefined),
   };
 }
 
@@ -79,7 +81,7 @@ interface HnswlibNode {
 }
 
 /** Its interface takes arrays of numbers; those of the questions are made before they are timed. */
-function hnswlibNode(module: HnswlibNode): Make {
+function hnswlibNode(module: HnswlibNode, name = 'hnswlib-node'): Make {
   return (data) => {
     const index = new module.HierarchicalNSW('l2', data.dimension);
     index.initIndex({
@@ -90,7 +92,7 @@ function hnswlibNode(module: HnswlibNode): Make {
     });
     const queries = data.queries.map((query) => Array.from(query));
     return {
-      name: 'hnswlib-node',
+      name,
       elementType: 'f32',
       add: (label) => index.addPoint(Array.from(data.vectors[label]!), label),
       finish() {},
@@ -155,6 +157,14 @@ export interface Candidates {
   readonly missing: readonly string[];
 }
 
+function install(folder: string, environment: Record<string, string>, missing: string[]): void {
+  if (fs.existsSync(path.join(folder, 'node_modules'))) return;
+  const env = { ...process.env, ...environment };
+  const { status, stderr } = spawnSync('npm', ['ci'], { cwd: folder, encoding: 'utf8', env });
+  if (status !== 0)
+    missing.push(`${path.basename(folder)} do not install: ${stderr.trim().split('\n').at(-1)}`);
+}
+
 /** int8 of usearch is meant for unit vectors, so it takes part with those alone. */
 export async function candidates(isUnit: boolean): Promise<Candidates> {
   const missing: string[] = [];
@@ -162,15 +172,19 @@ export async function candidates(isUnit: boolean): Promise<Candidates> {
     ['native i8', native('i8')],
     ['native f32', native('f32')],
   ]);
-  if (!fs.existsSync(path.join(PEERS, 'node_modules'))) {
-    const { status, stderr } = spawnSync('npm', ['ci'], { cwd: PEERS, encoding: 'utf8' });
-    if (status !== 0) missing.push(`the peers do not install: ${stderr.trim().split('\n').at(-1)}`);
-  }
+  install(PEERS, {}, missing);
+  install(MACHINE, { CXXFLAGS: '-O3 -march=native' }, missing);
   const require = createRequire(path.join(PEERS, 'package.json'));
   try {
     makers.set('hnswlib-node f32', hnswlibNode(require('hnswlib-node') as HnswlibNode));
   } catch (error) {
     missing.push(`hnswlib-node: ${(error as Error).message.split('\n')[0]}`);
+  }
+  try {
+    const module = createRequire(path.join(MACHINE, 'package.json'))('hnswlib-node') as HnswlibNode;
+    makers.set(`${MACHINE_NAME} f32`, hnswlibNode(module, MACHINE_NAME));
+  } catch (error) {
+    missing.push(`${MACHINE_NAME}: ${(error as Error).message.split('\n')[0]}`);
   }
   try {
     const module = require('usearch') as Usearch;

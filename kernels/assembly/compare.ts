@@ -15,7 +15,7 @@ export function fromSortable(order: i32): f32 {
 }
 
 @inline
-function sortables(distances: v128): v128 {
+export function sortables(distances: v128): v128 {
   return v128.xor(distances, v128.and(i32x4.shr_s(distances, 31), i32x4.splat(0x7fffffff)));
 }
 

@@ -2,7 +2,7 @@
 
 import { dotF32x4, dotI8x4, squaredF32x4 } from './distance';
 import { HEADER, NODES, TWIN } from './layout';
-import { header, list, pool, query, queryForm, results, stateOf } from './memory';
+import { header, list, pool, query, queryForm, results, stateOf, vectorOf } from './memory';
 import { encode, prepareQuery, queryFactor, queryOffset } from './quantise';
 import { touched } from './walk';
 
@@ -60,10 +60,15 @@ export function offsetOfQuery(): f32 {
   return queryOffset;
 }
 
+/** Codes a node anew, whose vector is in the thread's query buffer. */
+export function encodeNode(node: u32): void {
+  encode(node, query);
+}
+
 /** Codes every node anew, after training. */
 export function encodeAll(): void {
   const nodes = header(NODES);
-  for (let node: u32 = 0; node < nodes; node++) if (!(stateOf(node) & TWIN)) encode(node);
+  for (let node: u32 = 0; node < nodes; node++) if (!(stateOf(node) & TWIN)) encode(node, vectorOf(node));
 }
 
 /** Keeps reads that are made for their effect on caches alone. */

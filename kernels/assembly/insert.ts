@@ -20,6 +20,7 @@ import {
   efConstruction,
   end,
   groundLinks,
+  hasVectors,
   header,
   indegreeOf,
   isQuantised,
@@ -37,12 +38,12 @@ import {
   vectorBytes,
   vectorOf,
 } from './memory';
-import { encode } from './quantise';
+import { encode, prepareCode } from './quantise';
 import { scanLive } from './search';
 import { descend, nodeOfKey, setQuery, walk } from './walk';
 
 /**
- * Makes a node whose vector is written ready to be inserted: no links, a level, its code. A node that is used again keeps its
+ * Makes a node ready to be inserted, whose vector is in its row or, if rows have none, in the thread's query buffer: no links, a level, its code. A node that is used again keeps its
  * level, and with it the memory of its links. Nobody can reach the node yet.
  */
 export function place(node: u32, level: i32): void {
@@ -54,7 +55,7 @@ export function place(node: u32, level: i32): void {
   const own = upper !== 0 ? levelOf(node) : reserveUpper(node, level);
   if (own > 0) memory.fill(linksOf(node, 1), 0xff, (<usize>own * <usize>upperLinks) << 2);
   atomic.store<u32>(stateAt(node), own);
-  if (isQuantised) encode(node);
+  if (isQuantised) encode(node, hasVectors ? vectorOf(node) : query);
 }
 
 /** The level that the node gets: 0 when there is no room for more. */
@@ -110,7 +111,8 @@ export function insert(node: u32): void {
 }
 
 function connect(node: u32, level: i32, entry: u32): void {
-  setQuery(vectorOf(node));
+  if (hasVectors) setQuery(vectorOf(node));
+  else prepareCode(node);
   const top = levelOf(entry);
   let at = descend(entry, top, level);
   for (let l = min(level, top); l >= 0; l--) {
@@ -130,7 +132,7 @@ function connect(node: u32, level: i32, entry: u32): void {
 function chooseFarther(node: u32, at: u32): i32 {
   const count = chooseFromWalk(pool, walk(at, EF_MAX, 0), node, upperLinks);
   if (count > 0) return count;
-  memory.copy(query, vectorOf(node), vectorBytes);
+  if (hasVectors) memory.copy(query, vectorOf(node), vectorBytes);
   const scanned = chooseFromWalk(pool, scanLive(upperLinks), node, upperLinks);
   const word = HEADER + ENTRY * 4;
   const entry = atomic.load<u32>(word);

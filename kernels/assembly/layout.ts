@@ -77,6 +77,8 @@ export const UPPER_LINKS = 36;
 export const TWINS = 37;
 /** Nodes when the quantiser was trained. */
 export const TRAINED_WITH = 38;
+/** 1 = the vectors are in VECTORS; 0 = they are elsewhere, and only their codes are here. */
+export const HAS_VECTORS = 39;
 export const HEADER_WORDS = 64;
 
 /** Threads that may be attached at a time. */

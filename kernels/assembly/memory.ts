@@ -10,6 +10,7 @@ import {
   EF_CONSTRUCTION,
   EF_MAX,
   EPOCH,
+  HAS_VECTORS,
   HEADER,
   INDEGREES,
   INVERSES,
@@ -42,6 +43,8 @@ export let codeBytes: usize = 0;
 export let codeLength: usize = 0;
 /** A module is compiled for graphs with codes or for those without: build-graph.ts gives the compiler the constant. */
 export const isQuantised: bool = IS_QUANTISED !== 0;
+/** Whether vectors are in their rows; their codes always are, if the graph has any. */
+export let hasVectors: bool = false;
 export let isDot: bool = false;
 export let isUnit: bool = false;
 /** Most links on the ground level and on each above it. */
@@ -98,6 +101,7 @@ export function attach(number: u32): void {
   vectorBytes = header(VECTOR_BYTES);
   codeBytes = header(CODE_BYTES);
   codeLength = header(CODE_LENGTH);
+  hasVectors = header(HAS_VECTORS) !== 0;
   isDot = header(METRIC) !== SQUARED;
   isUnit = header(METRIC) === COSINE;
   upperLinks = header(LINKS_MAX);

@@ -16,7 +16,6 @@ import {
   normOf,
   queryForm,
   steps,
-  vectorOf,
   weights,
 } from './memory';
 
@@ -50,9 +49,8 @@ function rounded(v: v128): v128 {
 /** A code beyond this, before it is cut to 127, is far outside the range that the quantiser was trained for. */
 const FAR: f32 = 190;
 
-/** Writes a node's code and norm from its vector. */
-export function encode(node: u32): void {
-  const vector = vectorOf(node);
+/** Writes a node's code and norm from the vector at `vector`. */
+export function encode(node: u32, vector: usize): void {
   const code = codeOf(node);
   const unit = f32x4.splat(headerF32(UNIT));
   let largest = f32x4.splat(0);
@@ -130,6 +128,13 @@ export function formOfCode(node: u32, form: usize): void {
     v128.store(form + at, i16x8.mul(v128.load_ext<i8>(code + i), v128.load(weights + at)));
     v128.store(form + at + 16, i16x8.mul(v128.load_ext<i8>(code + i, 8), v128.load(weights + at + 16)));
   }
+}
+
+/** Makes the query form of a node whose vector is not here. */
+export function prepareCode(node: u32): void {
+  formOfCode(node, queryForm);
+  queryFactor = codeFactor();
+  queryOffset = codeOffset(node);
 }
 
 @inline

@@ -1,10 +1,11 @@
 // Searching: by a walk, and exactly.
-import { fromSortable, sortable } from './compare';
+import { compare, compare4, fromSortable, sortable, sortables } from './compare';
 import { dotF32, dotF32x4, squaredF32, squaredF32x4 } from './distance';
-import { DELETED_COUNT, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE } from './layout';
+import { DELETED_COUNT, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE, UNIT } from './layout';
 import {
   begin,
   end,
+  hasVectors,
   header,
   isDot,
   isQuantised,
@@ -13,15 +14,17 @@ import {
   list,
   pool,
   query,
+  queryForm,
   results,
   stateOf,
   twinAt,
   vectorBytes,
   vectorOf,
 } from './memory';
+import { queryFactor, queryOffset } from './quantise';
 import { descend, keyOf, keep, limitOf, nodeOfKey, offer, orderOfKey, setQuery, walk } from './walk';
 
-/** Exact distance of the query to a node. Over unit vectors the caller makes it that of cosine. */
+/** Exact distance of the query to a node. Over unit vectors it is that of cosine. */
 @inline
 function exact(node: u32): f32 {
   const vector = vectorOf(node);
@@ -61,8 +64,22 @@ function touchRows(count: i32): void {
   keep(sum);
 }
 
-/** Sorts the first `count` of the list by their exact distances. */
+/** Makes the distances of the first `count` of the list, which are in the unit of codes, those of vectors; their order stays. */
+function convert(count: i32): void {
+  const unit = load<f32>(HEADER + UNIT * 4);
+  for (let at = pool; at < pool + (<usize>count << 3); at += 8) {
+    const key = load<u64>(at);
+    const distance = fromSortable(orderOfKey(key)) / unit / unit;
+    store<u64>(at, keyOf(sortable(isDot ? 1 + distance : distance), nodeOfKey(key)));
+  }
+}
+
+/**
+ * Sorts the first `count` of the list by their exact distances. Where vectors are elsewhere the distances stay those of the codes, and
+ * become as large as those of vectors.
+ */
 export function rank(count: i32): void {
+  if (!hasVectors) return convert(count);
   if (!isQuantised && !isDot) return;
   touchRows(count);
   for (let i = 0; i < count; i++) {
@@ -107,8 +124,7 @@ export function search(k: i32, ef: i32, considered: i32): i32 {
 }
 
 @inline
-function offerExact(distance: f32, node: u32, count: i32, k: i32): i32 {
-  const order = sortable(distance);
+function offerLive(order: i32, node: u32, count: i32, k: i32): i32 {
   if (order >= limitOf(count, k)) return count;
   const state = stateOf(node);
   // A graph that was kept begins with nodes that nothing has claimed: hidden, and without twins.
@@ -117,43 +133,64 @@ function offerExact(distance: f32, node: u32, count: i32, k: i32): i32 {
   return min(count + 1, k);
 }
 
+/** Where vectors are elsewhere, the distance of the code. */
+@inline
+function orderOf(node: u32): i32 {
+  return hasVectors ? sortable(exact(node)) : compare(queryForm, queryFactor, queryOffset, node);
+}
+
+@inline
+function ordersOf4(node: u32): v128 {
+  if (!hasVectors) return compare4(queryForm, queryFactor, queryOffset, node, node + 1, node + 2, node + 3);
+  const a = vectorOf(node);
+  const b = a + vectorBytes;
+  const c = b + vectorBytes;
+  const d = c + vectorBytes;
+  return sortables(
+    isDot
+      ? f32x4.sub(f32x4.splat(1), dotF32x4(query, a, b, c, d, vectorBytes))
+      : squaredF32x4(query, a, b, c, d, vectorBytes),
+  );
+}
+
 /** Fills the list with the `k` nearest live nodes; returns how many there are. */
 export function scanLive(k: i32): i32 {
   const nodes = header(NODES);
   let count = 0;
   let node: u32 = 0;
   for (; node + 4 <= nodes; node += 4) {
-    const a = vectorOf(node);
-    const b = a + vectorBytes;
-    const c = b + vectorBytes;
-    const d = c + vectorBytes;
-    const four = isDot
-      ? f32x4.sub(f32x4.splat(1), dotF32x4(query, a, b, c, d, vectorBytes))
-      : squaredF32x4(query, a, b, c, d, vectorBytes);
-    const limit = fromSortable(limitOf(count, k));
-    if (count === k && !v128.any_true(f32x4.lt(four, f32x4.splat(limit)))) continue;
-    count = offerExact(f32x4.extract_lane(four, 0), node, count, k);
-    count = offerExact(f32x4.extract_lane(four, 1), node + 1, count, k);
-    count = offerExact(f32x4.extract_lane(four, 2), node + 2, count, k);
-    count = offerExact(f32x4.extract_lane(four, 3), node + 3, count, k);
+    const four = ordersOf4(node);
+    if (!v128.any_true(i32x4.lt_s(four, i32x4.splat(limitOf(count, k))))) continue;
+    count = offerLive(i32x4.extract_lane(four, 0), node, count, k);
+    count = offerLive(i32x4.extract_lane(four, 1), node + 1, count, k);
+    count = offerLive(i32x4.extract_lane(four, 2), node + 2, count, k);
+    count = offerLive(i32x4.extract_lane(four, 3), node + 3, count, k);
   }
-  for (; node < nodes; node++) count = offerExact(exact(node), node, count, k);
+  for (; node < nodes; node++) count = offerLive(orderOf(node), node, count, k);
   return count;
 }
 
 /** Exact search among all live nodes. */
 export function scan(k: i32): i32 {
   begin();
-  const found = writeResults(scanLive(k), k);
+  if (!hasVectors) setQuery(query);
+  const count = scanLive(k);
+  if (!hasVectors) convert(count);
+  const found = writeResults(count, k);
   end();
   return found;
+}
+
+/** Makes the thread's query ready for scanList(). */
+export function beginList(): void {
+  if (!hasVectors) setQuery(query);
 }
 
 /** Exact search among the `length` nodes of `list`, added to the `count` nearest that earlier calls left in the walk's list. */
 export function scanList(length: i32, count: i32, k: i32): i32 {
   for (let i = 0; i < length; i++) {
     const node = load<u32>(list + (<usize>i << 2));
-    count = offerExact(exact(node), node, count, k);
+    count = offerLive(orderOf(node), node, count, k);
   }
   return count;
 }

@@ -40,13 +40,14 @@ export function headerWord(word: number): number {
   return layout.HEADER / 4 + word;
 }
 
-/** A memory with an empty graph. `capacity` nodes at most; as many as there is room for when the address space is short of them. */
+/** A memory with an empty graph, without rows for vectors if it has codes alone. `capacity` nodes at most; as many as there is room for when the address space is short of them. */
 export function makeGraphMemory(
   options: IndexOptions,
   element: ElementType,
   capacity = Number.POSITIVE_INFINITY,
+  hasVectors = true,
 ): GraphMemory {
-  const sizes = rowSizes(options, element);
+  const sizes = rowSizes(options, element, hasVectors);
   const wanted = Math.ceil((fixedBytes(sizes) + capacity * bytesPerNode(sizes)) / PAGE) + 1;
   let pages = Math.min(PAGES_MAX, Math.max(PAGES_MIN, wanted));
   for (;;) {
@@ -64,6 +65,8 @@ export function makeGraphMemory(
 }
 
 interface RowSizes {
+  /** 0 = vectors are elsewhere. */
+  readonly rowBytes: number;
   readonly vectorBytes: number;
   readonly codeBytes: number;
   readonly codeLength: number;
@@ -71,11 +74,13 @@ interface RowSizes {
   readonly upperBytes: number;
 }
 
-function rowSizes({ dimension, m }: IndexOptions, element: ElementType): RowSizes {
+function rowSizes({ dimension, m }: IndexOptions, element: ElementType, hasVectors: boolean): RowSizes {
+  assert(hasVectors || element === 'i8', 'a graph without vectors has codes');
   assert(dimension >= 1 && dimension <= VECTOR_DIMENSION_MAX, 'the dimension is in range');
   assert(m >= 2 && m <= LINKS_MAX, 'the links are in range');
   const codeLength = roundUp(dimension, 16);
   return {
+    rowBytes: hasVectors ? roundUp(dimension * 4, CACHE_LINE) : 0,
     vectorBytes: roundUp(dimension * 4, CACHE_LINE),
     codeBytes: element === 'f32' ? 0 : codeLength <= 32 ? codeLength : roundUp(codeLength, CACHE_LINE),
     codeLength,
@@ -87,8 +92,8 @@ function rowSizes({ dimension, m }: IndexOptions, element: ElementType): RowSize
 /** Words of one node in regions of their own: norm, upper links, state, lock, label, indegree, twin; and who visited it. */
 const NODE_WORDS = 7;
 
-function bytesPerNode({ vectorBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
-  return vectorBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX;
+function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
+  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX;
 }
 
 function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
@@ -122,6 +127,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
     next = roundUp(next + bytes, CACHE_LINE);
   };
   set(layout.VECTOR_BYTES, sizes.vectorBytes);
+  set(layout.HAS_VECTORS, sizes.rowBytes === 0 ? 0 : 1);
   set(layout.CODE_BYTES, sizes.codeBytes);
   set(layout.CODE_LENGTH, sizes.codeLength);
   set(layout.METRIC, { l2: layout.SQUARED, dot: layout.DOT, cosine: layout.COSINE }[options.metric]);
@@ -134,7 +140,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
     [layout.LINKS, sizes.linkBytes],
     [layout.CODES, sizes.codeBytes],
     [layout.NORMS, 4],
-    [layout.VECTORS, sizes.vectorBytes],
+    [layout.VECTORS, sizes.rowBytes],
     [layout.UPPER, 4],
     [layout.STATES, 4],
     [layout.LOCKS, 4],

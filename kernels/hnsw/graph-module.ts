@@ -20,8 +20,10 @@ export interface GraphExports {
   scan(k: number): number;
   scanList(length: number, count: number, k: number): number;
   writeResults(count: number, k: number): number;
-  hashVector(vector: number): number;
-  isSameVector(a: number, b: number): number;
+  hashRow(row: number, bytes: number): number;
+  isSameRow(a: number, b: number, bytes: number): number;
+  encodeNode(node: number): void;
+  beginList(): void;
   isWalkable(): number;
   mark(node: number): number;
   sweepBegin(): number;

@@ -35,6 +35,8 @@ export class GraphOwner {
   readonly exports: GraphExports;
   readonly capacity: number;
   readonly #options: IndexOptions;
+  /** Whether the vectors are in the graph's memory, or only their codes. */
+  readonly hasVectors: boolean;
   readonly twins: Twins;
   readonly #codes: GraphCodes | undefined;
   readonly #query: number;
@@ -59,7 +61,8 @@ export class GraphOwner {
     options: IndexOptions,
     element: ElementType,
     capacity?: number,
-    graph = makeGraphMemory(options, element, capacity),
+    hasVectors = true,
+    graph = makeGraphMemory(options, element, capacity, hasVectors),
   ) {
     this.graph = graph;
     this.exports = attachGraph(this.graph, OWNER_SLOT);
@@ -69,6 +72,7 @@ export class GraphOwner {
     this.#vectors = this.header(layout.VECTORS) / 4;
     this.#stride = this.header(layout.VECTOR_BYTES) / 4;
     this.#labels = this.header(layout.LABELS) / 4;
+    this.hasVectors = this.header(layout.HAS_VECTORS) !== 0;
     this.twins = new Twins(this.graph, this.exports);
     if (element === 'i8') this.#codes = new GraphCodes(this, options);
   }
@@ -85,7 +89,7 @@ export class GraphOwner {
   ): GraphOwner | undefined {
     const graph = readGraph(options, capacity, description, read);
     if (graph === undefined) return undefined;
-    const owner = new GraphOwner(options, elementOfSnapshot(description), capacity, graph);
+    const owner = new GraphOwner(options, elementOfSnapshot(description), capacity, undefined, graph);
     if (owner.exports.isWalkable() === 0) return undefined;
     owner.#sort();
     return owner;
@@ -101,7 +105,7 @@ export class GraphOwner {
       if ((state & layout.UNLINKED) !== 0 || (state & TWIN_GONE) === TWIN_GONE) this.exports.free(node);
       if ((u32[states + node]! & (layout.LIVE | layout.DELETED | layout.TWIN)) === 0) this.#free.push(node);
       else if ((state & layout.DELETED) !== 0) this.#deleted.push(node);
-      else if ((state & layout.TWIN) === 0) this.twins.add(this.twins.hashAt(this.vectorAt(node) * 4), node);
+      else if ((state & layout.TWIN) === 0) this.twins.add(this.twins.hashAt(this.twins.rowAt(node)), node);
     }
     Atomics.store(i32, headerWord(layout.DELETED_COUNT), this.#deleted.length);
   }
@@ -126,7 +130,8 @@ export class GraphOwner {
 
   /** Bytes of memory in use, of all that is reserved: what the nodes given out occupy. */
   get bytesUsed(): number {
-    const perNode = this.header(layout.VECTOR_BYTES) + this.header(layout.CODE_BYTES);
+    const vectorBytes = this.hasVectors ? this.header(layout.VECTOR_BYTES) : 0;
+    const perNode = vectorBytes + this.header(layout.CODE_BYTES);
     const links = this.header(layout.LINKS_MAX) * 8 + 7 * 4 + 1;
     const buffers = this.header(layout.THREAD_BYTES) - this.capacity;
     return this.nodes * (perNode + links) + buffers + this.header(layout.UPPER_NEXT) + this.twins.bytes;
@@ -146,16 +151,18 @@ export class GraphOwner {
    * inserted; or, when the vector is there already, one that needs no insertion ({@link isPlaced}).
    */
   place(label: number, vector: Float32Array): number {
-    const { f32, u32 } = this.graph;
+    const { f32 } = this.graph;
     if (this.#options.metric === 'cosine') copyNormalised(vector, f32, this.#query);
     else f32.set(vector, this.#query);
+    return this.hasVectors ? this.#placeVector(label) : this.#placeCode(label);
+  }
+
+  /** The vector is in the query buffer. */
+  #placeVector(label: number): number {
+    const { f32, u32 } = this.graph;
     const hash = this.twins.hashAt(this.#query * 4);
     const first = this.twins.find(hash, this.#query * 4);
-    if (first >= 0 && this.twins.isHidden(first)) {
-      u32[this.#labels + first] = label;
-      this.twins.show(first);
-      return first;
-    }
+    if (first >= 0 && this.twins.isHidden(first)) return this.#showAs(label, first);
     const node = this.#takeNode();
     if (node < 0) return -1;
     u32[this.#labels + node] = label;
@@ -170,6 +177,33 @@ export class GraphOwner {
     }
     if (node === this.nodes) u32[headerWord(layout.NODES)] = node + 1;
     return node;
+  }
+
+  /** The same, where the code that it gets says whether the vector is there already. */
+  #placeCode(label: number): number {
+    const { u32 } = this.graph;
+    const node = this.#takeNode();
+    if (node < 0) return -1;
+    this.exports.place(node, this.#levelOf(node));
+    if (node === this.nodes) u32[headerWord(layout.NODES)] = node + 1;
+    const hash = this.twins.hashAt(this.twins.rowAt(node));
+    const first = this.twins.find(hash, this.twins.rowAt(node));
+    if (first >= 0 && this.twins.isHidden(first)) {
+      // A batch would insert a node that is nothing.
+      Atomics.or(this.graph.i32, this.header(layout.STATES) / 4 + node, TWIN_GONE);
+      this.#retired.push(node);
+      return this.#showAs(label, first);
+    }
+    u32[this.#labels + node] = label;
+    if (first >= 0) this.twins.join(first, node);
+    else this.twins.add(hash, node);
+    return node;
+  }
+
+  #showAs(label: number, first: number): number {
+    this.graph.u32[this.#labels + first] = label;
+    this.twins.show(first);
+    return first;
   }
 
   #takeNode(): number {

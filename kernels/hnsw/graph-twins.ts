@@ -1,5 +1,5 @@
 /**
- * Nodes with equal vectors: one of them, the first, is in the graph, and the others hang on it in a chain. Otherwise many
+ * Nodes with equal vectors, or equal codes where the vectors are elsewhere: one of them, the first, is in the graph, and the others hang on it in a chain. Otherwise many
  * identical vectors would have links to each other alone, and a walk that came among them would not come out again.
  *
  * The owner's. Whoever searches follows a chain while it changes: each step is one store, and a node that has left its chain
@@ -11,16 +11,17 @@ import type { GraphExports } from './graph-module.ts';
 import { NodeTable } from './node-table.ts';
 
 export class Twins {
-  /** Every node of the graph that is not deleted, by its vector. */
-  readonly #firsts: NodeTable;
+  /** Every node of the graph that is not deleted, by its row. */
+  #firsts: NodeTable;
   readonly #graph: GraphMemory;
   readonly #exports: GraphExports;
   readonly #states: number;
   readonly #norms: number;
   readonly #twins: number;
   readonly #indegrees: number;
-  readonly #vectors: number;
-  readonly #vectorBytes: number;
+  /** Bytes of the rows that are compared, of vectors or of codes. */
+  readonly #rows: number;
+  readonly #rowBytes: number;
 
   constructor(graph: GraphMemory, exports: GraphExports) {
     const word = (name: number) => graph.u32[headerWord(name)]!;
@@ -30,19 +31,34 @@ export class Twins {
     this.#norms = word(layout.NORMS) / 4;
     this.#twins = word(layout.TWINS) / 4;
     this.#indegrees = word(layout.INDEGREES) / 4;
-    this.#vectors = word(layout.VECTORS);
-    this.#vectorBytes = word(layout.VECTOR_BYTES);
-    this.#firsts = new NodeTable(
-      (node) => this.hashAt(this.#vectorAt(node)),
-      (node, vector) => exports.isSameVector(this.#vectorAt(node), vector) !== 0,
+    const hasVectors = word(layout.HAS_VECTORS) !== 0;
+    this.#rows = word(hasVectors ? layout.VECTORS : layout.CODES);
+    this.#rowBytes = word(hasVectors ? layout.VECTOR_BYTES : layout.CODE_BYTES);
+    this.#firsts = this.#makeTable();
+  }
+
+  #makeTable(): NodeTable {
+    return new NodeTable(
+      (node) => this.hashAt(this.rowAt(node)),
+      (node, row) => this.#exports.isSameRow(this.rowAt(node), row, this.#rowBytes) !== 0,
     );
   }
 
-  #vectorAt(node: number): number {
-    return this.#vectors + node * this.#vectorBytes;
+  /** After the codes have changed by which they are found. What was a twin stays one. */
+  rebuild(): void {
+    const before = this.#firsts;
+    this.#firsts = this.#makeTable();
+    before.forEach((node) => {
+      this.add(this.hashAt(this.rowAt(node)), node);
+    });
   }
 
-  /** Vectors that differ. */
+  /** Byte address of what a node is compared by. */
+  rowAt(node: number): number {
+    return this.#rows + node * this.#rowBytes;
+  }
+
+  /** Rows that differ. */
   get distinct(): number {
     return this.#firsts.size;
   }
@@ -51,24 +67,24 @@ export class Twins {
     return this.#firsts.bytes;
   }
 
-  /** Of the vector at the byte address. */
-  hashAt(vector: number): number {
-    return this.#exports.hashVector(vector) >>> 0;
+  /** Of the row at the byte address. */
+  hashAt(row: number): number {
+    return this.#exports.hashRow(row, this.#rowBytes) >>> 0;
   }
 
-  /** The node of the graph whose vector is the one at the byte address, −1 if none. */
-  find(hash: number, vector: number): number {
-    return this.#firsts.find(hash, vector);
+  /** The node of the graph whose row is as the one at the byte address, −1 if none. */
+  find(hash: number, row: number): number {
+    return this.#firsts.find(hash, row);
   }
 
-  /** A node whose vector is in its row. */
+  /** A node whose row is written. */
   add(hash: number, node: number): void {
     this.#firsts.add(hash, node);
   }
 
   /** A node of the graph that is to be deleted. */
   remove(node: number): void {
-    this.#firsts.remove(this.hashAt(this.#vectorAt(node)), node);
+    this.#firsts.remove(this.hashAt(this.rowAt(node)), node);
   }
 
   isTwin(node: number): boolean {

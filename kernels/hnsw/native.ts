@@ -4,11 +4,12 @@
  * what no longer fits 4 GiB.
  */
 import { assert } from '../../runtime/assert.ts';
-import { DELETED_COUNT, EF_MAX, ENTRY, NONE } from '../assembly/layout.ts';
+import { EF_MAX, ENTRY, NONE } from '../assembly/layout.ts';
 import { ExactIndex } from './exact.ts';
 import type { ElementType } from './graph-memory.ts';
 import { graphModule } from './graph-module.ts';
 import { GraphOwner } from './graph-owner.ts';
+import { GraphSearch, type LabelFilter, type VectorSource } from './graph-search.ts';
 import { NodeTable } from './node-table.ts';
 import {
   assertDimension,
@@ -21,28 +22,28 @@ import {
 
 /** From so many vectors on there is a graph: below, an exact scan is as fast. */
 const GRAPH_MIN = 256;
-/** Of what an int8 walk finds, this many times k are compared exactly, and at least so many more than k. */
-const CONSIDERED_FACTOR = 2;
-const CONSIDERED_MORE = 10;
 /** Codes that show less of the nearest than this are of no use: the graph is made anew over float32. */
 const CODE_RECALL_MIN = 0.85;
-/** A walk that found less than was asked for, around deleted or filtered vectors, is tried again with so many times the effort. */
-const EFFORT_STEP = 4;
-/** A filter is answered by an exact scan when a walk would measure more: about so many distances for each unit of effort. */
-const DISTANCES_PER_EF = 20;
+/** A search by radius begins with so many nearest, and goes on with so many times more. */
+const WITHIN_FIRST = 16;
+const WITHIN_STEP = 4;
+/** With so many vectors these leave the graph's memory when they are elsewhere, too: enough to train the quantiser with. */
+const CODES_ONLY_MIN = 1024;
 
-/** Which labels a search may return. */
-export interface LabelFilter {
-  /** How many vectors of the index pass. An estimate will do. */
-  readonly count: number;
-  has(label: number): boolean;
-}
+export type { LabelFilter, VectorSource };
 
 export interface NativeOptions extends IndexOptions {
   /** What the graph is walked over; int8 unless said otherwise. */
   readonly element?: ElementType;
   /** Most vectors that are in the graph; those beyond are searched exactly. As many as fit 4 GiB unless said otherwise. */
   readonly capacity?: number;
+  /**
+   * Where the vectors are, as float32, besides: a graph of int8 then keeps their codes alone, a fourth of the memory. It is asked from
+   * within add() and search(); a label is there before it is added, and until it is removed.
+   */
+  readonly vectors?: VectorSource;
+  /** Whether what a walk over codes alone finds is compared with the vectors of that source; true unless said otherwise. */
+  readonly rerank?: boolean;
 }
 
 /** Multiplicative hashing: labels are often consecutive. */
@@ -60,10 +61,7 @@ export class NativeIndex implements VectorIndex {
   #nodes: NodeTable;
   readonly #overflow: ExactIndex;
   #hasGraph = false;
-  #query = 0;
-  #results = 0;
-  #pool = 0;
-  #list = 0;
+  #search: GraphSearch;
 
   /** Compiles the module; what it returns works without an event loop. */
   static load(): (options: NativeOptions) => NativeIndex {
@@ -82,7 +80,8 @@ export class NativeIndex implements VectorIndex {
     read: (part: Uint8Array) => void,
   ): NativeIndex | undefined {
     const owner = GraphOwner.restore(options, options.capacity, description, read);
-    return owner && new NativeIndex(options, owner);
+    if (owner === undefined || (!owner.hasVectors && options.vectors === undefined)) return undefined;
+    return new NativeIndex(options, owner);
   }
 
   private constructor(options: NativeOptions, owner?: GraphOwner) {
@@ -93,7 +92,7 @@ export class NativeIndex implements VectorIndex {
     this.owner = owner ?? new GraphOwner(options, element, capacity);
     this.#overflow = new ExactIndex(options);
     this.#nodes = this.#makeTable();
-    this.#findBuffers();
+    this.#search = this.#makeSearch();
     if (owner === undefined) return;
     this.#hasGraph = owner.header(ENTRY) !== NONE;
     for (let node = 0; node < owner.nodes; node++) {
@@ -113,12 +112,9 @@ export class NativeIndex implements VectorIndex {
     return this.#nodes.find(hashLabel(label), label);
   }
 
-  #findBuffers(): void {
-    const { exports } = this.owner;
-    this.#query = (exports.queryAt() >>> 0) / 4;
-    this.#results = (exports.resultsAt() >>> 0) / 4;
-    this.#pool = (exports.poolAt() >>> 0) / 4;
-    this.#list = (exports.listAt() >>> 0) / 4;
+  #makeSearch(): GraphSearch {
+    const { vectors, rerank = true } = this.#options;
+    return new GraphSearch(this.owner, this.metric, this.dimension, rerank ? vectors : undefined);
   }
 
   get size(): number {
@@ -163,6 +159,7 @@ export class NativeIndex implements VectorIndex {
     }
     this.#nodes.add(hashLabel(label), node);
     this.#insert(node);
+    this.#leaveVectors();
     this.owner.tidy();
   }
 
@@ -182,7 +179,7 @@ export class NativeIndex implements VectorIndex {
       else this.#nodes.add(hashLabel(labels[i]!), node);
       if (node >= 0 && node < first && owner.isPlaced(node)) again.push(node);
     }
-    if (owner.wantsTraining) owner.train();
+    if (owner.wantsTraining && owner.hasVectors) owner.train();
     // The threads hold this memory, so a batch keeps to codes, good or bad.
     if (!this.#hasGraph) this.#linkAdmitted(first);
     owner.openBatch(first, owner.nodes);
@@ -214,28 +211,45 @@ export class NativeIndex implements VectorIndex {
     if (!owner.wantsTraining) return true;
     const { nodes } = owner;
     const { firstCut } = owner.codes;
-    owner.train();
-    if (owner.codes.codeRecall() >= CODE_RECALL_MIN) {
+    if (owner.hasVectors) owner.train();
+    else owner.codes.trainFrom(this.#options.vectors!);
+    if (!owner.hasVectors || owner.codes.codeRecall() >= CODE_RECALL_MIN) {
       if (this.#hasGraph) {
         for (let node = firstCut; node < nodes; node++) if (owner.isLive(node)) owner.exports.insert(node);
       }
       return true;
     }
-    this.#hasGraph = true;
-    this.owner = new GraphOwner(this.#options, 'f32', this.#options.capacity);
-    this.#nodes = this.#makeTable();
-    this.#findBuffers();
-    const vector = new Float32Array(this.dimension);
-    for (let node = 0; node < nodes; node++) {
-      if (!owner.isFindable(node)) continue;
-      const at = owner.vectorAt(node);
-      vector.set(owner.graph.f32.subarray(at, at + this.dimension));
-      const again = this.owner.place(owner.labelOf(node), vector);
-      assert(again >= 0, 'without codes there is room for more');
-      this.#nodes.add(hashLabel(owner.labelOf(node)), again);
-      this.owner.exports.insert(again);
-    }
+    this.#moveTo(new GraphOwner(this.#options, 'f32', this.#options.capacity));
     return false;
+  }
+
+  /** Makes the graph anew, out of the vectors that are in the one there is. */
+  #moveTo(owner: GraphOwner): void {
+    const before = this.owner;
+    this.#hasGraph = true;
+    this.owner = owner;
+    this.#nodes = this.#makeTable();
+    this.#search = this.#makeSearch();
+    const vector = new Float32Array(this.dimension);
+    for (let node = 0; node < before.nodes; node++) {
+      if (!before.isFindable(node)) continue;
+      const at = before.vectorAt(node);
+      vector.set(before.graph.f32.subarray(at, at + this.dimension));
+      const again = owner.place(before.labelOf(node), vector);
+      assert(again >= 0, 'there is room for as many');
+      this.#nodes.add(hashLabel(before.labelOf(node)), again);
+      if (owner.isPlaced(again)) owner.exports.insert(again);
+    }
+  }
+
+  /** Leaves the vectors to their source, once there are enough to know that their codes will do. */
+  #leaveVectors(): void {
+    const { owner } = this;
+    if (this.#options.vectors === undefined || !owner.hasVectors || !owner.isQuantised) return;
+    if (!this.#hasGraph || owner.twins.distinct < CODES_ONLY_MIN) return;
+    const codes = new GraphOwner(this.#options, 'i8', this.#options.capacity, false);
+    codes.codes.trainLike(owner);
+    this.#moveTo(codes);
   }
 
   remove(label: number): void {
@@ -252,8 +266,15 @@ export class NativeIndex implements VectorIndex {
   read(label: number, out: Float32Array): boolean {
     const node = this.#nodeOf(label);
     if (node < 0) return this.#overflow.read(label, out);
+    if (!this.owner.hasVectors) return this.#readElsewhere(label, out);
     const at = this.owner.vectorAt(node);
     out.set(this.owner.graph.f32.subarray(at, at + this.dimension));
+    return true;
+  }
+
+  #readElsewhere(label: number, out: Float32Array): boolean {
+    if (!this.#options.vectors!.read(label, out)) return false;
+    if (this.metric === 'cosine') copyNormalised(out, out, 0);
     return true;
   }
 
@@ -261,10 +282,23 @@ export class NativeIndex implements VectorIndex {
     assertDimension(this, query);
     this.#overflow.search(query, k, ef, out);
     const wanted = Math.min(k, this.#nodes.size);
-    if (wanted === 0) return out.count;
-    this.#setQuery(query);
-    this.#offerResults(this.#nearest(wanted, ef), out);
+    if (wanted > 0) this.#search.nearest(query, wanted, ef, this.#hasGraph, out);
     return out.count;
+  }
+
+  /**
+   * Fills `out` with the nearest whose distance is at most `radius`, ascending, as many as it holds and a search may return; returns how
+   * many. Searches go on with more until one finds something farther.
+   */
+  searchWithin(query: Float32Array, radius: number, ef: number, out: SearchHits): number {
+    const most = Math.min(out.capacity, EF_MAX);
+    for (let k = Math.min(WITHIN_FIRST, most); ; k = Math.min(k * WITHIN_STEP, most)) {
+      const found = this.search(query, k, Math.max(ef, k), out);
+      const isAll = found < k || k === most;
+      if (!isAll && out.distances[found - 1]! <= radius) continue;
+      while (out.count > 0 && out.distances[out.count - 1]! > radius) out.count--;
+      return out.count;
+    }
   }
 
   /** Like {@link search}, among the labels that pass: by a walk of more effort, or exactly when few pass. */
@@ -272,122 +306,8 @@ export class NativeIndex implements VectorIndex {
     assertDimension(this, query);
     out.begin(k);
     if (k === 0 || this.size === 0) return 0;
-    this.#offerOverflow(query, filter, out);
-    const { size } = this.#nodes;
-    const passing = Math.min(filter.count, size);
-    this.#setQuery(query);
-    const effort = Math.ceil((Math.max(ef, k) * size) / Math.max(passing, 1));
-    this.owner.exports.begin();
-    const isWalked =
-      effort <= EF_MAX &&
-      passing > effort * DISTANCES_PER_EF &&
-      this.#walkFiltered(Math.min(k, passing), effort, filter, out);
-    if (!isWalked) this.#scanFiltered(k, filter, out);
-    this.owner.exports.end();
-    return out.count;
-  }
-
-  #setQuery(query: Float32Array): void {
-    const { f32 } = this.owner.graph;
-    if (this.metric === 'cosine') copyNormalised(query, f32, this.#query);
-    else f32.set(query, this.#query);
-  }
-
-  /** The results of the nearest `wanted`, which exist; returns how many. */
-  #nearest(wanted: number, ef: number): number {
-    assert(wanted <= EF_MAX, 'k is within what one search may return');
-    const { exports, nodes, twins } = this.owner;
-    if (!this.#hasGraph) return exports.scan(wanted);
-    // deleted nodes take room in the walk's list
-    const share = 1 + this.owner.header(DELETED_COUNT) / twins.distinct;
-    for (let effort = Math.ceil(Math.max(ef, wanted) * Math.min(share, 2)); ; effort *= EFFORT_STEP) {
-      const found = exports.search(wanted, Math.min(effort, EF_MAX), this.#considered(wanted));
-      if (found === wanted) return found;
-      if (effort >= EF_MAX || effort >= nodes) return exports.scan(wanted);
-    }
-  }
-
-  #considered(wanted: number): number {
-    return this.owner.isQuantised ? Math.max(wanted * CONSIDERED_FACTOR, wanted + CONSIDERED_MORE) : wanted;
-  }
-
-  /** Offers the nearest `wanted` that pass among the nearest `effort`; false when these are fewer, and nothing was offered. */
-  #walkFiltered(wanted: number, effort: number, filter: LabelFilter, out: SearchHits): boolean {
-    const { exports, graph } = this.owner;
-    const { u32 } = graph;
-    const found = exports.find(effort);
-    const considered = this.#considered(wanted);
-    let nodes = 0;
-    let passed = 0;
-    for (let i = 0; i < found && nodes < considered; i++) {
-      const key = this.#pool + i * 2;
-      const passing = this.#countPassing(u32[key]! >>> 1, filter);
-      if (passing === 0) continue;
-      passed += passing;
-      u32[this.#pool + nodes * 2] = u32[key]!;
-      u32[this.#pool + nodes * 2 + 1] = u32[key + 1]!;
-      nodes++;
-    }
-    if (passed < wanted) return false;
-    exports.rank(nodes);
-    this.#offerPassing(nodes, filter, out);
-    return true;
-  }
-
-  #scanFiltered(k: number, filter: LabelFilter, out: SearchHits): void {
-    const { owner } = this;
-    const { exports, graph, twins } = owner;
-    const wanted = Math.min(k, EF_MAX);
-    const chains = new Set<number>();
-    let listed = 0;
-    let count = 0;
-    for (let node = 0; node < owner.nodes; node++) {
-      if (!owner.isFindable(node) || !filter.has(owner.labelOf(node))) continue;
-      const first = twins.firstOf(node);
-      if (twins.hasTwins(first) && chains.size === chains.add(first).size) continue;
-      graph.u32[this.#list + listed++] = first;
-      if (listed < EF_MAX) continue;
-      count = exports.scanList(listed, count, wanted);
-      listed = 0;
-    }
-    this.#offerPassing(exports.scanList(listed, count, wanted), filter, out);
-  }
-
-  /** Of a node and its twins. */
-  #countPassing(first: number, filter: LabelFilter): number {
-    const { owner } = this;
-    let count = 0;
-    for (let node = first; node >= 0; node = owner.twins.next(node)) {
-      if (!owner.twins.isHidden(node) && filter.has(owner.labelOf(node))) count++;
-    }
-    return count;
-  }
-
-  /** Offers what passes of the first `count` nodes of the walk's list, whose distances are exact, and of their twins. */
-  #offerPassing(count: number, filter: LabelFilter, out: SearchHits): void {
-    const { owner } = this;
-    const { i32, f32 } = owner.graph;
-    for (let i = 0; i < count; i++) {
-      const key = this.#pool + i * 2;
-      const order = i32[key + 1]! ^ 0x80000000;
-      i32[this.#results] = order ^ ((order >> 31) & 0x7fffffff);
-      const distance = f32[this.#results]!;
-      for (let node = i32[key]! >>> 1; node >= 0 && distance < out.bound; node = owner.twins.next(node)) {
-        if (owner.twins.isHidden(node) || !filter.has(owner.labelOf(node))) continue;
-        out.offer(owner.labelOf(node), distance);
-      }
-    }
-  }
-
-  #offerResults(count: number, out: SearchHits): void {
-    const { f32, u32 } = this.owner.graph;
-    for (let i = 0; i < count; i++) {
-      const at = this.#results + i * 2;
-      out.offer(u32[at + 1]!, f32[at]!);
-    }
-  }
-
-  #offerOverflow(query: Float32Array, filter: LabelFilter, out: SearchHits): void {
     if (this.#overflow.size > 0) this.#overflow.searchFiltered(query, (label) => filter.has(label), out);
+    if (this.#nodes.size > 0) this.#search.filtered(query, k, ef, this.#nodes.size, filter, out);
+    return out.count;
   }
 }

@@ -59,9 +59,9 @@ export class NodeTable {
     this.#size--;
   }
 
-  /** All nodes, in no order; none may be added or removed meanwhile. */
-  *nodes(): Generator<number> {
-    for (const entry of this.#slots) if (entry !== 0) yield entry - 1;
+  /** Of all nodes, in no order; none may be added or removed meanwhile. */
+  forEach(each: (node: number) => void): void {
+    for (const entry of this.#slots) if (entry !== 0) each(entry - 1);
   }
 
   #put(hash: number, node: number): void {

@@ -12,6 +12,7 @@ const exports = attachGraph(graph, slot);
 const random = new Random(slot);
 const query = (exports.queryAt() >>> 0) / 4;
 const results = (exports.resultsAt() >>> 0) / 4;
+Atomics.add(control, 1, 1);
 let inserted = 0;
 let searched = 0;
 let wrong = 0;

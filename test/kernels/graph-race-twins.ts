@@ -4,7 +4,7 @@ export interface RaceThread {
   readonly memory: WebAssembly.Memory;
   readonly slot: number;
   readonly dimension: number;
-  /** Word 0: 1 = stop. */
+  /** Word 0: 1 = stop. Word 1: threads that are ready. */
   readonly control: Int32Array;
   readonly labels: number;
 }

@@ -77,9 +77,10 @@ test.each(['i8', 'f32'] as ElementType[])(
     if (owner.wantsTraining) owner.train();
     owner.openBatch(0, owner.nodes);
     owner.finishBatch();
-    const control = new Int32Array(new SharedArrayBuffer(4));
+    const control = new Int32Array(new SharedArrayBuffer(8));
     const workers = threadsOn(owner, control);
     const reports = workers.map(async (worker) => (await once(worker, 'message'))[0] as RaceReport);
+    while (Atomics.load(control, 1) < THREADS) await new Promise((resolve) => setTimeout(resolve, 5));
     const end = performance.now() + SECONDS * 500;
     let deletions = 0;
     let reused = 0;
@@ -168,7 +169,7 @@ test('threads that are ended in the middle of their insertions leave a graph tha
   for (let label = 0; label < 6000; label++) owner.place(label, vectors[label]!);
   owner.train();
   owner.openBatch(0, 0);
-  const control = new Int32Array(new SharedArrayBuffer(4));
+  const control = new Int32Array(new SharedArrayBuffer(8));
   let interrupted = 0;
   for (let round = 0; round < 6; round++) {
     const workers = threadsOn(owner, control);
@@ -198,7 +199,7 @@ test('an index that other threads help to build finds what one built alone finds
   const vectors = clusteredVectors(random, 5000, DIMENSION, 30);
   const labels = vectors.map((_, label) => label);
   const together = NativeIndex.load()(OPTIONS);
-  const control = new Int32Array(new SharedArrayBuffer(4));
+  const control = new Int32Array(new SharedArrayBuffer(8));
   const workers = threadsOn(together.owner, control);
   await Promise.all(workers.map((worker) => once(worker, 'online')));
   together.addBatch(labels.slice(0, 4000), vectors, () => {});

@@ -1,0 +1,105 @@
+/** What was measured, as tables of Markdown. */
+import { REFERENCE, type Row } from './compare.ts';
+import { RECALL, ratioAtRecall } from './equal-recall.ts';
+import type { KernelRow } from './kernels.ts';
+import type { ThreadsRow } from './threads.ts';
+
+function figure(value: number | null, digits = 0): string {
+  const digit = { maximumFractionDigits: digits, minimumFractionDigits: digits };
+  return value === null ? '–' : value.toLocaleString('en', digit);
+}
+
+function table(head: readonly string[], body: readonly (readonly string[])[]): string {
+  const rule = head.map((_, i) => (i === 0 ? '---' : '---:'));
+  return [head, rule, ...body].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+export function engineTable(rows: readonly Row[]): string {
+  const head = [
+    'engine',
+    'ef',
+    'recall@10',
+    'searches/s',
+    `/ ${REFERENCE}`,
+    'CPU µs',
+    'p50 µs',
+    'p99 µs',
+    'built/s',
+    `/ ${REFERENCE}`,
+    'bytes/vector',
+  ];
+  return table(
+    head,
+    rows.map((row) => [
+      `${row.engine} ${row.elementType}`,
+      String(row.ef),
+      row.recall.toFixed(3),
+      figure(row.qps),
+      figure(row.ratio, 2),
+      figure(row.cpu, 1),
+      figure(row.p50),
+      figure(row.p99),
+      figure(row.buildPerSecond),
+      figure(row.buildRatio, 2),
+      figure(row.bytesPerVector),
+    ]),
+  );
+}
+
+/** Ratios at equal recall, one row an engine. */
+export function recallTable(rows: readonly Row[]): string {
+  const byEngine = new Map<string, Row[]>();
+  for (const row of rows) {
+    const name = `${row.engine} ${row.elementType}`;
+    byEngine.set(name, [...(byEngine.get(name) ?? []), row]);
+  }
+  const reference = byEngine.get(`${REFERENCE} f32`) ?? [];
+  const recalls = [RECALL, 0.98];
+  const head = ['engine', ...recalls.map((recall) => `searches / ${REFERENCE} at recall ${recall}`)];
+  const body = [...byEngine].map(([name, own]) => [
+    name,
+    ...recalls.map((recall) => figure(ratioAtRecall(own, reference, recall), 2)),
+  ]);
+  return table(head, body);
+}
+
+export function threadsTable(rows: readonly ThreadsRow[]): string {
+  const head = ['native', 'vectors', 'searches/s, one', 'two', 'gain', 'built/s, one', 'two', 'gain'];
+  return table(
+    head,
+    rows.map((row) => [
+      row.elementType,
+      `${figure(row.n)} × ${row.dim}`,
+      figure(row.qps[0]),
+      figure(row.qps[1]),
+      figure(row.searchGain, 2),
+      figure(row.buildPerSecond[0]),
+      figure(row.buildPerSecond[1]),
+      figure(row.buildGain, 2),
+    ]),
+  );
+}
+
+export function kernelTable(rows: readonly KernelRow[]): string {
+  const head = [
+    'kernel',
+    'dimension',
+    'plain JavaScript, ns',
+    'one a call',
+    'of four a call',
+    'plain / one',
+    'plain / of four',
+  ];
+  return table(
+    head,
+    rows.map((row) => [
+      row.kernel,
+      String(row.dim),
+      figure(row.plain, 1),
+      figure(row.one, 1),
+      figure(row.four, 1),
+      figure(row.plain / row.one, 1),
+      figure(row.plain / row.four, 1),
+    ]),
+  );
+}
