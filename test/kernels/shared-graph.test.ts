@@ -255,6 +255,31 @@ describe('a shared graph', () => {
     expect(share(shared.own(query, 10), shared.exactly(query, 10))).toBeGreaterThan(0.9);
   });
 
+  test('identical vectors: as many as asked for are found, those removed are not, and others near them are', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    const same = random.vector(DIMENSION);
+    for (let ino = 1; ino <= 1500; ino++) shared.put(ino, same);
+    const near = Array.from({ length: 200 }, () => same.map((x) => x + 0.05 * random.normal()));
+    near.forEach((vector, i) => {
+      shared.put(2000 + i, vector);
+    });
+    shared.absorbAll();
+    for (let ino = 1; ino <= 1500; ino += 3) shared.remove(ino);
+    shared.collection.share();
+    for (const search of [
+      (query: Float32Array, k: number) => shared.own(query, k),
+      (query: Float32Array, k: number) => shared.others(query, k) as number[],
+    ]) {
+      const found = search(same, 60);
+      expect(new Set(found).size).toBe(60);
+      expect(found.every((ino) => ino <= 1500 && ino % 3 !== 1)).toBe(true);
+      near.forEach((vector, i) => {
+        expect(search(vector, 1)).toEqual([2000 + i]);
+      });
+    }
+  });
+
   test('a collection that is given up leaves nothing that others would search', () => {
     const random = new Random(SEED);
     const shared = new Shared(100);
