@@ -50,7 +50,7 @@ import { VectorFiles } from './vector-files.ts';
 const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
-/** Batches of messages before files that move to other shards have their turn, however many messages there are. */
+/** Batches of messages before files that move, and vectors that graphs wait for, have their turn, however many messages there are. */
 const BATCHES_PER_SLICE = 8;
 /** Reading or writing a segment or a graph may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
@@ -198,7 +198,10 @@ export class ShardActor implements DoorbellActor {
     if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
-    if (++this.#batches % BATCHES_PER_SLICE === 0) this.#moving.step();
+    if (++this.#batches % BATCHES_PER_SLICE !== 0) return;
+    this.#moving.step();
+    // Whoever has time builds what this thread has none for.
+    this.#shard.absorb(1);
   }
 
   idle(): number {
