@@ -39,8 +39,8 @@ import type { Order } from './history-client.ts';
 import { make } from './place.ts';
 
 const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const ROUNDS = Number(process.env.VEXFS_POSIX_ROUNDS ?? 80);
-const STEPS = Number(process.env.VEXFS_POSIX_STEPS ?? 1200);
+const ROUNDS = Number(process.env.VEXFS_POSIX_ROUNDS ?? 50);
+const STEPS = Number(process.env.VEXFS_POSIX_STEPS ?? 600);
 const CHURN_MS = Number(process.env.VEXFS_POSIX_CHURN_S ?? 1) * 1000;
 const CLIENTS = 3;
 const CALLS = 4;
