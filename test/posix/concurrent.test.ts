@@ -191,7 +191,10 @@ describe('histories', () => {
 });
 
 describe('a plain directory', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vexfs-posix-'));
+  let directory = '';
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'vexfs-posix-'));
+  });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test('calls on names that several processes make at once are linearizable', () =>
