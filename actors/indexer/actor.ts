@@ -289,7 +289,7 @@ export async function run(context: Context): Promise<void> {
       if (incarnation > 1) timers.push(answerOrphans(pending, answers));
       else answers.startedUp();
       if (enabled) scan();
-      collections.start(logger);
+      collections.start(config.vectors.collections, logger);
     },
     async end() {
       for (const timer of timers) clearTimeout(timer);

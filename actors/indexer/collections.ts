@@ -1,5 +1,6 @@
 import type { Asker } from '../../fuse/namespace/change-set.ts';
 import { type Collection, type Namespace, packOptions } from '../../fuse/namespace/namespace.ts';
+import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Refusal } from '../indexer-remote.ts';
@@ -36,8 +37,16 @@ export class Collections {
     this.#changes = changes;
   }
 
-  /** Goes on with what a predecessor, or the last mount, was dropping. */
-  start(logger: Logger): void {
+  /** Makes those that are configured, and goes on with what a predecessor, or the last mount, was dropping. */
+  start(configured: readonly string[], logger: Logger): void {
+    for (const text of configured) {
+      const [name = '', dimension, metric = 'cosine'] = text.split(':');
+      const request = { name, dimension: Number(dimension), metric: metric as Collection['metric'] };
+      const existing = this.#namespace.collection(name);
+      if (existing?.dimension === request.dimension && existing.metric === metric) continue;
+      const answer = this.create(request);
+      if ('refused' in answer) logger.warn({ collection: text }, answer.refused as string);
+    }
     for (const collection of this.#namespace.collections()) {
       if (!collection.isDropping) continue;
       const dropped = this.#changes.dropCollection(collection, vectorAttribute(collection.name));
@@ -54,6 +63,8 @@ export class Collections {
   }
 
   create({ name, dimension, metric, m = 0, efConstruction = 0 }: CollectionRequest): object | Refusal {
+    if (dimension < 1 || dimension > VECTOR_DIMENSION_MAX)
+      return { refused: `vectors have 1 to ${VECTOR_DIMENSION_MAX} elements, not ${dimension}` };
     const options = packOptions({ metric, m, efConstruction });
     const id = this.#namespace.createCollection(name, dimension, options);
     if (id > 0) return { created: name };

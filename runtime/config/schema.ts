@@ -244,6 +244,12 @@ const vectors = section('The vector index.', {
     REGION_MAX,
     'Memory, of all shards together, for vectors that any shard thread can search; what is beyond it, only its own.',
   ),
+  collections: z
+    .array(z.string().regex(/^[\w-][\w.-]{0,62}:\d{1,4}(:(cosine|l2|dot))?$/))
+    .default([])
+    .describe(
+      'Collections to make at the mount, each "NAME:DIMENSION" or "NAME:DIMENSION:METRIC" (cosine, l2, dot).',
+    ),
 });
 
 const index = section('Which files are found by their text.', {

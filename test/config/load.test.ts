@@ -42,6 +42,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       attr_timeout_s: 31_536_000,
     },
     vectors: {
+      collections: [],
       engine: 'native',
       m: 16,
       ef_construction: 100,

@@ -26,7 +26,7 @@ interface Answer {
 describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
   let fs: Mounted;
   beforeAll(() => {
-    fs = new Mounted();
+    fs = new Mounted('vectors.collections = ["configured:7:dot"]\n');
     fs.mount();
   });
   afterAll(() => fs?.dispose());
@@ -187,6 +187,7 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     const { results } = ask({ op: 'nearest', collection: 'far', vector: [2, 2] });
     expect(results!.map((result) => basename(result.path))).toEqual(['near', 'origin', 'along']);
     const rows = JSON.parse(fs.ok(['collection', 'list', '-m', fs.dir, '--json'])) as object[];
+    expect(rows).toContainEqual(expect.objectContaining({ name: 'configured', metric: 'dot', dimension: 7 }));
     expect(rows).toContainEqual(
       expect.objectContaining({ name: 'far', metric: 'l2', vectors: 3, state: 'ready' }),
     );
