@@ -44,7 +44,8 @@ export type CheckpointOutcome =
 
 /** Thread → main. */
 export type CheckpointNews =
-  | { readonly kind: 'progress'; readonly doing: string }
+  /** `thread`: the operating system's number of it. */
+  | { readonly kind: 'progress'; readonly doing: string; readonly thread: number }
   | CheckpointOutcome
   /** The answer to 'settle': 0 or an errno. */
   | { readonly kind: 'settled'; readonly errno: number };

@@ -1,4 +1,6 @@
+import type { ShownOwner } from '../fuse/namespace/shown-owner.ts';
 import { systemClock } from '../runtime/clock.ts';
+import type { Declared } from '../runtime/config/fields.ts';
 import { type LiveKey, liveView } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { openLog } from '../runtime/log.ts';
@@ -21,6 +23,7 @@ export interface ThreadData {
   /** As of the mount; a context's `settings` has the view in which live keys are those of now. */
   readonly config: Config;
   readonly liveKeys: readonly LiveKey[];
+  readonly declared: Declared;
   /** Absolute path of the store. */
   readonly store: string;
   /** Who the store is, as its `format` file says. */
@@ -33,6 +36,10 @@ export interface ThreadData {
   readonly words: SharedArrayBuffer;
   /** With -o allow_root: requests of others than this user and root are refused. */
   readonly onlyUid: number | undefined;
+  /** Reading changes access times: neither the configuration nor the mount's options (ro, noatime) say otherwise. */
+  readonly accessTimes: boolean;
+  /** With -o uid=, gid= or umask=: whose all files appear to be. */
+  readonly shown?: ShownOwner;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */
   readonly incarnation: number;
   /** CPUs to run on; empty = wherever the scheduler likes. */

@@ -15,6 +15,15 @@ export interface SearchResult {
   readonly snippet: string;
 }
 
+export interface VectorPiece {
+  readonly dimension: number;
+  readonly paths: readonly string[];
+  /** Base64 of little-endian float32, one vector after the other. */
+  readonly vectors: string;
+  /** Where to go on; −1 = that was all. */
+  readonly next: number;
+}
+
 export interface IndexStatus {
   /** Files that wait or are being indexed. */
   readonly pending: number;
@@ -43,6 +52,21 @@ export interface IndexerRemote {
     uid: number,
     gids: number[],
   ): Promise<SearchResult[] | Refusal>;
+  /** A request of query-request.ts with the bytes that came beside it. */
+  ask(
+    request: unknown,
+    payload: Uint8Array | undefined,
+    uid: number,
+    gids: number[],
+  ): Promise<object | Refusal>;
+  /** Some of the vectors of a collection, from inode `from` on. */
+  vectorList(
+    collection: string,
+    from: number,
+    under: string,
+    uid: number,
+    gids: number[],
+  ): Promise<VectorPiece | Refusal>;
   status(): IndexStatus;
   /** Resolves once everything that was written before the call is searchable, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<IndexStatus>;

@@ -57,14 +57,28 @@ export function neededHeaders(
   return headers;
 }
 
-/** A whole file of the store, or −errno. */
-export function readWhole(disk: Disk, path: string): Uint8Array<ArrayBuffer> | number {
+/** A whole file of the store, or −errno. In `memory`, if it fits. */
+export function readWhole(
+  disk: Disk,
+  path: string,
+  memory?: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> | number {
   const status = disk.stat(path);
   if (typeof status === 'number') return status;
   const descriptor = disk.open(path, 'read');
   if (descriptor < 0) return descriptor;
-  const bytes = new Uint8Array(status.bytes);
+  const bytes = memory !== undefined && memory.length >= status.bytes ? memory : new Uint8Array(status.bytes);
   const got = disk.pread(descriptor, bytes, 0, status.bytes, 0);
   disk.close(descriptor);
   return got < 0 ? got : bytes.subarray(0, got);
+}
+
+/** Bytes of the log's files in which there is something that the checkpoint of this LSN does not have. */
+export function logBytesAfter(disk: Disk, uuid: Uint8Array, lsn: number): number {
+  const sequences = listSegments(disk);
+  if (typeof sequences === 'number') return 0;
+  return neededHeaders(disk, uuid, sequences, lsn).reduce((sum, header) => {
+    const status = 'sequence' in header ? disk.stat(segmentPath(header.sequence)) : 0;
+    return typeof status === 'number' ? sum : sum + status.bytes;
+  }, 0);
 }

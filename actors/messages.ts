@@ -14,10 +14,15 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 /** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
  * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
 export const SYNC = 32;
-/** fuse → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
+/** fuse → io-0: a SYNC is likely to follow what was written last; its commit may begin. [0] zero */
+export const SYNC_EXPECTED = 59;
+/** fuse, indexer → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
  * them is committed. [0] object id */
 export const OBJECT_DIRTY = 33;
-/** fuse → io-(id % workers.io): no inode refers to the object any more. Sent after the journal record that says so
+/** fuse → io-(id % workers.io): bytes of an object were written that the log has as well: so its file need not be durable
+ * before the log's segment ends, or a checkpoint is made. Sent as OBJECT_DIRTY. [0] object id */
+export const OBJECT_LOGGED = 58;
+/** fuse, indexer → io-(id % workers.io): no inode refers to the object any more. Sent after the journal record that says so
  * was committed; the file is deleted once that record is durable. [0] object id */
 export const OBJECT_DROPPED = 34;
 /** main → io-0: make everything durable; answered by IO_DONE. [0] ticket */
@@ -27,7 +32,7 @@ export const CHECKPOINT = 36;
 /** main → io-0: there is a newer checkpoint on the disk, which was not made by io-0; answered by IO_DONE once whoever asks
  * the store's status is told of it. [0] ticket */
 export const CHECKPOINT_MADE = 49;
-/** io-0 → other io: make your dirty objects durable. [0] question */
+/** io-0 → other io: make your dirty objects durable. [0] question · [4] 1 = those that are logged, too */
 export const FLUSH_OBJECTS = 37;
 /** io → io-0: all objects known when FLUSH_OBJECTS came are durable. [0] the question · [4] 0 or errno */
 export const OBJECTS_FLUSHED = 38;
@@ -59,7 +64,7 @@ export function writeSync(
   io.send();
 }
 
-/** OBJECT_DIRTY and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
+/** OBJECT_DIRTY, OBJECT_LOGGED and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
 export function postObject(io: Outbox, kind: number, objectId: number): void {
   io.u32[io.claimOrWait(kind, 4) >> 2] = objectId;
   io.post();
@@ -73,18 +78,25 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
   outbox.send();
 }
 
+// ---------------------------------------------------------------- to a fuse actor
+
+/** main → fuse-0: an object was compressed; it takes the place of the other if the file's bytes are still those. Answered by
+ * PLACED. [0] ino · [4] generation · [8] version · [12] object it was made of · [16] the compressed one, the same = it is to
+ * stay as it is · [20] its form (fuse/namespace/layout.ts) */
+export const COMPRESSED = 176;
+
 // ---------------------------------------------------------------- to a shard
 
 /** indexer, io, shard → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
 export const PUT_CHUNKS = 64;
-/** fuse, io, shard → shard: the vector of a file in a collection, replacing an earlier one.
+/** fuse, indexer, io, shard → shard: the vector of a file in a collection, replacing an earlier one.
  * [0] ino · [4] generation · [8] collection · [12] dimension · [16] stamp (vector-order.ts) · [20] reserved ·
  * [24] float32 × dimension */
 export const PUT_VECTOR = 65;
 /** fuse, indexer, io → shard: forget a file's entry in a collection.
  * [0] ino · [4] generation · [8] collection · [12] stamp, of users' collections */
 export const REMOVE_VECTORS = 66;
-/** fuse, io → shard: the file is gone; forget it in every collection. [0] ino · [4] generation */
+/** fuse, indexer, io → shard: the file is gone; forget it in every collection. [0] ino · [4] generation */
 export const REMOVE_FILE = 67;
 /** indexer → shard: [0] search id · [4] collection · [8] k · [12] ef · [16] dimension · [20] reserved · [24] float32 × dimension */
 export const SEARCH = 68;
@@ -94,6 +106,9 @@ export const LOAD_SEGMENT = 69;
 export const SAVE_SEGMENT = 70;
 /** indexer → shard: drop every text chunk, because all are about to be indexed again. No payload. */
 export const CLEAR_TEXT = 71;
+/** indexer → shard: a users' collection is no more: all its vectors have been removed, and none comes before this was taken
+ * in. [0] collection · [4] 0 */
+export const DROP_COLLECTION = 76;
 /** io-0 → shard: start empty, read the segment of the checkpoint and the log since; what follows is what the tables say.
  * [0] f64 LSN of the checkpoint · [8] f64 LSN up to which the log is durable · [16] which incarnation of the shard is
  * meant · [20] last stamp (vector-order.ts): the tables have what was stamped until then · [24] the word (route.ts) by
@@ -108,6 +123,12 @@ export const REPLAY_DONE = 74;
 /** main → shard: the files are divided differently; do what this asks for and say ROUTE_DONE. [0] the word (route.ts) ·
  * [4] 0. On the way it sends on, to other shards, what they are to hold: PUT_CHUNKS and PUT_VECTOR. */
 export const ROUTE_CHANGED = 75;
+
+/** io-0 → shard, at a mount: help to load a checkpoint (load-board.ts). [0] its number · [4] 0 */
+export const LOAD_BLOCKS = 88;
+/** io-0 → shard, at a mount: the tables are there; read your files' vectors in users' collections from them, and say
+ * VECTORS_LOADED. [0] last stamp (vector-order.ts): the tables have what was stamped until then · [4] 0 */
+export const LOAD_VECTORS = 89;
 
 // ---------------------------------------------------------------- to the indexer
 
@@ -133,6 +154,11 @@ export function askedShardOf(word: number): number {
 export const CONTENT_CHANGED = 97;
 /** fuse → indexer: a search to be answered to the kernel; layout in `writeQuery` */
 export const QUERY = 98;
+/** fuse → indexer: bytes were written to a query file (QUERY_WRITE), or are to be read from it (QUERY_READ); the indexer
+ * answers the kernel's request. [0] unique, low · [4] unique, high · [8] uid · [12] gid · [16] pid · [20] node, low ·
+ * [24] slot (pending.ts) · [28] bytes · [32] f64 position · [40] of QUERY_WRITE: the bytes */
+export const QUERY_WRITE = 114;
+export const QUERY_READ = 115;
 /** shard → indexer: files whose text the tables call indexed and the shard does not have. [0] files · [4] 0 · [8] ino × files */
 export const TEXT_MISSING = 112;
 
@@ -140,6 +166,8 @@ export const TEXT_MISSING = 112;
 
 /** shard → main: segment read. [0] 1 = complete, 0 = missing or damaged */
 export const SEGMENT_LOADED = 128;
+/** shard → main: what LOAD_VECTORS asks for is done. [0] f64 vectors */
+export const VECTORS_LOADED = 146;
 /** shard → main: segment written. [0] 0 or errno */
 export const SEGMENT_SAVED = 129;
 /** io-0 → main: what the ticket stands for is done. Tickets are answered in rising order; one that is asked again is
@@ -150,9 +178,12 @@ export const SHARD_REPLAYED = 144;
 /** shard → main: what a ROUTE_CHANGED asks for is done. [0] its word · [4] number of the shard */
 export const ROUTE_DONE = 145;
 
-/** fuse → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
+/** fuse-0 → main: [0] the object of a COMPRESSED that is the file's now, or was given up · [4] 0 or errno */
+export const PLACED = 158;
+
+/** fuse, indexer → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
 export const FORGET_NAME = 140;
-/** fuse → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
+/** fuse, indexer → main: the kernel is to forget what it caches of a node. [0] node, low · [4] node, high */
 export const FORGET_INODE = 141;
 
 export function writeForgetName(
@@ -169,6 +200,41 @@ export function writeForgetName(
   main.u32[(at >> 2) + 2] = length;
   for (let i = 0; i < length; i++) main.u8[at + 12 + i] = bytes[start + i]!;
   main.send();
+}
+
+/** indexer → main: everything journalled so far is to be durable (if so asked), and the kernel to have forgotten what it was
+ * told to before this; answered by SETTLED. [0] ticket · [4] 1 = durable */
+export const SETTLE = 147;
+/** main → indexer: what the ticket stands for is done. [0] ticket · [4] 0 or errno */
+export const SETTLED = 113;
+
+/** As {@link writeForgetName}; false when the lane is full. */
+export function tryForgetName(main: Outbox, parent: number, name: Uint8Array): boolean {
+  const at = main.claim(FORGET_NAME, 12 + name.length);
+  if (at < 0) return false;
+  main.u32[at >> 2] = parent;
+  main.u32[(at >> 2) + 1] = 0;
+  main.u32[(at >> 2) + 2] = name.length;
+  main.u8.set(name, at + 12);
+  main.send();
+  return true;
+}
+
+/** COMPRESSED; false when the lane is full. */
+export function tryCompressed(
+  fuse: Outbox,
+  ino: number,
+  generation: number,
+  version: number,
+  from: number,
+  to: number,
+  stored: number,
+): boolean {
+  const at = fuse.claim(COMPRESSED, 24);
+  if (at < 0) return false;
+  fuse.u32.set([ino, generation, version, from, to, stored], at >> 2);
+  fuse.send();
+  return true;
 }
 
 /** Of SEARCH and PUT_VECTOR: bytes before the vector. */
@@ -336,8 +402,9 @@ export function tryRemove(
   ino: number,
   generation: number,
   collection: number,
+  stamp = 0,
 ): boolean {
-  return fillRemove(shard, shard.claim(kind, 16), ino, generation, collection, 0);
+  return fillRemove(shard, shard.claim(kind, 16), ino, generation, collection, stamp);
 }
 
 /** The same; waits for room. */
@@ -414,6 +481,81 @@ export interface QueryMessage {
   /** For "files like this one": the file. */
   ino: number;
   text: Uint8Array;
+}
+
+/** QUERY_WRITE or QUERY_READ. */
+export interface QueryFileMessage {
+  readonly uniqueLo: number;
+  readonly uniqueHi: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+  readonly node: number;
+  readonly slot: number;
+  /** Bytes asked for. */
+  readonly length: number;
+  readonly position: number;
+  /** Bytes written. */
+  readonly data: Uint8Array;
+}
+
+const QUERY_FILE_HEADER_BYTES = 40;
+
+/** Waits for room. With `bytes` a QUERY_WRITE of u8[start, start + length), without a QUERY_READ. */
+export function writeQueryFile(
+  indexer: Outbox,
+  uniqueLo: number,
+  uniqueHi: number,
+  uid: number,
+  gid: number,
+  pid: number,
+  node: number,
+  slot: number,
+  position: number,
+  length: number,
+  bytes: Uint8Array | undefined,
+  start: number,
+): void {
+  const kind = bytes === undefined ? QUERY_READ : QUERY_WRITE;
+  const at = indexer.claimOrWait(kind, QUERY_FILE_HEADER_BYTES + (bytes === undefined ? 0 : length));
+  const { u32, u8, f64 } = indexer;
+  const word = at >> 2;
+  u32[word] = uniqueLo;
+  u32[word + 1] = uniqueHi;
+  u32[word + 2] = uid;
+  u32[word + 3] = gid;
+  u32[word + 4] = pid;
+  u32[word + 5] = node;
+  u32[word + 6] = slot;
+  u32[word + 7] = length;
+  f64[(at + 32) >> 3] = position;
+  if (bytes !== undefined) u8.set(bytes.subarray(start, start + length), at + QUERY_FILE_HEADER_BYTES);
+  indexer.send();
+}
+
+/** Copies it out of the lane. */
+export function readQueryFile(
+  kind: number,
+  u8: Uint8Array,
+  u32: Uint32Array,
+  f64: Float64Array,
+  offset: number,
+): QueryFileMessage {
+  const word = offset >> 2;
+  const from = offset + QUERY_FILE_HEADER_BYTES;
+  const length = u32[word + 7]!;
+  return {
+    uniqueLo: u32[word]!,
+    uniqueHi: u32[word + 1]!,
+    uid: u32[word + 2]!,
+    gid: u32[word + 3]!,
+    pid: u32[word + 4]!,
+    node: u32[word + 5]!,
+    slot: u32[word + 6]!,
+    length,
+    position: f64[(offset + 32) >> 3]!,
+    data: kind === QUERY_WRITE ? u8.slice(from, from + length) : u8.slice(0, 0),
+  };
 }
 
 const QUERY_HEADER_BYTES = 44;

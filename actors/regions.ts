@@ -1,6 +1,8 @@
 /** The regions of the arena: their names, sizes and who formats them. */
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
+import { planLastReads } from '../fuse/objects/last-reads.ts';
+import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
@@ -18,7 +20,9 @@ import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
 import { planDoors } from './graph-doors.ts';
+import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
+import { loadBoardBytes } from './load-board.ts';
 import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
@@ -46,6 +50,9 @@ export const FLIGHTS = 'flights';
 export const VECTOR_ORDER = 'vector-order';
 /** Which shard has which file (route.ts). */
 export const ROUTE = 'route';
+
+/** Which thread reads which block of a checkpoint (load-board.ts). */
+export const LOAD_BOARD = 'load-board';
 
 /** Searches that the shards do for each other: a board of tasks, each as its SEARCH message. */
 export const TASKS = 'tasks';
@@ -76,6 +83,8 @@ export function namespaceCapacity(maxInodes: number): NamespaceCapacity {
 }
 
 export function planRegions(config: Config, topology: Topology): RegionPlan[] {
+  const tables = planNamespace(namespaceCapacity(config.memory.max_files));
+  const tableBytes = tables.reduce((sum, { bytes }) => sum + bytes, config.memory.budget);
   return [
     { name: ACTOR_STATES, bytes: actorStateBytes(topology.actors.length) },
     { name: CONNECTION, bytes: 4 * KIB },
@@ -99,13 +108,17 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: SLAB_CACHES, bytes: slabCachesBytes(topology.actors.length) },
     { name: SLAB_TAGS, bytes: slabTagsBytes(config.memory.budget) },
     { name: POOL_REPORT, bytes: POOL_REPORT_BYTES },
-    ...planNamespace(namespaceCapacity(config.memory.max_files)),
+    ...tables,
+    { name: LOAD_BOARD, bytes: loadBoardBytes(tableBytes, tables.length + 1) },
     planVirtual(config.memory.max_results),
     planDataLocks(),
+    planSyncHabits(),
+    planLastReads(config.memory.max_files),
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     { name: ROUTE, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),
+    planIntent(),
   ];
 }

@@ -22,6 +22,8 @@ import { CHUNKS_PER_BATCH, type ChunkBatch, chunkBatchBytes, writeChunkBatch } f
 const HEADER_BYTES = 8;
 const BATCH_WORDS = 5;
 const CHUNK_WORDS = 3;
+/** Of a block of vectors: form, vectors, dimension, bytes (kernels/codec/vector-block.ts). */
+const VECTOR_HEADER_BYTES = 16;
 
 /** The bytes are the visitor's until it returns. `position`: where in the file the record ends that the batch was in. */
 export type VisitBatch = (
@@ -146,6 +148,57 @@ export class SegmentBlockReader {
   #reserve(dimension: number): void {
     const bytes = chunkBatchBytes(CHUNKS_PER_BATCH, dimension);
     if (this.#batch.length < bytes) this.#batch = new Uint8Array(bytes);
+  }
+}
+
+/** What a block says of its batches, without their vectors. */
+export class SegmentBlockTable {
+  batches = 0;
+  chunks = 0;
+  dimension = 0;
+  #words: Uint32Array = new Uint32Array(0);
+
+  /** False when that is no block. Of the vectors, only how many there are is looked at. */
+  read(u8: Uint8Array, at: number, end: number): boolean {
+    if (at + HEADER_BYTES > end) return false;
+    const words = new Uint32Array(u8.buffer, u8.byteOffset + at, (end - at) >> 2);
+    const [batches, chunks] = [words[0]!, words[1]!];
+    const vectors = vectorsAt(batches, chunks);
+    if (vectors + VECTOR_HEADER_BYTES > end - at || !isComplete(words, batches, chunks)) return false;
+    this.#words = words;
+    this.batches = batches;
+    this.chunks = chunks;
+    this.dimension = words[(vectors >> 2) + 2]!;
+    return words[(vectors >> 2) + 1] === chunks && this.dimension > 0;
+  }
+
+  /** Whether it has at least half of the vectors that a block has room for. */
+  get isHalfFull(): boolean {
+    return this.chunks * 2 >= vectorsPerBlock(this.dimension);
+  }
+
+  ino(batch: number): number {
+    return this.#word(batch, 0);
+  }
+
+  generation(batch: number): number {
+    return this.#word(batch, 1);
+  }
+
+  version(batch: number): number {
+    return this.#word(batch, 2);
+  }
+
+  firstChunk(batch: number): number {
+    return this.#word(batch, 3);
+  }
+
+  count(batch: number): number {
+    return this.#word(batch, 4);
+  }
+
+  #word(batch: number, column: number): number {
+    return this.#words[HEADER_BYTES / 4 + batch * BATCH_WORDS + column]!;
   }
 }
 

@@ -17,7 +17,12 @@ import { assert } from '../runtime/assert.ts';
 import { MIB } from '../runtime/config/bounds.ts';
 import type { Disk } from '../runtime/storage/disk.ts';
 import { ChunkBatch } from './chunk-batch.ts';
-import { SegmentBlock, SegmentBlockReader, type VisitBatch } from './text-segment-block.ts';
+import {
+  SegmentBlock,
+  SegmentBlockReader,
+  SegmentBlockTable,
+  type VisitBatch,
+} from './text-segment-block.ts';
 import { SegmentRecords } from './text-segment-records.ts';
 
 export type { VisitBatch } from './text-segment-block.ts';
@@ -35,6 +40,15 @@ const NAME = /^([0-9a-f]{14})-(\d+)\.seg(\.tmp)?$/;
 function pathOf(lsn: number, shard: number): string {
   return `${DIRECTORY}/${lsn.toString(16).padStart(14, '0')}-${shard}.seg`;
 }
+
+/** Whether a block, whose bytes and checksum these are, was taken as it is: its batches are not visited then. */
+export type TakeBlock = (
+  table: SegmentBlockTable,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+  crc: number,
+) => boolean;
 
 /** Writes one segment; durable under its name only when `finish` returned 0. */
 export class SegmentWriter {
@@ -78,6 +92,17 @@ export class SegmentWriter {
       next = this.#block.add(ino, generation, this.#batch, next);
       if (this.#block.isFull) this.#writeBlock();
     }
+  }
+
+  /** Takes a block of another segment, compressed as it is, after all that was added before. */
+  addBlock(u8: Uint8Array, start: number, end: number, crc: number): void {
+    this.#writeBlock();
+    this.#makeRoom(RECORD_HEADER_BYTES + end - start);
+    this.#words[this.#filled >> 2] = end - start;
+    this.#words[(this.#filled >> 2) + 1] = crc;
+    this.#buffer.set(u8.subarray(start, end), this.#filled + RECORD_HEADER_BYTES);
+    this.#filled += RECORD_HEADER_BYTES + end - start;
+    this.#records++;
   }
 
   /** 0 or −errno. */
@@ -142,10 +167,10 @@ export function readSegments(
   return own === 'other shard count' ? readAllSegments(disk, lsn, visit) : own !== 'damaged';
 }
 
-/** Reads the segments of all shards of a checkpoint, however many they were. */
-export function readAllSegments(disk: Disk, lsn: number, visit: VisitBatch): boolean {
+/** Reads the segments of all shards of a checkpoint, however many they were. `take` is asked for each block first. */
+export function readAllSegments(disk: Disk, lsn: number, visit: VisitBatch, take?: TakeBlock): boolean {
   for (let shard = 0, written = 1; shard < written; shard++) {
-    const read = readSegment(disk, lsn, shard, visit);
+    const read = readSegment(disk, lsn, shard, visit, undefined, take);
     if (typeof read !== 'number') return false;
     written = read;
   }
@@ -159,6 +184,7 @@ function readSegment(
   shard: number,
   visit: VisitBatch,
   only?: number,
+  take?: TakeBlock,
 ): number | 'missing' | 'damaged' | 'other shard count' {
   const records = SegmentRecords.open(disk, pathOf(lsn, shard), HEADER_BYTES);
   if (records === undefined) return 'missing';
@@ -167,7 +193,7 @@ function readSegment(
     if (version === 0) return 'damaged';
     const shards = new Uint32Array(records.u8.buffer, 0, HEADER_BYTES / 4)[5]!;
     if (only !== undefined && shards !== only) return 'other shard count';
-    return visitRecords(records, version, visit) ? shards : 'damaged';
+    return visitRecords(records, version, visit, take) ? shards : 'damaged';
   } finally {
     records.close();
   }
@@ -181,8 +207,14 @@ function versionOf(u8: Uint8Array<ArrayBuffer>, lsn: number): number {
   return version > 1 && crc !== crc32c(u8, 0, HEADER_CRC_AT) ? 0 : version;
 }
 
-function visitRecords(records: SegmentRecords, version: number, visit: VisitBatch): boolean {
+function visitRecords(
+  records: SegmentRecords,
+  version: number,
+  visit: VisitBatch,
+  take?: TakeBlock,
+): boolean {
   const blocks = new SegmentBlockReader();
+  const table = new SegmentBlockTable();
   const words = new Uint32Array(records.u8.buffer);
   for (let count = 0; ; count++) {
     const found = records.next();
@@ -190,6 +222,7 @@ function visitRecords(records: SegmentRecords, version: number, visit: VisitBatc
     if (found === 'end') return version === 1 || records.mark === count;
     const { u8, start, end, position } = records;
     if (version > 1) {
+      if (take && table.read(u8, start, end) && take(table, u8, start, end, records.mark)) continue;
       if (!blocks.visit(u8, start, end, position, visit)) return false;
     } else {
       const word = start >> 2;

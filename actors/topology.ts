@@ -27,18 +27,21 @@ const ROUTES: Record<ActorKind, readonly ActorKind[]> = {
   shard: ['main', 'indexer', 'shard'],
   pool: ['main'],
   stats: ['main'],
-  indexer: ['main', 'shard'],
+  indexer: ['main', 'io', 'shard'],
   fuse: ['main', 'io', 'shard', 'indexer'],
 };
 
-/** A lane must hold several of the largest messages its receiver gets: chunk batches and vectors for the shards. */
+/**
+ * A lane must hold several of the largest messages its receiver gets: chunk batches and vectors for the shards, pieces of
+ * requests (QUERY_WRITE) for the indexer.
+ */
 const LANE_BYTES: Record<ActorKind, number> = {
   main: 64 * KIB,
   io: 64 * KIB,
   shard: 4 * MIB,
   pool: 16 * KIB,
   stats: 16 * KIB,
-  indexer: 1 * MIB,
+  indexer: 4 * MIB,
   fuse: 16 * KIB,
 };
 

@@ -13,10 +13,11 @@ import { EVENT_NAMES, readTrace } from './trace.ts';
 export function virtualText(context: Context): VirtualText {
   return {
     list: () => context.topology.actors.map((actor) => (isPresent(context.arena, actor) ? actor.name : '')),
+    hasQueries: !context.settings.config.fuse.writeback,
     changedAt: () => presenceChangedAt(context),
     text(path) {
       if (path === 'stats') return json(takeSnapshot(context));
-      if (path === 'config') return printConfig(context.settings.config);
+      if (path === 'config') return printConfig(context.settings.declared, context.settings.config);
       const [, name = '', what] = path.split('/');
       const actor = context.topology.find(name);
       if (!actor || !isPresent(context.arena, actor)) return undefined;

@@ -126,8 +126,8 @@ function locateStore(source: string): { store: string; directory: string | undef
   const path = fs.realpathSync(source);
   const mounts = readMounts();
   const mount = mountContaining(mounts, path);
-  if (mount !== undefined && isVexfs(mount)) return { store: mount.source, directory: mount.mountPoint };
-  const own = mounts.find((other) => isVexfs(other) && other.source === path);
+  if (mount !== undefined && isVexfs(mount)) return { store: mount.store, directory: mount.mountPoint };
+  const own = mounts.find((other) => other.store === path);
   return { store: path, directory: own?.mountPoint };
 }
 

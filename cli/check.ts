@@ -29,7 +29,7 @@ interface Report {
 const HELP = `
 The store must not be mounted, and is not changed. What is looked at: the checksums of checkpoints, log and
 vector segments, every inode, name and extended attribute, and whether each large file's object is there.
-What is in an object has no checksum.
+What is in an object has a checksum if it is compressed.
 
 "--repair" writes the tree anew from what is sound. Nothing is deleted: what has no place goes to lost+found,
 files of the store that are damaged stay beside it under names that end in ".aside".
@@ -108,6 +108,7 @@ function reportOf(store: string, check: StoreCheck, repaired: readonly string[] 
       passages: segments.passages,
       objects: objects.objects,
       objectBytes: objects.bytes,
+      compressedObjects: objects.compressed,
     },
   };
 }

@@ -28,6 +28,8 @@ export interface CallOptions {
   /** Silence (no answer and no progress) after which the call fails. Infinity = wait for ever. */
   readonly timeoutMs?: number;
   readonly onProgress?: (value: unknown) => void;
+  /** Bytes that go with the request. */
+  readonly payload?: Uint8Array;
 }
 
 /** Nobody listens: the process that served the store is gone, or never was. */
@@ -69,7 +71,7 @@ export class ControlClient {
     params: Methods[M]['params'],
     options: CallOptions = {},
   ): Promise<Methods[M]['result']> {
-    const { timeoutMs = CALL_TIMEOUT_MS, onProgress } = options;
+    const { timeoutMs = CALL_TIMEOUT_MS, onProgress, payload } = options;
     if (this.#closedBecause !== undefined) return Promise.reject(this.#closedBecause);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -99,7 +101,9 @@ export class ControlClient {
           onProgress?.(value);
         },
       });
-      this.#socket.write(`${JSON.stringify({ id, method, params })}\n`);
+      const announced = payload === undefined ? {} : { payload: payload.length };
+      this.#socket.write(`${JSON.stringify({ id, method, params, ...announced })}\n`);
+      if (payload !== undefined) this.#socket.write(payload);
     });
   }
 

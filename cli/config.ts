@@ -97,10 +97,11 @@ async function check(file: string | undefined, options: Options): Promise<void> 
 
 async function printCommand(file: string | undefined, options: Options): Promise<void> {
   const { requireConfig } = await import('../runtime/config/load.ts');
+  const { DECLARED } = await import('../runtime/config/fields.ts');
   const { printConfig } = await import('../runtime/config/print.ts');
   const config = requireConfig({ ...sourceOf(file), environment: process.env, set: options.set });
   if (options.json) printJson(config);
-  else process.stdout.write(printConfig(config));
+  else process.stdout.write(printConfig(DECLARED, config));
 }
 
 async function schema(): Promise<void> {
@@ -109,10 +110,10 @@ async function schema(): Promise<void> {
 }
 
 async function keys(options: { json?: true; markdown?: true }): Promise<void> {
-  const { FIELDS } = await import('../runtime/config/fields.ts');
+  const { DECLARED, FIELDS } = await import('../runtime/config/fields.ts');
   const { literal, printKeys } = await import('../runtime/config/print.ts');
   if (options.markdown) {
-    process.stdout.write(printKeys());
+    process.stdout.write(printKeys(DECLARED));
     return;
   }
   if (options.json) {

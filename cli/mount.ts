@@ -51,17 +51,32 @@ export function addMount(program: Command): void {
     .action(mount);
 }
 
-async function mount(storeArgument: string, directoryArgument: string, options: Options): Promise<void> {
-  const request = {
-    store: resolve(storeArgument),
-    directory: resolve(directoryArgument),
-    options: options.options,
-    set: options.set,
-    ...(options.config === undefined ? {} : { config: resolve(options.config) }),
-  };
+async function mount(store: string, directory: string, options: Options): Promise<void> {
+  const request = requested(store, directory, options);
   if (options.background) process.exitCode = await serveInBackground(request);
   else if (options.foreground) process.exitCode = await serveWithNotice(request);
   else await startInBackground(request);
+}
+
+/** Mounts and returns once the mount can be used; it is served by a process of its own. @throws {UserError} */
+export async function mountInBackground(store: string, directory: string, options: Requested): Promise<void> {
+  await startInBackground(requested(store, directory, options));
+}
+
+interface Requested {
+  readonly options: string[];
+  readonly set: string[];
+  readonly config?: string | undefined;
+}
+
+function requested(store: string, directory: string, { options, set, config }: Requested): Request {
+  return {
+    store: resolve(store),
+    directory: resolve(directory),
+    options,
+    set,
+    ...(config === undefined ? {} : { config: resolve(config) }),
+  };
 }
 
 type Request = Omit<Parameters<typeof serveInForeground>[0], 'whenReady'>;

@@ -1,7 +1,14 @@
 /** Which mount a command is about. */
 import { realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { isVexfs, type Mount, mountAt, mountContaining, readMounts } from '../fuse/mount/mountinfo.ts';
+import {
+  isVexfs,
+  type Mount,
+  mountAt,
+  mountContaining,
+  readMounts,
+  type VexfsMount,
+} from '../fuse/mount/mountinfo.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { ControlClient, NotRunning } from './client.ts';
 
@@ -51,8 +58,8 @@ export function chooseMount(
   throw new UserError(`several VexFS are mounted (${all}); name the directory of one, or go into it`);
 }
 
-function running(mount: Mount): RunningMount {
-  return { directory: mount.mountPoint, store: mount.source };
+function running(mount: VexfsMount): RunningMount {
+  return { directory: mount.mountPoint, store: mount.store };
 }
 
 function isBelow(directory: string, path: string): boolean {

@@ -2,21 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
-import { addBackup } from './backup.ts';
-import { addCheck } from './check.ts';
-import { addCheckpoint } from './checkpoint.ts';
-import { addConfig } from './config.ts';
-import { addConsole } from './console.ts';
-import { addDoctor } from './doctor.ts';
-import { addIndex } from './index.ts';
-import { addMount } from './mount.ts';
-import { addSearch } from './search.ts';
-import { addSimilar } from './similar.ts';
-import { addStatus } from './status.ts';
 import { say } from './terminal.ts';
-import { addTop } from './top.ts';
-import { addUmount } from './umount.ts';
-import { addVector } from './vector.ts';
 
 export const OK = 0;
 export const FAILED = 1;
@@ -37,7 +23,30 @@ Examples:
 Exit codes: 0 done, 1 failed (one sentence on stderr says why), 2 the command was not understood.
 "vexfs COMMAND --help" explains a command. "--json" prints for programs. NO_COLOR=1 turns colours off.`;
 
-function createProgram(): Command {
+/**
+ * In the order of the help. A module is loaded when its command is asked for: loading all of them takes longer than most
+ * commands.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  mount: async () => (await import('./mount.ts')).addMount,
+  umount: async () => (await import('./umount.ts')).addUmount,
+  status: async () => (await import('./status.ts')).addStatus,
+  search: async () => (await import('./search.ts')).addSearch,
+  similar: async () => (await import('./similar.ts')).addSimilar,
+  index: async () => (await import('./index.ts')).addIndex,
+  vector: async () => (await import('./vector.ts')).addVector,
+  collection: async () => (await import('./collection.ts')).addCollection,
+  checkpoint: async () => (await import('./checkpoint.ts')).addCheckpoint,
+  console: async () => (await import('./console.ts')).addConsole,
+  top: async () => (await import('./top.ts')).addTop,
+  config: async () => (await import('./config.ts')).addConfig,
+  doctor: async () => (await import('./doctor.ts')).addDoctor,
+  check: async () => (await import('./check.ts')).addCheck,
+  backup: async () => (await import('./backup.ts')).addBackup,
+};
+
+/** With the command that is named `wanted`; with all of them, to be listed or suggested, if none is. */
+async function createProgram(wanted: string): Promise<Command> {
   const program = new Command('vexfs')
     .description(ABOUT)
     .version(version(), '-V, --version', 'print the version')
@@ -47,20 +56,8 @@ function createProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'vexfs: ')) })
     .exitOverride()
     .addHelpText('after', EXAMPLES);
-  addMount(program);
-  addUmount(program);
-  addStatus(program);
-  addSearch(program);
-  addSimilar(program);
-  addIndex(program);
-  addVector(program);
-  addCheckpoint(program);
-  addConsole(program);
-  addTop(program);
-  addConfig(program);
-  addDoctor(program);
-  addCheck(program);
-  addBackup(program);
+  const names = Object.hasOwn(COMMANDS, wanted) ? [wanted] : Object.keys(COMMANDS);
+  for (const name of names) (await COMMANDS[name]!())(program);
   return program;
 }
 
@@ -68,7 +65,7 @@ function createProgram(): Command {
 export async function run(args: readonly string[]): Promise<number> {
   process.exitCode = OK;
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    await (await createProgram(args[0] ?? '')).parseAsync(args, { from: 'user' });
     return Number(process.exitCode);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;

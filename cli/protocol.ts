@@ -3,6 +3,7 @@
 import type { CollectionStatus } from '../actors/collection-status.ts';
 import type { FrozenStore } from '../actors/main/backup-hold.ts';
 import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
+import type { ColdStatus } from '../actors/main/cold-data.ts';
 import type { OpcodeRates } from '../actors/main/console-sampler.ts';
 import type { TailBatch } from '../actors/main/console-tail.ts';
 import type { TracedRequest, TraceStep } from '../actors/main/console-trace.ts';
@@ -21,6 +22,7 @@ export type {
   ActorRow,
   CheckpointReport,
   CheckpointStatus,
+  ColdStatus,
   FrozenStore,
   LockView,
   MailboxView,
@@ -45,6 +47,22 @@ export interface SearchHit {
 }
 
 export type VectorHit = Pick<SearchHit, 'path' | 'score'>;
+
+/** Answer to a request `vectors` (docs/QUERY.md). */
+export interface VectorsSet {
+  readonly set: number;
+  readonly notSet: number;
+  readonly errors: readonly { readonly path: string; readonly error: string }[];
+}
+
+export interface VectorPiece {
+  readonly dimension: number;
+  readonly paths: readonly string[];
+  /** Base64 of little-endian float32, one vector after the other. */
+  readonly vectors: string;
+  /** `from` of the next piece; −1 = there is none. */
+  readonly next: number;
+}
 
 export interface IndexStatus {
   /** Files waiting to be indexed. */
@@ -106,6 +124,8 @@ export interface Status {
   readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
   /** Checkpoints made while mounted; nothing for a mount that does not say. */
   readonly checkpoint?: CheckpointStatus;
+  /** Compression of cold files; nothing for a mount that does not say. */
+  readonly cold?: ColdStatus;
   readonly index: IndexStatus;
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
   readonly collections?: readonly CollectionStatus[];
@@ -176,6 +196,11 @@ export interface Methods {
   search: { params: { query: string; k: number; under?: string; uid?: number }; result: SearchHit[] };
   similar: { params: { path: string; k: number }; result: SearchHit[] };
   vectorSearch: { params: { collection: string; vector: number[]; k: number }; result: VectorHit[] };
+  query: { params: Record<string, unknown>; result: unknown };
+  vectorList: {
+    params: { collection: string; from: number; under?: string };
+    result: VectorPiece;
+  };
   indexStatus: { params: Record<string, never>; result: IndexStatus };
   indexWait: { params: { timeoutSeconds?: number }; result: IndexStatus };
   indexRebuild: { params: { path?: string }; result: { readonly queued?: number } };

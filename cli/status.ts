@@ -3,13 +3,25 @@ import { roundSize } from '../runtime/config/size.ts';
 import { describeCheckpoints } from './checkpoint.ts';
 import { describeIndex } from './index.ts';
 import { findMount, withMount } from './mounts.ts';
-import type { Status } from './protocol.ts';
-import { duration, grouped, latency, print, printJson, style, table, withHeader } from './terminal.ts';
+import type { ColdStatus, Status } from './protocol.ts';
+import {
+  duration,
+  grouped,
+  latency,
+  plural,
+  print,
+  printJson,
+  style,
+  table,
+  withHeader,
+} from './terminal.ts';
 
 const HELP = `
 Examples:
   vexfs status                  the mount that contains this directory, or the only one
   vexfs status ~/notes --json | jq .index.pending`;
+
+const NO_TOTALS = { compressedFiles: 0, compressedBytes: 0, storedBytes: 0, keptPlainFiles: 0 };
 
 export function addStatus(program: Command): void {
   program
@@ -57,6 +69,7 @@ export function describeStatus(s: Status): string[] {
   }
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
   if (s.checkpoint !== undefined) summary.push(['checkpoint', describeCheckpoints(s.checkpoint)]);
+  if (s.cold !== undefined && s.cold.mode !== 'off') summary.push(['compressed', describeCold(s.cold)]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
   lines.push('', ...describeActors(s.actors));
   if (s.collections !== undefined && s.collections.length > 0)
@@ -93,6 +106,16 @@ function describeCollections(collections: NonNullable<Status['collections']>): s
     full > 0 ? style('yellow', 'no room in the graph') : walked,
   ]);
   return withHeader(header, rows, [1, 2, 3, 4, 5]);
+}
+
+function describeCold({ doing, compressed, totals, failure }: ColdStatus): string {
+  const { compressedFiles, compressedBytes, storedBytes, keptPlainFiles } = totals ?? NO_TOTALS;
+  const saved = `${plural(compressedFiles, 'file')} of ${roundSize(compressedBytes)} in ${roundSize(storedBytes)}`;
+  const parts = totals === undefined ? [`${plural(compressed, 'file')} since the mount`] : [saved];
+  if (keptPlainFiles > 0) parts.push(`${grouped(keptPlainFiles)} not worth it`);
+  if (doing !== '') parts.push(doing);
+  if (failure !== undefined) parts.push(`the last attempt failed: ${failure}`);
+  return parts.join(', ');
 }
 
 function describeActors(actors: Status['actors']): string[] {

@@ -43,7 +43,7 @@ async function umount(argument: string, options: { lazy?: true }): Promise<void>
   const lazy = options.lazy === true;
   let client: ControlClient;
   try {
-    client = await ControlClient.connect(mount.source);
+    client = await ControlClient.connect(mount.store);
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error;
     // Nobody answers: the process is gone, and only the kernel still knows of the mount.

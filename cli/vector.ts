@@ -19,6 +19,7 @@ import { findMount, pathInMount, withMount } from './mounts.ts';
 import { printHits, printHitsJson } from './results.ts';
 import { grouped, print } from './terminal.ts';
 import { readVector } from './vector-files.ts';
+import { addVectorTransfer } from './vector-transfer.ts';
 
 const XATTR = 'user.vexfs.vector';
 const DEFAULT = 'default';
@@ -53,7 +54,7 @@ Examples:
 export function addVector(program: Command): void {
   const vector = program
     .command('vector')
-    .summary('set, get or search vectors of your own')
+    .summary('set, get, search, import or export vectors of your own')
     .description('Give files vectors of your own making, and find the files whose vectors are nearest.')
     .addHelpText('after', HELP);
   vector
@@ -80,6 +81,7 @@ export function addVector(program: Command): void {
     .option('-k <number>', `how many results, 1 to ${SEARCH_K_MAX}`, wholeNumber(1, SEARCH_K_MAX), 10)
     .option('--json', 'print JSON: [{"path", "score"}, …]')
     .action(search);
+  addVectorTransfer(vector);
 }
 
 function attribute({ collection }: InCollection): string {

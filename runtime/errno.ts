@@ -25,6 +25,7 @@ export const ENOTTY = 25;
 export const ETXTBSY = 26;
 export const EFBIG = 27;
 export const ENOSPC = 28;
+export const ESPIPE = 29;
 export const EROFS = 30;
 export const EMLINK = 31;
 export const EPIPE = 32;

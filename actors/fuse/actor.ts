@@ -2,7 +2,9 @@
 import { ROOT } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
+import { LastReads } from '../../fuse/objects/last-reads.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
@@ -18,6 +20,7 @@ import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { COMPRESSED, PLACED, writeWords } from '../messages.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
@@ -26,17 +29,26 @@ import { FuseHandover } from './handover.ts';
 import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
-function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Operations {
+interface Built {
+  readonly operations: Operations;
+  readonly content: Content;
+}
+
+function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Built {
   const { arena, clock, settings } = context;
   const { config, store } = settings;
   const virtual = new VirtualTree(arena, slab, namespace, virtualText(context), clock);
   const disk = new PatientDisk(new HostDisk(store), context.state);
   const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, config.fuse.open_files);
-  const content = new Content(namespace, objects, new DataLocks(arena), handover);
+  const content = new Content(namespace, objects, new DataLocks(arena), handover, {
+    habits: new SyncHabits(arena),
+    cacheBytes: config.store.compress_cache,
+    reads: new LastReads(arena, clock),
+  });
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
-  return new Operations({
+  const operations = new Operations({
     namespace,
     content,
     virtual,
@@ -55,8 +67,20 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
         return fuse.attr_timeout_s;
       },
       model: EMBEDDING_MODEL,
+      accessLists: fuse.acl,
+      accessTimes: settings.accessTimes,
+      writeback: fuse.writeback,
     },
   });
+  return { operations, content };
+}
+
+/** Answers COMPRESSED. */
+function compressed(context: Context, content: Content, u32: Uint32Array, word: number): void {
+  const [ino, generation, version, from] = [u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!];
+  const [to, stored] = [u32[word + 4]!, u32[word + 5]!];
+  const done = content.compressed({ ino, generation, version, from, to, stored });
+  writeWords(context.outbox('main'), PLACED, to, -done);
 }
 
 export function run(context: Context): void {
@@ -77,7 +101,7 @@ export function run(context: Context): void {
   });
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
-  const operations = buildOperations(context, tree, flight);
+  const { operations, content } = buildOperations(context, tree, flight);
   const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
   const connection = new PollSet(connectionOf(context));
@@ -97,7 +121,10 @@ export function run(context: Context): void {
       const end = server.serve();
       logger.info({ end }, 'the connection ended');
     },
-    onMessage: (kind) => logger.error({ kind }, 'a message that a fuse actor does not know'),
+    onMessage(kind, _u8, u32, _f64, offset) {
+      if (kind === COMPRESSED) compressed(context, content, u32, offset >> 2);
+      else logger.error({ kind }, 'a message that a fuse actor does not know');
+    },
     // What this thread kept in reserve is for those who still run.
     stop() {
       tree.slab.flush();

@@ -1,22 +1,31 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
-import { FUSE_LOOKUP } from '../../fuse/protocol/abi.ts';
+import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
+import { Reply } from '../../fuse/protocol/reply.ts';
+import { sendTo } from '../../fuse/session/channel.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import {
   FORGET_INODE,
   ioOf,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
+  OBJECT_LOGGED,
   postContentChanged,
   postObject,
   QUERY,
+  QUERY_READ,
+  QUERY_WRITE,
   REMOVE_FILE,
   REMOVE_VECTORS,
   SYNC,
+  SYNC_EXPECTED,
   writeForgetName,
   writePutVector,
   writeQuery,
+  writeQueryFile,
   writeRemove,
   writeSync,
   writeWords,
@@ -24,7 +33,6 @@ import {
 import type { Pending } from '../pending.ts';
 import { holderOf, otherOf, Route } from '../route.ts';
 import type { Trace } from '../trace.ts';
-import { VectorOrder } from '../vector-order.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
@@ -37,8 +45,9 @@ export class FuseHandover implements Handover {
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
   readonly #pending: Pending;
-  readonly #order: VectorOrder;
   readonly #trace: Trace;
+  readonly #context: Context;
+  readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
     const { topology, settings } = context;
@@ -52,8 +61,8 @@ export class FuseHandover implements Handover {
     this.#virtual = virtual;
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
-    this.#order = new VectorOrder(context.arena);
     this.#trace = context.trace;
+    this.#context = context;
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
@@ -64,8 +73,16 @@ export class FuseHandover implements Handover {
     return true;
   }
 
+  syncExpected(): void {
+    writeWords(this.#first, SYNC_EXPECTED, 0);
+  }
+
   objectDirty(objectId: number): void {
     postObject(this.#io[objectId % this.#io.length]!, OBJECT_DIRTY, objectId);
+  }
+
+  objectLogged(objectId: number): void {
+    postObject(this.#io[objectId % this.#io.length]!, OBJECT_LOGGED, objectId);
   }
 
   objectDropped(objectId: number): void {
@@ -85,11 +102,11 @@ export class FuseHandover implements Handover {
     collection: number,
     ino: number,
     generation: number,
+    stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
   ): void {
-    const stamp = this.#order.next();
     const end = start + length;
     let route: number;
     do {
@@ -103,8 +120,8 @@ export class FuseHandover implements Handover {
     this.#virtual.searchableChanged();
   }
 
-  vectorRemoved(collection: number, ino: number, generation: number): void {
-    this.#remove(REMOVE_VECTORS, ino, generation, collection, this.#order.next());
+  vectorRemoved(collection: number, ino: number, generation: number, stamp: number): void {
+    this.#remove(REMOVE_VECTORS, ino, generation, collection, stamp);
     this.#virtual.searchableChanged();
   }
 
@@ -141,6 +158,36 @@ export class FuseHandover implements Handover {
       start,
       length,
     );
+    return true;
+  }
+
+  interrupt(uniqueLo: number, uniqueHi: number): void {
+    this.#pending.each(QUERY, (slot, lo, hi) => {
+      if (lo !== uniqueLo || hi !== uniqueHi || !this.#pending.take(slot, lo, hi)) return;
+      this.#interrupted.beginUnique(lo, hi);
+      this.#interrupted.error(-EINTR);
+      sendTo(connectionOf(this.#context), this.#interrupted);
+      this.#pending.answered(slot);
+    });
+  }
+
+  queryFile(
+    uniqueLo: number,
+    uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean {
+    const kind = u8 === undefined ? QUERY_READ : QUERY_WRITE;
+    const slot = this.#pending.enter(kind, uniqueLo, uniqueHi, u8 === undefined ? FUSE_READ : FUSE_WRITE);
+    if (slot < 0) return false;
+    this.#trace.handedOver(uniqueLo, uniqueHi, kind);
+    writeQueryFile(this.#indexer, uniqueLo, uniqueHi, uid, gid, pid, node, slot, position, length, u8, start);
     return true;
   }
 

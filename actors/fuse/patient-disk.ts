@@ -1,3 +1,4 @@
+import { EINVAL, EOPNOTSUPP } from '../../runtime/errno.ts';
 import type { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
 
@@ -46,6 +47,16 @@ export class PatientDisk implements Disk {
   truncate(descriptor: number, bytes: number): number {
     this.#begin();
     return this.#end(this.#disk.truncate(descriptor, bytes));
+  }
+
+  punch(descriptor: number, start: number, length: number): number {
+    this.#begin();
+    return this.#end(this.#disk.punch?.(descriptor, start, length) ?? -EOPNOTSUPP);
+  }
+
+  seek(descriptor: number, position: number, whence: number): number {
+    this.#begin();
+    return this.#end(this.#disk.seek?.(descriptor, position, whence) ?? -EINVAL);
   }
 
   fdatasync(descriptor: number): number {

@@ -1,6 +1,9 @@
 /** The indexer: keeps the text index up to date and answers searches. */
 import { parentPort } from 'node:worker_threads';
 import { expose } from 'comlink';
+import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import { DataLocks } from '../../fuse/objects/data-locks.ts';
+import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
 import { loadWords } from '../../kernels/text/words.ts';
@@ -10,6 +13,7 @@ import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
@@ -18,22 +22,31 @@ import {
   HITS,
   LIST_HEADER_BYTES,
   QUERY,
-  type QueryMessage,
+  QUERY_READ,
+  QUERY_WRITE,
   readQuery,
+  readQueryFile,
+  SETTLED,
   TEXT_MISSING,
 } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
 import { ACTOR_STATES, METRICS } from '../regions.ts';
 import { Route } from '../route.ts';
+import type { ActorKind } from '../topology.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
 import { IndexerApi } from './api.ts';
 import { Backlog } from './backlog.ts';
+import { StoreChanges } from './changes.ts';
+import { Collections } from './collections.ts';
 import { EmbedPool } from './embed-pool.ts';
 import { FileContent } from './file-content.ts';
 import { FileIndexer } from './index-file.ts';
+import { CHANGE_INTENT, Intent } from './intent.ts';
+import { Queries } from './queries.ts';
+import { QueryConversations } from './query-files.ts';
 import { ScatterGather } from './scatter-gather.ts';
 import { Search } from './search.ts';
 import { filesAtOnce, INDEX_TRANSIT, Transit } from './transit.ts';
@@ -41,6 +54,10 @@ import { filesAtOnce, INDEX_TRANSIT, Transit } from './transit.ts';
 /** Messages that were posted quietly wait no longer than this. */
 const LOOK_MS = 100;
 const METRICS_MS = 250;
+/** Objects that transactions have made and that are still open. */
+const OPEN_OBJECTS = 16;
+/** How often is looked for query files that are gone, ms. */
+const TIDY_MS = 10_000;
 /** By then a message that was about to be sent when this thread started is in its lane, milliseconds. */
 const LANES_SEEN_MS = 1000;
 
@@ -49,6 +66,8 @@ interface Parts {
   readonly gather: ScatterGather;
   readonly answers: Answers;
   readonly files: FileIndexer;
+  readonly changes: StoreChanges;
+  readonly conversations: QueryConversations;
   /** Whether files are indexed at all. */
   readonly enabled: boolean;
   start(drain: () => void): void;
@@ -69,13 +88,17 @@ class IndexerActor implements EventLoopActor {
     this.#parts.start(drain);
   }
 
-  onMessage(kind: number, u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
-    const { backlog, gather, enabled } = this.#parts;
+  onMessage(kind: number, u8: Uint8Array, u32: Uint32Array, f64: Float64Array, offset: number): void {
+    const { backlog, gather, changes, conversations, enabled } = this.#parts;
     if (kind === HITS) gather.gather(u32, offset);
     else if (kind === TEXT_MISSING) this.#indexAgain(u32, offset);
     else if (kind === CONTENT_CHANGED) {
       if (enabled) backlog.changed(u32[offset >> 2]!);
-    } else if (kind === QUERY) this.#answer(readQuery(u8, u32, offset));
+    } else if (kind === QUERY) this.#answer(this.#parts.answers.answer(readQuery(u8, u32, offset)));
+    else if (kind === QUERY_WRITE)
+      this.#answer(conversations.write(readQueryFile(kind, u8, u32, f64, offset)));
+    else if (kind === QUERY_READ) conversations.read(readQueryFile(kind, u8, u32, f64, offset));
+    else if (kind === SETTLED) changes.settled(u32[offset >> 2]!, u32[(offset >> 2) + 1]!);
     else assert(false, 'the indexer knows this kind of message');
   }
 
@@ -99,11 +122,38 @@ class IndexerActor implements EventLoopActor {
     }
   }
 
-  #answer(query: QueryMessage): void {
-    const answer = this.#parts.answers.answer(query);
+  #answer(answer: Promise<void>): void {
     this.#answering.add(answer);
     void answer.finally(() => this.#answering.delete(answer));
   }
+}
+
+function openChanges(
+  context: Context,
+  namespace: Namespace,
+  virtual: VirtualTree,
+  shardsSettled: () => Promise<void>,
+  contentChanged: (ino: number) => void,
+): StoreChanges {
+  const { arena, topology, settings } = context;
+  const { config, store, incarnation } = settings;
+  const outboxes = (kind: ActorKind): Outbox[] =>
+    topology.ofKind(kind).map(({ name }) => context.outbox(name));
+  const parts = {
+    namespace,
+    virtual,
+    intent: new Intent(arena.region(CHANGE_INTENT)),
+    locks: new DataLocks(arena),
+    objects: new ObjectFiles(new HostDisk(store), OPEN_OBJECTS),
+    inlineLimit: config.store.inline_limit,
+    shards: outboxes('shard'),
+    route: new Route(arena),
+    io: outboxes('io'),
+    main: context.outbox('main'),
+    shardsSettled,
+    contentChanged,
+  };
+  return new StoreChanges(parts, incarnation);
 }
 
 /** A fuse actor that ended may have changed a file and not said so: its successor's start is when to look for such files. */
@@ -122,7 +172,8 @@ function lookAfterFuseActors(context: Context, scan: () => void): NodeJS.Timeout
 /** Answers what a predecessor had taken in and did not live to answer. */
 function answerOrphans(pending: Pending, answers: Answers): NodeJS.Timeout {
   const left: [number, number, number][] = [];
-  pending.each(QUERY, (slot, uniqueLo, uniqueHi) => left.push([slot, uniqueLo, uniqueHi]));
+  for (const kind of [QUERY, QUERY_WRITE, QUERY_READ])
+    pending.each(kind, (slot, uniqueLo, uniqueHi) => left.push([slot, uniqueLo, uniqueHi]));
   return setTimeout(() => {
     for (const [slot, uniqueLo, uniqueHi] of left) answers.orphaned(slot, uniqueLo, uniqueHi);
     answers.startedUp();
@@ -183,6 +234,21 @@ export async function run(context: Context): Promise<void> {
     trace: context.trace,
     metrics,
   });
+  const contentChanged = (ino: number): void => {
+    if (enabled) backlog.changed(ino);
+  };
+  const changes = openChanges(context, namespace, virtual, () => gather.settled(), contentChanged);
+  const collections = new Collections(namespace, changes);
+  let drainMailbox = (): void => {};
+  const queries = new Queries({ namespace, search, changes, collections, drain: () => drainMailbox() });
+  const conversations = new QueryConversations({
+    virtual,
+    queries,
+    pending,
+    connection,
+    logger,
+    trace: context.trace,
+  });
   const chunks = (): number => textChunks(context);
   const settled = (): Promise<void> => gather.settled();
   const presentShards = (): Outbox[] =>
@@ -197,28 +263,37 @@ export async function run(context: Context): Promise<void> {
     settled,
     metrics,
     chunks,
+    queries,
   };
   const scan = (): void => namespace.scanUnindexed((ino) => backlog.changed(ino));
   const timers: NodeJS.Timeout[] = [];
-  if (incarnation > 1) await files.takeOver();
+  if (incarnation > 1) {
+    await files.takeOver();
+    await changes.takeOver();
+  }
   const actor = new IndexerActor({
     backlog,
     gather,
     answers,
     files,
+    changes,
+    conversations,
     enabled,
     start(drain) {
+      drainMailbox = drain;
       const api = new IndexerApi(parts, drain);
       expose(api, nodeEndpoint(parentPort!));
       timers.push(setInterval(() => api.publishMetrics(), METRICS_MS));
+      timers.push(setInterval(() => conversations.tidy(), TIDY_MS));
       if (enabled) timers.push(lookAfterFuseActors(context, scan));
       if (incarnation > 1) timers.push(answerOrphans(pending, answers));
       else answers.startedUp();
       if (enabled) scan();
+      collections.start(logger);
     },
     async end() {
       for (const timer of timers) clearTimeout(timer);
-      await tasks.destroy();
+      await Promise.all([tasks.destroy(), conversations.close()]);
       // What this thread kept in reserve is for those who still run.
       slab.flush();
     },

@@ -2,13 +2,15 @@ import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { QUERY_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
-import type { IndexerRemote, IndexStatus, Refusal, SearchResult } from '../indexer-remote.ts';
+import type { IndexerRemote, IndexStatus, Refusal, SearchResult, VectorPiece } from '../indexer-remote.ts';
 import { CLEAR_TEXT, trySignal } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
 import type { FileIndexer } from './index-file.ts';
 import { untilSent } from './lanes.ts';
+import type { Queries } from './queries.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import { countSearch, type Search } from './search.ts';
+import { listVectors } from './vector-list.ts';
 
 export interface IndexerParts {
   readonly namespace: Namespace;
@@ -22,6 +24,7 @@ export interface IndexerParts {
   /** Resolves when the shards have taken in what was put before. */
   readonly settled: () => Promise<void>;
   readonly metrics: MetricsBlock;
+  readonly queries: Queries;
   /** Text chunks in all shards. */
   readonly chunks: () => number;
 }
@@ -82,7 +85,31 @@ export class IndexerApi implements IndexerRemote {
         refused: `vectors of the collection "${name}" have ${collection.dimension} elements, the query has ${vector.length}`,
       };
     }
-    return this.#timed(() => search.byVector(collection.id, vector, k, { uid, gids }));
+    return this.#timed(() => search.byVector(collection, vector, k, { uid, gids }));
+  }
+
+  ask(
+    request: unknown,
+    payload: Uint8Array | undefined,
+    uid: number,
+    gids: number[],
+  ): Promise<object | Refusal> {
+    this.#drain();
+    return this.#parts.queries.ask(request, payload, { uid, gids });
+  }
+
+  async vectorList(
+    name: string,
+    from: number,
+    under: string,
+    uid: number,
+    gids: number[],
+  ): Promise<VectorPiece | Refusal> {
+    const { namespace } = this.#parts;
+    const collection = namespace.collection(name);
+    if (!collection) return { refused: `there is no collection "${name}"` };
+    if (namespace.resolve(under) < 0) return { refused: `there is no ${under} in this filesystem` };
+    return listVectors(namespace, collection, from, under, { uid, gids });
   }
 
   status(): IndexStatus {

@@ -1,13 +1,19 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IS_OBJECT, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { IS_OBJECT, isCompressed, type Namespace, Place } from '../../fuse/namespace/namespace.ts';
+import { CompressedObjects } from '../../fuse/objects/compressed-objects.ts';
+import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { decodeText } from '../../kernels/text/decode.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
 
 /** Of a long file, this much stands for the whole when files like it are looked for. */
 const TEXT_BYTES = 256 * KIB;
+/** Compressed files are rarely read here: they were indexed before. */
+const DESCRIPTORS = 16;
+const CACHE_BYTES = 0;
 
 /** The bytes of a file, or the beginning of them. */
 export interface Bytes {
@@ -24,10 +30,13 @@ export class FileContent {
   readonly #namespace: Namespace;
   readonly #store: string;
   readonly #attr = new Attr();
+  readonly #place = new Place();
+  readonly #compressed: CompressedObjects;
 
   constructor(namespace: Namespace, store: string) {
     this.#namespace = namespace;
     this.#store = store;
+    this.#compressed = new CompressedObjects(new ObjectFiles(new HostDisk(store), DESCRIPTORS), CACHE_BYTES);
   }
 
   /** The beginning of a file as text; undefined when it is gone or not text. */
@@ -50,9 +59,19 @@ export class FileContent {
     const bytes = new Uint8Array(length);
     const got = this.#namespace.readInline(ino, offset, length, bytes, 0);
     if (got === IS_OBJECT) {
-      if (!(await this.#readObject(this.#namespace.objectOf(ino), offset, bytes))) return undefined;
+      if (!(await this.#readPlace(ino, offset, bytes))) return undefined;
     } else if (got < 0) return undefined;
     return { bytes, complete: offset + length >= size };
+  }
+
+  async #readPlace(ino: number, offset: number, into: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    const place = this.#place;
+    if (this.#namespace.locate(ino, place) < 0) return false;
+    const { object, size, stored } = place;
+    if (!isCompressed(stored)) return this.#readObject(object, offset, into);
+    // Cut since: what is beyond its end is not looked at.
+    const length = Math.max(0, Math.min(into.length, size - offset));
+    return this.#compressed.read(object, size, offset, length, into, 0) >= 0;
   }
 
   async #readObject(id: number, offset: number, into: Uint8Array<ArrayBuffer>): Promise<boolean> {

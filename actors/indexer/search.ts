@@ -1,4 +1,4 @@
-import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
 import { snippet } from '../../kernels/text/snippet.ts';
@@ -7,7 +7,9 @@ import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
+import { searchExactly } from './exact-search.ts';
 import type { FileContent } from './file-content.ts';
+import { type FileFilter, isUnder } from './file-filter.ts';
 import type { Hit, ScatterGather } from './scatter-gather.ts';
 
 /** Files that the vectors propose and whose words then decide the order. */
@@ -23,6 +25,13 @@ const HITS_MAX = 4096;
 interface Candidate {
   readonly path: string;
   readonly hits: Hit[];
+}
+
+/** What may be shown. */
+interface Scope {
+  readonly who: Credentials;
+  readonly under: string;
+  readonly filter: FileFilter | undefined;
 }
 
 /** Finds files by meaning. Every answer is filtered by what the asker may read. */
@@ -47,38 +56,65 @@ export class Search {
     this.#effort = effort;
   }
 
-  byText(query: string, k: number, who: Credentials, under = '/'): Promise<SearchResult[]> {
-    return this.#inOrder(query, k, who, under);
+  byText(
+    query: string,
+    k: number,
+    who: Credentials,
+    under = '/',
+    filter?: FileFilter,
+  ): Promise<SearchResult[]> {
+    return this.#inOrder(query, k, { who, under, filter });
   }
 
   /** Files like this one. The file itself is not among them; one without text is like none. */
-  async byFile(ino: number, k: number, who: Credentials): Promise<SearchResult[]> {
+  async byFile(ino: number, k: number, who: Credentials, filter?: FileFilter): Promise<SearchResult[]> {
     const text = await this.#content.text(ino);
     const own = this.#namespace.pathOf(ino);
     if (text === undefined || own === undefined) return [];
-    const found = await this.#inOrder(text, k + 1, who, '/');
+    const found = await this.#inOrder(text, k + 1, { who, under: '/', filter });
     return found.filter(({ path }) => path !== own).slice(0, k);
   }
 
   async byVector(
-    collection: number,
+    collection: Pick<Collection, 'id' | 'name' | 'metric'>,
     vector: Float32Array,
     k: number,
     who: Credentials,
+    filter?: FileFilter,
   ): Promise<SearchResult[]> {
-    const candidates = await this.#candidates(collection, vector, k, who, '/');
-    return candidates.map(({ path, hits }) => ({
+    const scope = { who, under: '/', filter };
+    const { candidates, isCut } = await this.#candidates(collection.id, vector, k, scope);
+    const found = isCut
+      ? await this.#exactly(collection, vector, k, scope)
+      : candidates.map(({ path, hits }) => ({ path, distance: hits[0]!.distance }));
+    return found.map(({ path, distance }) => ({
       path,
-      score: rounded(1 - hits[0]!.distance),
+      score: rounded(scoreOf(distance, collection.metric)),
       line: 0,
       snippet: '',
     }));
   }
 
+  /** Where all that the shards proposed was little of what may be shown. */
+  async #exactly(
+    collection: Pick<Collection, 'name' | 'metric'>,
+    vector: Float32Array,
+    k: number,
+    scope: Scope,
+  ): Promise<{ path: string; distance: number }[]> {
+    const accepts = (ino: number): boolean => this.#shownPath(ino, scope) !== undefined;
+    const near = await searchExactly(this.#namespace, collection, vector, k, accepts);
+    return near.flatMap(({ ino, distance }) => {
+      const path = this.#shownPath(ino, scope);
+      return path === undefined ? [] : [{ path, distance }];
+    });
+  }
+
   /** Vectors propose, words put in order (relevance.ts). */
-  async #inOrder(query: string, k: number, who: Credentials, under: string): Promise<SearchResult[]> {
+  async #inOrder(query: string, k: number, scope: Scope): Promise<SearchResult[]> {
     const vector = this.#embedder.embed(query);
-    const candidates = await this.#candidates(TEXT_COLLECTION, vector, Math.max(k, CANDIDATES), who, under);
+    const most = Math.max(k, CANDIDATES);
+    const { candidates } = await this.#candidates(TEXT_COLLECTION, vector, most, scope);
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
@@ -95,14 +131,13 @@ export class Search {
     );
   }
 
-  /** The best `wanted` files. Asks for more while filtering leaves too few. */
+  /** The best `wanted` files. Asks for more while filtering leaves too few; `isCut` when there are more, and too many to ask for. */
   async #candidates(
     collection: number,
     vector: Float32Array,
     wanted: number,
-    who: Credentials,
-    under: string,
-  ): Promise<Candidate[]> {
+    scope: Scope,
+  ): Promise<{ candidates: Candidate[]; isCut: boolean }> {
     const most = Math.min(wanted, SEARCH_K_MAX);
     for (let asked = Math.min(most * 4 + 16, HITS_MAX); ; asked = Math.min(asked * 4, HITS_MAX)) {
       const hits = await this.#shards.search(
@@ -111,17 +146,18 @@ export class Search {
         asked,
         Math.max(this.#effort.ef, asked * EF_PER_HIT),
       );
-      const candidates = this.#readable(hits, most, who, under);
-      if (candidates.length === most || hits.length < asked || asked === HITS_MAX) return candidates;
+      const candidates = this.#readable(hits, most, scope);
+      if (candidates.length === most || hits.length < asked) return { candidates, isCut: false };
+      if (asked === HITS_MAX) return { candidates, isCut: true };
     }
   }
 
-  #readable(hits: readonly Hit[], most: number, who: Credentials, under: string): Candidate[] {
+  #readable(hits: readonly Hit[], most: number, scope: Scope): Candidate[] {
     const byFile = new Map<number, Candidate | undefined>();
     const candidates: Candidate[] = [];
     for (const hit of hits) {
       if (!byFile.has(hit.ino)) {
-        const path = candidates.length < most ? this.#visiblePath(hit, who, under) : undefined;
+        const path = candidates.length < most ? this.#visiblePath(hit, scope) : undefined;
         const candidate = path === undefined ? undefined : { path, hits: [] };
         byFile.set(hit.ino, candidate);
         if (candidate) candidates.push(candidate);
@@ -133,12 +169,15 @@ export class Search {
   }
 
   /** Path of the file a hit belongs to, unless it is gone, elsewhere, or not for this asker's eyes. */
-  #visiblePath({ ino, generation }: Hit, who: Credentials, under: string): string | undefined {
-    if (!this.#namespace.exists(ino, generation)) return undefined;
+  #visiblePath({ ino, generation }: Hit, scope: Scope): string | undefined {
+    return this.#namespace.exists(ino, generation) ? this.#shownPath(ino, scope) : undefined;
+  }
+
+  #shownPath(ino: number, { who, under, filter }: Scope): string | undefined {
     if (!this.#namespace.canRead(ino, who.uid, who.gids)) return undefined;
     const path = this.#namespace.pathOf(ino);
-    const prefix = under.endsWith('/') ? under : `${under}/`;
-    return path !== undefined && (path === under || path.startsWith(prefix)) ? path : undefined;
+    if (path === undefined || !isUnder(path, under)) return undefined;
+    return filter === undefined || filter.accepts(ino, path) ? path : undefined;
   }
 }
 
@@ -164,6 +203,11 @@ function describe(
 export function countSearch(metrics: MetricsBlock, started: number): void {
   metrics.histogram('search').record((performance.now() - started) * 1e6);
   metrics.add(metrics.counter('searches'), 1);
+}
+
+/** Of a distance (Hit): 1 − it, which is the cosine or the product; of an l2 distance 1 for none, falling to 0. */
+function scoreOf(distance: number, metric: Collection['metric']): number {
+  return metric === 'l2' ? 1 / (1 + Math.sqrt(Math.max(0, distance))) : 1 - distance;
 }
 
 function rounded(score: number): number {

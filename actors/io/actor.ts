@@ -54,6 +54,7 @@ function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered
     recovered;
   status.write({
     checkpointLsn,
+    objectsLsn: recovered.lastLsn,
     replayedTransactions,
     replayedRecords,
     tornBytes,
@@ -61,7 +62,11 @@ function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered
     recoveryMs: milliseconds,
   });
   context.logger.info({ checkpointLsn, replayedTransactions, tornBytes, orphans, milliseconds }, 'recovered');
-  tree.sendVectors();
+  if (recovered.unwritten > 0) {
+    const what = 'the newest bytes of some large files are in the damaged log only: vexfs check --repair';
+    context.logger.error({ files: recovered.unwritten }, what);
+  }
+  tree.announce();
   return recovered;
 }
 
@@ -133,7 +138,8 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
     logWritten: () => trace.record(LOG_WRITTEN, 0, 0, 0),
     logDurable: () => trace.record(DURABLE, 0, 0, 0),
     toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
-    toOther: (index, kind, first) => writeWords(context.outbox(others[index]!.name), kind, first),
+    toOther: (index, kind, first, second) =>
+      writeWords(context.outbox(others[index]!.name), kind, first, second),
     incarnationOf: (index) => states[index]!.incarnation,
     patience(ms) {
       state.patience = ms;

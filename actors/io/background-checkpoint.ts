@@ -7,12 +7,11 @@
  */
 import type { Clock } from '../../runtime/clock.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import type { CheckpointOutcome } from '../checkpoint-order.ts';
 import { segmentBytes } from '../text-segment.ts';
 import { checkpointPath, setAside, writeCheckpoint } from './checkpoint.ts';
-import { replayLog } from './log-recovery.ts';
+import { replayInto, wholeLog } from './log-recovery.ts';
 import { prune, pruneTextSegments } from './prune.ts';
 import { loadState } from './recovery.ts';
 import { ReplayedTables, type TablesCapacity } from './replayed-tables.ts';
@@ -53,10 +52,12 @@ function attempt(
   const tables = new ReplayedTables(capacity, clock, text.observer);
   const state = loadState(disk, identity, tables);
   if (typeof state === 'string') return failed(state);
+  if (tables.misfits > 0)
+    return failed(`checkpoint ${state.lsn} refers ${tables.misfits} times to memory that it does not have`);
   if (state.lsn === untilLsn && state.damaged.length === 0) return { kind: 'current', lsn: untilLsn };
   progress?.('replaying the log');
-  const replayed = replayInto(tables, disk, identity, state.lsn, untilLsn);
-  if (typeof replayed === 'string') return failed(replayed);
+  const log = wholeLog(replayInto(tables, disk, identity.bytes, state.lsn, untilLsn), untilLsn);
+  if (typeof log === 'string') return failed(log);
   progress?.('carrying text vectors over');
   const { namespace } = tables;
   const missing = text.write({
@@ -78,7 +79,7 @@ function attempt(
     kind: 'made',
     lsn: untilLsn,
     created,
-    records: replayed,
+    records: log.records,
     tableBytes: parts.reduce((sum, { bytes }) => sum + bytes.length, 0),
     diskBytes: bytesOn(disk, checkpointPath(written)) + segmentBytes(disk, untilLsn),
     damaged: state.damaged.map(({ sequence, damage }) => ({ sequence, ...damage })),
@@ -88,34 +89,6 @@ function attempt(
 
 function failed(reason: string): CheckpointOutcome {
   return { kind: 'failed', reason };
-}
-
-/** Records replayed, or why the log cannot be. */
-function replayInto(
-  tables: ReplayedTables,
-  disk: Disk,
-  { bytes }: StoreIdentity,
-  afterLsn: number,
-  untilLsn: number,
-): number | string {
-  const outcome = replayLog(
-    disk,
-    bytes,
-    afterLsn,
-    (type, u8, u32, f64, offset, length) => {
-      if (type === RECORD_MOUNTED) tables.afterRecovery();
-      else tables.apply(type, u8, u32, f64, offset, length);
-    },
-    untilLsn,
-  );
-  if (typeof outcome === 'number') return `the log cannot be read (errno ${-outcome})`;
-  if (outcome.damage !== undefined) {
-    const { file, offset, reason } = outcome.damage;
-    return `the log is damaged: ${file} at byte ${offset}: ${reason}`;
-  }
-  if (outcome.lastLsn !== untilLsn)
-    return `the log leads to record ${outcome.lastLsn}, not to ${untilLsn}, which is durable`;
-  return outcome.records;
 }
 
 function bytesOn(disk: Disk, directory: string): number {

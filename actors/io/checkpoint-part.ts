@@ -1,12 +1,12 @@
 /**
- * One part of a checkpoint as a file: its blocks one after the other, as the manifest describes them. What the bytes
- * mean is not known here.
+ * Writing one part of a checkpoint as a file: its blocks one after the other, as the manifest describes them. What the
+ * bytes mean is not known here. Reading: actors/checkpoint-files.ts.
  */
 import { crc32c } from '../../kernels/codec/crc32c.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { BlockCompressor, expandBlock } from '../../runtime/storage/zstd-block.ts';
-import { BLOCK_BYTES, blockLength, type PartEntry, type StoredBlock } from './checkpoint-manifest.ts';
-import type { Damage } from './log-recovery.ts';
+import { BlockCompressor } from '../../runtime/storage/zstd-block.ts';
+import { isZero } from '../checkpoint-files.ts';
+import { BLOCK_BYTES, type StoredBlock } from '../checkpoint-manifest.ts';
 
 /** Handed to the disk at once, bytes. */
 const WRITE_BYTES = 4 * BLOCK_BYTES;
@@ -19,12 +19,6 @@ const SKIPPED_MAX = 7;
 
 /** One a thread, made when it is needed: it has megabytes. */
 let compressor: BlockCompressor | undefined;
-
-const ZEROES = new Uint8Array(BLOCK_BYTES);
-
-function isZero(block: Uint8Array): boolean {
-  return Buffer.compare(block, ZEROES.subarray(0, block.length)) === 0;
-}
 
 /** Writes a new file and makes it durable, but for its name. Returns its blocks, or −errno. */
 export function writePart(disk: Disk, path: string, bytes: Uint8Array): StoredBlock[] | number {
@@ -105,51 +99,4 @@ class PartFile {
     this.errno = this.#disk.fdatasync(this.#descriptor);
     this.#unsynced = 0;
   }
-}
-
-/** Reads a part straight into `target`, which must be at least as long, and checks it. */
-export function readPartFile(
-  disk: Disk,
-  file: string,
-  entry: PartEntry,
-  target: Uint8Array,
-): Damage | undefined {
-  const descriptor = disk.open(file, 'read');
-  if (descriptor < 0) return { file, offset: 0, reason: `cannot be read (errno ${-descriptor})` };
-  const frame = new Uint8Array(Math.min(entry.bytes, BLOCK_BYTES));
-  let position = 0;
-  let damage: Damage | undefined;
-  for (let index = 0; index < entry.blocks.length && damage === undefined; index++) {
-    const start = index * BLOCK_BYTES;
-    const block = target.subarray(start, start + blockLength(entry, index));
-    const reason = readBlock(disk, descriptor, position, entry.blocks[index]!, frame, block);
-    if (reason !== undefined) damage = { file, offset: position, reason };
-    position += entry.blocks[index]![0];
-  }
-  disk.close(descriptor);
-  return damage;
-}
-
-/** Fills `block`; or what is wrong, in a few words. */
-function readBlock(
-  disk: Disk,
-  descriptor: number,
-  position: number,
-  [bytes, crc]: StoredBlock,
-  frame: Uint8Array,
-  block: Uint8Array,
-): string | undefined {
-  if (bytes === 0) {
-    // Memory that nobody has touched stays so.
-    if (!isZero(block)) block.fill(0);
-    return undefined;
-  }
-  const isPlain = bytes === block.length;
-  const into = isPlain ? block : frame;
-  const got = disk.pread(descriptor, into, 0, bytes, position);
-  if (got < 0) return `cannot be read (errno ${-got})`;
-  if (got < bytes) return `the file ends early: ${bytes - got} more bytes expected`;
-  if (crc32c(into, 0, bytes) !== crc) return `bad checksum in the ${bytes} bytes from here`;
-  if (isPlain || expandBlock(frame.subarray(0, bytes), block)) return undefined;
-  return `the ${bytes} bytes from here do not expand to a block`;
 }

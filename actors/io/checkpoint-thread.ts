@@ -6,6 +6,7 @@ import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../runtime/clock.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { threadId } from '../../runtime/system/libc.ts';
 import type { CheckpointNews, CheckpointOrder, CheckpointOutcome } from '../checkpoint-order.ts';
 import { makeCheckpoint, settle } from './background-checkpoint.ts';
 
@@ -19,7 +20,8 @@ function tell(news: CheckpointNews): void {
 
 function make(): CheckpointOutcome {
   const capacity = { maxFiles, budget, inlineLimit };
-  const progress = (doing: string): void => tell({ kind: 'progress', doing });
+  const thread = threadId();
+  const progress = (doing: string): void => tell({ kind: 'progress', doing, thread });
   try {
     return makeCheckpoint(disk, identity, { capacity, untilLsn, shards, progress }, systemClock);
   } catch (error) {

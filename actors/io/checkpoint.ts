@@ -10,35 +10,32 @@
 import { EIO, ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import {
-  decodeManifest,
-  encodeManifest,
-  FORMAT,
-  type Manifest,
-  type PartEntry,
-} from './checkpoint-manifest.ts';
-import { readPartFile, writePart } from './checkpoint-part.ts';
+  CHECKPOINT_DIRECTORY,
+  checkpointPath,
+  listCheckpoints,
+  type ReadCheckpoint,
+  type RegionOf,
+  readManifest,
+  readParts,
+} from '../checkpoint-files.ts';
+import { encodeManifest, FORMAT, type Manifest, type PartEntry } from '../checkpoint-manifest.ts';
+import { writePart } from './checkpoint-part.ts';
 import type { Damage } from './log-recovery.ts';
 
-export { decodeManifest, encodeManifest, type Manifest, type PartEntry } from './checkpoint-manifest.ts';
+export {
+  CHECKPOINT_DIRECTORY,
+  checkpointPath,
+  listCheckpoints,
+  readManifest,
+} from '../checkpoint-files.ts';
+export { decodeManifest, encodeManifest, type Manifest, type PartEntry } from '../checkpoint-manifest.ts';
 
-export const CHECKPOINT_DIRECTORY = 'checkpoint';
 const KEEP = 2;
 
 export interface Part {
   /** Letters, digits, '-' and '_': it becomes a file's name. */
   readonly name: string;
   readonly bytes: Uint8Array;
-}
-
-export function checkpointPath(sequence: number): string {
-  return `${CHECKPOINT_DIRECTORY}/${String(sequence).padStart(8, '0')}`;
-}
-
-/** Numbers of the complete checkpoints, ascending, or −errno. */
-export function listCheckpoints(disk: Disk): number[] | number {
-  const names = disk.list(CHECKPOINT_DIRECTORY);
-  if (typeof names === 'number') return names;
-  return names.filter((name) => /^\d{8}$/.test(name)).map(Number);
 }
 
 /** Writes a checkpoint and returns its number, or −errno; on error nothing has taken the place of an older one. */
@@ -92,38 +89,6 @@ function writeFile(disk: Disk, path: string, bytes: Uint8Array): number {
   return failed;
 }
 
-/** Reads and checks the manifest of a checkpoint. */
-export function readManifest(disk: Disk, sequence: number, uuid: string): Manifest | Damage {
-  const file = `${checkpointPath(sequence)}/manifest.json`;
-  const status = disk.stat(file);
-  if (typeof status === 'number') return { file, offset: 0, reason: `cannot be read (errno ${-status})` };
-  const bytes = new Uint8Array(status.bytes);
-  const got = readFile(disk, file, bytes);
-  if (got < 0) return { file, offset: 0, reason: `cannot be read (errno ${-got})` };
-  const manifest = decodeManifest(bytes.subarray(0, got));
-  if (typeof manifest === 'string') return { file, offset: 0, reason: manifest };
-  if (manifest.uuid !== uuid) return { file, offset: 0, reason: 'belongs to another store' };
-  return manifest;
-}
-
-/** Reads one part straight into `target`, which must be at least as long, and checks it. */
-export function readPart(
-  disk: Disk,
-  sequence: number,
-  entry: PartEntry,
-  target: Uint8Array,
-): Damage | undefined {
-  return readPartFile(disk, `${checkpointPath(sequence)}/${entry.name}`, entry, target);
-}
-
-function readFile(disk: Disk, path: string, target: Uint8Array): number {
-  const descriptor = disk.open(path, 'read');
-  if (descriptor < 0) return descriptor;
-  const got = disk.pread(descriptor, target, 0, target.length, 0);
-  disk.close(descriptor);
-  return got;
-}
-
 export interface Loaded {
   readonly sequence: number;
   readonly lsn: number;
@@ -138,12 +103,14 @@ export interface LoadOutcome {
 
 /**
  * Loads the newest valid checkpoint into the regions that `regionOf` gives. A region that is missing or too
- * small for its part is the configuration's fault, not damage: that comes back as a sentence.
+ * small for its part is the configuration's fault, not damage: that comes back as a sentence. `read` reads the parts, and
+ * leaves zeroes where it finds damage.
  */
 export function loadCheckpoint(
   disk: Disk,
   uuid: string,
-  regionOf: (name: string) => Uint8Array | undefined,
+  regionOf: RegionOf,
+  read: ReadCheckpoint = readParts,
 ): LoadOutcome | string {
   const sequences = listCheckpoints(disk);
   if (typeof sequences === 'number') return `${CHECKPOINT_DIRECTORY} cannot be listed (errno ${-sequences})`;
@@ -156,36 +123,18 @@ export function loadCheckpoint(
     }
     const misfit = findMisfit(manifest, regionOf);
     if (misfit !== undefined) return misfit;
-    const damage = readParts(disk, sequence, manifest, regionOf);
+    const damage = read(disk, sequence, manifest, regionOf);
     if (damage === undefined) return { loaded: { sequence, lsn: manifest.lsn }, damaged };
     damaged.push({ sequence, damage });
   }
   return { loaded: undefined, damaged };
 }
 
-function findMisfit(
-  manifest: Manifest,
-  regionOf: (name: string) => Uint8Array | undefined,
-): string | undefined {
+function findMisfit(manifest: Manifest, regionOf: RegionOf): string | undefined {
   for (const { name, bytes } of manifest.parts) {
     const room = regionOf(name)?.length ?? 0;
     if (room < bytes)
       return `the store needs ${bytes} bytes of shared memory for ${name}, ${room} are configured`;
-  }
-  return undefined;
-}
-
-function readParts(
-  disk: Disk,
-  sequence: number,
-  manifest: Manifest,
-  regionOf: (name: string) => Uint8Array | undefined,
-): Damage | undefined {
-  for (const entry of manifest.parts) {
-    const damage = readPart(disk, sequence, entry, regionOf(entry.name)!);
-    if (damage === undefined) continue;
-    for (const { name, bytes } of manifest.parts) regionOf(name)!.fill(0, 0, bytes);
-    return damage;
   }
   return undefined;
 }

@@ -6,8 +6,13 @@
  *   drain   (the run loop) every message sent before that position was published is received, so every object
  *           the records up to it depend on is known to be dirty
  *   finish  own objects, log write, log fdatasync; then the answers
+ * Objects whose last bytes are in the log, too, are left to later commits: those that nobody waits for, those that main has asked
+ * for (so a checkpoint is of an LSN up to which objects need no log), and those in which the log may come to a new segment (so
+ * that a segment can be deleted once a checkpoint has its records).
+ *
  * Nothing waits inside a commit but the disk; requests that come meanwhile share the next one. Whoever was answered by
- * the last one is likely to be back at once: the next waits a little for as many as there were (LINGER_MS).
+ * the last one is likely to be back at once: the next waits a little for as many as there were (LINGER_MS). For a writer that is
+ * alone it begins when that has written what it is going to sync, by its habit (SYNC_EXPECTED).
  *
  * What outlives this thread: the journal with the position that is durable, the log, the mailbox (messages it had
  * taken but not released come again), the requests that wait (pending.ts) and the newest ticket answered
@@ -15,6 +20,7 @@
  */
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { LOGGED_OBJECTS_MAX } from '../../runtime/config/bounds.ts';
 import { type JournalReader, reached } from '../../runtime/storage/journal-ring.ts';
 import type { StoreStatus } from '../../runtime/storage/store-status.ts';
 import {
@@ -25,9 +31,11 @@ import {
   IO_DONE,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
+  OBJECT_LOGGED,
   OBJECTS_FLUSHED,
   REBUILD,
   SYNC,
+  SYNC_EXPECTED,
 } from '../messages.ts';
 import type { LogWriter } from './log.ts';
 import type { DirtyObjects } from './objects.ts';
@@ -38,8 +46,8 @@ export interface CommitPorts {
   reply(uniqueLo: number, uniqueHi: number, errno: number, slot: number): void;
   /** A message of two words to main. */
   toMain(kind: number, first: number, second: number): void;
-  /** A message of one word to another io actor: 0 is io-1. */
-  toOther(index: number, kind: number, first: number): void;
+  /** A message of two words to another io actor: 0 is io-1. */
+  toOther(index: number, kind: number, first: number, second: number): void;
   /** How often that actor was started. */
   incarnationOf(index: number): number;
   /** How long the next step may take, milliseconds; 0 = as usual. */
@@ -92,6 +100,8 @@ interface Ticket {
   readonly kind: number;
   readonly ticket: number;
   readonly position: number;
+  /** A commit has begun since it was asked. */
+  isBegun: boolean;
 }
 
 export class CommitActor {
@@ -100,6 +110,8 @@ export class CommitActor {
   readonly #tickets: Ticket[] = [];
   #committing = false;
   #limit = 0;
+  /** Whether this commit makes those objects durable that are logged. */
+  #everything = false;
   #round: number;
   /** Of each other io actor: the incarnation that was asked in this round. */
   readonly #asked: number[];
@@ -108,6 +120,8 @@ export class CommitActor {
   /** Requests that the last commit answered, and that waited already for the next one then. */
   #company = 0;
   #lingerUntil = 0;
+  /** One writer alone is about to ask for an fsync. */
+  #isExpected = false;
   #commits: number;
   #answered: number;
 
@@ -131,8 +145,10 @@ export class CommitActor {
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
     const { journal, objects } = this.#options;
     const word = offset >> 2;
-    if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published(), u32[word + 3]!);
+    if (kind === SYNC) this.#takeSync(u32[word]!, u32[word + 1]!, u32[word + 3]!);
+    else if (kind === SYNC_EXPECTED) this.#isExpected = !this.#committing && this.#company <= 1;
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
+    else if (kind === OBJECT_LOGGED) objects.logged(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
     else if (ASKED.has(kind)) this.#ask(kind, u32[word]!);
     else if (kind === OBJECTS_FLUSHED) this.#otherFlushed(u32[word]!, u32[word + 1]!);
@@ -160,15 +176,29 @@ export class CommitActor {
     this.#options.log.close();
   }
 
+  /** An fsync whose commit is over already, because it was expected or had nothing to do, is answered at once. */
+  #takeSync(uniqueLo: number, uniqueHi: number, slot: number): void {
+    const { journal, ports, status } = this.#options;
+    const position = journal.published();
+    const isDone = this.#syncs.length === 0 && reached(journal.durable(), position);
+    if (!isDone || status.errno !== 0) {
+      this.#syncs.push(uniqueLo, uniqueHi, position, slot);
+      return;
+    }
+    ports.reply(uniqueLo, uniqueHi, 0, slot);
+    status.write({ syncRequests: ++this.#answered });
+  }
+
   /** 0 = now. Idle stores look at the journal once per interval and touch no disk. */
   #msUntilCommit(): number {
     const { journal, log, objects, clock, intervalMs } = this.#options;
-    if (this.#tickets.length > 0) return 0;
+    if (this.#tickets.length > 0 || this.#isExpected) return 0;
     const fsyncs = this.#syncs.length;
     if (fsyncs > 0) return fsyncs < this.#company ? Math.max(0, this.#lingerUntil - clock.monotonic()) : 0;
     const used = journal.used();
     if (used * 2 > journal.capacity || (used > 0 && journal.wanted())) return 0;
-    if (used === 0 && !log.unsynced && objects.dirtyCount === 0 && objects.droppedCount === 0) {
+    const { dirtyCount, loggedCount, droppedCount } = objects;
+    if (used === 0 && !log.unsynced && dirtyCount + loggedCount + droppedCount === 0) {
       this.#lastCommit = clock.monotonic();
       return intervalMs;
     }
@@ -178,10 +208,19 @@ export class CommitActor {
   #begin(): void {
     this.#committing = true;
     this.#limit = this.#options.journal.published();
+    this.#everything = this.#needsEverything();
+    this.#isExpected = false;
+    for (const ticket of this.#tickets) ticket.isBegun = true;
     this.#round = (this.#round + 1) % ROUNDS;
     this.#asked.fill(TO_BE_ASKED);
     this.#othersErrno = 0;
     this.#askOthers();
+  }
+
+  #needsEverything(): boolean {
+    const { journal, log, objects } = this.#options;
+    if (this.#tickets.length > 0 || (this.#syncs.length === 0 && !this.#isExpected)) return true;
+    return journal.used() >= log.bytesLeft || objects.loggedCount > LOGGED_OBJECTS_MAX;
   }
 
   /** Asks those that have not answered and were started since they were asked. Whether an answer is missing. */
@@ -194,7 +233,8 @@ export class CommitActor {
       const incarnation = ports.incarnationOf(index);
       if (this.#asked[index] === incarnation) continue;
       this.#asked[index] = incarnation;
-      ports.toOther(index, FLUSH_OBJECTS, this.#round * 2 ** INDEX_BITS + index);
+      const question = this.#round * 2 ** INDEX_BITS + index;
+      ports.toOther(index, FLUSH_OBJECTS, question, this.#everything ? 1 : 0);
     }
     return missing;
   }
@@ -231,7 +271,7 @@ export class CommitActor {
   /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */
   #makeDurable(): number {
     const { journal, log, objects, ports } = this.#options;
-    const flushed = this.#othersErrno || -objects.flush();
+    const flushed = this.#othersErrno || -objects.flush(this.#everything);
     if (flushed !== 0) return this.#fail(flushed, 'making objects durable');
     const written = log.append(journal, this.#limit);
     if (written < 0) return this.#fail(-written, 'writing the log');
@@ -253,6 +293,7 @@ export class CommitActor {
       logBytes: bytes,
       logSyncs: syncs,
       commits: this.#commits,
+      ...(this.#everything ? { objectsLsn: durableLsn } : {}),
     });
   }
 
@@ -283,14 +324,15 @@ export class CommitActor {
     const answer = status.answerOf(ticket);
     if (answer !== undefined) ports.toMain(IO_DONE, ticket, answer);
     else if (!this.#tickets.some((waiting) => waiting.ticket === ticket)) {
-      this.#tickets.push({ kind, ticket, position: journal.published() });
+      this.#tickets.push({ kind, ticket, position: journal.published(), isBegun: false });
     }
   }
 
   /** What copies or replaces the tables needs a log that has all of them. */
-  #isDue({ kind, position }: Ticket, errno: number): boolean {
+  #isDue({ kind, position, isBegun }: Ticket, errno: number): boolean {
     const { journal } = this.#options;
     if (errno !== 0) return true;
+    if (!isBegun) return false;
     return reached(journal.durable(), position) && (!ON_TABLES.has(kind) || journal.used() === 0);
   }
 

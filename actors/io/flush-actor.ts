@@ -7,7 +7,7 @@ import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import type { StoreStatus } from '../../runtime/storage/store-status.ts';
-import { FLUSH_OBJECTS, OBJECT_DIRTY, OBJECT_DROPPED, OBJECTS_FLUSHED } from '../messages.ts';
+import { FLUSH_OBJECTS, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, OBJECTS_FLUSHED } from '../messages.ts';
 import type { DirtyObjects } from './objects.ts';
 
 export interface FlushOptions {
@@ -25,6 +25,8 @@ export class FlushActor {
   readonly #options: FlushOptions;
   #question = 0;
   #asked = false;
+  /** Those that are logged, too. */
+  #everything = false;
   #lastFlush: number;
   #errno = 0;
 
@@ -37,9 +39,11 @@ export class FlushActor {
     const { journal, objects } = this.#options;
     const first = u32[offset >> 2]!;
     if (kind === OBJECT_DIRTY) objects.dirty(first);
+    else if (kind === OBJECT_LOGGED) objects.logged(first);
     else if (kind === OBJECT_DROPPED) objects.dropped(first, journal.published());
     else if (kind === FLUSH_OBJECTS) {
       this.#question = first;
+      this.#everything = u32[(offset >> 2) + 1] !== 0;
       this.#asked = true;
     } else assert(false, 'an io actor knows this kind of message');
   }
@@ -49,7 +53,7 @@ export class FlushActor {
     if (!status.keepsObjects) objects.deleteDropped(journal.durable());
     const wait = this.#asked ? 0 : this.#msUntilFlush();
     if (wait > 0) return wait;
-    this.#errno ||= status.errno || Math.abs(objects.flush());
+    this.#errno ||= status.errno || Math.abs(objects.flush(this.#everything || !this.#asked));
     this.#lastFlush = this.#options.clock.monotonic();
     if (this.#asked) toFirst(OBJECTS_FLUSHED, this.#question, this.#errno);
     this.#asked = false;
@@ -60,7 +64,7 @@ export class FlushActor {
   #msUntilFlush(): number {
     const { clock, intervalMs, objects } = this.#options;
     const now = clock.monotonic();
-    if (objects.dirtyCount === 0) this.#lastFlush = now;
+    if (objects.dirtyCount + objects.loggedCount === 0) this.#lastFlush = now;
     return Math.max(0, this.#lastFlush + intervalMs - now);
   }
 

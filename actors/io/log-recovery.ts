@@ -4,7 +4,13 @@
  */
 import { type SegmentHeader, SegmentScanner } from '../../kernels/codec/log-format.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { RECORD_HEADER } from '../../runtime/storage/record-header.ts';
+import {
+  LENGTH_AT,
+  RECORD_HEADER,
+  RECORD_MOUNTED,
+  recordBytes,
+  TYPE_AT,
+} from '../../runtime/storage/record-header.ts';
 import {
   type Damage,
   listSegments,
@@ -13,8 +19,12 @@ import {
   readWhole,
   segmentPath,
 } from '../log-files.ts';
+import type { ObjectRedo } from './object-redo.ts';
 
 export { type Damage, listSegments, readSegmentHeader } from '../log-files.ts';
+
+/** Of the word at TYPE_AT, whose other half are flags. */
+const TYPE_MASK = 0xffff;
 
 /** One committed record; `offset` is 8-aligned in all three views, which are valid during the call only. */
 export type RecordVisitor = (
@@ -50,10 +60,10 @@ export interface LogTail {
 
 /**
  * Gives `visit` the committed records with an LSN above `afterLsn`. Reads only: see {@link endLog}. A segment
- * is held in memory whole while it is read. Returns −errno when the log's directory cannot be read.
+ * is held in memory whole while it is read, in the memory of the one before it if it fits. Returns −errno when the log's directory cannot be read.
  *
  * `untilLsn`, the last record of a transaction that is durable: nothing after it is looked at, so the log may be
- * written meanwhile. Whether it was reached, `lastLsn` says.
+ * written meanwhile. Whether it was reached, `lastLsn` says. `segmentBegins` is called before the records of each segment.
  */
 export function replayLog(
   disk: Disk,
@@ -61,6 +71,7 @@ export function replayLog(
   afterLsn: number,
   visit: RecordVisitor,
   untilLsn = Number.POSITIVE_INFINITY,
+  segmentBegins = (): void => {},
 ): LogOutcome | number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return sequences;
@@ -74,8 +85,11 @@ export function replayLog(
     tail: undefined,
   };
   const headers = neededHeaders(disk, uuid, sequences, afterLsn);
+  const range = { after: afterLsn, until: untilLsn };
+  let memory: Uint8Array<ArrayBuffer> | undefined;
   for (const [at, header] of headers.entries()) {
     if (outcome.lastLsn >= untilLsn) break;
+    segmentBegins();
     if ('reason' in header) outcome.damage = header;
     else if (at > 0 ? header.firstLsn !== outcome.lastLsn + 1 : header.firstLsn > afterLsn + 1) {
       outcome.damage = {
@@ -83,10 +97,53 @@ export function replayLog(
         offset: 24,
         reason: `begins with record ${header.firstLsn}, but the log before it ends with ${outcome.lastLsn}`,
       };
-    } else replaySegment(disk, header, headers[at + 1], { after: afterLsn, until: untilLsn }, outcome, visit);
+    } else memory = replaySegment(disk, header, headers[at + 1], range, outcome, visit, memory);
     if (outcome.damage !== undefined) break;
   }
   return outcome;
+}
+
+/** What records are replayed into. */
+export interface Replayable {
+  /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
+  apply: RecordVisitor;
+  /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
+  afterRecovery(): void;
+  /** Told by {@link apply} of bytes of objects, if they are of interest. */
+  readonly redo?: ObjectRedo;
+}
+
+/** {@link replayLog} as a recovery does it. */
+export function replayInto(
+  target: Replayable,
+  disk: Disk,
+  uuid: Uint8Array,
+  afterLsn: number,
+  untilLsn?: number,
+): LogOutcome | number {
+  return replayLog(
+    disk,
+    uuid,
+    afterLsn,
+    (type, u8, u32, f64, offset, length) => {
+      if (type === RECORD_MOUNTED) target.afterRecovery();
+      else target.apply(type, u8, u32, f64, offset, length);
+    },
+    untilLsn,
+    () => target.redo?.segmentBegins(),
+  );
+}
+
+/** Why the log does not lead to record `lastLsn`, or what it says up to there. */
+export function wholeLog(outcome: LogOutcome | number, lastLsn: number): LogOutcome | string {
+  if (typeof outcome === 'number') return `the log cannot be read (errno ${-outcome})`;
+  if (outcome.damage !== undefined) {
+    const { file, offset, reason } = outcome.damage;
+    return `the log is damaged: ${file} at byte ${offset}: ${reason}`;
+  }
+  return outcome.lastLsn === lastLsn
+    ? outcome
+    : `the log leads to record ${outcome.lastLsn}, not to ${lastLsn}, which is durable`;
 }
 
 interface LsnRange {
@@ -96,6 +153,7 @@ interface LsnRange {
   readonly until: number;
 }
 
+/** Returns memory for the next segment. */
 function replaySegment(
   disk: Disk,
   header: SegmentHeader,
@@ -103,16 +161,30 @@ function replaySegment(
   range: LsnRange,
   outcome: LogOutcome,
   visit: RecordVisitor,
-): void {
+  memory: Uint8Array<ArrayBuffer> | undefined,
+): Uint8Array<ArrayBuffer> | undefined {
   const file = segmentPath(header.sequence);
-  const bytes = readWhole(disk, file);
+  const bytes = readWhole(disk, file, memory);
   if (typeof bytes === 'number') {
     outcome.damage = { file, offset: 0, reason: `cannot be read (errno ${-bytes})` };
-    return;
+    return memory;
   }
   const scanner = new SegmentScanner(bytes, header);
   const committed = visitTransactions(scanner, file, range, outcome, visit);
-  if (outcome.damage !== undefined || outcome.lastLsn >= range.until) return;
+  if (outcome.damage === undefined && outcome.lastLsn < range.until)
+    judgeEnd(scanner, file, committed, next, outcome);
+  return new Uint8Array(bytes.buffer);
+}
+
+/** What follows the last transaction of a segment, once that was visited. */
+function judgeEnd(
+  scanner: SegmentScanner,
+  file: string,
+  committed: number,
+  next: SegmentHeader | Damage | undefined,
+  outcome: LogOutcome,
+): void {
+  const bytes = scanner.u8;
   const end = scanner.end();
   if (end.kind === 'corrupt') {
     outcome.damage = { file, offset: end.offset, reason: end.reason };
@@ -146,7 +218,10 @@ function endsInZeros(
   return !('firstLsn' in next) || next.firstLsn === expected;
 }
 
-/** Visits whole transactions only; returns the offset after the last one. */
+/**
+ * Visits whole transactions only; returns the offset after the last one. A transaction is walked once up to its mark, and
+ * once more to visit it: so nothing needs to be noted of its records.
+ */
 function visitTransactions(
   scanner: SegmentScanner,
   file: string,
@@ -154,47 +229,49 @@ function visitTransactions(
   outcome: LogOutcome,
   visit: RecordVisitor,
 ): number {
-  const pending: PendingRecord[] = [];
   let committed = scanner.position;
+  let firstLsn = scanner.expected;
   while (outcome.lastLsn < until && scanner.next()) {
-    if (scanner.lsn > after) {
-      pending.push({ type: scanner.type, offset: scanner.offset, length: scanner.length });
-    }
     if (!scanner.committed) continue;
-    for (const record of pending) {
-      outcome.damage = visitRecord(scanner, file, record, visit);
+    if (scanner.lsn > after) {
+      const skipped = Math.max(0, after + 1 - firstLsn);
+      outcome.damage = visitTransaction(scanner, file, committed, skipped, visit);
       if (outcome.damage !== undefined) return committed;
-    }
-    if (pending.length > 0) {
       outcome.transactions++;
-      outcome.records += pending.length;
+      outcome.records += scanner.lsn + 1 - firstLsn - skipped;
       outcome.lastLsn = scanner.lsn;
-      pending.length = 0;
     }
     committed = scanner.position;
+    firstLsn = scanner.expected;
   }
   return committed;
 }
 
-interface PendingRecord {
-  readonly type: number;
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** A record that checks but cannot be applied was written wrong: damage of another kind, with a place as well. */
-function visitRecord(
-  { u8, u32, f64 }: SegmentScanner,
+/** The records from `at` to the scanner's position but the first `skipped`; they were found valid. */
+function visitTransaction(
+  scanner: SegmentScanner,
   file: string,
-  { type, offset, length }: PendingRecord,
+  at: number,
+  skipped: number,
   visit: RecordVisitor,
 ): Damage | undefined {
+  const { u8, u32, f64, position } = scanner;
+  let left = skipped;
+  let next = at;
+  let type = 0;
   try {
-    visit(type, u8, u32, f64, offset, length);
+    for (let record = at; record < position; record = next) {
+      const length = u32[(record + LENGTH_AT) >> 2]!;
+      type = u32[(record + TYPE_AT) >> 2]! & TYPE_MASK;
+      next = record + recordBytes(length);
+      if (left-- <= 0) visit(type, u8, u32, f64, record + RECORD_HEADER, length);
+      at = next;
+    }
     return undefined;
   } catch (error) {
+    // It checks and cannot be applied: it was written wrong, which is damage of another kind, with a place as well.
     const reason = `a record of type ${type} cannot be applied: ${error instanceof Error ? error.message : error}`;
-    return { file, offset: offset - RECORD_HEADER, reason };
+    return { file, offset: at, reason };
   }
 }
 

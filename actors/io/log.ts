@@ -6,7 +6,9 @@
  *    cuts that off before anything is appended after it.
  * 3. After an error nothing more is written: what the kernel did with the bytes of a failed write or
  *    fdatasync is unknown.
- * 4. A segment may end in zeros, which are no records: small writes find their place already there, so that an
+ * 4. Before a segment is followed by another, what it alone had of objects is durable in them (commit-actor.ts). So only the
+ *    last one is needed for that.
+ * 5. A segment may end in zeros, which are no records: small writes find their place already there, so that an
  *    fdatasync has no metadata to write. A finished segment is cut, but nobody waits for that: a crash may bring the
  *    zeros back, and what is missing then the next segment's first LSN says.
  */
@@ -74,6 +76,12 @@ export class LogWriter {
     this.#nextSequence = options.nextSequence;
     this.writtenLsn = options.lastLsn;
     this.durableLsn = options.lastLsn;
+  }
+
+  /** Bytes of records after which the segment is followed by another. */
+  get bytesLeft(): number {
+    const { segmentBytes: most } = this.#options;
+    return most - (this.#descriptor >= 0 ? this.segmentBytes : SEGMENT_HEADER);
   }
 
   /** Whether {@link sync} has anything to do. */

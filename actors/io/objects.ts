@@ -8,6 +8,8 @@
  *    sweep of the next mount.
  * 3. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
  *    dirty until then: records before the drop may still depend on it.
+ * 4. An object whose last bytes are in the log as well (logged) is as durable as the log is; it has to be made durable itself
+ *    before those records are given up.
  */
 import { OBJECT_DIRECTORY, objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import { ENOENT } from '../../runtime/errno.ts';
@@ -23,6 +25,8 @@ export class DirtyObjects {
   deleted = 0;
   readonly #disk: Disk;
   readonly #dirty = new Set<number>();
+  /** What has bytes that the log makes durable; may be dirty beside. */
+  readonly #logged = new Set<number>();
   /** Objects, and directories of them, whose names are known to be durable. */
   readonly #named = new Set<number>();
   readonly #directories = new Set<string>();
@@ -41,6 +45,10 @@ export class DirtyObjects {
     return this.#dirty.size + (this.#allDirty ? 1 : 0);
   }
 
+  get loggedCount(): number {
+    return this.#logged.size;
+  }
+
   get droppedCount(): number {
     return this.#dropped.length;
   }
@@ -49,13 +57,21 @@ export class DirtyObjects {
     this.#dirty.add(id);
   }
 
+  logged(id: number): void {
+    this.#logged.add(id);
+  }
+
   dropped(id: number, position: number): void {
     this.#dropped.push({ id, position });
   }
 
-  /** Makes all dirty objects durable. 0 or −errno: then nothing may be acknowledged that depends on them. */
-  flush(): number {
+  /**
+   * Makes all dirty objects durable, and with `logged` those that the log vouches for. 0 or −errno: then nothing may be
+   * acknowledged that depends on them.
+   */
+  flush(logged: boolean): number {
     if (this.#allDirty) return this.#flushAll();
+    if (logged) for (const id of this.#logged) this.#dirty.add(id);
     if (this.#dirty.size === 0) return 0;
     const directories = new Set<string>();
     const ids = [...this.#dirty];
@@ -67,8 +83,7 @@ export class DirtyObjects {
       const failed = this.#syncNames(directory);
       if (failed < 0) return failed;
     }
-    for (const id of this.#dirty) this.#named.add(id);
-    this.#dirty.clear();
+    this.#flushed();
     return 0;
   }
 
@@ -80,6 +95,7 @@ export class DirtyObjects {
       if (!reached(durablePosition, position)) break;
       count++;
       this.#dirty.delete(id);
+      this.#logged.delete(id);
       this.#named.delete(id);
       this.#empty(id);
       const result = this.#disk.unlink(objectPath(id));
@@ -94,9 +110,18 @@ export class DirtyObjects {
     const failed = this.#disk.syncAll();
     if (failed < 0) return failed;
     this.#allDirty = false;
-    for (const id of this.#dirty) this.#named.add(id);
-    this.#dirty.clear();
+    for (const id of this.#logged) this.#dirty.add(id);
+    this.#flushed();
     return 0;
+  }
+
+  /** All that is dirty is durable. */
+  #flushed(): void {
+    for (const id of this.#dirty) {
+      this.#named.add(id);
+      this.#logged.delete(id);
+    }
+    this.#dirty.clear();
   }
 
   /** The names in a directory of objects, and the first time also its own. */

@@ -15,11 +15,10 @@ import { SlabCaches } from '../../runtime/memory/slab-caches.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
-import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { Context } from '../context.ts';
 import { JOURNAL, SLAB_CACHES } from '../regions.ts';
 import { openSlab } from '../slab.ts';
-import { replayLog } from './log-recovery.ts';
+import { type Replayable, replayInto, wholeLog } from './log-recovery.ts';
 import { type Loadable, loadState } from './recovery.ts';
 
 export interface Freed {
@@ -54,16 +53,8 @@ export function rebuild(context: Context, disk: Disk, lastLsn: number): Rebuilt 
   const state = new RebuiltState(context);
   const loaded = loadState(disk, identity, state);
   if (typeof loaded === 'string') return loaded;
-  const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
-    if (type === RECORD_MOUNTED) state.afterRecovery();
-    else state.apply(type, u8, u32, f64, offset, length);
-  });
-  if (typeof outcome === 'number') return `the log cannot be read (errno ${-outcome})`;
-  if (outcome.damage !== undefined) {
-    const { file, offset, reason } = outcome.damage;
-    return `the log is damaged: ${file} at byte ${offset}: ${reason}`;
-  }
-  if (outcome.lastLsn !== lastLsn) return `the log ends with record ${outcome.lastLsn}, not ${lastLsn}`;
+  const outcome = wholeLog(replayInto(state, disk, identity.bytes, loaded.lsn), lastLsn);
+  if (typeof outcome === 'string') return outcome;
   const survived = state.finish();
   const { namespace, slab, touched, freed } = state;
   const dropped: number[] = [];
@@ -85,7 +76,7 @@ export function rebuild(context: Context, disk: Disk, lastLsn: number): Rebuilt 
 }
 
 /** The regions as a recovery sees them, except that lock, sequence and what the kernel holds are kept out of it. */
-class RebuiltState implements Loadable {
+class RebuiltState implements Loadable, Replayable {
   readonly touched = new Set<number>();
   readonly freed: Freed[] = [];
   readonly #context: Context;

@@ -4,6 +4,7 @@
  * Damage never leads to more damage: when the log cannot be read to its end, the state before the damaged place
  * is served read-only, and no file is written, cut or deleted.
  */
+import { isCompressed, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { OBJECT_DIRECTORY } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { EROFS } from '../../runtime/errno.ts';
@@ -16,6 +17,7 @@ import {
 } from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import { loadCheckpoint, type Part, removeUnfinished, setAside, writeCheckpoint } from './checkpoint.ts';
 import { LOG_DIRECTORY } from './log.ts';
 import {
@@ -23,15 +25,18 @@ import {
   endLog,
   type LogOutcome,
   listSegments,
-  type RecordVisitor,
-  replayLog,
+  type Replayable,
+  replayInto,
 } from './log-recovery.ts';
+import type { ObjectRedo } from './object-redo.ts';
 import { prune } from './prune.ts';
 
 /** What a checkpoint is read into. */
 export interface Loadable {
   /** Memory that a checkpoint's part of this name is read into; undefined when there is none. */
   region(name: string): Uint8Array | undefined;
+  /** How the parts are read, when not by this thread one after the other. */
+  readonly read?: ReadCheckpoint;
   /** Makes the initial state of a new store. */
   format(): void;
   /** The regions hold the checkpoint of this LSN (after {@link format}: 0). Throws when they cannot be used. */
@@ -39,15 +44,13 @@ export interface Loadable {
 }
 
 /** The state that a checkpoint holds and log records change. */
-export interface Recoverable extends Loadable {
+export interface Recoverable extends Loadable, Replayable {
   /** The used prefixes of the regions: what a checkpoint copies. */
   image(): { readonly name: string; readonly bytes: number }[];
-  /** Replays one record. Throws when it cannot be applied: that is damage with a place. */
-  apply: RecordVisitor;
-  /** Clean-up that a mount does; replayed at the same place of the log by every later recovery. */
-  afterRecovery(): void;
-  /** Every object that an inode refers to, with the inode's size in bytes. */
-  forEachObject(visit: (id: number, size: number) => void): void;
+  /** Told of bytes of objects as records are applied. */
+  readonly redo: ObjectRedo;
+  /** Every object that an inode refers to. */
+  forEachObject(visit: ObjectVisitor): void;
 }
 
 export interface Recovered {
@@ -63,6 +66,8 @@ export interface Recovered {
   readonly milliseconds: number;
   /** Checkpoints that were passed over; kept aside under another name. */
   readonly damagedCheckpoints: readonly Damage[];
+  /** Objects whose newest bytes only the log has, because nothing may be written: 0 unless it is damaged. */
+  readonly unwritten: number;
   /** Set when the log is damaged: serve read-only, write nothing. */
   readonly damage: Damage | undefined;
   /** A checkpoint should be written before anything else, so that the log does not grow for ever. */
@@ -79,10 +84,7 @@ export function recover(
   const started = clock.monotonic();
   const loaded = loadState(disk, identity, target);
   if (typeof loaded === 'string') return loaded;
-  const outcome = replayLog(disk, identity.bytes, loaded.lsn, (type, u8, u32, f64, offset, length) => {
-    if (type === RECORD_MOUNTED) target.afterRecovery();
-    else target.apply(type, u8, u32, f64, offset, length);
-  });
+  const outcome = replayInto(target, disk, identity.bytes, loaded.lsn);
   if (typeof outcome === 'number') return `${LOG_DIRECTORY} cannot be read (errno ${-outcome})`;
   target.afterRecovery();
   const orphans = outcome.damage === undefined ? settle(disk, target, outcome, loaded.damaged) : 0;
@@ -101,6 +103,7 @@ export function recover(
     orphans,
     milliseconds: clock.monotonic() - started,
     damagedCheckpoints: loaded.damaged.map(({ damage }) => damage),
+    unwritten: target.redo.count,
     damage: outcome.damage,
     checkpointWanted: outcome.damage === undefined && outcome.records > 0,
   };
@@ -114,7 +117,7 @@ export interface LoadedState {
 
 /** The newest valid checkpoint is in the regions; where there is none yet, the state of a new store. Or why not. */
 export function loadState(disk: Disk, identity: StoreIdentity, target: Loadable): LoadedState | string {
-  const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name));
+  const outcome = loadCheckpoint(disk, identity.uuid, (name) => target.region(name), target.read);
   if (typeof outcome === 'string') return outcome;
   const { loaded, damaged } = outcome;
   if (loaded === undefined) {
@@ -144,6 +147,8 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
+  const redone = target.redo.apply(disk);
+  if (redone < 0) return `what the log has of large files cannot be written to them (errno ${-redone})`;
   // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
   // or not; and an fsync that is answered by this mount vouches for what was read.
   const synced = disk.syncAll();
@@ -170,10 +175,12 @@ export function removeUnfinishedSegments(disk: Disk): number {
   return 0;
 }
 
-/** Deletes objects that nothing refers to and cuts those longer than their inode says. Number deleted, or −errno. */
+/** Deletes objects that nothing refers to and cuts plain ones longer than their inode says. Number deleted, or −errno. */
 function sweepObjects(disk: Disk, target: Recoverable): number {
   const sizes = new Map<number, number>();
-  target.forEachObject((id, size) => sizes.set(id, size));
+  target.forEachObject((id, size, stored) => {
+    sizes.set(id, isCompressed(stored) ? Number.POSITIVE_INFINITY : size);
+  });
   const directories = disk.list(OBJECT_DIRECTORY);
   if (typeof directories === 'number') return directories;
   let orphans = 0;

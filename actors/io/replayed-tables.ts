@@ -1,18 +1,29 @@
 /**
- * The tables as of some LSN in memory of their own: read from the newest checkpoint, changed by the log after it. Nobody
- * who serves the mount sees this memory or waits for it. It takes what the tables in use take, while it lasts.
+ * The tables of a store in memory of their own: read from a checkpoint, changed by the log after it. Nobody who serves a
+ * mount sees this memory or waits for it. It takes what the tables in use take, while it lasts.
  */
-import { Namespace, planNamespace, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import {
+  Namespace,
+  type ObjectVisitor,
+  planNamespace,
+  type ReplayObserver,
+} from '../../fuse/namespace/namespace.ts';
+import { Tables } from '../../fuse/namespace/tables.ts';
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { KIB } from '../../runtime/config/bounds.ts';
+import { MIB } from '../../runtime/config/bounds.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
-import { JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
+import { formatJournal, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../regions.ts';
 import type { Part } from './checkpoint.ts';
+import type { Replayable } from './log-recovery.ts';
 import type { Loadable } from './recovery.ts';
+
+/** Replaying writes nothing, but tables are not to be had without a journal; and a repair makes changes. */
+const JOURNAL_BYTES = MIB;
+const ROOT_MODE = 0o755;
 
 /** Of the mount, so that whatever it holds fits. */
 export interface TablesCapacity {
@@ -22,25 +33,28 @@ export interface TablesCapacity {
   readonly inlineLimit: number;
 }
 
-export class ReplayedTables implements Loadable {
-  readonly #arena: Arena;
+export class ReplayedTables implements Loadable, Replayable {
+  readonly arena: Arena;
   readonly #capacity: TablesCapacity;
   readonly #clock: Clock;
   readonly #observer: ReplayObserver;
   #slab: SlabAllocator | undefined;
   #namespace: Namespace | undefined;
+  #tables: Tables | undefined;
+  #misfits = 0;
+  #isFormatted = false;
 
   /** Throws RangeError when the address space cannot be had. */
-  constructor(capacity: TablesCapacity, clock: Clock, observer: ReplayObserver) {
+  constructor(capacity: TablesCapacity, clock: Clock, observer: ReplayObserver = {}) {
     this.#capacity = capacity;
     this.#clock = clock;
     this.#observer = observer;
-    this.#arena = Arena.create([
+    this.arena = Arena.create([
       ...planNamespace(namespaceCapacity(capacity.maxFiles)),
       { name: SLAB, bytes: capacity.budget },
-      // Replaying writes nothing, but tables are not to be had without a journal.
-      { name: JOURNAL, bytes: journalRegionBytes(4 * KIB) },
+      { name: JOURNAL, bytes: journalRegionBytes(JOURNAL_BYTES) },
     ]);
+    formatJournal(this.arena.region(JOURNAL), 1);
   }
 
   get namespace(): Namespace {
@@ -48,24 +62,39 @@ export class ReplayedTables implements Loadable {
     return this.#namespace;
   }
 
+  get tables(): Tables {
+    assert(this.#tables !== undefined, 'the tables are loaded before they are looked at');
+    return this.#tables;
+  }
+
+  /** References of what was loaded to memory that it does not have. */
+  get misfits(): number {
+    return this.#misfits;
+  }
+
   region(name: string): Uint8Array | undefined {
-    return this.#arena.names().includes(name) ? this.#arena.region(name).u8 : undefined;
+    return this.arena.names().includes(name) ? this.arena.region(name).u8 : undefined;
   }
 
   format(): void {
-    assert(false, 'a store that is mounted has a checkpoint');
+    const region = this.arena.region(SLAB);
+    SlabAllocator.format(region);
+    const owner = { uid: process.getuid!(), gid: process.getgid!(), mode: ROOT_MODE };
+    Namespace.format(this.arena, new SlabAllocator(region), { ...owner, now: this.#clock.now() });
+    this.#isFormatted = true;
   }
 
   loaded(): void {
     const { inlineLimit } = this.#capacity;
-    const slab = new SlabAllocator(this.#arena.region(SLAB));
-    const journal = new JournalWriter(this.#arena.region(JOURNAL));
-    const namespace = new Namespace(this.#arena, slab, journal, { inlineLimit, clock: this.#clock });
-    namespace.restored();
-    const { misfits } = rebuildSlab(slab, (visit) => namespace.slabHandles(visit));
-    if (misfits > 0) throw new Error(`it refers ${misfits} times to memory that it does not have`);
+    const slab = new SlabAllocator(this.arena.region(SLAB));
+    const journal = new JournalWriter(this.arena.region(JOURNAL));
+    const namespace = new Namespace(this.arena, slab, journal, { inlineLimit, clock: this.#clock });
     this.#slab = slab;
     this.#namespace = namespace;
+    this.#tables = new Tables(this.arena, slab);
+    if (this.#isFormatted) return;
+    namespace.restored();
+    this.#misfits = rebuildSlab(slab, (visit) => namespace.slabHandles(visit)).misfits;
   }
 
   apply(
@@ -81,16 +110,26 @@ export class ReplayedTables implements Loadable {
   }
 
   afterRecovery(): void {
-    this.namespace.afterRecovery();
+    this.namespace.afterRecovery(this.#observer);
     this.#forgetDropped();
+  }
+
+  forEachObject(visit: ObjectVisitor): void {
+    this.namespace.objects(visit);
+  }
+
+  image(): { name: string; bytes: number }[] {
+    assert(this.#slab !== undefined, 'the tables are loaded before they are copied');
+    this.#slab.flush();
+    return [...this.namespace.image(), { name: SLAB, bytes: this.#slab.highWater() }];
   }
 
   /** What a checkpoint of the tables as they are now consists of: views of this memory. */
   parts(): Part[] {
-    assert(this.#slab !== undefined, 'the tables are loaded before they are copied');
-    this.#slab.flush();
-    const image = [...this.namespace.image(), { name: SLAB, bytes: this.#slab.highWater() }];
-    return image.map(({ name, bytes }) => ({ name, bytes: this.#arena.region(name).u8.subarray(0, bytes) }));
+    return this.image().map(({ name, bytes }) => ({
+      name,
+      bytes: this.arena.region(name).u8.subarray(0, bytes),
+    }));
   }
 
   /** Object files are the business of those who serve the mount. */

@@ -1,5 +1,6 @@
 /**
- * The text vectors that belong to a new checkpoint, from those of the checkpoint before it and the log since then.
+ * The text vectors that belong to a new checkpoint, from those of the checkpoint before it and the log since then. Blocks
+ * of which everything is still of use are carried over as they are: compressed.
  *
  * The log is read twice: first, while the tables are replayed, it is noted from where on the log has all of a file's
  * text; then what is still of use is copied. So no vector is held in memory, only words for each file.
@@ -9,6 +10,7 @@ import { INDEXED, INDEXED_BYTES } from '../../fuse/namespace/records.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { ChunkBatch } from '../chunk-batch.ts';
 import { readAllSegments, SegmentWriter } from '../text-segment.ts';
+import type { SegmentBlockTable } from '../text-segment-block.ts';
 import { shardOf } from '../topology.ts';
 import { replayLog } from './log-recovery.ts';
 
@@ -54,17 +56,41 @@ export class TextCarry {
     const writers = Array.from({ length: shards }, (_, shard) => new SegmentWriter(disk, to, shard, shards));
     const copy = (ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void => {
       if (!this.#exists(namespace, ino, generation) || !this.#batch.read(u8, offset, length)) return;
-      text.add(ino, this.#batch);
+      const { version, firstChunk, count } = this.#batch;
+      text.add(ino, version, firstChunk, count);
       writers[shardOf(ino, shards)]!.add(ino, generation, u8.subarray(offset, offset + length));
     };
     if (from > 0) {
-      readAllSegments(disk, from, (ino, generation, u8, offset, length) => {
-        if (!this.#beginnings.has(ino)) copy(ino, generation, u8, offset, length);
-      });
+      readAllSegments(
+        disk,
+        from,
+        (ino, generation, u8, offset, length) => {
+          if (!this.#beginnings.has(ino)) copy(ino, generation, u8, offset, length);
+        },
+        (table, u8, start, end, crc) => {
+          const shard = this.#wholeFor(table, namespace, shards);
+          if (shard < 0) return false;
+          text.addAll(table);
+          writers[shard]!.addBlock(u8, start, end, crc);
+          return true;
+        },
+      );
     }
     this.#readLog(disk, uuid, from, to, copy);
     const failed = writers.map((writer) => writer.finish()).find((errno) => errno !== 0);
     return failed ?? this.#missing(namespace, text);
+  }
+
+  /** The shard that all of a block belongs to, if all of it is of use and it is not one of many small ones; −1. */
+  #wholeFor(table: SegmentBlockTable, namespace: Namespace, shards: number): number {
+    if (!table.isHalfFull) return -1;
+    const shard = shardOf(table.ino(0), shards);
+    for (let i = 0; i < table.batches; i++) {
+      const ino = table.ino(i);
+      if (shardOf(ino, shards) !== shard || this.#beginnings.has(ino)) return -1;
+      if (!this.#exists(namespace, ino, table.generation(i))) return -1;
+    }
+    return shard;
   }
 
   /** The second reading. */
@@ -117,7 +143,13 @@ class Texts {
     this.#chunks = new Uint32Array(inodes);
   }
 
-  add(ino: number, { version, firstChunk, count }: ChunkBatch): void {
+  addAll(table: SegmentBlockTable): void {
+    for (let i = 0; i < table.batches; i++) {
+      this.add(table.ino(i), table.version(i), table.firstChunk(i), table.count(i));
+    }
+  }
+
+  add(ino: number, version: number, firstChunk: number, count: number): void {
     const isContinued = this.#versions[ino] === version && this.#chunks[ino] === firstChunk;
     this.#chunks[ino] = firstChunk === 0 ? count : isContinued ? firstChunk + count : BROKEN;
     this.#versions[ino] = version;

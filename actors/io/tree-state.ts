@@ -1,34 +1,43 @@
 /** What a checkpoint of the tree holds and the log changes; on the way, the shards hear of what concerns them. */
-import { IndexState, Namespace } from '../../fuse/namespace/namespace.ts';
+import { IndexState, Namespace, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import type { Context } from '../context.ts';
+import { withHelp } from '../load-blocks.ts';
+import { LoadBoard } from '../load-board.ts';
 import {
+  LOAD_BLOCKS,
   LOAD_SEGMENT,
+  LOAD_VECTORS,
   REMOVE_FILE,
   REMOVE_VECTORS,
   writeNumber,
   writePutChunks,
   writePutVector,
   writeRemove,
+  writeWords,
 } from '../messages.ts';
-import { JOURNAL, SLAB } from '../regions.ts';
+import { JOURNAL, LOAD_BOARD, SLAB } from '../regions.ts';
 import { holderOf, holders, otherOf, Route } from '../route.ts';
 import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { openTree } from '../tree.ts';
-import { FIRST_STAMP, VectorOrder } from '../vector-order.ts';
+import { VectorOrder } from '../vector-order.ts';
+import { ObjectRedo } from './object-redo.ts';
 import type { Rebuilt } from './rebuild.ts';
 import type { Recoverable } from './recovery.ts';
 
 const ROOT_MODE = 0o755;
 
 export class TreeState implements Recoverable {
+  readonly redo = new ObjectRedo();
   readonly #context: Context;
   readonly #shards: readonly Outbox[];
+  readonly read: ReadCheckpoint;
   readonly #route: Route;
   #slab: SlabAllocator | undefined;
   #namespace: Namespace | undefined;
@@ -38,6 +47,9 @@ export class TreeState implements Recoverable {
     this.#context = context;
     this.#route = new Route(context.arena);
     this.#shards = context.topology.ofKind('shard').map(({ name }) => context.outbox(name));
+    this.read = withHelp(new LoadBoard(context.arena.region(LOAD_BOARD)), (sequence) => {
+      for (const shard of this.#holders()) writeWords(shard, LOAD_BLOCKS, sequence);
+    });
   }
 
   get namespace(): Namespace {
@@ -97,7 +109,7 @@ export class TreeState implements Recoverable {
         this.#context.logger.error({ misfits }, 'the checkpoint refers to memory that it does not have');
     }
     // The lanes keep the order: a shard reads its segment before it hears of what the log changed after it.
-    for (const shard of this.#shards.slice(0, holders(this.#route.word))) {
+    for (const shard of this.#holders()) {
       writeNumber(shard, LOAD_SEGMENT, this.#formatted ? 0 : checkpointLsn);
     }
   }
@@ -117,17 +129,19 @@ export class TreeState implements Recoverable {
     this.namespace.afterRecovery(this);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 
-  /** Hands every user's vector to its shard: they live in the tables, so they need no segment. */
-  sendVectors(): void {
-    this.namespace.vectors((collection, ino, generation, u8, start, end) =>
-      this.#told(ino, (shard) =>
-        writePutVector(shard, ino, generation, collection, FIRST_STAMP, u8, start, end),
-      ),
-    );
+  /** The shards read users' vectors from the tables themselves, beside whoever uses the mount by then. */
+  announce(): void {
+    const { last } = new VectorOrder(this.#context.arena);
+    for (const shard of this.#holders()) writeWords(shard, LOAD_VECTORS, last);
+  }
+
+  /** Lanes to the shards that hold files. */
+  #holders(): readonly Outbox[] {
+    return this.#shards.slice(0, holders(this.#route.word));
   }
 
   /** With a new stamp: what the shards were told meanwhile may not be in the tables any more. */
@@ -156,6 +170,14 @@ export class TreeState implements Recoverable {
       if (start === end) writeRemove(shard, REMOVE_VECTORS, ino, generation, TEXT_COLLECTION);
       else writePutChunks(shard, ino, generation, u8, start, end);
     });
+  }
+
+  objectWritten(object: number, position: number, u8: Uint8Array, start: number, end: number): void {
+    this.redo.objectWritten(object, position, u8, start, end);
+  }
+
+  objectFlushed(object: number): void {
+    this.redo.objectFlushed(object);
   }
 
   inodeFreed(ino: number, generation: number): void {

@@ -56,6 +56,19 @@ export interface CheckpointStatus {
   readonly failure?: string;
 }
 
+/** The thread that makes one now. */
+export interface CheckpointThread {
+  /** The operating system's number, 0 = it has said nothing yet. */
+  id: number;
+  /** Which one it is since the mount, from 1 on. */
+  readonly ordinal: number;
+  /** Milliseconds of the monotonic clock: when it was started, and when it last said what it does. */
+  readonly startedAt: number;
+  heardAt: number;
+  /** Steps that it has told of. */
+  steps: number;
+}
+
 /** To whoever asked for one: what came of it. */
 export type CheckpointReport = MadeCheckpoint | Extract<CheckpointOutcome, { kind: 'current' }>;
 
@@ -65,6 +78,8 @@ export class Checkpoints {
   readonly #status: StoreStatus;
   #timer: NodeJS.Timeout | undefined;
   #worker: Worker | undefined;
+  #thread: CheckpointThread | undefined;
+  #threads = 0;
   #running: Promise<CheckpointOutcome> | undefined;
   #isClosed = false;
   #doing = '';
@@ -112,6 +127,17 @@ export class Checkpoints {
     };
   }
 
+  /** Undefined while none is made. */
+  get thread(): Readonly<CheckpointThread> | undefined {
+    return this.#thread;
+  }
+
+  /** Ends the thread wherever it is, as a fault would; false when there is none. */
+  end(): boolean {
+    void this.#worker?.terminate();
+    return this.#worker !== undefined;
+  }
+
   /** Makes one of all that has happened until now. @throws {UserError} */
   async request(): Promise<CheckpointReport> {
     // One that is being made lacks what came last.
@@ -150,9 +176,9 @@ export class Checkpoints {
   }
 
   async #attempt(): Promise<CheckpointOutcome> {
-    const { durableLsn, logBytes } = this.#status.read();
+    const { objectsLsn, logBytes } = this.#status.read();
     const refusal = this.#refusal();
-    const outcome = refusal === undefined ? await this.#run(durableLsn) : failed(refusal);
+    const outcome = refusal === undefined ? await this.#run(objectsLsn) : failed(refusal);
     this.#doing = '';
     if (outcome.kind === 'made' || outcome.kind === 'current') this.#succeeded(outcome, logBytes);
     else if (!this.#isClosed) this.#failed(outcome);
@@ -215,7 +241,7 @@ export class Checkpoints {
       worker.on('message', (news: CheckpointNews) => {
         clearTimeout(watch);
         watch = setTimeout(() => void worker.terminate(), SILENCE_MS);
-        if (news.kind === 'progress') this.#doing = news.doing;
+        if (news.kind === 'progress') this.#progressed(news.doing, news.thread);
         else if (news.kind === 'settled') this.#settled(news.errno);
         else if (news.kind !== 'made') done(news);
         else {
@@ -229,6 +255,7 @@ export class Checkpoints {
       worker.on('exit', () => {
         clearTimeout(watch);
         this.#worker = undefined;
+        this.#thread = undefined;
         // Made is made, though something may be left of what it replaces: the next one deletes that.
         done(made ?? failed(why));
       });
@@ -248,10 +275,20 @@ export class Checkpoints {
       untilLsn,
     };
     this.#doing = 'starting';
+    const now = this.#context.clock.monotonic();
+    this.#thread = { id: 0, ordinal: ++this.#threads, startedAt: now, heardAt: now, steps: 0 };
     return new Worker(new URL('../io/checkpoint-thread.js', import.meta.url), {
       workerData: order,
       name: 'checkpoint',
     });
+  }
+
+  #progressed(doing: string, id: number): void {
+    this.#doing = doing;
+    if (this.#thread === undefined) return;
+    this.#thread.id = id;
+    this.#thread.heardAt = this.#context.clock.monotonic();
+    this.#thread.steps++;
   }
 
   async #announce(worker: Worker): Promise<void> {

@@ -192,7 +192,7 @@ export function opcodeRates(before: Sample, now: Sample): OpcodeRates[] {
 }
 
 /** Nanoseconds of CPU that a thread of this process has used, and where it ran last: proc(5). */
-function threadTimes(thread: number): { cpuNs: number; core: number } {
+export function threadTimes(thread: number): { cpuNs: number; core: number } {
   if (thread === 0) return { cpuNs: 0, core: -1 };
   try {
     const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');

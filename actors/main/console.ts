@@ -14,6 +14,7 @@ import { kindNames } from '../describe-message.ts';
 import { poolStatus } from '../pool-status.ts';
 import { presentActors } from '../presence.ts';
 import { takeSnapshot } from '../status.ts';
+import { CHECKPOINT_THREAD, checkpointRows } from './checkpoint-row.ts';
 import type { CheckpointReport, Checkpoints } from './checkpoints.ts';
 import { logTail, writeDump } from './console-dump.ts';
 import { Orders } from './console-orders.ts';
@@ -96,12 +97,18 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
     restart: (params) => orders.restart(parse(one, params).actor),
     kill(params) {
       const { actor, how } = parse(killParams, params);
-      return orders.kill(actor, how);
+      return actor === CHECKPOINT_THREAD ? endCheckpoint(parts.checkpoints) : orders.kill(actor, how);
     },
     checkpoint: (_params, call) => checkpoint(parts.checkpoints, call),
     dump: () => commands.dump(),
     sample: (params) => commands.sample(parse(sampleParams, params).intervalMs),
   };
+}
+
+/** However it is to die: it has no turn at which it could have another fault. */
+function endCheckpoint(checkpoints: Checkpoints): { actor: string; killed: string } {
+  if (checkpoints.end()) return { actor: CHECKPOINT_THREAD, killed: 'end' };
+  throw new UserError('no checkpoint is being made now');
 }
 
 /** Whoever asked hears what is being done, so it knows how long to wait. */
@@ -172,7 +179,7 @@ class Console {
     const { settings } = context;
     return writeDump(settings.store, {
       'status.json': () => this.#parts.status(),
-      'vexfs.toml': () => printConfig(settings.config),
+      'vexfs.toml': () => printConfig(settings.declared, settings.config),
       'actors.json': () => this.actors(),
       'inspect.json': () => this.#inspectAll(),
       'mailboxes.json': () => presentActors(context).map((actor) => mailboxView(context, actor, 64)),
@@ -200,10 +207,11 @@ class Console {
 
   #rows(samples: readonly [Sample, Sample]): ActorRow[] {
     const supervised = new Map(this.#parts.supervisor.describe().map((actor) => [actor.name, actor]));
-    return presentActors(this.#context).map((actor) => {
+    const rows = presentActors(this.#context).map((actor) => {
       const age = this.sampler.heartbeatAge(actor.name, samples[1]);
       return actorRow(this.#context, actor, samples, age, supervised.get(actor.name));
     });
+    return [...rows, ...checkpointRows(this.#parts.checkpoints, this.#context.clock.monotonic())];
   }
 }
 

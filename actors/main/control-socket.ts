@@ -2,6 +2,8 @@
  * The control socket: JSON lines over a unix socket inside the store, `{id, method, params}` answered by
  * `{id, result}`, `{id, progress}` or `{id, error: {message}}`, in any order. Only the owner of the store can open it.
  *
+ * A request may be followed by bytes: `{…, "payload": N}`, the newline, then N bytes.
+ *
  * A client costs a bounded amount of memory whatever it does: it is not read from while it has CALLS_MAX requests
  * open or leaves OUTPUT_MAX bytes of answers unread, and progress it does not read in time is left out.
  */
@@ -9,13 +11,16 @@ import { setMaxListeners } from 'node:events';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { CONTROL_LINE_MAX, MIB } from '../../runtime/config/bounds.ts';
+import { MIB } from '../../runtime/config/bounds.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { UserError } from '../../runtime/user-error.ts';
+import { type Received, RequestReader } from './request-reader.ts';
 
 export interface Call {
   /** Sends an intermediate value. False: it is left out, as the client has not read what came before it. */
   progress(value: unknown): boolean;
+  /** The bytes that followed the request. */
+  readonly payload: Uint8Array | undefined;
   /** Aborted when the client is gone, or the socket closes: nobody wants the answer any more. */
   readonly signal: AbortSignal;
 }
@@ -87,10 +92,9 @@ class Client {
   readonly #methods: Readonly<Record<string, Method>>;
   readonly #logger: Logger;
   readonly #gone = new AbortController();
-  /** Whole lines that wait, and the pieces of the one that has not ended. */
-  readonly #lines: string[] = [];
-  #partial: string[] = [];
-  #partialLength = 0;
+  /** Whole requests that wait. */
+  readonly #requests: Received[] = [];
+  readonly #input = new RequestReader();
   #open = 0;
   #hasEnded = false;
 
@@ -100,8 +104,7 @@ class Client {
     setMaxListeners(2 * CALLS_MAX, this.#gone.signal);
     this.#methods = methods;
     this.#logger = logger;
-    socket.setEncoding('utf8');
-    socket.on('data', (text: string) => this.#receive(text));
+    socket.on('data', (bytes: Buffer) => this.#receive(bytes));
     socket.on('drain', () => this.#advance());
     socket.on('end', () => this.#end());
     socket.on('error', (error) => logger.debug({ error: error.message }, 'a console went away'));
@@ -122,67 +125,55 @@ class Client {
     clearTimeout(timer);
   }
 
-  #receive(text: string): void {
-    const pieces = text.split('\n');
-    while (pieces.length > 1) {
-      this.#partial.push(pieces.shift()!);
-      this.#lines.push(this.#partial.join(''));
-      this.#partial = [];
-      this.#partialLength = 0;
-    }
-    this.#partial.push(pieces[0]!);
-    this.#partialLength += pieces[0]!.length;
-    if (this.#partialLength > CONTROL_LINE_MAX) this.#refuse();
-    else this.#advance();
+  #receive(bytes: Buffer): void {
+    const refused = this.#input.take(bytes, this.#requests);
+    if (refused === undefined) this.#advance();
+    else this.#refuse(refused);
   }
 
   /** The end of the stream ends a line too. */
   #end(): void {
     this.#hasEnded = true;
-    this.#lines.push(this.#partial.join(''));
+    this.#input.end(this.#requests);
     this.#advance();
   }
 
-  #refuse(): void {
-    this.#partial = [];
+  #refuse(message: string): void {
     this.#socket.removeAllListeners('data').resume();
-    this.#send({
-      id: null,
-      error: { message: `a request line is longer than ${CONTROL_LINE_MAX} characters` },
-    });
+    this.#send({ id: null, error: { message } });
     this.#socket.end();
     setTimeout(() => this.#socket.destroy(), GOODBYE_MS).unref();
   }
 
   /** Takes requests, and reads more, while there is room for their answers; a client that has ended is let go. */
   #advance(): void {
-    while (this.#lines.length > 0 && this.#hasRoom()) this.#take(this.#lines.shift()!);
-    if (this.#lines.length > 0) this.#socket.pause();
+    while (this.#requests.length > 0 && this.#hasRoom()) this.#take(this.#requests.shift()!);
+    if (this.#requests.length > 0) this.#socket.pause();
     else this.#socket.resume();
-    if (this.#hasEnded && this.#lines.length === 0 && this.#open === 0) this.#socket.end();
+    if (this.#hasEnded && this.#requests.length === 0 && this.#open === 0) this.#socket.end();
   }
 
   #hasRoom(): boolean {
     return this.#open < CALLS_MAX && this.#socket.writableLength < OUTPUT_MAX;
   }
 
-  #take(line: string): void {
-    if (line.trim() === '' || this.#gone.signal.aborted) return;
+  #take(request: Received): void {
+    if (request.line.trim() === '' || this.#gone.signal.aborted) return;
     this.#open++;
-    void this.#answer(line).finally(() => {
+    void this.#answer(request).finally(() => {
       this.#open--;
       this.#advance();
     });
   }
 
-  async #answer(line: string): Promise<void> {
+  async #answer({ line, payload }: Received): Promise<void> {
     let id: unknown = null;
     try {
       const request: unknown = JSON.parse(line);
       if (typeof request !== 'object' || request === null) throw new UserError('a request is a JSON object');
       const { method, params } = request as { method?: unknown; params?: unknown };
       id = (request as { id?: unknown }).id ?? null;
-      const result = await this.#call(id, method, params ?? {});
+      const result = await this.#call(id, method, params ?? {}, payload);
       this.#send({ id, result: result ?? null });
     } catch (error) {
       const expected = error instanceof UserError || error instanceof SyntaxError;
@@ -192,7 +183,12 @@ class Client {
   }
 
   /** The method's result. Rejects, and leaves the method to itself, when the client or the mount is gone. */
-  async #call(id: unknown, method: unknown, params: unknown): Promise<unknown> {
+  async #call(
+    id: unknown,
+    method: unknown,
+    params: unknown,
+    payload: Uint8Array | undefined,
+  ): Promise<unknown> {
     const methods = this.#methods;
     const run = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined;
     if (!run) {
@@ -212,7 +208,10 @@ class Client {
         this.#send({ id, progress: value });
         return true;
       };
-      return await Promise.race([run(params as Record<string, unknown>, { progress, signal }), gone]);
+      return await Promise.race([
+        run(params as Record<string, unknown>, { progress, signal, payload }),
+        gone,
+      ]);
     } finally {
       signal.removeEventListener('abort', leave);
     }

@@ -6,9 +6,10 @@ import { Failure } from '../../fuse/mount/failure.ts';
 import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 import { type MountOptions, parseMountOptions } from '../../fuse/mount/mount-options.ts';
 import { checkMountPoint } from '../../fuse/mount/mount-point.ts';
-import { printJsonSchema, SCHEMA_NAME } from '../../runtime/config/json-schema.ts';
+import { DECLARED } from '../../runtime/config/fields.ts';
+import { printJsonSchema } from '../../runtime/config/json-schema.ts';
 import { requireConfig } from '../../runtime/config/load.ts';
-import { printConfig } from '../../runtime/config/print.ts';
+import { printConfig, SCHEMA_NAME } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
@@ -105,7 +106,7 @@ async function serve(
 /** A new store gets the commented defaults; every store the description of the file that editors look at. */
 function writeOwnConfig({ path, created }: OpenStore): void {
   const file = join(path, CONFIG_NAME);
-  if (created && !existsSync(file)) writeFileSync(file, printConfig(), { mode: 0o600 });
+  if (created && !existsSync(file)) writeFileSync(file, printConfig(DECLARED), { mode: 0o600 });
   const schema = join(path, SCHEMA_NAME);
   const text = printJsonSchema();
   try {

@@ -1,8 +1,8 @@
 import type { Worker } from 'node:worker_threads';
-import { type Remote, wrap } from 'comlink';
+import { type Remote, transfer, wrap } from 'comlink';
 import { UserError } from '../../runtime/user-error.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
-import type { IndexerRemote, IndexStatus, Refusal, SearchResult } from '../indexer-remote.ts';
+import type { IndexerRemote, IndexStatus, Refusal, SearchResult, VectorPiece } from '../indexer-remote.ts';
 
 /** {@link IndexerRemote} from another thread. */
 export type Indexer = {
@@ -60,6 +60,32 @@ export class IndexerLink implements Indexer {
     gids: number[],
   ): Promise<Found> {
     return this.#read<Found>((indexer) => indexer.vectorSearch(collection, vector, k, uid, gids));
+  }
+
+  vectorList(
+    collection: string,
+    from: number,
+    under: string,
+    uid: number,
+    gids: number[],
+  ): Promise<VectorPiece | Refusal> {
+    return this.#read<VectorPiece | Refusal>((indexer) =>
+      indexer.vectorList(collection, from, under, uid, gids),
+    );
+  }
+
+  /** Not asked again when the indexer dies over it: whether it has changed anything is not known. */
+  async ask(
+    request: unknown,
+    payload: Uint8Array | undefined,
+    uid: number,
+    gids: number[],
+  ): Promise<object | Refusal> {
+    const bytes = payload === undefined ? undefined : transfer(payload, [payload.buffer as ArrayBuffer]);
+    const answer = await this.#ask<object | Refusal>((indexer) => indexer.ask(request, bytes, uid, gids));
+    if (answer === LOST)
+      throw new UserError('the indexer was restarted while it was at this; look whether it was done');
+    return answer;
   }
 
   status(): Promise<IndexStatus> {

@@ -30,6 +30,17 @@ export class KernelCache {
     void this.#notifier.forgetInode(lo, hi);
   }
 
+  /** Resolves when the kernel has forgotten what it was told to so far. */
+  async settled(): Promise<void> {
+    await this.#notifier?.idle();
+  }
+
+  /** Of a file: its attributes, not its data. */
+  forgetAttributes(ino: number): void {
+    this.#notifier ??= new CacheNotifier(connectionOf(this.#context));
+    void this.#notifier.forgetAttributes(ino, 0);
+  }
+
   /** Before the connection's descriptor is closed: nothing is told any more. Resolves when nothing is under way. */
   async close(): Promise<void> {
     await this.#notifier?.close();

@@ -7,7 +7,9 @@ import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
 import { BackupHold } from './backup-hold.ts';
+import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
+import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
@@ -30,6 +32,7 @@ export interface MountFacts {
   state(): string;
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
+  readonly cold: ColdData;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
@@ -47,6 +50,11 @@ const searchParams = z.object({
 });
 const similarParams = z.object({ path: z.string(), k: k.default(10) });
 const vectorParams = z.object({ collection: z.string(), vector: z.array(z.number()), k: k.default(10) });
+const listParams = z.object({
+  collection: z.string(),
+  from: z.int().min(0).default(0),
+  under: z.string().default('/'),
+});
 const waitParams = z.object({
   timeoutSeconds: z.number().positive().max(WAIT_SECONDS).default(WAIT_SECONDS),
 });
@@ -70,6 +78,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
+      cold: facts.cold,
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),
@@ -91,6 +100,16 @@ export function controlMethods(
       return accepted(
         await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
       );
+    },
+    /** A request of .vexfs/query, with the permissions of the store's owner. */
+    async query(params, { payload }) {
+      const who = credentials();
+      return accepted(await indexer.ask(params, payload, who.uid, who.gids));
+    },
+    async vectorList(params) {
+      const { collection, from, under } = parse(listParams, params);
+      const who = credentials();
+      return accepted(await indexer.vectorList(collection, from, under, who.uid, who.gids));
     },
     indexStatus: () => indexer.status(),
     indexWait: (params, call) => waitForIndex(indexer, parse(waitParams, params).timeoutSeconds, call),
@@ -125,7 +144,8 @@ function statusOf(context: Context, facts: MountFacts): object {
     state: facts.state(),
     ...snapshot,
     checkpoint: facts.checkpoints.status,
-    actors,
+    cold: facts.cold.status,
+    actors: [...actors, ...checkpointStatus(facts.checkpoints)],
   };
 }
 

@@ -1,15 +1,12 @@
 import { closeSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
-import { readWords } from '../../kernels/text/words-file.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
@@ -23,13 +20,14 @@ import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
-import { listSegments, neededHeaders, segmentPath } from '../log-files.ts';
+import { logBytesAfter } from '../log-files.ts';
 import { presentActors } from '../presence.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type ActorKind, type ActorPlan, Topology } from '../topology.ts';
 import { version } from '../version.ts';
 import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
@@ -43,6 +41,7 @@ import { withReserves } from './reserve.ts';
 import { ShardWorkers } from './shard-workers.ts';
 import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
+import { threadData } from './thread-data.ts';
 import { withinMs } from './threads.ts';
 
 /** How long a mount may take from its first thread to its first answer. */
@@ -51,6 +50,8 @@ const USABLE_TIMEOUT_MS = 30_000;
 const LAST_FLUSH_MS = 10_000;
 /** A detached mount ends at once unless programs still use it: this long tells. */
 const DETACH_WAIT_MS = 2000;
+/** So much of a mount is spent waiting for text vectors: to say if they are missing, not to have them. */
+const TEXT_MS = 50;
 /** How long the kernel may take to forget what it is being told to forget; its locks end with the connection. */
 const LAST_NOTICE_MS = 1000;
 
@@ -84,12 +85,15 @@ export class MountedStore {
   readonly #remotes: Remotes;
   readonly #supervisor: Supervisor;
   readonly #checkpoints: Checkpoints;
+  readonly #cold: ColdData;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
   /** A semaphore: one token wakes one of the fuse actors that stand by. */
   readonly #standBy = eventfd(true);
+  /** The shards have the text vectors, or the log says that they are to be made again. */
+  #textComplete: Promise<void> = Promise.resolve();
   /** Of the log, that no checkpoint had when the mount began to serve. */
   #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
@@ -120,24 +124,15 @@ export class MountedStore {
     this.#placement = planPlacement(config, this.#topology, machine);
     const placement = new Map(this.#placement.actors.map(({ actor, cpus }) => [actor, cpus]));
     this.#data = {
-      name: 'main',
+      ...threadData(store, config, options, this.#topology),
       arena: this.#arena.buffer,
-      config,
-      store: store.path,
-      identity: store.identity,
-      log: join(store.path, 'vexfs.log'),
-      eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
-      words: readWords(),
-      onlyUid: options.allowRoot ? process.getuid!() : undefined,
-      incarnation: 1,
-      liveKeys: LIVE_KEYS,
-      cpus: [],
       shardDistances: shardDistances(this.#placement, machine),
     };
     this.#context = attachContext(this.#data);
     this.#requests = new MainRequests(this.#context);
     this.#remotes = new Remotes(this.#context);
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
+    this.#cold = new ColdData(this.#context, this.#requests);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -170,9 +165,12 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      await this.#recover();
+      const { segments } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
       await this.#mount();
+      this.#textComplete = this.#completeText(segments);
+      this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
+      await withinMs(TEXT_MS, this.#textComplete);
       this.#socket = await this.#listen();
     } catch (error) {
       this.#chart.send({ type: 'fail' });
@@ -184,6 +182,7 @@ export class MountedStore {
     this.#chart.send({ type: 'usable' });
     this.#supervisor.arm();
     if (!isDamaged) this.#checkpoints.start(this.#uncoveredBytes);
+    if (!isDamaged) this.#cold.start();
     void this.#live(isDamaged);
   }
 
@@ -199,8 +198,7 @@ export class MountedStore {
   async stop(lazy: boolean): Promise<string | undefined> {
     if (this.#isAttached) {
       const refused = unmount(this.#directory, { lazy });
-      // EINVAL: somebody else has unmounted it.
-      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
+      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message); // Else somebody else has unmounted it.
       this.#isAttached = false;
     } else if (lazy) {
       void this.#stopServing().catch(() => {});
@@ -247,46 +245,54 @@ export class MountedStore {
     state.thread = threadId();
     state.nodeThread = 0;
     state.set(STARTING);
-    const { answered } = this.#remotes;
-    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal, answered }).catch(
-      (error: Error) => this.#supervisor.mainFailed(error),
-    );
+    const signals = { stop: this.#ended.signal, answered: this.#remotes.answered };
+    const over = runOnEventLoop(this.#context, this.#requests, signals);
+    over.catch((error: Error) => this.#supervisor.mainFailed(error));
   }
 
-  async #recover(): Promise<void> {
-    const segments = this.#requests.segmentsLoaded();
-    await this.#supervisor.start(this.#actors('shard'));
-    await this.#supervisor.start(this.#actors('io'));
-    const hasSegments = await this.#orFailure(segments);
-    const isReadOnly = this.#storeStatus.errno !== 0;
+  /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
+  async #recover(): Promise<{ readonly segments: Promise<boolean> }> {
+    const segments = this.#orFailure(this.#requests.segmentsLoaded());
+    segments.catch(() => {}); // Heard of by whoever waits for it, if the start gets so far.
+    void this.#requests.vectorsLoaded();
+    // What io-0 sends before a shard is ready waits in that shard's mailbox.
+    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
       this.#notice(`recovered ${replayedTransactions} transactions from the log${torn}`);
-      const replayed = logBytesAfter(this.#store, checkpointLsn);
+      const replayed = logBytesAfter(this.#store.disk, this.#store.identity.bytes, checkpointLsn);
       // So much need not be replayed again; nobody but io-0 works on the tables yet. Less can wait for its turn.
       const isMuch = replayed >= this.#data.config.store.checkpoint_bytes;
-      if (isMuch && hasSegments && !isReadOnly) await this.#checkpoint();
+      if (isMuch && this.#storeStatus.errno === 0 && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    await this.#supervisor.start(this.#actors('stats', 'pool', 'indexer'));
-    if (hasSegments) return;
-    this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
-    if (!isReadOnly) await this.#orFailure(this.#indexer.rebuild('/'));
+    return { segments };
   }
 
+  /** The shards read their segments beside whoever uses the mount; searches wait for it. */
+  async #completeText(segments: Promise<boolean>): Promise<void> {
+    if (await segments) return;
+    this.#notice('the vectors of the text index are missing or damaged: files are being indexed again');
+    if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
+  }
+
+  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
   async #mount(): Promise<void> {
+    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
+    indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback, background, read_ahead } = this.#data.config.fuse;
-    const agreed = handshake(mounted.fd, wantedFlags({ writeback, background, dataCache: 'explicit' }));
+    const { writeback, background, read_ahead, acl } = this.#data.config.fuse;
+    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl });
+    const agreed = handshake(mounted.fd, wanted);
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
-    await this.#supervisor.start(this.#actors('fuse'));
+    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
@@ -304,6 +310,7 @@ export class MountedStore {
       supervisor: this.#supervisor,
       placement: this.#placement,
       checkpoints: this.#checkpoints,
+      cold: this.#cold,
       reload: () => this.reload(),
       flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),
@@ -341,6 +348,9 @@ export class MountedStore {
   async #drain(isDamaged: boolean): Promise<string | undefined> {
     this.#chart.send({ type: 'disconnected' });
     await this.#checkpoints.stop();
+    await this.#cold.stop();
+    // What is missing must be in the log as missing: the next mount takes the segments for all there is.
+    await this.#textComplete;
     await this.#supervisor.stop(this.#actors('indexer'));
     const errno = isDamaged ? 0 : this.#storeStatus.errno || (await this.#checkpoint());
     await this.#supervisor.stop(this.#actors('shard', 'io', 'pool', 'stats'));
@@ -377,6 +387,7 @@ export class MountedStore {
   async #abandon(): Promise<void> {
     void this.#shards.stop();
     await this.#checkpoints.stop();
+    await this.#cold.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
@@ -386,14 +397,4 @@ export class MountedStore {
     this.#ended.abort();
     for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
   }
-}
-
-/** Bytes of the log's files in which there is something that the checkpoint of this LSN does not have. */
-function logBytesAfter({ disk, identity }: OpenStore, lsn: number): number {
-  const sequences = listSegments(disk);
-  if (typeof sequences === 'number') return 0;
-  return neededHeaders(disk, identity.bytes, sequences, lsn).reduce((sum, header) => {
-    const status = 'sequence' in header ? disk.stat(segmentPath(header.sequence)) : 0;
-    return typeof status === 'number' ? sum : sum + status.bytes;
-  }, 0);
 }

@@ -10,12 +10,16 @@ import {
   FORGET_INODE,
   FORGET_NAME,
   IO_DONE,
+  PLACED,
   REBUILD,
   ROUTE_DONE,
   SAVE_SEGMENT,
   SEGMENT_LOADED,
   SEGMENT_SAVED,
+  SETTLE,
+  SETTLED,
   SHARD_REPLAYED,
+  VECTORS_LOADED,
   writeNumber,
   writeWords,
 } from '../messages.ts';
@@ -26,6 +30,8 @@ import { KernelCache } from './kernel-cache.ts';
 import { ShardReplays } from './shard-replays.ts';
 
 const FIRST = 'io-0';
+/** What each shard says once, when it has done what it was asked for. */
+const GATHERED: ReadonlySet<number> = new Set([SEGMENT_LOADED, VECTORS_LOADED, SEGMENT_SAVED]);
 
 /** A question to io-0 that has not been answered. */
 interface Question {
@@ -56,6 +62,8 @@ export class MainRequests implements EventLoopActor {
   readonly #gatherings = new Map<number, Gathering>();
   /** What the kernel is told to forget. */
   readonly kernelCache: KernelCache;
+  /** Told of each PLACED. */
+  placed: (object: number, errno: number) => void = () => {};
   /** Told of each ROUTE_DONE. */
   routeDone: (word: number, shard: number) => void = () => {};
   #drain: () => void = () => {};
@@ -85,10 +93,12 @@ export class MainRequests implements EventLoopActor {
   ): void {
     const word = offset >> 2;
     if (kind === IO_DONE) this.#answered(u32[word]!, u32[word + 1]!);
-    else if (kind === SEGMENT_LOADED || kind === SEGMENT_SAVED) this.#gather(kind, lane, f64[offset >> 3]!);
+    else if (GATHERED.has(kind)) this.#gather(kind, lane, f64[offset >> 3]!);
     else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
+    else if (kind === PLACED) this.placed(u32[word]!, u32[word + 1]!);
     else if (kind === ROUTE_DONE) this.routeDone(u32[word]!, u32[word + 1]!);
+    else if (kind === SETTLE) void this.#settle(u32[word]!, u32[word + 1] === 1);
     else assert(false, 'main knows this kind of message');
   }
 
@@ -111,7 +121,7 @@ export class MainRequests implements EventLoopActor {
 
   /** Whether somebody reads, or is about to read, the files of the newest checkpoint and the log since. */
   get isReadingStore(): boolean {
-    if (this.#replays.isUnderWay) return true;
+    if (this.#replays.isUnderWay || this.#gatherings.has(SEGMENT_LOADED)) return true;
     for (const { kind } of this.#questions.values()) if (kind === REBUILD) return true;
     return false;
   }
@@ -130,6 +140,12 @@ export class MainRequests implements EventLoopActor {
     return answers.every((complete) => complete === 1);
   }
 
+  /** When every shard has users' vectors. To be called before io-0 starts; how many there are. */
+  async vectorsLoaded(): Promise<number> {
+    const answers = await this.#fromShards(VECTORS_LOADED);
+    return answers.reduce((sum, vectors) => sum + vectors, 0);
+  }
+
   /** 0, or the errno of a shard that could not write its segment: its files will be indexed again. */
   async saveSegments(lsn: number): Promise<number> {
     const answers = this.#fromShards(SEGMENT_SAVED);
@@ -144,9 +160,13 @@ export class MainRequests implements EventLoopActor {
    */
   async replayShard(index: number): Promise<boolean> {
     const isThrough = await this.#replays.replay(index);
-    const isAwaited = this.#gatherings.get(SEGMENT_SAVED)?.missing.has(this.#shards[index]!);
-    if (isThrough && isAwaited) this.#saveSegment(index);
-    return isThrough;
+    if (!isThrough) return false;
+    const lane = this.#shards[index]!;
+    // It has all that its predecessor was yet to load, and has told the indexer what is missing.
+    this.#gather(SEGMENT_LOADED, lane, 1);
+    this.#gather(VECTORS_LOADED, lane, 0);
+    if (this.#gatherings.get(SEGMENT_SAVED)?.missing.has(lane)) this.#saveSegment(index);
+    return true;
   }
 
   /** A shard that was added: resolves when it is as its row says, should that have been another's before. */
@@ -157,9 +177,9 @@ export class MainRequests implements EventLoopActor {
     if (state.incarnation > 1) await this.replayShard(index);
   }
 
-  /** Whether shards are told what predecessors held, or write segments: by the route of now, all of them. */
+  /** Whether shards load, are told what predecessors held, or write segments: by the route of now, all of them. */
   get holdsRoute(): boolean {
-    return this.#replays.isUnderWay || this.#gatherings.has(SEGMENT_SAVED);
+    return this.#replays.isUnderWay || this.#gatherings.size > 0;
   }
 
   /**
@@ -175,6 +195,12 @@ export class MainRequests implements EventLoopActor {
       this.#questions.delete(ticket);
       this.#send(kind, answered);
     }
+  }
+
+  /** The indexer never has more open than its lane has room for answers to. */
+  async #settle(ticket: number, isDurable: boolean): Promise<void> {
+    const [errno] = await Promise.all([isDurable ? this.flush() : 0, this.kernelCache.settled()]);
+    writeWords(this.#context.outbox('indexer'), SETTLED, ticket, errno);
   }
 
   #saveSegment(index: number): void {

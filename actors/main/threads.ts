@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { waitsForSyncs } from '../../runtime/system/sync-files.ts';
 import type { ThreadData } from '../context.ts';
 
 /** One thread of an actor, from its start to its end. */
@@ -44,15 +45,15 @@ export class WorkerThread implements ActorThread {
 }
 
 /**
- * Whether the thread of this process waits in the kernel for a disk (state D of proc(5)): then it does not hang, and
- * cannot be ended either.
+ * Whether the thread of this process waits in the kernel for a disk (state D of proc(5), or for many files at once): then it
+ * does not hang, and cannot be ended either.
  *
  * @param id the operating system's
  */
 export function waitsForDisk(id: number): boolean {
   try {
     const stat = readFileSync(`/proc/self/task/${id}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) === 'D';
+    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) === 'D' || waitsForSyncs(id);
   } catch {
     return false;
   }

@@ -1,4 +1,5 @@
 import { constants, setPriority } from 'node:os';
+import { sharedOptions } from '../../fuse/namespace/collections.ts';
 import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
@@ -8,9 +9,13 @@ import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
+import { helpToLoad } from '../load-blocks.ts';
 import {
   CLEAR_TEXT,
+  DROP_COLLECTION,
+  LOAD_BLOCKS,
   LOAD_SEGMENT,
+  LOAD_VECTORS,
   PUT_CHUNKS,
   PUT_VECTOR,
   PUT_VECTOR_HEADER_BYTES,
@@ -38,6 +43,7 @@ import { FULL_LANE_MS, Searches } from './searches.ts';
 import { type OpenGraph, Shard } from './shard.ts';
 import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
+import { TableVectors } from './table-vectors.ts';
 import { VectorFiles } from './vector-files.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
@@ -63,6 +69,7 @@ export class ShardActor implements DoorbellActor {
   readonly #recent = new Recent();
   readonly #succession: Succession;
   readonly #moving: Moving;
+  readonly #tables: TableVectors;
   /** The route as of the last time that the mailbox was empty. */
   #seenRoute: number;
   /** Since the mailbox was empty, or before. */
@@ -90,6 +97,7 @@ export class ShardActor implements DoorbellActor {
     this.#metrics = metrics;
     this.#searches = new Searches(context, shard, graphs, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
+    this.#tables = new TableVectors(context, shard, this.#recent);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
@@ -143,11 +151,20 @@ export class ShardActor implements DoorbellActor {
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
         break;
+      case DROP_COLLECTION:
+        this.#shard.clear(u32[word]!);
+        break;
       case SEARCH:
         this.#searches.take(u8, u32, offset);
         break;
       case LOAD_SEGMENT:
         this.#patiently(() => this.#load(f64[offset >> 3]!));
+        break;
+      case LOAD_BLOCKS:
+        this.#patiently(() => helpToLoad(this.#context, this.#disk, u32[word]!));
+        break;
+      case LOAD_VECTORS:
+        this.#tables.begin();
         break;
       case REPLAY:
         this.#beginReplay(
@@ -178,7 +195,7 @@ export class ShardActor implements DoorbellActor {
 
   /** Messages keep coming: a search waits for those before it, not for all. */
   afterBatch(): void {
-    if (this.#succession.isUnderWay) return;
+    if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
     if (++this.#batches % BATCHES_PER_SLICE !== 0) return;
@@ -190,6 +207,7 @@ export class ShardActor implements DoorbellActor {
   idle(): number {
     this.#graphs.listen();
     if (this.#succession.isUnderWay) return this.#stepReplay();
+    if (this.#tables.isUnderWay) return this.#stepTables();
     // The mailbox is empty: nothing that was sent before what was taken in is still to come.
     this.#forget();
     const isReported = this.#succession.reportMissing();
@@ -235,6 +253,7 @@ export class ShardActor implements DoorbellActor {
     route: number,
   ): void {
     if (!this.#succession.begin(checkpointLsn, durableLsn, incarnation, lastStamp, route)) return;
+    this.#tables.cancel();
     this.#takeDeferred();
   }
 
@@ -244,6 +263,12 @@ export class ShardActor implements DoorbellActor {
     this.#takeDeferred();
     this.#succession.announce();
     return 0;
+  }
+
+  /** A segment that is asked for need not wait: what the tables have is not part of it. */
+  #stepTables(): number {
+    this.#saveIfAsked();
+    return this.#tables.step();
   }
 
   #takeDeferred(): void {
@@ -371,7 +396,10 @@ export class ShardActor implements DoorbellActor {
   }
 }
 
-/** Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). */
+/**
+ * Below those that answer the kernel, and those that a mount is yet to start: building graphs and reading vectors takes the
+ * time that they leave (nice(2) of this thread).
+ */
 const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 
 export async function run(context: Context): Promise<void> {
@@ -380,7 +408,10 @@ export async function run(context: Context): Promise<void> {
   const graphs = new Graphs(context);
   const openGraph = await graphMaker(context, graphs);
   const memory = new VectorMemory(context.arena.region(vectorsRegion(context.name)));
-  runOnDoorbell(context, new ShardActor(context, new Shard(vectors, openGraph, memory), graphs));
+  const shard = new Shard(vectors, openGraph, memory);
+  const namespace = context.arena.region('namespace');
+  shard.optionsOf = (collection) => sharedOptions(namespace, collection);
+  runOnDoorbell(context, new ShardActor(context, shard, graphs));
 }
 
 async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {

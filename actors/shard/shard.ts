@@ -1,3 +1,4 @@
+import type { CollectionOptions } from '../../fuse/namespace/collections.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
@@ -9,6 +10,7 @@ import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { KeptGraph } from './snapshots.ts';
 
 const SEED = 1;
+const AS_CONFIGURED: CollectionOptions = { metric: 'cosine', m: 0, efConstruction: 0 };
 
 /** Makes the graph of a collection, which finds nothing yet. */
 export type OpenGraph = (options: IndexOptions, collection: number) => VectorIndex | TailGraph;
@@ -22,6 +24,8 @@ export class Shard {
   readonly #record = emptyRecord();
   readonly #memory: VectorMemory | undefined;
   #hits = new SearchHits(256);
+  /** How the vectors of a users' collection are compared and linked; by cosine and as configured, if nobody says. */
+  optionsOf: (collection: number) => CollectionOptions = () => AS_CONFIGURED;
 
   /** Without `openGraph` every search is exact. What is in `memory` can be searched by other threads. */
   constructor(config: Config['vectors'], openGraph: OpenGraph | undefined, memory?: VectorMemory) {
@@ -216,11 +220,12 @@ export class Shard {
   #collection(id: number, dimension: number): CollectionIndex {
     let collection = this.#collections.get(id);
     if (!collection) {
+      const { metric, m, efConstruction } = id === TEXT_COLLECTION ? AS_CONFIGURED : this.optionsOf(id);
       const options = {
         dimension,
-        metric: 'cosine' as const,
-        m: this.#config.m,
-        efConstruction: this.#config.ef_construction,
+        metric,
+        m: m || this.#config.m,
+        efConstruction: efConstruction || this.#config.ef_construction,
         seed: SEED,
       };
       collection = new CollectionIndex(

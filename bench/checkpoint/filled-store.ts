@@ -1,9 +1,11 @@
 /** A store as a mount with that many files and vectors would leave it when it is killed: all of it in the log. */
 
+import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { LogWriter } from '../../actors/io/log.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, type Recoverable } from '../../actors/io/recovery.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../../actors/regions.ts';
-import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { IndexState, Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
@@ -24,6 +26,8 @@ export interface Filling {
   readonly files: number;
   /** Of each file's vector; 0 = none have one. */
   readonly dimension: number;
+  /** The vectors are those of indexed text, one passage a file, and not set by a user. */
+  readonly isText: boolean;
   readonly maxFiles: number;
   /** Bytes. */
   readonly budget: number;
@@ -72,6 +76,7 @@ export function fillStore(path: string, filling: Filling): FilledStore {
 function stateOf(arena: Arena, slab: SlabAllocator, namespace: Namespace): Recoverable {
   const none = (): void => {};
   return {
+    redo: new ObjectRedo(),
     region: (name) => arena.region(name).u8,
     image: () => [...namespace.image(), { name: SLAB, bytes: slab.highWater() }],
     format: none,
@@ -82,9 +87,8 @@ function stateOf(arena: Arena, slab: SlabAllocator, namespace: Namespace): Recov
   };
 }
 
-function makeFiles(namespace: Namespace, { files, dimension }: Filling): void {
+function makeFiles(namespace: Namespace, { files, dimension, isText }: Filling): void {
   const vector = new Float32Array(dimension);
-  const bytes = new Uint8Array(vector.buffer);
   let seed = 1;
   let directory = 1;
   for (let n = 0; n < files; n++) {
@@ -94,8 +98,25 @@ function makeFiles(namespace: Namespace, { files, dimension }: Filling): void {
       seed = (Math.imul(seed, 1664525) + 1013904223) | 0;
       vector[i] = seed / 2 ** 31;
     }
-    if (dimension > 0) namespace.setxattr(ino, VECTOR, 0, VECTOR.length, bytes, 0, bytes.length, 0);
+    if (dimension > 0 && isText) setText(namespace, ino, vector);
+    else if (dimension > 0) setVector(namespace, ino, vector);
   }
+}
+
+function setVector(namespace: Namespace, ino: number, vector: Float32Array): void {
+  const bytes = new Uint8Array(vector.buffer);
+  const set = namespace.setxattr(ino, VECTOR, 0, VECTOR.length, bytes, 0, bytes.length, 0);
+  if (set <= 0) throw new Error(`a vector cannot be set (errno ${-set})`);
+}
+
+/** As the indexer leaves a file of one passage. */
+function setText(namespace: Namespace, ino: number, vector: Float32Array): void {
+  const state = new IndexState();
+  namespace.indexState(ino, state);
+  const chunk = { byteOffset: 0, byteLength: 400, line: 1, vector };
+  const batch = encodeChunkBatch(state.version, 0, [chunk], vector.length);
+  const set = namespace.setIndexed(ino, state.generation, state.version, 1, 1, batch, 0, batch.length);
+  if (set < 0) throw new Error(`a text cannot be set (errno ${-set})`);
 }
 
 function create(namespace: Namespace, parent: number, name: string, mode: number): number {

@@ -5,17 +5,22 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
-import { replayLog } from '../../actors/io/log-recovery.ts';
+import { replayInto } from '../../actors/io/log-recovery.ts';
 import { loadState } from '../../actors/io/recovery.ts';
 import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { GIB, MIB } from '../../runtime/config/bounds.ts';
-import { fillStore } from './filled-store.ts';
+import { type FilledStore, fillStore } from './filled-store.ts';
 import { type Waits, waitsAlone, waitsDuringCheckpoint } from './pause.ts';
+import { killMount, timedMount, vexfs } from './timed-mount.ts';
 
 const USAGE = `npm run bench:checkpoint -- [options]
   --files N       files in the store, each with a vector (1000000)
   --dimension N   of the vectors, 0 = none (128)
+  --text          the vectors are those of text, one passage a file
+  --rounds N      of loading, replaying and mounting; the best of each counts (2)
+  --only WHAT     replay, mount or pause
+  --engine NAME   of the mounts (exact: no graph is built meanwhile)
   --json FILE     also write all figures there
   --quick         2,000 files: shows that everything runs, measures nothing`;
 
@@ -26,6 +31,10 @@ const { values } = parseArgs({
   options: {
     files: { type: 'string', default: '1000000' },
     dimension: { type: 'string', default: '128' },
+    text: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '2' },
+    only: { type: 'string' },
+    engine: { type: 'string', default: 'exact' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -35,15 +44,26 @@ if (values.help) {
   console.log(USAGE);
   process.exit(0);
 }
+const PARTS = ['replay', 'mount', 'pause'];
+if (values.only !== undefined && !PARTS.includes(values.only)) {
+  console.error(`--only: '${values.only}' is not one of ${PARTS.join(', ')}`);
+  process.exit(2);
+}
 const files = values.quick ? 2000 : Number(values.files);
 const dimension = Number(values.dimension);
-const filling = { files, dimension, maxFiles: Math.ceil(files * 1.2) + 10_000, budget: 2 * GIB };
+const rounds = values.quick ? 1 : Number(values.rounds);
+const isText = values.text;
+const filling = { files, dimension, isText, maxFiles: Math.ceil(files * 1.2) + 10_000, budget: 2 * GIB };
 const capacity = { maxFiles: filling.maxFiles, budget: filling.budget, inlineLimit: 16 * 1024 };
-const figures: Record<string, unknown> = { files, dimension };
+const figures: Record<string, unknown> = { files, dimension, isText };
 
 function note(name: string, value: unknown): void {
   figures[name] = value;
   console.log(`${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`);
+}
+
+function wants(what: string): boolean {
+  return values.only === undefined || values.only === what;
 }
 
 interface Duration {
@@ -64,9 +84,9 @@ function timed<T>(work: () => T): [Duration, T] {
   ];
 }
 
-function vexfs(...args: string[]): void {
-  const { status, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`vexfs ${args.join(' ')}: ${stderr}`);
+function best(work: () => void): Duration {
+  const runs = Array.from({ length: rounds }, () => timed(work)[0]);
+  return runs.reduce((a, b) => (a.cpuSeconds < b.cpuSeconds ? a : b));
 }
 
 function rounded({ calls, p50, p99, longest }: Waits): Waits {
@@ -74,26 +94,20 @@ function rounded({ calls, p50, p99, longest }: Waits): Waits {
   return { calls, p50: ms(p50), p99: ms(p99), longest: ms(longest) };
 }
 
-const root = fs.mkdtempSync(join(tmpdir(), 'vexfs-bench-checkpoint-'));
-const mount = join(root, 'mnt');
-try {
-  note('loadAtBegin', loadavg()[0]!.toFixed(1));
-  const path = join(root, 'store');
-  const [filledIn, { store, lastLsn, logBytes }] = timed(() => fillStore(path, filling));
-  note('records', lastLsn);
-  note('logMiB', Math.round(logBytes / MIB));
-  note('filled', filledIn);
-  const { disk, identity } = store;
-
-  const [replayedIn] = timed(() => {
-    const tables = new ReplayedTables(capacity, systemClock, {});
+function replay({ store: { disk, identity }, lastLsn }: FilledStore): void {
+  const replayedIn = best(() => {
+    const tables = new ReplayedTables(capacity, systemClock);
     const state = loadState(disk, identity, tables);
     if (typeof state === 'string') throw new Error(state);
-    replayLog(disk, identity.bytes, 0, tables.apply.bind(tables));
+    const outcome = replayInto(tables, disk, identity.bytes, 0);
+    if (typeof outcome === 'number' || outcome.lastLsn !== lastLsn) throw new Error('the log is not whole');
   });
   note('replay', replayedIn);
+  note('replaySecondsPerMillionRecords', Math.round((replayedIn.seconds / lastLsn) * 1e9) / 1000);
   note('replayCpuSecondsPerMillionRecords', Math.round((replayedIn.cpuSeconds / lastLsn) * 1e9) / 1000);
+}
 
+function makeAndLoad({ store: { disk, identity }, lastLsn }: FilledStore): void {
   const [madeIn, made] = timed(() =>
     makeCheckpoint(disk, identity, { capacity, untilLsn: lastLsn, shards: 2 }, systemClock),
   );
@@ -102,22 +116,58 @@ try {
   note('tablesMiB', Math.round(made.tableBytes / MIB));
   note('onDiskMiB', Math.round(made.diskBytes / MIB));
   settle(disk, identity, made.damaged);
-  note('load', timed(() => loadState(disk, identity, new ReplayedTables(capacity, systemClock, {})))[0]);
-  store.release();
+  note(
+    'loadOneThread',
+    best(() => {
+      const state = loadState(disk, identity, new ReplayedTables(capacity, systemClock));
+      if (typeof state === 'string') throw new Error(state);
+    }),
+  );
+}
 
-  fs.mkdirSync(mount);
-  const set = [
+function settings(): string[] {
+  return [
     `memory.budget=${filling.budget}`,
     `memory.max_files=${filling.maxFiles}`,
     'store.checkpoint_bytes=1GiB',
+    'vectors.shared=1GiB',
+    `vectors.engine=${values.engine}`,
   ];
-  const [mountedIn] = timed(() => vexfs('mount', path, mount, ...set.flatMap((pair) => ['--set', pair])));
-  note('mountSeconds', mountedIn.seconds);
+}
+
+async function mounts(path: string, mount: string): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    const vectors = { count: files, dimension, isText };
+    note(`mountFromCheckpoint${round}`, await timedMount(path, mount, settings(), vectors));
+    if (round + 1 < rounds) await killMount(path, mount);
+  }
+}
+
+async function pauses(mount: string): Promise<void> {
   note('waitsAloneMs', rounded(await waitsAlone(join(mount, 'alone'), values.quick ? 200 : ALONE_MS)));
   const { waits, report } = await waitsDuringCheckpoint(CLI, mount, join(mount, 'during'));
   note('waitsDuringCheckpointMs', rounded(waits));
   note('liveCheckpointSeconds', Math.round(report.milliseconds as number) / 1000);
-  note('unmountSeconds', timed(() => vexfs('umount', mount))[0].seconds);
+}
+
+const root = fs.mkdtempSync(join(tmpdir(), 'vexfs-bench-checkpoint-'));
+const mount = join(root, 'mnt');
+const path = join(root, 'store');
+try {
+  note('loadAtBegin', loadavg()[0]!.toFixed(1));
+  const [filledIn, filled] = timed(() => fillStore(path, filling));
+  note('records', filled.lastLsn);
+  note('logMiB', Math.round(filled.logBytes / MIB));
+  note('filled', filledIn);
+  if (wants('replay')) replay(filled);
+  if (wants('mount') || wants('pause')) {
+    makeAndLoad(filled);
+    filled.store.release();
+    fs.mkdirSync(mount);
+    await mounts(path, mount);
+    if (wants('pause')) await pauses(mount);
+    note('unmountSeconds', timed(() => vexfs('umount', mount))[0].seconds);
+  }
   note('loadAtEnd', loadavg()[0]!.toFixed(1));
   if (values.json) fs.writeFileSync(values.json, JSON.stringify(figures, null, 2));
 } finally {

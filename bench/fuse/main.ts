@@ -7,16 +7,29 @@ import { abortAllOnExit } from './mounts.ts';
 import { OPERATIONS } from './operations.ts';
 import { bindfs, bindfsMultithreaded } from './peers/bindfs.ts';
 import { fuseNative, fuseNativeTuned } from './peers/fuse-native.ts';
+import { gocryptfs } from './peers/gocryptfs.ts';
 import { host } from './peers/host.ts';
+import { passthroughLl, passthroughLlCached } from './peers/passthrough-ll.ts';
 import { vexfs } from './peers/vexfs.ts';
 import { markdown, summarise } from './report.ts';
 
-const PEERS = [host, vexfs, bindfs, bindfsMultithreaded, fuseNative, fuseNativeTuned];
+const PEERS = [
+  host,
+  vexfs,
+  passthroughLl,
+  passthroughLlCached,
+  bindfs,
+  bindfsMultithreaded,
+  gocryptfs,
+  fuseNative,
+  fuseNativeTuned,
+];
+const BY_DEFAULT = 'host,vexfs,passthrough_ll,bindfs,gocryptfs,fuse-native';
 
 const USAGE = `npm run bench:fuse -- [options]
   --rounds N     rounds of every operation by every peer (5)
   --peers A,B    of ${PEERS.map((peer) => peer.name).join(', ')}
-                 (host,vexfs,bindfs,fuse-native)
+                 (${BY_DEFAULT})
   --ops A,B      of ${OPERATIONS.map((operation) => operation.name).join(', ')} (all)
   --dir DIR      where to work, on the host filesystem to be compared with (${os.tmpdir()})
   --placement P  free, together (client and server on one CPU) or apart (free)
@@ -37,7 +50,7 @@ function pick<T extends { name: string }>(all: readonly T[], wanted: string): T[
 function parse() {
   const options = {
     rounds: { type: 'string', default: '5' },
-    peers: { type: 'string', default: 'host,vexfs,bindfs,fuse-native' },
+    peers: { type: 'string', default: BY_DEFAULT },
     ops: { type: 'string', default: OPERATIONS.map((operation) => operation.name).join(',') },
     dir: { type: 'string', default: os.tmpdir() },
     placement: { type: 'string', default: 'free' },

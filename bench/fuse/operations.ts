@@ -8,7 +8,7 @@ export interface Operation {
   readonly targets: Readonly<Record<string, number>>;
 }
 
-const AHEAD = { bindfs: 3, 'fuse-native': 4 };
+const AHEAD = { passthrough_ll: 2, bindfs: 3, 'fuse-native': 4 };
 const LEVEL = { bindfs: 1 };
 
 function operation(
@@ -30,7 +30,7 @@ export const OPERATIONS: readonly Operation[] = [
   ),
   operation('stat-cold', {}, 'first stat of 1,000 files: dentries and inodes dropped before (root only)'),
   operation('open-close', LEVEL, 'open and close one of 100 files'),
-  operation('create', AHEAD, 'create a file, write 1 KiB, close it'),
+  operation('create', { ...AHEAD, host: 1 }, 'create a file, write 1 KiB, close it'),
   operation('read-small', AHEAD, 'open, read 4 KiB, close; 500 files round and round'),
   operation('read-small-cold', {}, 'the same with the cached pages of the mount dropped before each pass'),
   operation('append', AHEAD, 'open one of 100 files with O_APPEND, write 100 B, close'),

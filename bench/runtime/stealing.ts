@@ -9,7 +9,7 @@ import { reserveMemory } from '../../actors/main/memory.ts';
 import { askedShardOf, HITS, trySearch, writePutChunks } from '../../actors/messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { Topology } from '../../actors/topology.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { MessageHandler } from '../../runtime/messaging/mailbox.ts';
 import { STOP } from '../../runtime/scheduling/actor.ts';
@@ -60,9 +60,11 @@ class Shards implements MessageHandler {
       eventfds: [],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
     };
     this.#indexer = attachContext({ ...data, name: 'indexer' });
     this.#main = attachContext({ ...data, name: 'main' });

@@ -16,6 +16,7 @@ const MANY_TARGET = 5;
 
 const WORKS: readonly { work: Exclude<Work, 'sqlite'>; words: string; sqlite: boolean }[] = [
   { work: 'overwrite', words: 'overwrite, fsync', sqlite: true },
+  { work: 'patch', words: 'overwrite in a large file, fsync', sqlite: false },
   { work: 'append', words: 'append to a large file, fsync', sqlite: false },
   { work: 'save', words: 'new file, fsync, rename, fsync of the directory', sqlite: false },
 ];

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { abortAllOnExit } from '../fuse/mounts.ts';
 import type { Effort, Part } from '../runtime/measure.ts';
 import { markdown, summarise } from '../runtime/report.ts';
+import { batches } from './batches.ts';
 import { durable } from './durable.ts';
 import { mounting } from './mounting.ts';
 import { pause } from './pause.ts';
@@ -20,6 +21,7 @@ interface Chapter {
 const CHAPTERS: readonly Chapter[] = [
   { name: 'transactions', run: durable },
   { name: 'vectors', run: vectors },
+  { name: 'batches', run: batches },
   { name: 'written', run: written },
   { name: 'mounting', run: mounting },
   { name: 'pause', run: pause },

@@ -14,7 +14,7 @@ export const GO = 1;
 export const STOP = 2;
 
 /** What one transaction is. */
-export type Work = 'overwrite' | 'append' | 'save' | 'sqlite';
+export type Work = 'overwrite' | 'patch' | 'append' | 'save' | 'sqlite';
 
 export interface Job {
   readonly work: Work;
@@ -43,6 +43,7 @@ interface Writer {
 
 /** Records of a file that is overwritten in place. */
 const SLOTS = 16;
+const PATCHED_BYTES = 1024 * 1024;
 /** An appended file begins anew at this size, so that a fast filesystem does not fill the disk. */
 const APPEND_MAX = 16 * 1024 * 1024;
 const BUSY_TIMEOUT_MS = 60_000;
@@ -56,6 +57,23 @@ function overwrite({ directory, writer, bytes }: Job): Writer {
     step(round) {
       record.writeUInt32LE(round, 0);
       fs.writeSync(file, record, 0, bytes, (round % SLOTS) * bytes);
+      fs.fsyncSync(file);
+    },
+    close: () => fs.closeSync(file),
+  };
+}
+
+/** Records anywhere in a file that lives in an object. */
+function patch({ directory, writer, bytes }: Job): Writer {
+  const file = fs.openSync(path.join(directory, `patch-${writer}.bin`), 'w');
+  const record = Buffer.alloc(bytes, writer + 1);
+  fs.writeSync(file, Buffer.alloc(PATCHED_BYTES));
+  fs.fsyncSync(file);
+  const records = Math.floor(PATCHED_BYTES / bytes);
+  return {
+    step(round) {
+      record.writeUInt32LE(round, 0);
+      fs.writeSync(file, record, 0, bytes, ((round * 7919) % records) * bytes);
       fs.fsyncSync(file);
     },
     close: () => fs.closeSync(file),
@@ -119,7 +137,7 @@ function sqlite({ directory, writer, bytes }: Job): Writer {
   };
 }
 
-const WORKS: Readonly<Record<Work, (job: Job) => Writer>> = { overwrite, append, save, sqlite };
+const WORKS: Readonly<Record<Work, (job: Job) => Writer>> = { overwrite, patch, append, save, sqlite };
 
 function run(job: Job, control: Int32Array): number {
   const writer = WORKS[job.work](job);

@@ -1,8 +1,12 @@
-/** The object files against the inodes that refer to them. What is in them has no checksum: that they are there is all. */
-
+/**
+ * The object files against the inodes that refer to them. What is in a plain one has no checksum: that it is there is all.
+ * Compressed ones have one for each piece.
+ */
+import { isCompressed } from '../../fuse/namespace/namespace.ts';
 import { describeInode } from '../../fuse/namespace/tree-check.ts';
 import { OBJECT_DIRECTORY, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
+import { checkCompressed } from './check-compressed.ts';
 import type { Findings, Progress } from './findings.ts';
 import type { PrivateTree } from './private-tree.ts';
 
@@ -17,6 +21,9 @@ export interface ObjectCheck {
   readonly longer: readonly number[];
   /** Of inodes' objects that have no file. */
   readonly missing: readonly number[];
+  /** Compressed objects, and those of them that are not sound. */
+  readonly compressed: number;
+  readonly unsound: readonly number[];
 }
 
 export const NO_OBJECTS: ObjectCheck = {
@@ -26,6 +33,8 @@ export const NO_OBJECTS: ObjectCheck = {
   orphans: [],
   longer: [],
   missing: [],
+  compressed: 0,
+  unsound: [],
 };
 
 export function checkObjects(
@@ -35,7 +44,11 @@ export function checkObjects(
   progress: Progress,
 ): ObjectCheck {
   const sizes = new Map<number, number>();
-  tree.forEachObject((id, size) => sizes.set(id, size));
+  const compressed = new Set<number>();
+  tree.forEachObject((id, size, stored) => {
+    sizes.set(id, size);
+    if (isCompressed(stored)) compressed.add(id);
+  });
   const found = new Map<number, number>();
   for (const id of objectIds(disk, findings)) {
     if (found.size % 1024 === 0) progress('objects', found.size, Math.max(sizes.size, found.size));
@@ -46,7 +59,9 @@ export function checkObjects(
   }
   const orphans = [...found.keys()].filter((id) => !sizes.has(id));
   const missing = [...sizes.keys()].filter((id) => !found.has(id));
-  const longer = [...sizes].filter(([id, size]) => (found.get(id) ?? 0) > size).map(([id]) => id);
+  const longer = [...sizes]
+    .filter(([id, size]) => (found.get(id) ?? 0) > size && !compressed.has(id))
+    .map(([id]) => id);
   for (const id of orphans)
     findings.note({ file: objectPath(id), what: 'no file refers to it; the next mount deletes it' });
   for (const id of longer) {
@@ -56,13 +71,31 @@ export function checkObjects(
       what: `${extra} bytes after the end of its file; the next mount cuts them`,
     });
   }
+  const unsound: number[] = [];
+  let looked = 0;
+  for (const id of compressed) {
+    if (!found.has(id)) continue;
+    progress('compressed objects', looked++, compressed.size);
+    const wrongs = checkCompressed(disk, id, found.get(id)!, sizes.get(id)!);
+    for (const { offset, what } of wrongs) findings.problem({ file: objectPath(id), offset, what });
+    if (wrongs.length > 0) unsound.push(id);
+  }
   const owners = missing.length === 0 ? new Map<number, string>() : ownersOf(tree);
   for (const id of missing)
     findings.problem({ file: objectPath(id), what: `is missing: the content of ${owners.get(id)} is lost` });
   const bytes = [...found.values()].reduce((sum, size) => sum + size, 0);
   let highest = 0;
   for (const id of found.keys()) highest = Math.max(highest, id);
-  return { objects: found.size, bytes, highest, orphans, longer, missing };
+  return {
+    objects: found.size,
+    bytes,
+    highest,
+    orphans,
+    longer,
+    missing,
+    compressed: compressed.size,
+    unsound,
+  };
 }
 
 function* objectIds(disk: Disk, findings: Findings): Generator<number> {

@@ -9,14 +9,13 @@ import {
   listCheckpoints,
   loadCheckpoint,
 } from '../../actors/io/checkpoint.ts';
-import { replayLog } from '../../actors/io/log-recovery.ts';
+import { replayInto } from '../../actors/io/log-recovery.ts';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { checkTree, describeInode, type TreeCounts } from '../../fuse/namespace/tree-check.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { FILES_MAX, GIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import { STORE_DIRECTORIES } from '../../runtime/storage/store.ts';
 import type { StoreIdentity } from '../../runtime/storage/store-format.ts';
 import { checkLog, type LogCheck } from './check-log.ts';
@@ -168,10 +167,7 @@ function replay(
   progress: Progress,
 ): CheckedState {
   progress('replay', 0, 1);
-  const outcome = replayLog(disk, identity.bytes, lsn, (type, u8, u32, f64, offset, length) => {
-    if (type === RECORD_MOUNTED) tree.afterRecovery();
-    else tree.apply(type, u8, u32, f64, offset, length);
-  });
+  const outcome = replayInto(tree, disk, identity.bytes, lsn);
   try {
     tree.afterRecovery();
   } catch (error) {

@@ -8,10 +8,18 @@
  *    inode refers to and a copy of those that are longer than the tree knows.
  */
 import { CHECKPOINT_DIRECTORY, checkpointPath, writeCheckpoint } from '../../actors/io/checkpoint.ts';
-import { replayLog } from '../../actors/io/log-recovery.ts';
+import { replayInto } from '../../actors/io/log-recovery.ts';
 import { LOG_DIRECTORY, segmentPath } from '../../actors/log-files.ts';
 import { truncate } from '../../fuse/namespace/content.ts';
-import { H_NEXT_OBJECT } from '../../fuse/namespace/layout.ts';
+import {
+  H_NEXT_OBJECT,
+  I_SIZE,
+  I_STORED,
+  INODE_WORDS,
+  isCompressed,
+  PLAIN,
+  STORED_BLOCK,
+} from '../../fuse/namespace/layout.ts';
 import { addFoundObject, copyTree } from '../../fuse/namespace/tree-copy.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -19,17 +27,19 @@ import { MIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EEXIST, EIO } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import { STORE_DIRECTORIES } from '../../runtime/storage/store.ts';
 import type { StoreIdentity } from '../../runtime/storage/store-format.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { StoreCheck } from './check.ts';
+import { compressedIndex } from './check-compressed.ts';
 import { checkObjects, type ObjectCheck } from './check-objects.ts';
 import { SEGMENT_DIRECTORY } from './check-segments.ts';
 import { Findings } from './findings.ts';
 import { PrivateTree } from './private-tree.ts';
 
 const ASIDE = '.aside';
+/** What a Zstandard frame begins with (RFC 8878 3.1.1). */
+const ZSTD_MAGIC = 0xfd2fb528;
 
 export interface Repaired {
   /** What was done, a sentence each. */
@@ -69,6 +79,7 @@ function rewrite(
   for (const what of left) done.push(`could not take over ${what}`);
   const objects = checkObjects(disk, tree, new Findings(), () => {});
   forgetMissing(tree, objects, done);
+  settleForms(disk, tree, objects, done);
   // As high as ids that inodes named and nobody had may be: from there on there would soon be none left.
   tree.tables.header[H_NEXT_OBJECT] = objects.highest + 1;
   if (old.isBehind) keepObjects(disk, tree, objects, done);
@@ -76,6 +87,7 @@ function rewrite(
     .image()
     .map(({ name, bytes }) => ({ name, bytes: tree.region(name)!.subarray(0, bytes) }));
   const created = systemClock.now();
+  required(old.tree.redo.apply(disk), 'the objects that the log has bytes of');
   required(disk.syncAll(), 'the store');
   const written = required(
     writeCheckpoint(disk, { uuid: identity.uuid, lsn: old.lsn, created }, parts),
@@ -105,12 +117,7 @@ function stateOf(
   tree.format();
   tree.loaded();
   const isWhole = log.firstLsn === 1;
-  const outcome = isWhole
-    ? replayLog(disk, identity.bytes, 0, (type, u8, u32, f64, offset, length) => {
-        if (type === RECORD_MOUNTED) tree.afterRecovery();
-        else tree.apply(type, u8, u32, f64, offset, length);
-      })
-    : -EIO;
+  const outcome = isWhole ? replayInto(tree, disk, identity.bytes, 0) : -EIO;
   tree.afterRecovery();
   const from = isWhole
     ? 'from the log, which goes back to the first record'
@@ -131,6 +138,43 @@ function forgetMissing({ namespace, tables }: PrivateTree, { missing }: ObjectCh
   }
 }
 
+/** What was said to be compressed and is not is plain; one that is says itself how long its file is. */
+function settleForms(disk: Disk, tree: PrivateTree, { unsound }: ObjectCheck, done: string[]): void {
+  const { namespace, tables } = tree;
+  const wrong = new Set(unsound);
+  if (wrong.size === 0) return;
+  for (let ino = 1; ino < namespace.inodesEnd; ino++) {
+    const id = namespace.objectOf(ino);
+    if (!wrong.has(id)) continue;
+    const form = formOf(disk, id);
+    const at = ino * INODE_WORDS;
+    const path = namespace.pathOf(ino) ?? `inode ${ino}`;
+    const isKnown =
+      form?.stored === tables.inode[at + I_STORED] && form?.size === tables.inodeF64[(at + I_SIZE) / 2];
+    if (form === undefined || isKnown) {
+      done.push(`left ${path}, whose compressed content is damaged: what cannot be read of it is EIO`);
+      continue;
+    }
+    tables.inode[at + I_STORED] = form.stored;
+    if (isCompressed(form.stored)) tables.inodeF64[(at + I_SIZE) / 2] = form.size;
+    done.push(`corrected how the content of ${path} is stored`);
+  }
+}
+
+/** Of an object by what is in it; undefined when it was compressed and cannot be read as such. */
+function formOf(disk: Disk, id: number): { readonly size: number; readonly stored: number } | undefined {
+  const status = disk.stat(objectPath(id));
+  if (typeof status === 'number') return undefined;
+  const index = compressedIndex(disk, id, status.bytes);
+  if (index !== undefined) return { size: index.size, stored: Math.ceil(status.bytes / STORED_BLOCK) };
+  const beginning = new Uint8Array(4);
+  const descriptor = required(disk.open(objectPath(id), 'read'), objectPath(id));
+  required(disk.pread(descriptor, beginning, 0, 4, 0), objectPath(id));
+  disk.close(descriptor);
+  const isFrame = new DataView(beginning.buffer).getUint32(0, true) === ZSTD_MAGIC;
+  return isFrame ? undefined : { size: status.bytes, stored: PLAIN };
+}
+
 /** Records are lost that may have referred to them, or said that they are as long as they are. */
 function keepObjects(disk: Disk, tree: PrivateTree, { orphans, longer }: ObjectCheck, done: string[]): void {
   for (const id of orphans) keepObject(disk, tree, id, id, done);
@@ -145,8 +189,16 @@ function keepObject(disk: Disk, { tables }: PrivateTree, id: number, file: numbe
   const status = disk.stat(objectPath(file));
   if (typeof status === 'number') return;
   const name = `object-${id.toString(16)}${id === file ? '' : '-whole'}`;
-  addFoundObject(tables, name, file, status.bytes);
-  done.push(`put into lost+found: ${name}, ${status.bytes} bytes`);
+  const index = compressedIndex(disk, file, status.bytes);
+  const size = index?.size ?? status.bytes;
+  addFoundObject(
+    tables,
+    name,
+    file,
+    size,
+    index === undefined ? PLAIN : Math.ceil(status.bytes / STORED_BLOCK),
+  );
+  done.push(`put into lost+found: ${name}, ${size} bytes`);
 }
 
 /** An id that no object file has. */

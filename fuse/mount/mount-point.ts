@@ -51,7 +51,7 @@ export async function checkMountPoint(
         `${located} is a dead mount and cannot be detached: ${failure.message}`,
       );
     }
-    notice = `detached a dead mount of ${mounted.source} from ${located}`;
+    notice = `detached a dead mount of ${mounted.store} from ${located}`;
   }
   return inspect(located, options.nonempty, notice);
 }

@@ -18,7 +18,8 @@ import {
 import { Failure } from './failure.ts';
 import type { MountOptions } from './mount-options.ts';
 import { mountAt, readMounts, SUBTYPE } from './mountinfo.ts';
-import { FUSERMOUNT_MISSING } from './unmount.ts';
+import { cannotNote, note } from './named-mounts.ts';
+import { FUSERMOUNT_MISSING, unmount } from './unmount.ts';
 
 const DEVICE = '/dev/fuse';
 const NEEDS_SYS_ADMIN =
@@ -27,16 +28,29 @@ const HELPER_TIMEOUT_MS = 20_000;
 
 /**
  * Mounts on `directory` (absolute, checked with checkMountPoint). Returns /dev/fuse of the new connection,
- * non-blocking and close-on-exec; the kernel's INIT waits on it. `store` is the absolute path shown as the source.
+ * non-blocking and close-on-exec; the kernel's INIT waits on it. `store` is its absolute path,
+ * shown as the source unless another name was chosen.
  */
 export function mount(
   directory: string,
   store: string,
   options: MountOptions,
 ): { readonly fd: number } | Failure {
-  return process.geteuid!() === 0
-    ? mountAsRoot(directory, store, options)
-    : mountAsUser(directory, store, options);
+  const isNamed = options.fsname !== undefined || options.subtype !== undefined;
+  const obstacle = isNamed ? cannotNote() : undefined;
+  if (obstacle !== undefined) return new Failure(-EACCES, obstacle);
+  const source = options.fsname ?? store;
+  const mounted =
+    process.geteuid!() === 0
+      ? mountAsRoot(directory, source, options)
+      : mountAsUser(directory, source, options);
+  if (mounted instanceof Failure || !isNamed) return mounted;
+  const mounts = readMounts();
+  const failed = note(mountAt(mounts, directory)!, store, mounts);
+  if (failed === undefined) return mounted;
+  unmount(directory, { lazy: true });
+  closeSync(mounted.fd);
+  return failed;
 }
 
 /** Why FUSE cannot be used here at all, in one sentence; undefined = nothing is known to be missing. */
@@ -87,7 +101,7 @@ function describeDevice(errno: number): Failure {
 
 function mountAsRoot(
   directory: string,
-  store: string,
+  source: string,
   options: MountOptions,
 ): { readonly fd: number } | Failure {
   const fd = openDevice();
@@ -101,8 +115,8 @@ function mountAsRoot(
     'default_permissions',
   ];
   if (isOpenToOthers(options, true)) data.push('allow_other');
-  const type = `fuse.${SUBTYPE}`;
-  const error = mountCall(store, directory, type, mountFlags(options), data.join(','));
+  const type = `fuse.${options.subtype ?? SUBTYPE}`;
+  const error = mountCall(source, directory, type, mountFlags(options), data.join(','));
   if (error === 0) return { fd };
   closeSync(fd);
   if (error === -EPERM || error === -EACCES) {
@@ -133,14 +147,14 @@ function isOpenToOthers(options: MountOptions, byDefault: boolean): boolean {
  */
 function mountAsUser(
   directory: string,
-  store: string,
+  source: string,
   options: MountOptions,
 ): { readonly fd: number } | Failure {
   const pair = socketpair();
   if (typeof pair === 'number') return new Failure(pair, `making a socket pair failed with errno ${-pair}`);
   const [ours, helpers] = pair;
   try {
-    const helper = spawnSync('fusermount3', ['-o', helperOptions(store, options), '--', directory], {
+    const helper = spawnSync('fusermount3', ['-o', helperOptions(source, options), '--', directory], {
       stdio: ['ignore', 'ignore', 'pipe', helpers],
       encoding: 'utf8',
       env: { ...process.env, _FUSE_COMMFD: '3', LC_ALL: 'C' },
@@ -157,13 +171,13 @@ function mountAsUser(
   }
 }
 
-function helperOptions(store: string, options: MountOptions): string {
+function helperOptions(source: string, options: MountOptions): string {
   const list = [
     options.readOnly ? 'ro' : 'rw',
     options.suid ? 'suid' : 'nosuid',
     options.dev ? 'dev' : 'nodev',
-    `fsname=${escapeOption(store)}`,
-    `subtype=${SUBTYPE}`,
+    `fsname=${escapeOption(source)}`,
+    `subtype=${options.subtype ?? SUBTYPE}`,
     `max_read=${FUSE_MAX_WRITE}`,
     'default_permissions',
   ];

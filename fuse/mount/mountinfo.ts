@@ -1,5 +1,6 @@
 /** What is mounted where: /proc/self/mountinfo, proc_pid_mountinfo(5). Reading it never touches a mount. */
 import { readFileSync } from 'node:fs';
+import { type MountRow, notedStore } from './named-mounts.ts';
 
 export const SUBTYPE = 'vexfs';
 const TYPE = `fuse.${SUBTYPE}`;
@@ -10,9 +11,12 @@ export interface Mount {
   readonly mountPoint: string;
   readonly options: readonly string[];
   readonly type: string;
-  /** For a VexFS mount the absolute path of its store. */
   readonly source: string;
+  /** Absolute path of the store, if the mount is a VexFS. */
+  readonly store: string | undefined;
 }
+
+export type VexfsMount = Mount & { readonly store: string };
 
 /** In mount order: of two mounts on one directory the later one is the visible one. Malformed lines are skipped. */
 export function parseMountinfo(text: string): Mount[] {
@@ -21,13 +25,14 @@ export function parseMountinfo(text: string): Mount[] {
     const fields = line.split(' ');
     const dash = fields.indexOf('-', 6);
     if (dash < 0 || fields.length < dash + 3) continue;
-    mounts.push({
+    const row = {
       device: fields[2]!,
       mountPoint: unescapeOctal(fields[4]!),
       options: fields[5]!.split(','),
       type: unescapeOctal(fields[dash + 1]!),
       source: unescapeOctal(fields[dash + 2]!),
-    });
+    };
+    mounts.push({ ...row, store: isFuse(row) ? storeOf(row) : undefined });
   }
   return mounts;
 }
@@ -44,11 +49,16 @@ function unescapeOctal(field: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
-export function isVexfs(mount: Mount): boolean {
-  return mount.type === TYPE;
+/** Of a mount of our type the source is the store, unless it was noted that another name was chosen. */
+function storeOf(row: MountRow): string | undefined {
+  return notedStore(row) ?? (row.type === TYPE ? row.source : undefined);
 }
 
-export function isFuse(mount: Mount): boolean {
+export function isVexfs(mount: Mount): mount is VexfsMount {
+  return mount.store !== undefined;
+}
+
+export function isFuse(mount: Pick<Mount, 'type'>): boolean {
   return mount.type === 'fuse' || mount.type === 'fuseblk' || mount.type.startsWith('fuse.');
 }
 
@@ -68,7 +78,13 @@ export function mountContaining(mounts: readonly Mount[], path: string): Mount |
   return best;
 }
 
+/** What is mounted within `directory`, at any depth. */
+export function mountsBelow(mounts: readonly Mount[], directory: string): Mount[] {
+  const start = directory === '/' ? '/' : `${directory}/`;
+  return mounts.filter(({ mountPoint }) => mountPoint.startsWith(start) && mountPoint !== '/');
+}
+
 /** Where a store (absolute path, without symlinks) is mounted. */
 export function mountsOfStore(mounts: readonly Mount[], store: string): Mount[] {
-  return mounts.filter((mount) => isVexfs(mount) && mount.source === store);
+  return mounts.filter((mount) => mount.store === store);
 }

@@ -4,7 +4,7 @@ import { EBUSY, EINVAL, EIO, ENOENT, EPERM, ETIMEDOUT } from '../../runtime/errn
 import { MNT_DETACH, umount2 } from '../../runtime/system/libc.ts';
 import { Failure } from './failure.ts';
 import { holdersOf } from './holders.ts';
-import { mountAt, readMounts } from './mountinfo.ts';
+import { mountAt, mountsBelow, readMounts } from './mountinfo.ts';
 
 /** fusermount3 does no I/O on the mount except the kernel's own flush of cached writes. */
 const HELPER_TIMEOUT_MS = 60_000;
@@ -57,9 +57,13 @@ export const FUSERMOUNT_MISSING =
   'an ordinary user needs the program fusermount3: install the package fuse3, or run as root';
 
 function describeBusy(directory: string): string {
+  const below = mountsBelow(readMounts(), directory).map(({ mountPoint }) => mountPoint);
+  if (below.length > 0) {
+    return `${directory} is in use: ${below.join(', ')} ${below.length === 1 ? 'is' : 'are'} mounted in it; unmount that first`;
+  }
   const holders = holdersOf(directory);
   if (holders.length === 0) {
-    return `${directory} is in use (by a process this user cannot see, or another mount below it); unmount it with --lazy to detach it anyway`;
+    return `${directory} is in use by a process that this user cannot see, or through another view of it (a bind mount, a container, a loop device); unmount it with --lazy to detach it anyway`;
   }
   const listed = holders.slice(0, HOLDERS_LISTED).map(({ pid, command }) => `${pid} (${command})`);
   const more = holders.length > listed.length ? ` and ${holders.length - listed.length} more` : '';

@@ -2,7 +2,11 @@
  * Vector collections and the extended attributes that hold vectors. Contract and locking: tables.ts.
  *
  * `user.vexfs.vector` is the vector of collection "default", `user.vexfs.vector.NAME` that of NAME. A collection
- * comes into being with its first vector, which sets its dimension, and stays.
+ * comes into being with its first vector, which sets its dimension, or is made before; it stays until it is dropped. An id is
+ * given again only when all have been used.
+ *
+ * Options, one word: bits 0–1 the metric, 4–11 M and 12–25 efConstruction of its graph (0 = as configured), 31 it is being
+ * dropped: it takes no vectors.
  */
 import { COLLECTION_NAME_MAX, COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, ENOSPC } from '../../runtime/errno.ts';
@@ -11,6 +15,7 @@ import {
   C_DIMENSION,
   C_NAME,
   C_NAME_LENGTH,
+  C_OPTIONS,
   COLLECTION_BYTES,
   COLLECTIONS_AT,
   H_COLLECTIONS,
@@ -22,6 +27,37 @@ const encoder = new TextEncoder();
 const VECTOR_XATTR = encoder.encode('user.vexfs.vector');
 const DEFAULT_COLLECTION = encoder.encode('default');
 const DOT = 0x2e;
+
+/** By their number in the options. */
+export const METRICS = ['cosine', 'l2', 'dot'] as const;
+export type CollectionMetric = (typeof METRICS)[number];
+
+export interface CollectionOptions {
+  readonly metric: CollectionMetric;
+  /** Links of a vector in the graph, 2 … 128; 0 = as configured. */
+  readonly m: number;
+  /** Candidates looked at when one is added, 1 … 10,000; 0 = as configured. */
+  readonly efConstruction: number;
+}
+
+const METRIC_MASK = 3;
+const M_SHIFT = 4;
+const M_MASK = 0xff;
+const EF_SHIFT = 12;
+const EF_MASK = 0x3fff;
+export const DROPPING = 0x8000_0000;
+
+export function packOptions({ metric, m, efConstruction }: CollectionOptions): number {
+  return (METRICS.indexOf(metric) | (m << M_SHIFT) | (efConstruction << EF_SHIFT)) >>> 0;
+}
+
+export function unpackOptions(word: number): CollectionOptions {
+  return {
+    metric: METRICS[word & METRIC_MASK] ?? 'cosine',
+    m: (word >>> M_SHIFT) & M_MASK,
+    efConstruction: (word >>> EF_SHIFT) & EF_MASK,
+  };
+}
 
 /** A collection's name as a byte range; filled by {@link parseVectorXattr}. */
 export class CollectionName {
@@ -69,9 +105,9 @@ export function checkCollectionName(u8: Uint8Array, start: number, end: number):
 
 /**
  * Dimension of a vector given as little-endian float32; −EINVAL unless it has 1 … 8,192 finite elements, not all
- * zero (a zero vector has no direction, so cosine cannot rank it).
+ * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it).
  */
-export function checkVector(u8: Uint8Array, start: number, end: number): number {
+export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
   const bytes = end - start;
   if (bytes % 4 !== 0 || bytes === 0 || bytes > VECTOR_DIMENSION_MAX * 4) return -EINVAL;
   let any = 0;
@@ -80,7 +116,7 @@ export function checkVector(u8: Uint8Array, start: number, end: number): number 
     if (exponent === 255) return -EINVAL;
     any |= u8[i]! | u8[i + 1]! | u8[i + 2]! | (u8[i + 3]! & 0x7f);
   }
-  return any === 0 ? -EINVAL : bytes / 4;
+  return any === 0 && needsDirection ? -EINVAL : bytes / 4;
 }
 
 function recordAt(id: number): number {
@@ -107,6 +143,25 @@ export function dimensionOf(t: Tables, id: number): number {
   return t.header[recordAt(id) / 4 + C_DIMENSION]!;
 }
 
+export function optionsOf(t: Tables, id: number): number {
+  return t.header[recordAt(id) / 4 + C_OPTIONS]!;
+}
+
+/** Whether a zero vector can be ranked in it. */
+export function needsDirection(t: Tables, id: number): boolean {
+  return id === 0 || (optionsOf(t, id) & METRIC_MASK) === METRICS.indexOf('cosine');
+}
+
+/** Whether there is no collection of this id: not yet, or not any more. */
+export function isFree(t: Tables, id: number): boolean {
+  return id > count(t) || t.header[recordAt(id) / 4 + C_NAME_LENGTH] === 0;
+}
+
+/** The options of a collection from the namespace's region, for threads that have no tables: one word. */
+export function sharedOptions(region: { readonly u32: Uint32Array }, id: number): CollectionOptions {
+  return unpackOptions(region.u32[recordAt(id) / 4 + C_OPTIONS]!);
+}
+
 /** May be called by readers. */
 export function collectionName(t: Tables, id: number): string {
   const at = recordAt(id);
@@ -126,20 +181,37 @@ export function collectionNames(arena: Arena): string[] {
 
 /** The id the next collection will have; −ENOSPC when there are as many as can be. */
 export function peekCollection(t: Tables): number {
-  return count(t) < COLLECTIONS_MAX ? count(t) + 1 : -ENOSPC;
+  const last = count(t);
+  if (last < COLLECTIONS_MAX) return last + 1;
+  for (let id = 1; id <= last; id++) if (isFree(t, id)) return id;
+  return -ENOSPC;
 }
 
 /** Between writeBegin and writeEnd: adds the collection that {@link peekCollection} announced. */
 export function addCollection(
   t: Tables,
   dimension: number,
+  options: number,
   u8: Uint8Array,
   start: number,
   end: number,
 ): void {
-  const id = ++t.header[H_COLLECTIONS]!;
+  const id = peekCollection(t);
+  t.header[H_COLLECTIONS] = Math.max(count(t), id);
   const at = recordAt(id);
   t.header[at / 4 + C_DIMENSION] = dimension;
   t.header[at / 4 + C_NAME_LENGTH] = end - start;
+  t.header[at / 4 + C_OPTIONS] = options;
   copyBytes(t.headerU8, at + C_NAME, u8, start, end - start);
+}
+
+/** Between writeBegin and writeEnd. */
+export function setOptions(t: Tables, id: number, options: number): void {
+  t.header[recordAt(id) / 4 + C_OPTIONS] = options;
+}
+
+/** Between writeBegin and writeEnd: the id is nobody's any more. */
+export function removeCollection(t: Tables, id: number): void {
+  const at = recordAt(id) / 4;
+  t.header.fill(0, at, at + COLLECTION_BYTES / 4);
 }

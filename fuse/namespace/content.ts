@@ -11,15 +11,19 @@ import {
 } from '../../runtime/config/bounds.ts';
 import {
   E2BIG,
+  EBUSY,
   EEXIST,
   EFBIG,
   EINVAL,
   EISDIR,
   ENODATA,
+  ENOENT,
   ENOSPC,
   ERANGE,
   ESTALE,
 } from '../../runtime/errno.ts';
+import { ACL_KILL_SGID, checkList, isKept, showList } from './access-lists.ts';
+import { ACCESS_LIST, listKind, NO_LIST } from './acl.ts';
 import { KEEP_TIMES, KILL_SUIDGID } from './changes.ts';
 import * as collections from './collections.ts';
 import * as data from './data.ts';
@@ -33,10 +37,14 @@ import {
   I_INDEX_STATUS,
   I_INDEXED,
   I_OBJECT,
+  I_STORED,
+  I_XATTRS,
   INODE_WORDS,
+  isCompressed,
 } from './layout.ts';
 import { copyBytes } from './names.ts';
 import { killPrivileges } from './privileges.ts';
+import { bytesChanged } from './stored.ts';
 import type { Tables } from './tables.ts';
 import * as xattrs from './xattrs.ts';
 
@@ -64,6 +72,7 @@ function checkRegular(t: Tables, ino: number): number {
 function changed(t: Tables, ino: number, flags: number): void {
   if ((flags & KEEP_TIMES) === 0) inodes.touchData(t, ino);
   inodes.bumpVersion(t, ino);
+  bytesChanged(t, ino);
   if ((flags & KILL_SUIDGID) !== 0) killPrivileges(t, ino);
 }
 
@@ -95,11 +104,12 @@ export function write(
   return length;
 }
 
-/** Sets the size; what is gained reads as zeros. Size 0 drops an object. 0, NEEDS_OBJECT (no memory) or −errno. */
+/** Sets the size; what is gained reads as zeros. Size 0 drops an object; any other needs it to be plain. 0, NEEDS_OBJECT (no memory) or −errno. */
 export function truncate(t: Tables, ino: number, size: number, flags: number): number {
   const refusal = checkRegular(t, ino);
   if (refusal !== 0) return refusal;
   if (size > FILE_SIZE_MAX) return -EFBIG;
+  if (size > 0 && isCompressed(t.inode[ino * INODE_WORDS + I_STORED]!)) return -EINVAL;
   const isInline = t.inode[ino * INODE_WORDS + I_OBJECT] === 0;
   let block = t.inode[ino * INODE_WORDS + I_DATA]!;
   if (isInline && size > inodes.sizeOf(t, ino)) {
@@ -138,11 +148,12 @@ export function attach(t: Tables, ino: number, object: number, size: number, fla
   return 0;
 }
 
-/** Bytes up to `end` were written to the file's object. */
+/** Bytes up to `end` were written to the file's object, which is plain. */
 export function extend(t: Tables, ino: number, end: number, flags: number): number {
   const refusal = checkRegular(t, ino);
   if (refusal !== 0) return refusal;
   if (t.inode[ino * INODE_WORDS + I_OBJECT] === 0) return -EINVAL;
+  if (isCompressed(t.inode[ino * INODE_WORDS + I_STORED]!)) return -EINVAL;
   if (end > FILE_SIZE_MAX) return -EFBIG;
 
   t.sequence.writeBegin();
@@ -156,7 +167,8 @@ export function extend(t: Tables, ino: number, end: number, flags: number): numb
  * setxattr(2). Returns the id of the collection whose vector was set (0 = the attribute is not a vector) or −errno:
  * EEXIST and ENODATA by the flags, ERANGE name of 0 or over 255 bytes, E2BIG value over 64 KiB, ENOSPC over
  * {@link XATTRS_MAX} or no memory, EINVAL bad flags or a vector its collection cannot take. A vector for a collection
- * that does not exist makes it.
+ * that does not exist makes it. An access control list sets the permission bits too, and goes with `flags` that may have
+ * ACL_KILL_SGID; its errors are those of checkList.
  */
 export function setxattr(
   t: Tables,
@@ -172,15 +184,19 @@ export function setxattr(
   if (!inodes.isLive(t, ino)) return -ESTALE;
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
-  if (flags !== 0 && flags !== XATTR_CREATE && flags !== XATTR_REPLACE) return -EINVAL;
+  const mode = flags & ~ACL_KILL_SGID;
+  if (mode !== 0 && mode !== XATTR_CREATE && mode !== XATTR_REPLACE) return -EINVAL;
   if (nameLength === 0 || nameLength > XATTR_NAME_MAX) return -ERANGE;
   if (valueLength > XATTR_SIZE_MAX) return -E2BIG;
   const found = cursor.find(t, ino, name, nameStart, nameEnd);
-  if (found && flags === XATTR_CREATE) return -EEXIST;
-  if (!found && flags === XATTR_REPLACE) return -ENODATA;
-  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
-  if (isVector < 0) return isVector;
-  const id = isVector === 0 ? 0 : collectionFor(t, value, valueStart, valueEnd);
+  if (found && mode === XATTR_CREATE) return -EEXIST;
+  if (!found && mode === XATTR_REPLACE) return -ENODATA;
+  const list = listKind(name, nameStart, nameEnd);
+  const notAllowed = list === NO_LIST ? 0 : checkList(t, ino, list, value, valueStart, valueEnd);
+  if (notAllowed < 0) return notAllowed;
+  if (list !== NO_LIST && !isKept(list, valueStart, valueEnd))
+    return setBits(t, ino, value, valueStart, valueEnd, flags, found);
+  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd);
   if (id < 0) return id;
   const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
   if (used > XATTRS_MAX) return -ENOSPC;
@@ -188,23 +204,58 @@ export function setxattr(
   if (block === 0) return -ENOSPC;
 
   t.sequence.writeBegin();
-  if (id > collections.count(t)) {
-    collections.addCollection(t, valueLength / 4, collection.u8, collection.start, collection.end);
+  if (id > 0 && collections.isFree(t, id)) {
+    collections.addCollection(t, valueLength / 4, 0, collection.u8, collection.start, collection.end);
   }
   xattrs.replaceBlock(t, ino, block);
   if (cursor.find(t, ino, name, nameStart, nameEnd)) xattrs.cut(t, ino, cursor);
-  xattrs.append(t, ino, name, nameStart, nameEnd, value, valueStart, valueEnd);
+  const now = t.inode[ino * INODE_WORDS + I_XATTRS]!;
+  xattrs.append(t, now, name, nameStart, nameEnd, value, valueStart, valueEnd);
+  if (list === ACCESS_LIST) showList(t, ino, value, valueStart, valueEnd, flags);
   inodes.touch(t, ino);
   t.sequence.writeEnd();
   return id;
 }
 
-/** Id of the collection named in `collection` that takes this vector: one there is, or the one that will be made. */
-function collectionFor(t: Tables, value: Uint8Array, start: number, end: number): number {
-  const dimension = collections.checkVector(value, start, end);
-  if (dimension < 0) return dimension;
+/** An access list that says no more than permission bits do becomes those, and the one there was goes. */
+function setBits(
+  t: Tables,
+  ino: number,
+  list: Uint8Array,
+  start: number,
+  end: number,
+  flags: number,
+  found: boolean,
+): number {
+  t.sequence.writeBegin();
+  if (found) xattrs.cut(t, ino, cursor);
+  if (found) xattrs.freeIfEmpty(t, ino);
+  showList(t, ino, list, start, end, flags);
+  inodes.touch(t, ino);
+  t.sequence.writeEnd();
+  return 0;
+}
+
+/**
+ * Id of the collection that takes the vector of this attribute: one there is, or the one that will be made; 0 = the
+ * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC when there are as many as can be.
+ */
+export function collectionOf(
+  t: Tables,
+  name: Uint8Array,
+  nameStart: number,
+  nameEnd: number,
+  value: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
+  if (isVector <= 0) return isVector;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);
+  const dimension = collections.checkVector(value, start, end, collections.needsDirection(t, id));
+  if (dimension < 0) return dimension;
   if (id === 0) return collections.peekCollection(t);
+  if ((collections.optionsOf(t, id) & collections.DROPPING) !== 0) return -EBUSY;
   return collections.dimensionOf(t, id) === dimension ? id : -EINVAL;
 }
 
@@ -223,10 +274,14 @@ export function removexattr(t: Tables, ino: number, name: Uint8Array, start: num
   return isVector ? collections.findCollection(t, collection.u8, collection.start, collection.end) : 0;
 }
 
-/** Adds an empty collection. Returns its id, the existing one's if the dimension agrees, or −errno. */
+/**
+ * Adds an empty collection. Returns its id, the existing one's if dimension and options agree, or −errno. Options of −1 are
+ * those of a new one, and agree with any.
+ */
 export function createCollection(
   t: Tables,
   dimension: number,
+  options: number,
   u8: Uint8Array,
   start: number,
   end: number,
@@ -235,12 +290,38 @@ export function createCollection(
   if (refusal !== 0) return refusal;
   if (!(Number.isInteger(dimension) && dimension >= 1 && dimension <= VECTOR_DIMENSION_MAX)) return -EINVAL;
   const existing = collections.findCollection(t, u8, start, end);
-  if (existing !== 0) return collections.dimensionOf(t, existing) === dimension ? existing : -EINVAL;
+  if (existing !== 0) {
+    const isSame = options < 0 || collections.optionsOf(t, existing) === options;
+    return isSame && collections.dimensionOf(t, existing) === dimension ? existing : -EINVAL;
+  }
   const id = collections.peekCollection(t);
   if (id < 0) return id;
 
   t.sequence.writeBegin();
-  collections.addCollection(t, dimension, u8, start, end);
+  collections.addCollection(t, dimension, Math.max(0, options), u8, start, end);
+  t.sequence.writeEnd();
+  return id;
+}
+
+/**
+ * First the collection takes no vectors any more; then, when the last is gone (the caller knows), neither it nor its name is
+ * there. Its id, or −ENOENT; −EBUSY when the first was not done.
+ */
+export function dropCollection(
+  t: Tables,
+  isGone: boolean,
+  u8: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const id = collections.findCollection(t, u8, start, end);
+  if (id === 0) return -ENOENT;
+  const options = collections.optionsOf(t, id);
+  if (isGone && (options & collections.DROPPING) === 0) return -EBUSY;
+
+  t.sequence.writeBegin();
+  if (isGone) collections.removeCollection(t, id);
+  else collections.setOptions(t, id, (options | collections.DROPPING) >>> 0);
   t.sequence.writeEnd();
   return id;
 }

@@ -16,7 +16,7 @@ import type { Tables } from './tables.ts';
 export function blockFor(t: Tables, ino: number, bytes: number): SlabHandle {
   const old = t.inode[ino * INODE_WORDS + I_DATA]!;
   if (old !== 0 && t.slab.capacity(old) >= bytes) return old;
-  const block = t.slab.allocate(bytes, TAG_CONTENT);
+  const block = t.allocate(bytes, TAG_CONTENT);
   if (block !== 0 && old !== 0) t.bytes.copyWithin(block * 64, old * 64, old * 64 + sizeOf(t, ino));
   return block;
 }

@@ -124,7 +124,7 @@ export function give(t: Tables, slot: number): void {
 export function allocateName(t: Tables, u8: Uint8Array, start: number, end: number): SlabHandle {
   const length = end - start;
   if (length <= NAME_INLINE) return 0;
-  const block = t.slab.allocate(length, TAG_NAME);
+  const block = t.allocate(length, TAG_NAME);
   if (block === 0) return -1;
   copyBytes(t.bytes, block * 64, u8, start, length);
   return block;

@@ -28,6 +28,7 @@ import {
   I_NEXT_FREE,
   I_NLINK,
   I_OBJECT,
+  I_STORED,
   I_XATTRS,
   INODE_BYTES,
   INODE_WORDS,
@@ -125,11 +126,15 @@ function rebuildDentryFreeList(t: Tables): void {
   }
 }
 
-/** Every object that holds a file's bytes, and the file's size. */
-export function objects(t: Tables, visit: (object: number, size: number) => void): void {
+/** With the file's size and the object's form (stored.ts). */
+export type ObjectVisitor = (object: number, size: number, stored: number) => void;
+
+/** Every object that holds a file's bytes. */
+export function objects(t: Tables, visit: ObjectVisitor): void {
   for (let ino = 1; ino < t.header[H_INODES_END]!; ino++) {
     const object = t.inode[ino * INODE_WORDS + I_OBJECT]!;
-    if (isLive(t, ino) && isRegular(t, ino) && object !== 0) visit(object, sizeOf(t, ino));
+    if (isLive(t, ino) && isRegular(t, ino) && object !== 0)
+      visit(object, sizeOf(t, ino), t.inode[ino * INODE_WORDS + I_STORED]!);
   }
 }
 

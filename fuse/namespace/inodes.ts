@@ -28,10 +28,13 @@ import {
   I_OBJECT,
   I_RDEV,
   I_SIZE,
+  I_STORED,
   I_UID,
   I_VERSION,
   I_XATTRS,
   INODE_WORDS,
+  isCompressed,
+  PLAIN,
   S_IFDIR,
   S_IFLNK,
   S_IFMT,
@@ -39,7 +42,9 @@ import {
   S_ISGID,
   S_ISUID,
   S_IXGRP,
+  STORED_BLOCK,
 } from './layout.ts';
+import { shownGid, shownMode, shownUid } from './shown-owner.ts';
 import type { Tables } from './tables.ts';
 
 /** What `stat` shows as the size of every directory, bytes: there is nothing useful to count. */
@@ -123,6 +128,7 @@ export function dropData(t: Tables, ino: number): void {
   t.inode[at + I_DATA] = 0;
   if (t.inode[at + I_OBJECT] !== 0) t.dropped.push(t.inode[at + I_OBJECT]!);
   t.inode[at + I_OBJECT] = 0;
+  t.inode[at + I_STORED] = 0;
 }
 
 function stamp(t: Tables, ino: number, seconds: number, nanoseconds: number): void {
@@ -153,7 +159,14 @@ export function withoutPrivileges(mode: number): number {
   return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
 }
 
-/** Fills `out`; may be called by readers. */
+/** st_blocks: what the bytes take, in units of 512. */
+function blocksOf(t: Tables, at: number, type: number, size: number): number {
+  if (type === S_IFLNK) return 0;
+  const stored = type === S_IFREG ? t.inode[at + I_STORED]! : PLAIN;
+  return isCompressed(stored) ? stored * (STORED_BLOCK / 512) : Math.ceil(size / 512);
+}
+
+/** Fills `out`, as files are shown; may be called by readers. */
 export function fillAttr(t: Tables, ino: number, out: Attr): void {
   const at = ino * INODE_WORDS;
   const f = at / 2;
@@ -161,13 +174,13 @@ export function fillAttr(t: Tables, ino: number, out: Attr): void {
   const size = (mode & S_IFMT) === S_IFDIR ? DIRECTORY_SIZE : t.inodeF64[f + I_SIZE / 2]!;
   out.ino = ino;
   out.inoHi = 0;
-  out.mode = mode;
+  out.mode = shownMode(t, ino);
   out.nlink = t.inode[at + I_NLINK]!;
-  out.uid = t.inode[at + I_UID]!;
-  out.gid = t.inode[at + I_GID]!;
+  out.uid = shownUid(t, ino);
+  out.gid = shownGid(t, ino);
   out.rdev = t.inode[at + I_RDEV]!;
   out.size = size;
-  out.blocks = (mode & S_IFMT) === S_IFLNK ? 0 : Math.ceil(size / 512);
+  out.blocks = blocksOf(t, at, mode & S_IFMT, size);
   out.blksize = 4096;
   out.atime = t.inodeF64[f + I_ATIME / 2]!;
   out.atimeNs = t.inode[at + I_ATIME_NS]!;
@@ -175,5 +188,7 @@ export function fillAttr(t: Tables, ino: number, out: Attr): void {
   out.mtimeNs = t.inode[at + I_MTIME_NS]!;
   out.ctime = t.inodeF64[f + I_CTIME / 2]!;
   out.ctimeNs = t.inode[at + I_CTIME_NS]!;
+  out.btime = t.inodeF64[f + I_BTIME / 2]!;
+  out.btimeNs = t.inode[at + I_BTIME_NS]!;
   out.generation = t.inode[at + I_GENERATION]!;
 }

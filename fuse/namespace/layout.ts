@@ -48,6 +48,8 @@ export const C_DIMENSION = 0;
 export const C_NAME_LENGTH = 1;
 /** Byte offset of the name in a collection's record. */
 export const C_NAME = 8;
+/** How its vectors are compared and their graph is made (collections.ts); 0 = as collections were before there was a choice. */
+export const C_OPTIONS = 18;
 
 // Inode: u32 word offsets; those marked f64 take two words.
 export const INODE_WORDS = 32;
@@ -85,8 +87,19 @@ export const I_FIRST = 23;
 export const I_NEXT_FREE = 23;
 /** Regular file: object that holds the bytes, 0 = they are inline. */
 export const I_OBJECT = 24;
+/** Regular file with an object: in what form that has the bytes, one of the following (stored.ts). */
+export const I_STORED = 31;
+/** As they are. */
+export const PLAIN = 0;
+/** As they are; compressing these very bytes was tried and gained too little. A change of them makes it {@link PLAIN}. */
+export const KEPT_PLAIN = 0xffff_ffff;
+/** Any other value: compressed. It is the space that the object takes, in blocks of so many bytes. */
+export const STORED_BLOCK = 4096;
+export const STORED_BLOCKS_MAX = KEPT_PLAIN - 1;
 /** Directory: sequence number of the newest entry. */
 export const I_SEQUENCE = 24;
+/** Flags of chattr(1) and others, see inode-flags.ts. */
+export const I_FLAGS = 25;
 /** Changes to the data, modulo 2^32, and the one the index has seen. */
 export const I_VERSION = 26;
 export const I_INDEXED = 27;
@@ -118,6 +131,11 @@ export const D_NAME = 10;
 export const NAME_INLINE = (DENTRY_WORDS - D_NAME) * 4;
 export const SEQUENCE_MAX = 0x7fff_ffff;
 
+/** Whether a value of {@link I_STORED} is one of a compressed object. */
+export function isCompressed(stored: number): boolean {
+  return stored !== PLAIN && stored !== KEPT_PLAIN;
+}
+
 // File types (S_IFMT, include/uapi/linux/stat.h).
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
@@ -129,6 +147,7 @@ export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
+export const S_IRWXG = 0o0070;
 export const S_IXGRP = 0o0010;
 
 export interface NamespaceCapacity {

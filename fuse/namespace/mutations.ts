@@ -21,34 +21,19 @@ import {
   EPERM,
   ESTALE,
 } from '../../runtime/errno.ts';
+import type { SlabHandle } from '../../runtime/memory/slab.ts';
 import { TAG_SYMLINK } from '../slab-tags.ts';
-import {
-  type AttrChanges,
-  KILL_SUIDGID,
-  SET_ATIME,
-  SET_CTIME,
-  SET_GID,
-  SET_MODE,
-  SET_MTIME,
-  SET_UID,
-} from './changes.ts';
 import * as dentries from './dentries.ts';
 import * as directories from './directories.ts';
+import * as flags from './inode-flags.ts';
 import * as inodes from './inodes.ts';
 import {
   D_INODE,
   DENTRY_WORDS,
-  I_ATIME,
-  I_ATIME_NS,
-  I_CTIME,
-  I_CTIME_NS,
   I_DATA,
-  I_GID,
-  I_MODE,
-  I_MTIME,
-  I_MTIME_NS,
+  I_FLAGS,
   I_NLINK,
-  I_UID,
+  I_XATTRS,
   INODE_WORDS,
   ROOT,
   S_IFBLK,
@@ -61,8 +46,9 @@ import {
   S_IFSOCK,
 } from './layout.ts';
 import { checkName, copyBytes, dots, hashName } from './names.ts';
-import { killPrivileges } from './privileges.ts';
 import type { Tables } from './tables.ts';
+
+export { setattr } from './set-attributes.ts';
 
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
@@ -86,6 +72,8 @@ function checkNewName(
   if (refusal !== 0) return refusal;
   if (dots(u8, start, end) !== 0 || dentries.find(t, parent, hash, u8, start, end) !== 0) return -EEXIST;
   if (t.inode[parent * INODE_WORDS + I_NLINK] === 0) return -ENOENT;
+  const immutable = flags.refusal(t, parent, flags.IMMUTABLE);
+  if (immutable !== 0) return immutable;
   return dentries.peek(t) === 0 ? -ENOSPC : 0;
 }
 
@@ -121,7 +109,10 @@ function checkType(mode: number, targetLength: number): number {
   }
 }
 
-/** Any new inode with its first name. `mode` has the type; `target` is a symlink's and else empty. */
+/**
+ * Any new inode with its first name. `mode` has the type; `target` is a symlink's and else empty; `attributes` is the block
+ * with the extended attributes that it begins with (0 = none), which stays the caller's if this fails.
+ */
 export function create(
   t: Tables,
   parent: number,
@@ -137,6 +128,7 @@ export function create(
   target: Uint8Array,
   targetStart: number,
   targetEnd: number,
+  attributes: SlabHandle = 0,
 ): number {
   const hash = hashName(parent, name, nameStart, nameEnd);
   const targetLength = targetEnd - targetStart;
@@ -148,7 +140,7 @@ export function create(
   if (left && t.inode[ino * INODE_WORDS + I_NLINK] !== 0) return -EEXIST;
   const nameBlock = dentries.allocateName(t, name, nameStart, nameEnd);
   if (nameBlock < 0) return -ENOSPC;
-  const targetBlock = targetLength === 0 ? 0 : t.slab.allocate(targetLength, TAG_SYMLINK);
+  const targetBlock = targetLength === 0 ? 0 : t.allocate(targetLength, TAG_SYMLINK);
   if (targetBlock === 0 && targetLength !== 0) {
     if (nameBlock !== 0) t.slab.free(nameBlock);
     return -ENOSPC;
@@ -159,6 +151,7 @@ export function create(
   if (left) inodes.give(t, ino);
   inodes.take(t, ino, generation, mode, uid, gid, rdev);
   t.inode[ino * INODE_WORDS + I_DATA] = targetBlock;
+  t.inode[ino * INODE_WORDS + I_XATTRS] = attributes;
   inodes.setSize(t, ino, targetLength);
   directories.insert(t, parent, dentries.take(t, ino, parent, hash, name, nameStart, nameEnd, nameBlock));
   if ((mode & S_IFMT) === S_IFDIR) t.inode[parent * INODE_WORDS + I_NLINK]!++;
@@ -167,7 +160,7 @@ export function create(
   return 0;
 }
 
-/** One more name for an inode that is not a directory. */
+/** One more name, or for one made without a name its first, for an inode that is not a directory. */
 export function link(
   t: Tables,
   ino: number,
@@ -182,18 +175,29 @@ export function link(
   if (!inodes.isLive(t, ino)) return -ESTALE;
   if (directories.isDirectory(t, ino)) return -EPERM;
   const nlink = t.inode[ino * INODE_WORDS + I_NLINK]!;
-  if (nlink === 0) return -ENOENT;
+  if (nlink === 0 && (flags.flagsOf(t, ino) & flags.LINKABLE) === 0) return -ENOENT;
   if (nlink >= LINK_MAX) return -EMLINK;
+  const kept = flags.refusal(t, ino, PROTECTED);
+  if (kept !== 0) return kept;
   const block = dentries.allocateName(t, name, start, end);
   if (block < 0) return -ENOSPC;
 
   t.sequence.writeBegin();
   directories.insert(t, parent, dentries.take(t, ino, parent, hash, name, start, end, block));
   t.inode[ino * INODE_WORDS + I_NLINK] = nlink + 1;
+  t.inode[ino * INODE_WORDS + I_FLAGS]! &= ~flags.LINKABLE;
   inodes.touch(t, ino);
   inodes.touchData(t, parent);
   t.sequence.writeEnd();
   return 0;
+}
+
+/** What a directory or an inode must not have for an entry to go. */
+const PROTECTED = flags.IMMUTABLE | flags.APPEND_ONLY;
+
+/** 0 if an entry of `parent` for `ino` may go, be it removed or moved, else −errno. */
+function checkDeparture(t: Tables, parent: number, ino: number): number {
+  return flags.refusal(t, parent, PROTECTED) || flags.refusal(t, ino, PROTECTED);
 }
 
 /** 0 if an entry for `ino` may be removed as a directory or as anything else, else −errno. */
@@ -224,7 +228,7 @@ export function unlink(
   const slot = findEntry(t, parent, hashName(parent, name, start, end), name, start, end);
   if (slot < 0) return slot;
   const ino = t.dentry[slot * DENTRY_WORDS + D_INODE]!;
-  const refusal = checkRemoval(t, ino, directory);
+  const refusal = checkDeparture(t, parent, ino) || checkRemoval(t, ino, directory);
   if (refusal !== 0) return refusal;
 
   t.sequence.writeBegin();
@@ -253,10 +257,10 @@ export function rename(
   newName: Uint8Array,
   newStart: number,
   newEnd: number,
-  flags: number,
+  how: number,
 ): number {
-  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) return -EINVAL;
-  if (flags === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
+  if ((how & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) return -EINVAL;
+  if (how === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL;
   const slot = findEntry(t, parent, hashName(parent, name, start, end), name, start, end);
   if (slot < 0) return slot;
   const wrongName = checkName(newName, newStart, newEnd);
@@ -266,25 +270,31 @@ export function rename(
   if (target < 0 && target !== -ENOENT) return target;
   const ino = t.dentry[slot * DENTRY_WORDS + D_INODE]!;
   const isDirectory = directories.isDirectory(t, ino);
+  const kept = checkDeparture(t, parent, ino);
+  if (kept !== 0) return kept;
   if (target < 0) {
-    if (flags === RENAME_EXCHANGE || t.inode[newParent * INODE_WORDS + I_NLINK] === 0) return -ENOENT;
+    if (how === RENAME_EXCHANGE || t.inode[newParent * INODE_WORDS + I_NLINK] === 0) return -ENOENT;
     if (isDirectory && directories.isWithin(t, newParent, ino)) return -EINVAL;
+    const immutable = flags.refusal(t, newParent, flags.IMMUTABLE);
+    if (immutable !== 0) return immutable;
     return move(t, slot, ino, parent, newParent, newHash, newName, newStart, newEnd);
   }
-  if (flags === RENAME_NOREPLACE) return -EEXIST;
+  if (how === RENAME_NOREPLACE) return -EEXIST;
   const other = t.dentry[target * DENTRY_WORDS + D_INODE]!;
-  const refusal = checkReplacement(t, ino, other, parent, newParent, flags === RENAME_EXCHANGE);
+  const refusal =
+    checkDeparture(t, newParent, other) ||
+    checkReplacement(t, ino, other, parent, newParent, how === RENAME_EXCHANGE);
   if (refusal !== 0) return refusal;
   if (ino === other) return 0;
 
   t.sequence.writeBegin();
-  if (flags === RENAME_EXCHANGE) exchange(t, slot, target, parent, newParent);
+  if (how === RENAME_EXCHANGE) exchange(t, slot, target, parent, newParent);
   else replace(t, slot, target, parent);
   inodes.touch(t, ino);
   inodes.touchData(t, parent);
   inodes.touchData(t, newParent);
   t.sequence.writeEnd();
-  return flags === RENAME_EXCHANGE ? 0 : other;
+  return how === RENAME_EXCHANGE ? 0 : other;
 }
 
 function checkReplacement(
@@ -360,36 +370,4 @@ function exchange(t: Tables, slot: number, target: number, parent: number, newPa
   if (parent === newParent || moved === 0) return;
   t.inode[parent * INODE_WORDS + I_NLINK]! -= moved;
   t.inode[newParent * INODE_WORDS + I_NLINK]! += moved;
-}
-
-export function setattr(t: Tables, ino: number, changes: AttrChanges): number {
-  if (!inodes.isLive(t, ino)) return -ESTALE;
-  const at = ino * INODE_WORDS;
-  const valid = changes.valid;
-
-  t.sequence.writeBegin();
-  if ((valid & SET_MODE) !== 0) {
-    t.inode[at + I_MODE] = (t.inode[at + I_MODE]! & S_IFMT) | (changes.mode & 0o7777);
-  }
-  if ((valid & SET_UID) !== 0) t.inode[at + I_UID] = changes.uid;
-  if ((valid & SET_GID) !== 0) t.inode[at + I_GID] = changes.gid;
-  if ((valid & KILL_SUIDGID) !== 0) killPrivileges(t, ino);
-  inodes.touch(t, ino);
-  if ((valid & SET_ATIME) !== 0) setTime(t, at, I_ATIME, I_ATIME_NS, changes.atime, changes.atimeNs);
-  if ((valid & SET_MTIME) !== 0) setTime(t, at, I_MTIME, I_MTIME_NS, changes.mtime, changes.mtimeNs);
-  if ((valid & SET_CTIME) !== 0) setTime(t, at, I_CTIME, I_CTIME_NS, changes.ctime, changes.ctimeNs);
-  t.sequence.writeEnd();
-  return 0;
-}
-
-function setTime(
-  t: Tables,
-  at: number,
-  secondsWord: number,
-  nanosecondsWord: number,
-  seconds: number,
-  nanoseconds: number,
-): void {
-  t.inodeF64[(at + secondsWord) / 2] = seconds;
-  t.inode[at + nanosecondsWord] = nanoseconds;
 }

@@ -1,6 +1,6 @@
 /**
  * The tree: all names, attributes, small files' bytes and extended attributes, in shared tables (tables.ts is the
- * contract). Reading: reader.ts. Changing: names and attributes in tree.ts, the rest here; all of it takes the lock,
+ * contract). Reading: reader.ts. Changing: names and attributes in tree.ts and linux-changes.ts, the rest here; all of it takes the lock,
  * waits for room in the journal, runs the mutation (which checks), puts its record into the journal and releases
  * (transaction.ts). So the journal's order is the order of the mutations, and what a reader sees is in the journal or
  * about to be.
@@ -22,28 +22,39 @@ import * as images from './image.ts';
 import * as inodes from './inodes.ts';
 import { H_NEXT_OBJECT, I_LOOKUPS, I_MODE, I_NLINK, I_OBJECT, INODE_WORDS, ROOT } from './layout.ts';
 import * as records from './records.ts';
+import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 import { type HandleVisitor, handleRecords, slabHandles } from './slab-handles.ts';
 import type { Survived, Survivors } from './survivors.ts';
 import { Tables } from './tables.ts';
-import { Transaction } from './transaction.ts';
-import { NamespaceTree, nameBound } from './tree.ts';
+import { NamespaceChanges } from './transact.ts';
+import { Transaction, type WhenBroken } from './transaction.ts';
+import { nameBound } from './tree.ts';
 
 export { AttrChanges } from './changes.ts';
+export { type CollectionOptions, packOptions } from './collections.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
-export { ImageError, type ImagePart, type VectorVisitor } from './image.ts';
-export { planNamespace, ROOT } from './layout.ts';
+export { ImageError, type ImagePart, type ObjectVisitor, type VectorVisitor } from './image.ts';
+export { isCompressed, KEPT_PLAIN, PLAIN, planNamespace, ROOT, STORED_BLOCK } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
 export { RecordError } from './payload.ts';
 export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
+export { Place } from './stored.ts';
 export { type Survived, Survivors } from './survivors.ts';
+export { VectorSnapshot } from './vector-snapshot.ts';
 export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 
 export interface NamespaceOptions {
   /** Largest file kept in shared memory, bytes: 0 … 64 KiB. */
   readonly inlineLimit: number;
   readonly clock: Clock;
+  /** By default 'refuse'. */
+  readonly whenBroken?: WhenBroken;
+  /** Numbers the changes of vectors in their order (see {@link Namespace.vectorStamp}); without it all are 0. */
+  readonly stamp?: () => number;
+  /** Default: as stored. */
+  readonly shown?: ShownOwner;
 }
 
 export interface FormatOptions {
@@ -55,11 +66,10 @@ export interface FormatOptions {
   readonly now: number;
 }
 
-const NOTHING = new Uint8Array(0);
+const NOTHING: Uint8Array = new Uint8Array(0);
 const NO_OBSERVER: records.ReplayObserver = {};
-const encoder = new TextEncoder();
 
-export class Namespace extends NamespaceTree {
+export class Namespace extends NamespaceChanges {
   readonly #inlineLimit: number;
 
   /** Makes the regions an empty namespace: a root directory and nothing else. */
@@ -70,13 +80,15 @@ export class Namespace extends NamespaceTree {
   /** Over regions that were formatted or got an image's bytes back. One instance per thread. */
   constructor(arena: Arena, slab: SlabAllocator, journal: JournalWriter, options: NamespaceOptions) {
     const tables = new Tables(arena, slab);
-    super(tables, new Transaction(tables, journal, options.clock));
+    const transaction = new Transaction(tables, journal, options.clock, options.whenBroken ?? 'refuse');
+    super(tables, transaction, options.stamp);
     assert(tables.formatted, 'the regions hold a namespace');
     assert(
       options.inlineLimit >= 0 && options.inlineLimit <= INLINE_LIMIT_MAX,
       'the inline limit is 0 to 64 KiB',
     );
     this.#inlineLimit = options.inlineLimit;
+    tables.shown = options.shown ?? AS_STORED;
   }
 
   /**
@@ -154,15 +166,15 @@ export class Namespace extends NamespaceTree {
     }
   }
 
-  /** Bytes before `endOffset` were written to the file's object: size, times, version. */
-  wroteObject(ino: number, endOffset: number, flags = 0): number {
+  /** Bytes before `endOffset` were written to the file's object; u8[start, start + length) are for the log, to vouch for. */
+  wroteObject(ino: number, endOffset: number, flags = 0, u8 = NOTHING, start = 0, length = 0): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES + length));
     if (refusal !== 0) return refusal;
     try {
       const result = content.extend(t, ino, endOffset, flags);
       if (result < 0) return this.transaction.end(result);
-      records.encodeSize(this.transaction.journal, t, records.EXTEND, ino, endOffset, flags, 0);
+      records.encodeExtend(this.transaction.journal, t, ino, endOffset, flags, u8, start, length);
       this.transaction.commit();
       return this.transaction.end(0);
     } finally {
@@ -201,6 +213,7 @@ export class Namespace extends NamespaceTree {
         valueEnd,
         flags,
       );
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {
@@ -219,6 +232,7 @@ export class Namespace extends NamespaceTree {
       const id = content.removexattr(t, ino, name, nameStart, nameEnd);
       if (id < 0) return this.transaction.end(id);
       records.encodeRemovexattr(this.transaction.journal, t, ino, name, nameStart, nameEnd);
+      if (id > 0) this.stampVector();
       this.transaction.commit();
       return this.transaction.end(id);
     } finally {
@@ -262,23 +276,6 @@ export class Namespace extends NamespaceTree {
       );
       this.transaction.commit();
       return this.transaction.end(0);
-    } finally {
-      this.transaction.release();
-    }
-  }
-
-  /** Its id, from 1 on; an existing collection's if the dimension agrees, else EINVAL. ENOSPC at 64 collections. */
-  createCollection(name: string, dimension: number): number {
-    const t = this.tables;
-    const u8 = encoder.encode(name);
-    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(u8.length)));
-    if (refusal !== 0) return refusal;
-    try {
-      const id = content.createCollection(t, dimension, u8, 0, u8.length);
-      if (id < 0) return this.transaction.end(id);
-      records.encodeCollection(this.transaction.journal, t, dimension, u8, 0, u8.length);
-      this.transaction.commit();
-      return this.transaction.end(id);
     } finally {
       this.transaction.release();
     }
@@ -371,8 +368,8 @@ export class Namespace extends NamespaceTree {
     return images.image(this.tables);
   }
 
-  /** Every object in use, with its file's size: what is not among them is an orphan, what is longer is to be cut. */
-  objects(visit: (object: number, size: number) => void): void {
+  /** Every object in use: what is not among them is an orphan, a plain one that is longer than its file is to be cut. */
+  objects(visit: images.ObjectVisitor): void {
     images.objects(this.tables, visit);
   }
 

@@ -1,19 +1,11 @@
 /** From inode to path and permissions along it. Single tries of a lock-free read (tables.ts): the caller validates. */
+import { listPermits } from './access-lists.ts';
 import { nameBytes, nameLength, nameOffset, STEPS_PER_LOOK } from './dentries.ts';
 import { isDirectory, parentOf } from './directories.ts';
 import { isLive } from './inodes.ts';
-import {
-  D_LINK_NEXT,
-  D_PARENT,
-  DENTRY_WORDS,
-  I_GID,
-  I_MODE,
-  I_NAMES,
-  I_UID,
-  INODE_WORDS,
-  ROOT,
-} from './layout.ts';
+import { D_LINK_NEXT, D_PARENT, DENTRY_WORDS, I_NAMES, INODE_WORDS, ROOT, S_IRWXG } from './layout.ts';
 import { copyBytes } from './names.ts';
+import { shownGid, shownMode, shownUid } from './shown-owner.ts';
 import type { Tables } from './tables.ts';
 
 /** Longest path told, bytes: far beyond what the kernel takes in one call. */
@@ -45,11 +37,18 @@ export function pathOf(t: Tables, ino: number): string | undefined {
 const READ = 4;
 const EXECUTE = 1;
 
-function may(t: Tables, ino: number, uid: number, gids: readonly number[], bit: number): boolean {
-  const at = ino * INODE_WORDS;
-  const mode = t.inode[at + I_MODE]!;
-  if (t.inode[at + I_UID] === uid) return ((mode >> 6) & bit) !== 0;
-  if (gids.includes(t.inode[at + I_GID]!)) return ((mode >> 3) & bit) !== 0;
+/** Whether one of r (4), w (2), x (1) is allowed on the inode. */
+export function may(t: Tables, ino: number, uid: number, gids: readonly number[], bit: number): boolean {
+  const mode = shownMode(t, ino);
+  const owner = shownUid(t, ino);
+  const group = shownGid(t, ino);
+  if (owner === uid) return ((mode >> 6) & bit) !== 0;
+  // As the kernel: where the group bits are empty, so is the mask of a list, or its group's entry.
+  if ((mode & S_IRWXG) !== 0) {
+    const listed = listPermits(t, ino, owner, group, uid, gids, bit);
+    if (listed >= 0) return listed === 1;
+  }
+  if (gids.includes(group)) return ((mode >> 3) & bit) !== 0;
   return (mode & bit) !== 0;
 }
 

@@ -1,4 +1,6 @@
-/** The payload of a log record as untrusted bytes: every field is checked before it is used. */
+/** The payload of a log record: how it begins, and as untrusted bytes of which every field is checked before it is used. */
+import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import type { Tables } from './tables.ts';
 
 /** A record that cannot be what a namespace wrote, or that does not fit the tables it is applied to. */
 export class RecordError extends Error {
@@ -46,4 +48,12 @@ export class Payload {
     if (fixed + bytes !== this.length) throw new RecordError('the record is not as long as its parts');
     return this.at + fixed;
   }
+}
+
+/** Starts a record with the time of the mutation: the payload's byte offset in the journal. */
+export function beginRecord(journal: JournalWriter, t: Tables, type: number, bytes: number): number {
+  const at = journal.append(type, bytes);
+  journal.f64[at >> 3] = t.seconds;
+  journal.u32[(at >> 2) + 2] = t.nanoseconds;
+  return at;
 }

@@ -15,7 +15,17 @@ import {
 } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { Attr } from '../protocol/attr.ts';
-import { collectionName, count, dimensionOf, findCollection } from './collections.ts';
+import {
+  type CollectionOptions,
+  collectionName,
+  count,
+  DROPPING,
+  dimensionOf,
+  findCollection,
+  isFree,
+  optionsOf,
+  unpackOptions,
+} from './collections.ts';
 import { IS_OBJECT } from './content.ts';
 import { readBlock } from './data.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
@@ -46,6 +56,7 @@ import {
 import { copyBytes, dots, hashName } from './names.ts';
 import * as paths from './paths.ts';
 import type { Tables } from './tables.ts';
+import type { VectorSnapshot } from './vector-snapshot.ts';
 import { XattrCursor } from './xattrs.ts';
 
 /** One entry of a directory; filled by {@link NamespaceReader.readdir} and reused. */
@@ -70,10 +81,12 @@ export class IndexState {
   chunks = 0;
 }
 
-export interface Collection {
+export interface Collection extends CollectionOptions {
   readonly id: number;
   readonly name: string;
   readonly dimension: number;
+  /** It takes no vectors any more. */
+  readonly isDropping: boolean;
 }
 
 export interface NamespaceUse {
@@ -326,6 +339,11 @@ export class NamespaceReader {
     return out.take(this.tables, ino);
   }
 
+  /** Its vectors alone, with the same answers. */
+  vectorSnapshot(ino: number, out: VectorSnapshot): number {
+    return out.take(this.tables, ino);
+  }
+
   /** Visits every file whose bytes changed since the index has seen it; a snapshot, file by file. */
   scanUnindexed(visit: (ino: number) => void): void {
     const t = this.tables;
@@ -350,23 +368,32 @@ export class NamespaceReader {
     for (let attempt = 0; ; attempt++) {
       t.beginRead(attempt);
       const id = findCollection(t, u8, 0, u8.length);
-      const dimension = id === 0 ? 0 : dimensionOf(t, id);
-      if (t.endRead()) return id === 0 ? undefined : { id, name, dimension };
+      const found = id === 0 ? undefined : this.#collection(id);
+      if (t.endRead()) return found;
     }
   }
 
-  /** All collections, by id from 1 on. */
+  /** All collections, by rising ids. */
   collections(): Collection[] {
     const t = this.tables;
     for (let attempt = 0; ; attempt++) {
       t.beginRead(attempt);
-      const all = Array.from({ length: count(t) }, (_, i) => ({
-        id: i + 1,
-        name: collectionName(t, i + 1),
-        dimension: dimensionOf(t, i + 1),
-      }));
+      const ids = Array.from({ length: count(t) }, (_, i) => i + 1).filter((id) => !isFree(t, id));
+      const all = ids.map((id) => this.#collection(id));
       if (t.endRead()) return all;
     }
+  }
+
+  #collection(id: number): Collection {
+    const t = this.tables;
+    const options = optionsOf(t, id);
+    return {
+      id,
+      name: collectionName(t, id),
+      dimension: dimensionOf(t, id),
+      ...unpackOptions(options),
+      isDropping: (options & DROPPING) !== 0,
+    };
   }
 
   statfs(): NamespaceUse {

@@ -25,6 +25,8 @@ import type { SlabAllocator, SlabHandle } from '../../runtime/memory/slab.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
 import { DENTRY_BYTES, H_MAGIC, H_MUTEX, H_SEQUENCE, INODE_BYTES, NAMESPACE_MAGIC } from './layout.ts';
+import { ReservedBlocks } from './reserve.ts';
+import { AS_STORED, type ShownOwner } from './shown-owner.ts';
 
 const OPTIMISTIC_READS = 50;
 
@@ -57,6 +59,11 @@ export class Tables {
   nanoseconds = 0;
   /** Objects that nothing refers to any more, until their owner takes them. */
   readonly dropped: number[] = [];
+  /** How this thread shows owners and permissions. */
+  shown: ShownOwner = AS_STORED;
+
+  /** Of a transaction of several changes: what its mutations take memory from first. */
+  readonly reserved: ReservedBlocks;
 
   #locked = false;
   #seen = 0;
@@ -84,8 +91,14 @@ export class Tables {
     this.bytes = slab.u8;
     // Not with a shift: a slab of 4 GiB has more bytes than 32 bits can say.
     this.words = new Uint32Array(slab.u8.buffer, slab.u8.byteOffset, Math.floor(slab.u8.length / 4));
+    this.reserved = new ReservedBlocks(slab);
     this.mutex = new Mutex(header.i32, H_MUTEX);
     this.sequence = new SequenceLock(header.i32, H_SEQUENCE);
+  }
+
+  /** A block for a mutation; 0 = no memory. */
+  allocate(bytes: number, tag: number): SlabHandle {
+    return this.reserved.take(bytes, tag) || this.slab.allocate(bytes, tag);
   }
 
   get formatted(): boolean {

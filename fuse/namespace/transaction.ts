@@ -11,35 +11,54 @@
  *     }
  *
  * Without `end` before `release` something threw, which is a bug. The tables may then not be what the journal says, so
- * everything that would change them answers EIO from then on, in all threads; reading goes on.
+ * nothing changes them from then on, in any thread, until they have been made anew: whoever wants to waits, as it would for
+ * the lock of a thread that has ended, or is refused where nobody makes them anew ({@link WhenBroken}). Reading goes on.
  *
  * Contract with wreck.ts, for the case that the thread ends in between: `begin` notes the journal's state and the
  * sequence before it changes anything. As long as they are as noted, nothing happened; once the journal's position is
  * another, everything did, apart from the end of an inode that lost its last name.
  */
 import type { Clock } from '../../runtime/clock.ts';
+import { WAIT_SLICE_MS } from '../../runtime/config/bounds.ts';
 import { EIO } from '../../runtime/errno.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import { stillWaiting } from '../../runtime/sync/waiting.ts';
 import { H_BEGAN_LSN, H_BEGAN_POSITION, H_BEGAN_SEQUENCE, H_BROKEN, H_SEQUENCE } from './layout.ts';
 import type { Tables } from './tables.ts';
+
+/**
+ * What a change does that meets broken tables: 'wait', if somebody makes them anew (and ends this thread for it, or not);
+ * 'refuse' with EIO, if not.
+ */
+export type WhenBroken = 'wait' | 'refuse';
 
 export class Transaction {
   readonly journal: JournalWriter;
   readonly #tables: Tables;
   readonly #clock: Clock;
+  readonly #whenBroken: WhenBroken;
   #ended = true;
 
-  constructor(tables: Tables, journal: JournalWriter, clock: Clock) {
+  constructor(tables: Tables, journal: JournalWriter, clock: Clock, whenBroken: WhenBroken) {
     this.#tables = tables;
     this.journal = journal;
     this.#clock = clock;
+    this.#whenBroken = whenBroken;
   }
 
-  /** Takes the lock with room for records of `bytes` and stamps the time; 0, or −errno and no lock. May wait for room. */
+  /**
+   * Takes the lock with room for records of `bytes` and stamps the time; 0, or −errno and no lock. May wait for room, and
+   * for tables that are whole.
+   */
   begin(bytes: number): number {
     const t = this.#tables;
     for (;;) {
       t.lock();
+      if (this.broken && this.#whenBroken === 'wait') {
+        t.unlock();
+        this.#waitUntilWhole();
+        continue;
+      }
       const failure = this.broken ? EIO : this.journal.failure;
       if (failure !== 0) {
         t.unlock();
@@ -52,6 +71,13 @@ export class Transaction {
     t.setTime(this.#clock.now());
     this.#note();
     return 0;
+  }
+
+  #waitUntilWhole(): void {
+    while (this.broken) {
+      Atomics.wait(this.#tables.headerI32, H_BROKEN, 1, WAIT_SLICE_MS);
+      stillWaiting();
+    }
   }
 
   /** Takes the lock for a change that has no record. */

@@ -12,9 +12,11 @@ import {
   VECTOR_DIMENSION_MAX,
 } from '../../runtime/config/bounds.ts';
 import { BlockMarks, namesBlock } from '../../runtime/memory/slab-rebuild.ts';
+import { listProblem } from './access-lists.ts';
 import * as collections from './collections.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
 import { isDirectory, parentOf } from './directories.ts';
+import { ALL_FLAGS, flagsOf } from './inode-flags.ts';
 import { isLive, sizeOf } from './inodes.ts';
 import {
   D_HASH,
@@ -47,9 +49,12 @@ import {
   I_NLINK,
   I_OBJECT,
   I_SEQUENCE,
+  I_STORED,
   I_XATTRS,
   INODE_WORDS,
+  isCompressed,
   NAME_INLINE,
+  PLAIN,
   ROOT,
   S_IFBLK,
   S_IFCHR,
@@ -162,6 +167,7 @@ class TreeCheck {
       this.#report(0, `${count} collections of vectors, at most ${COLLECTIONS_MAX} can be`);
     const names = new Set<string>();
     for (let id = 1; id <= collections.count(t); id++) {
+      if (collections.isFree(t, id)) continue;
       const name = collections.collectionName(t, id);
       const bytes = new TextEncoder().encode(name);
       const dimension = collections.dimensionOf(t, id);
@@ -229,6 +235,7 @@ class TreeCheck {
       const isTime = Number.isFinite(t.inodeF64[(at + seconds) / 2]!) && t.inode[at + fraction]! < 1e9;
       if (!isTime) this.#report(ino, 'one of its times is none');
     }
+    if ((flagsOf(t, ino) & ~ALL_FLAGS) !== 0) this.#report(ino, 'it has flags that mean nothing');
     if (type === S_IFDIR) this.#directory(ino);
     else if (type === S_IFREG) this.#file(ino);
     else this.#other(ino, type);
@@ -292,6 +299,10 @@ class TreeCheck {
       this.#report(ino, `${size} is not a file size`);
     else if (block !== 0) this.#block(ino, block, object === 0 ? size : 1, 'content');
     else if (object === 0 && size > 0) this.#report(ino, `its ${size} bytes are nowhere`);
+    const stored = t.inode[at + I_STORED]!;
+    if (stored !== PLAIN && object === 0)
+      this.#report(ino, 'its bytes are compressed in an object that it has not');
+    if (isCompressed(stored) && size < 1) this.#report(ino, 'nothing of it is compressed');
     if (object === 0) return;
     if (block !== 0) this.#report(ino, 'its content is in two places');
     if (object >= t.header[H_NEXT_OBJECT]!)
@@ -326,6 +337,8 @@ class TreeCheck {
         this.#report(ino, `extended attribute ${JSON.stringify(name)} twice`);
       names.add(name);
       this.#vector(ino, name);
+      const problem = listProblem(t, ino, cursor);
+      if (problem !== undefined) this.#report(ino, problem);
     }
     if (used < 4 || used > t.slab.capacity(block) || end !== block * 64 + used)
       this.#report(ino, 'its extended attributes end in the middle of one');
@@ -338,9 +351,10 @@ class TreeCheck {
     const parsed = collections.parseVectorXattr(t.bytes, name, name + length, this.#collection);
     if (parsed === 0) return;
     this.#counts.vectors++;
-    const dimension = parsed < 0 ? parsed : collections.checkVector(t.bytes, value, name);
     const { u8, start, end } = this.#collection;
     const id = parsed < 0 ? 0 : collections.findCollection(t, u8, start, end);
+    const needsDirection = collections.needsDirection(t, id);
+    const dimension = parsed < 0 ? parsed : collections.checkVector(t.bytes, value, name, needsDirection);
     if (dimension < 0) this.#report(ino, `${xattr} is not a vector`);
     else if (id === 0) this.#report(ino, `${xattr} is of a collection that does not exist`);
     else if (collections.dimensionOf(t, id) !== dimension)

@@ -14,6 +14,7 @@ import * as data from './data.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
 import { isDirectory } from './directories.ts';
 import { afterRecovery } from './image.ts';
+import { ALL_FLAGS } from './inode-flags.ts';
 import { isLive, setSize, sizeOf } from './inodes.ts';
 import {
   D_INODE,
@@ -31,6 +32,7 @@ import {
   I_CTIME,
   I_CTIME_NS,
   I_DATA,
+  I_FLAGS,
   I_GENERATION,
   I_GID,
   I_MODE,
@@ -39,6 +41,7 @@ import {
   I_NLINK,
   I_OBJECT,
   I_RDEV,
+  I_STORED,
   I_UID,
   I_VERSION,
   I_XATTRS,
@@ -53,10 +56,11 @@ import { XattrCursor } from './xattrs.ts';
 
 export const LOST_FOUND = 'lost+found';
 const LOST_FOUND_MODE = S_IFDIR | 0o700;
-/** Words that an inode's record keeps as they are: owner, times, and what the index knows. */
+/** Words that an inode's record keeps as they are: owner, times, flags, and what the index knows. */
 const KEPT: readonly (readonly [from: number, to: number])[] = [
   [I_UID, I_RDEV + 1],
   [I_ATIME, I_BTIME_NS + 1],
+  [I_FLAGS, I_FLAGS + 1],
   [I_VERSION, I_CHUNKS + 1],
 ];
 const SECONDS = [I_ATIME, I_MTIME, I_CTIME, I_BTIME];
@@ -95,11 +99,12 @@ export function lostFound(t: Tables): number {
   );
 }
 
-/** A file in lost+found that object `id` holds `size` bytes of. */
-export function addFoundObject(t: Tables, name: string, id: number, size: number): void {
+/** A file in lost+found that object `id` holds `size` bytes of, in form `stored` (layout.ts). */
+export function addFoundObject(t: Tables, name: string, id: number, size: number, stored: number): void {
   const ino = addTo(t, lostFound(t), name, t.header[H_INODES_END]!, 0, S_IFREG | 0o600);
   const attached = content.attach(t, ino, id, size, 0);
   if (attached < 0) throw new Error(`object ${id} cannot be put into ${LOST_FOUND} (errno ${-attached})`);
+  t.inode[ino * INODE_WORDS + I_STORED] = stored;
 }
 
 /** What is of no type may have been a file, and its bytes somebody's. */
@@ -118,10 +123,13 @@ function addTo(
   mode: number,
   target = NOTHING,
 ): number {
+  const { inode } = t;
+  const owner = directory * INODE_WORDS;
+  const flags = inode[owner + I_FLAGS]!;
   for (let count = 1; ; count++) {
     const u8 = encoder.encode(count === 1 ? name : `${name}-${count}`);
-    const { inode } = t;
-    const owner = directory * INODE_WORDS;
+    // What chattr has closed to users is open to the repair.
+    inode[owner + I_FLAGS] = 0;
     const made = mutations.create(
       t,
       directory,
@@ -138,6 +146,7 @@ function addTo(
       0,
       target.length,
     );
+    inode[owner + I_FLAGS] = flags;
     if (made === 0) return ino;
     if (made !== -EEXIST) throw new Error(`${name} cannot be put into ${LOST_FOUND} (errno ${-made})`);
   }
@@ -183,10 +192,15 @@ class TreeCopy {
   #copyCollections(): void {
     const from = this.#from;
     for (let id = 1; id <= collections.count(from); id++) {
+      if (collections.isFree(from, id)) {
+        this.#leaveIdFree(id);
+        continue;
+      }
       const name = encoder.encode(collections.collectionName(from, id));
       const made = content.createCollection(
         this.#to,
         collections.dimensionOf(from, id),
+        collections.optionsOf(from, id),
         name,
         0,
         name.length,
@@ -195,8 +209,16 @@ class TreeCopy {
       if (made === id) continue;
       this.#left.push(`collection ${id} of vectors`);
       const placeholder = encoder.encode(`damaged-${id}`);
-      content.createCollection(this.#to, 1, placeholder, 0, placeholder.length);
+      content.createCollection(this.#to, 1, 0, placeholder, 0, placeholder.length);
     }
+  }
+
+  /** Of a collection that was dropped. */
+  #leaveIdFree(id: number): void {
+    const placeholder = encoder.encode(`dropped-${id}`);
+    const { length } = placeholder;
+    content.createCollection(this.#to, 1, collections.DROPPING, placeholder, 0, length);
+    content.dropCollection(this.#to, true, placeholder, 0, length);
   }
 
   #sortEntries(): void {
@@ -307,6 +329,7 @@ class TreeCopy {
     }
     this.#objects.add(object);
     to.inode[ino * INODE_WORDS + I_OBJECT] = object;
+    to.inode[ino * INODE_WORDS + I_STORED] = this.#from.inode[ino * INODE_WORDS + I_STORED]!;
     to.header[H_NEXT_OBJECT] = Math.max(to.header[H_NEXT_OBJECT]!, object + 1);
     setSize(to, ino, size);
   }
@@ -371,6 +394,7 @@ class TreeCopy {
     }
     if (ino === ROOT) to[at + I_MODE] = S_IFDIR | (from[at + I_MODE]! & 0o7777);
     for (const [first, end] of KEPT) to.set(from.subarray(at + first, at + end), at + first);
+    to[at + I_FLAGS]! &= ALL_FLAGS;
     for (const word of FRACTIONS) if (to[at + word]! >= 1e9) to[at + word] = 0;
     for (const word of SECONDS) {
       if (!Number.isFinite(this.#to.inodeF64[(at + word) / 2]!)) this.#to.inodeF64[(at + word) / 2] = 0;

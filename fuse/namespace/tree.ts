@@ -3,7 +3,9 @@
  */
 import { NAME_MAX, SYMLINK_MAX } from '../../runtime/config/bounds.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
+import { hasDefaultList } from './access-lists.ts';
 import type { AttrChanges } from './changes.ts';
+import { createInheriting } from './creation.ts';
 import * as inodes from './inodes.ts';
 import {
   I_GENERATION,
@@ -41,8 +43,9 @@ export class NamespaceTree extends NamespaceReader {
   }
 
   /**
-   * A new inode with its first name: a file, directory, FIFO, socket or device by the type in `mode` (umask applied).
-   * In a set-group-ID directory it gets that directory's group, a directory also the bit. Returns its number.
+   * A new inode with its first name: a file, directory, FIFO, socket or device by the type in `mode`. The directory's default
+   * access control list, or where it has none `umask`, takes bits away. In a set-group-ID directory it gets that
+   * directory's group, a directory also the bit. Returns its number.
    */
   create(
     parent: number,
@@ -53,8 +56,9 @@ export class NamespaceTree extends NamespaceReader {
     uid: number,
     gid: number,
     rdev: number,
+    umask = 0,
   ): number {
-    return this.#create(parent, u8, start, end, mode, uid, gid, rdev, NOTHING, 0, 0);
+    return this.#create(parent, u8, start, end, mode, uid, gid, rdev, NOTHING, 0, 0, umask);
   }
 
   symlink(
@@ -68,7 +72,20 @@ export class NamespaceTree extends NamespaceReader {
     uid: number,
     gid: number,
   ): number {
-    return this.#create(parent, u8, start, end, S_IFLNK | 0o777, uid, gid, 0, target, targetStart, targetEnd);
+    return this.#create(
+      parent,
+      u8,
+      start,
+      end,
+      S_IFLNK | 0o777,
+      uid,
+      gid,
+      0,
+      target,
+      targetStart,
+      targetEnd,
+      0,
+    );
   }
 
   #create(
@@ -83,6 +100,7 @@ export class NamespaceTree extends NamespaceReader {
     target: Uint8Array,
     targetStart: number,
     targetEnd: number,
+    umask: number,
   ): number {
     const t = this.tables;
     const refusal = this.transaction.begin(
@@ -94,13 +112,10 @@ export class NamespaceTree extends NamespaceReader {
     try {
       const ino = inodes.peek(t);
       const generation = (t.inode[ino * INODE_WORDS + I_GENERATION]! + 1) >>> 0;
-      let owner = gid;
-      let bits = mode;
-      if (inodes.isLive(t, parent) && (inodes.modeOf(t, parent) & S_ISGID) !== 0) {
-        owner = t.inode[parent * INODE_WORDS + I_GID]!;
-        if ((mode & S_IFMT) === S_IFDIR) bits |= S_ISGID;
-      }
-      const result = mutations.create(
+      const owner = this.groupFor(parent, gid);
+      let bits = this.maskedMode(parent, mode, umask);
+      if (this.#givesGroup(parent) && (mode & S_IFMT) === S_IFDIR) bits |= S_ISGID;
+      const result = createInheriting(
         t,
         parent,
         ino,
@@ -141,6 +156,22 @@ export class NamespaceTree extends NamespaceReader {
     }
   }
 
+  #givesGroup(parent: number): boolean {
+    return inodes.isLive(this.tables, parent) && (inodes.modeOf(this.tables, parent) & S_ISGID) !== 0;
+  }
+
+  /** The group of what a process of group `gid` makes in this directory. With the lock held. */
+  protected groupFor(parent: number, gid: number): number {
+    return this.#givesGroup(parent) ? this.tables.inode[parent * INODE_WORDS + I_GID]! : gid;
+  }
+
+  /** The mode that the caller's umask leaves, where no default list takes its place. With the lock held. */
+  protected maskedMode(parent: number, mode: number, umask: number): number {
+    if (umask === 0 || (inodes.isLive(this.tables, parent) && hasDefaultList(this.tables, parent)))
+      return mode;
+    return mode & ~(umask & 0o777);
+  }
+
   link(ino: number, parent: number, u8: Uint8Array, start: number, end: number): number {
     const t = this.tables;
     const refusal = this.transaction.begin(recordBytes(records.LINK_BYTES + nameBound(end - start)));
@@ -173,7 +204,7 @@ export class NamespaceTree extends NamespaceReader {
       if (ino < 0) return this.transaction.end(ino);
       records.encodeUnlink(this.transaction.journal, t, parent, u8, start, end, directory);
       this.transaction.commit();
-      this.#lostName(ino);
+      this.lostName(ino);
       return this.transaction.end(0);
     } finally {
       this.transaction.release();
@@ -213,7 +244,7 @@ export class NamespaceTree extends NamespaceReader {
         flags,
       );
       this.transaction.commit();
-      this.#lostName(other);
+      this.lostName(other);
       return this.transaction.end(0);
     } finally {
       this.transaction.release();
@@ -221,7 +252,7 @@ export class NamespaceTree extends NamespaceReader {
   }
 
   /** After a name was taken from `ino` (0 = from none): notes whether it was the last, frees the inode if nobody holds it. */
-  #lostName(ino: number): void {
+  protected lostName(ino: number): void {
     const t = this.tables;
     const at = ino * INODE_WORDS;
     this.removedIno = 0;

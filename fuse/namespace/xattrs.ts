@@ -17,8 +17,10 @@ import { copyBytes, sameBytes } from './names.ts';
 import type { Tables } from './tables.ts';
 
 const HEADER = 4;
+/** Bytes of a block without entries. */
+export const EMPTY_BYTES = HEADER;
 
-function entryBytes(nameLength: number, valueLength: number): number {
+export function entryBytes(nameLength: number, valueLength: number): number {
   return (4 + nameLength + valueLength + 3) & ~3;
 }
 
@@ -69,6 +71,11 @@ function usedBytes(t: Tables, block: SlabHandle): number {
   return block === 0 ? HEADER : t.words[block * 16]!;
 }
 
+/** Bytes that the inode's attributes take, the header included. */
+export function usedBytesOf(t: Tables, ino: number): number {
+  return usedBytes(t, t.inode[ino * INODE_WORDS + I_XATTRS]!);
+}
+
 /** Bytes the block takes once `cursor`'s entry (if `found`) has given way to one of these lengths. */
 export function usedAfterSet(
   t: Tables,
@@ -87,9 +94,9 @@ export function usedAfterSet(
 export function blockFor(t: Tables, ino: number, used: number): SlabHandle {
   const old = t.inode[ino * INODE_WORDS + I_XATTRS]!;
   if (old !== 0 && t.slab.capacity(old) >= used) return old;
-  const block = t.slab.allocate(used, TAG_XATTRS);
+  const block = t.allocate(used, TAG_XATTRS);
   if (block === 0) return 0;
-  if (old === 0) t.words[block * 16] = HEADER;
+  if (old === 0) clear(t, block);
   else t.bytes.copyWithin(block * 64, old * 64, old * 64 + usedBytes(t, old));
   return block;
 }
@@ -117,10 +124,15 @@ export function freeIfEmpty(t: Tables, ino: number): void {
   if (usedBytes(t, t.inode[ino * INODE_WORDS + I_XATTRS]!) === HEADER) replaceBlock(t, ino, 0);
 }
 
-/** Between writeBegin and writeEnd: adds an entry to a block with room for it. */
+/** Makes a block that nothing refers to an empty list. */
+export function clear(t: Tables, block: SlabHandle): void {
+  t.words[block * 16] = HEADER;
+}
+
+/** Adds an entry to a block with room for it: between writeBegin and writeEnd, or one that nothing refers to yet. */
 export function append(
   t: Tables,
-  ino: number,
+  block: SlabHandle,
   name: Uint8Array,
   nameStart: number,
   nameEnd: number,
@@ -128,7 +140,7 @@ export function append(
   valueStart: number,
   valueEnd: number,
 ): void {
-  const start = t.inode[ino * INODE_WORDS + I_XATTRS]! * 64;
+  const start = block * 64;
   const used = t.words[start >> 2]!;
   const at = start + used;
   const nameLength = nameEnd - nameStart;

@@ -6,40 +6,94 @@
  * journal record, or what a truncate left (cutting would destroy data that a crash may bring back with the old
  * size). Hence the one rule: before a size grows, the gap that becomes part of the file, and nothing else, is zeroed.
  *
+ * Small writes to a file that is synced again and again go into the log as well, which then vouches for them alone: a recovery
+ * writes them to the object once more (actors/io/object-redo.ts). Any other change of an object's bytes is followed by a record
+ * that says so, and the object is made durable before that record is.
+ *
+ * An object may be compressed (compressed-format.ts). It is only read: whoever changes the bytes makes it plain first, that
+ * is, makes a plain object of it that takes its place. Both directions change nothing of the file but where its bytes are.
+ *
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
-import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
-import { EFBIG, EINVAL, EIO, EISDIR } from '../../runtime/errno.ts';
-import { IS_OBJECT, type Namespace, NEEDS_OBJECT } from '../namespace/namespace.ts';
-import { S_IFDIR, S_IFMT, S_IFREG } from '../protocol/abi.ts';
+import { COMPRESSED_FRAME_BYTES, FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
+import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENXIO, ESTALE } from '../../runtime/errno.ts';
+import {
+  IS_OBJECT,
+  isCompressed,
+  type Namespace,
+  NEEDS_OBJECT,
+  PLAIN,
+  Place,
+} from '../namespace/namespace.ts';
+import { S_IFDIR, S_IFMT, S_IFREG, SEEK_DATA } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
+import { CompressedObjects } from './compressed-objects.ts';
 import type { DataLocks } from './data-locks.ts';
+import type { LastReads } from './last-reads.ts';
 import type { ObjectFiles } from './object-files.ts';
+import type { SyncHabits } from './sync-habits.ts';
 
 const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
+const NOTHING_BUT_ZEROS = new Uint8Array(COMPRESSED_FRAME_BYTES);
 
 /** What the owner of durability must hear of. */
 export interface ObjectEvents {
   /** The object has bytes that no fsync has made durable. */
   objectDirty(id: number): void;
+  /** The object has bytes that the log makes durable, until their log is given up. */
+  objectLogged(id: number): void;
   /** No inode refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(id: number): void;
+}
+
+/** Which object was compressed, and what it was of. */
+export interface Compressed {
+  readonly ino: number;
+  readonly generation: number;
+  readonly version: number;
+  readonly from: number;
+  /** The compressed object; `from` when it is to stay as it is. */
+  readonly to: number;
+  /** Its form (namespace/layout.ts, I_STORED). */
+  readonly stored: number;
+}
+
+export interface ContentOptions {
+  /** Which files are synced again and again. */
+  readonly habits: SyncHabits;
+  /** Bytes of compressed objects that are kept expanded; at least one piece is. */
+  readonly cacheBytes?: number;
+  /** When files were read last, for whoever wants to know. */
+  readonly reads?: LastReads;
 }
 
 export class Content {
   readonly #namespace: Namespace;
   readonly #objects: ObjectFiles;
+  readonly #compressed: CompressedObjects;
   readonly #locks: DataLocks;
   readonly #events: ObjectEvents;
+  readonly #habits: SyncHabits;
+  readonly #reads: LastReads | undefined;
   readonly #attr = new Attr();
+  readonly #place = new Place();
   /** Inline content on its way into an object. */
   readonly #inline = new Uint8Array(INLINE_LIMIT_MAX);
 
-  constructor(namespace: Namespace, objects: ObjectFiles, locks: DataLocks, events: ObjectEvents) {
+  constructor(
+    namespace: Namespace,
+    objects: ObjectFiles,
+    locks: DataLocks,
+    events: ObjectEvents,
+    { habits, cacheBytes = 0, reads }: ContentOptions,
+  ) {
     this.#namespace = namespace;
     this.#objects = objects;
+    this.#compressed = new CompressedObjects(objects, cacheBytes);
     this.#locks = locks;
     this.#events = events;
+    this.#habits = habits;
+    this.#reads = reads;
   }
 
   /** Copies up to `length` bytes to `u8[at]`; fewer only at the end of the file. */
@@ -47,14 +101,18 @@ export class Content {
     for (;;) {
       const inline = this.#namespace.readInline(ino, position, length, u8, at);
       if (inline !== IS_OBJECT) return inline;
-      const size = this.size(ino);
-      if (size < 0) return size;
+      const place = this.#place;
+      if (this.#namespace.locate(ino, place) < 0) return -ESTALE;
+      const { object, size } = place;
       if (position >= size) return 0;
-      const id = this.#namespace.objectOf(ino);
-      if (id === 0) continue;
-      const got = this.#objects.read(id, position, Math.min(length, size - position), u8, at);
-      // Unless a truncate dropped the object meanwhile: its file may be gone, or cut, already.
-      if (this.#namespace.objectOf(ino) === id) return got;
+      if (object === 0) continue;
+      this.#reads?.note(ino);
+      const count = Math.min(length, size - position);
+      const got = isCompressed(place.stored)
+        ? this.#compressed.read(object, size, position, count, u8, at)
+        : this.#objects.read(object, position, count, u8, at);
+      // Unless the object was dropped meanwhile: its file may be gone, or cut, already.
+      if (this.#namespace.objectOf(ino) === object) return got;
     }
   }
 
@@ -93,36 +151,139 @@ export class Content {
   }
 
   /** posix_fallocate: the file is at least `end` bytes long afterwards; the host allocates when data comes. */
-  allocate(ino: number, end: number): number {
+  allocate(ino: number, end: number, flags = 0): number {
     if (end > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
       const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
-      return this.#resize(ino, end, 0);
+      return this.#resize(ino, end, flags);
     } finally {
       this.#locks.unlock(ino);
     }
   }
 
   /** Makes [start, end), as far as it lies within the file, read as zeros. */
-  zero(ino: number, start: number, end: number): number {
+  zero(ino: number, start: number, end: number, flags = 0): number {
     this.#locks.lock(ino);
     try {
       const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
-      return this.#zeroWithin(ino, start, Math.min(end, size));
+      return this.#zeroWithin(ino, start, Math.min(end, size), flags);
     } finally {
       this.#locks.unlock(ino);
     }
   }
 
+  /** After a write: whether an fsync is to be expected next, by what was done before. */
+  isSyncExpected(ino: number): boolean {
+    return this.#habits.wrote(ino);
+  }
+
+  /** Somebody wants the file durable, and will again. */
+  synced(ino: number): void {
+    this.#habits.synced(ino);
+  }
+
+  /**
+   * Where data (SEEK_DATA) or a hole (SEEK_HOLE) begins from `offset` on; the end of the file counts as a hole. −ENXIO:
+   * `offset` is not within the file, or there is no more data.
+   */
+  seek(ino: number, offset: number, whence: number): number {
+    const failed = this.size(ino);
+    if (failed < 0) return failed;
+    const place = this.#place;
+    if (this.#namespace.locate(ino, place) < 0) return -ESTALE;
+    const { object, size, stored } = place;
+    if (offset >= size) return -ENXIO;
+    if (object === 0 || isCompressed(stored)) return whence === SEEK_DATA ? offset : size;
+    const found = this.#objects.seek(object, offset, whence);
+    // The object's file ends before `offset`.
+    if (found === -ENXIO) return whence === SEEK_DATA ? found : offset;
+    return whence === SEEK_DATA && found >= size ? -ENXIO : Math.min(found, size);
+  }
+
+  /**
+   * An object was compressed (compress.ts): from now on the file's bytes are there, if they are still those that it was made
+   * of. 0, or −errno, ESTALE if they are not; then the compressed object is given up.
+   */
+  compressed({ ino, generation, version, from, to, stored }: Compressed): number {
+    this.#locks.lock(ino);
+    let done = -ESTALE;
+    try {
+      const place = this.#place;
+      const isKnown = this.#namespace.locate(ino, place) === 0;
+      // With the lock, nobody is between writing to the object and saying so.
+      if (isKnown && place.generation === generation && place.version === version && place.object === from) {
+        if (to !== from) this.#events.objectDirty(to);
+        done = this.#namespace.placeObject(ino, from, to, stored);
+      }
+    } finally {
+      this.#locks.unlock(ino);
+    }
+    if (done < 0 && to !== from) this.#giveUp(to);
+    this.passOnDropped();
+    return done;
+  }
+
   /** Objects that the namespace gave up since the last call are passed on. After unlink, rename, forget. */
   passOnDropped(): void {
     for (let id = this.#namespace.takeDropped(); id !== 0; id = this.#namespace.takeDropped()) {
-      this.#objects.forget(id);
-      this.#events.objectDropped(id);
+      this.#giveUp(id);
     }
+  }
+
+  #giveUp(id: number): void {
+    this.#objects.forget(id);
+    this.#compressed.forget(id);
+    this.#events.objectDropped(id);
+  }
+
+  /** An object that nobody refers to yet, with an empty file; or −errno. */
+  #newObject(): number {
+    for (;;) {
+      const id = this.#namespace.newObjectId();
+      const made = this.#objects.create(id);
+      if (made >= 0) return id;
+      // Taken by a compressed object that nobody has heard of yet, while the tables were made anew.
+      if (made === -EEXIST) continue;
+      this.#giveUp(id);
+      return made;
+    }
+  }
+
+  /** The object that a file's bytes are in, plain, 0 = it has none; or −errno. With the lock of the file's data. */
+  #plainObject(ino: number): number {
+    const place = this.#place;
+    if (this.#namespace.locate(ino, place) < 0) return 0;
+    const { object, size, stored } = place;
+    if (!isCompressed(stored)) return object;
+    const id = this.#newObject();
+    if (id < 0) return id;
+    let done = this.#expand(object, size, id);
+    if (done >= 0) {
+      this.#events.objectDirty(id);
+      done = this.#namespace.placeObject(ino, object, id, PLAIN);
+    }
+    if (done < 0) this.#giveUp(id);
+    this.passOnDropped();
+    return done < 0 ? done : id;
+  }
+
+  /** Writes all of the compressed object `from` to `to`, but for what is zero. */
+  #expand(from: number, size: number, to: number): number {
+    const bytes = this.#compressed.frameBytes(from);
+    if (bytes < 0) return bytes;
+    const piece = new Uint8Array(bytes);
+    for (let position = 0; position < size; position += bytes) {
+      const length = Math.min(bytes, size - position);
+      const got = this.#compressed.read(from, size, position, length, piece, 0);
+      if (got < 0) return got;
+      if (isZero(piece.subarray(0, length))) continue;
+      const written = this.#objects.write(to, position, piece, 0, length);
+      if (written < 0) return written;
+    }
+    return 0;
   }
 
   #writeObject(
@@ -133,17 +294,22 @@ export class Content {
     length: number,
     flags: number,
   ): number {
-    const id = this.#namespace.objectOf(ino);
+    const id = this.#plainObject(ino);
+    if (id < 0) return id;
     const size = this.size(ino);
     if (size < 0) return size;
     if (position > size) {
       const zeroed = this.#objects.zero(id, size, position);
       if (zeroed < 0) return zeroed;
     }
+    // A gap was zeroed in the object only: what depends on that is not for the log.
+    const isLogged = position <= size && this.#habits.take(ino, length);
     const written = this.#objects.write(id, position, u8, start, length);
     if (written < 0) return written;
-    this.#events.objectDirty(id);
-    const recorded = this.#namespace.wroteObject(ino, position + written, flags);
+    if (isLogged) this.#events.objectLogged(id);
+    else this.#events.objectDirty(id);
+    const end = position + written;
+    const recorded = this.#namespace.wroteObject(ino, end, flags, u8, start, isLogged ? written : 0);
     return recorded < 0 ? recorded : written;
   }
 
@@ -164,9 +330,10 @@ export class Content {
     if (size < 0) return size;
     const inline = this.#namespace.readInline(ino, 0, size, this.#inline, 0);
     if (inline !== size) return inline < 0 && inline !== IS_OBJECT ? inline : -EIO;
-    const id = this.#namespace.newObjectId();
-    let done = this.#objects.create(id);
-    if (done >= 0 && size > 0) done = this.#objects.write(id, 0, this.#inline, 0, size);
+    const id = this.#newObject();
+    if (id < 0) return id;
+    let done = 0;
+    if (size > 0) done = this.#objects.write(id, 0, this.#inline, 0, size);
     if (done >= 0 && length > 0) done = this.#objects.write(id, position, u8, start, length);
     if (done >= 0) {
       // Before the record that depends on it: a commit makes durable what it has heard of.
@@ -175,15 +342,15 @@ export class Content {
       done = this.#namespace.attachObject(ino, id, Math.max(size, end), flags);
     }
     if (done < 0) {
-      this.#objects.forget(id);
-      this.#events.objectDropped(id);
+      this.#giveUp(id);
       return done;
     }
     return length;
   }
 
   #resize(ino: number, size: number, flags: number): number {
-    const id = this.#namespace.objectOf(ino);
+    const id = size > 0 ? this.#plainObject(ino) : 0;
+    if (id < 0) return id;
     if (id > 0) {
       const old = this.size(ino);
       if (old < 0) return old;
@@ -199,16 +366,21 @@ export class Content {
     return done;
   }
 
-  #zeroWithin(ino: number, start: number, end: number): number {
-    const id = this.#namespace.objectOf(ino);
+  #zeroWithin(ino: number, start: number, end: number, flags: number): number {
+    const id = this.#plainObject(ino);
+    if (id < 0) return id;
     if (id > 0) {
       const failed = this.#objects.zero(id, start, end);
       if (failed < 0) return failed;
       this.#events.objectDirty(id);
-      return this.#namespace.wroteObject(ino, end);
+      return this.#namespace.wroteObject(ino, end, flags);
     }
-    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start);
-    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, 0);
+    const written = this.#namespace.writeInline(ino, start, ZEROS, 0, end - start, flags);
+    if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, flags);
     return Math.min(written, 0);
   }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, NOTHING_BUT_ZEROS.subarray(0, bytes.length)) === 0;
 }

@@ -9,8 +9,9 @@
  * Results are ≥ 0, or the host's errno negated.
  */
 import { assert } from '../../runtime/assert.ts';
-import { EIO, EMFILE, ENFILE, ENOENT } from '../../runtime/errno.ts';
+import { EIO, EMFILE, ENFILE, ENOENT, EOPNOTSUPP } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
+import { SEEK_DATA } from '../protocol/abi.ts';
 import { objectDirectory, objectPath } from './object-path.ts';
 
 const NONE = -1;
@@ -39,7 +40,7 @@ export class ObjectFiles {
     this.#used = new Uint8Array(capacity);
   }
 
-  /** Makes the file of a new object, and its directory when it is the first in it. */
+  /** Makes the file of a new object, and its directory when it is the first in it. EEXIST: the number is taken. */
   create(id: number): number {
     const slot = this.#open(id, 'create');
     return Math.min(slot, 0);
@@ -55,6 +56,19 @@ export class ObjectFiles {
     return length;
   }
 
+  /** Copies up to `length` bytes of the host file, as they are there; fewer only at its end. */
+  readStored(id: number, position: number, length: number, u8: Uint8Array, at: number): number {
+    const slot = this.#open(id, 'write');
+    if (slot < 0) return lost(slot);
+    return this.#disk.pread(this.#descriptors[slot]!, u8, at, length, position);
+  }
+
+  /** Bytes of the host file. */
+  storedBytes(id: number): number {
+    const status = this.#disk.stat(objectPath(id));
+    return typeof status === 'number' ? lost(status) : status.bytes;
+  }
+
   /** Writes all of it, or fails. */
   write(id: number, position: number, u8: Uint8Array, start: number, length: number): number {
     const slot = this.#open(id, 'write');
@@ -64,7 +78,7 @@ export class ObjectFiles {
 
   /**
    * Makes [start, end) read as zeros and leaves every other byte as it is. What lies in the range up to the end of the
-   * host file is cut off, which gives its space back; a range inside is overwritten.
+   * host file is cut off, which gives its space back; a range inside is punched, or overwritten where the host cannot do that.
    */
   zero(id: number, start: number, end: number): number {
     const slot = this.#open(id, 'write');
@@ -73,11 +87,21 @@ export class ObjectFiles {
     if (typeof status === 'number') return lost(status);
     if (status.bytes <= start) return 0;
     if (status.bytes <= end) return this.#disk.truncate(this.#descriptors[slot]!, start);
+    const punched = this.#disk.punch?.(this.#descriptors[slot]!, start, end - start) ?? -EOPNOTSUPP;
+    if (punched !== -EOPNOTSUPP) return punched;
     for (let position = start; position < end; position += ZEROS.length) {
       const written = this.write(id, position, ZEROS, 0, Math.min(ZEROS.length, end - position));
       if (written < 0) return written;
     }
     return 0;
+  }
+
+  /** lseek(2) with SEEK_DATA or SEEK_HOLE in the host's file; −ENXIO beyond its data, or its end. Not every disk knows of holes. */
+  seek(id: number, position: number, whence: number): number {
+    const slot = this.#open(id, 'write');
+    if (slot < 0) return lost(slot);
+    if (this.#disk.seek !== undefined) return this.#disk.seek(this.#descriptors[slot]!, position, whence);
+    return whence === SEEK_DATA ? position : Number.MAX_SAFE_INTEGER;
   }
 
   /** Closes this thread's descriptor of an object that is gone. */

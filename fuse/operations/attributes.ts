@@ -2,6 +2,7 @@
 import { FILE_SIZE_MAX, NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EPERM } from '../../runtime/errno.ts';
 import {
+  KEEP_TIMES,
   KILL_SUIDGID,
   SET_ATIME,
   SET_CTIME,
@@ -33,10 +34,12 @@ import {
   SETATTR_IN_UID,
   SETATTR_IN_VALID,
 } from '../protocol/abi.ts';
-import { BODY, encodeAttrOut, encodeStatfsOut, type Reply } from '../protocol/reply.ts';
+import { BODY, encodeAttrOut, encodeStatfsOut, encodeStatxOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
-import { REAL } from '../virtual/node-ids.ts';
+import { QUERY_FILE, REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { dropForeignGroupId } from './privileges.ts';
+import { refuseSetattr } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
 const BLOCK = 4096;
@@ -57,13 +60,34 @@ function attributesOf(context: Context, reply: Reply, ino: number): number {
   return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, context.options.attrTimeout));
 }
 
+/** As GETATTR, and the time of birth. The kernel asks so where that is wanted. */
+export function statx(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi } = request;
+  const { attr, namespace, options, virtual } = context;
+  const isReal = nodeHi === REAL;
+  const failed = isReal ? namespace.stat(nodeLo, attr) : virtual.stat(nodeLo, nodeHi, attr);
+  if (failed < 0) return failed;
+  if (!isReal) {
+    attr.btime = attr.ctime;
+    attr.btimeNs = attr.ctimeNs;
+  }
+  const attrValid = isReal || virtual.attributesAreStable(nodeHi) ? options.attrTimeout : 0;
+  return finish(reply, encodeStatxOut(reply.u32, BODY, attr, attrValid));
+}
+
 export function setattr(context: Context, request: Request, reply: Reply): number {
+  const valid = request.word(SETATTR_IN_VALID);
+  if (request.nodeHi === QUERY_FILE) return truncateQuery(context, request, reply, valid);
   if (request.nodeHi !== REAL) return -EPERM;
   const ino = request.nodeLo;
-  const valid = request.word(SETATTR_IN_VALID);
+  const refused = refuseSetattr(context, ino, valid);
+  if (refused < 0) return refused;
   if ((valid & FATTR_SIZE) !== 0) {
     const size = request.u64(SETATTR_IN_SIZE);
-    const flags = (valid & FATTR_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
+    let flags = (valid & FATTR_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
+    if (flags !== 0) dropForeignGroupId(context, request, ino);
+    // With writeback the kernel sends the times that the change of size has, if it is one.
+    if (context.options.writeback) flags |= KEEP_TIMES;
     const failed = size > FILE_SIZE_MAX ? -EFBIG : context.content.truncate(ino, size, flags);
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);
@@ -76,6 +100,13 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
   }
   if ((valid & (FATTR_SIZE | FATTR_UID | FATTR_GID)) !== 0) dropCapability(context, ino);
   return attributesOf(context, reply, ino);
+}
+
+/** As O_TRUNC asks for; then a new conversation begins. Nothing else of a query file can be changed. */
+function truncateQuery(context: Context, request: Request, reply: Reply, valid: number): number {
+  if ((valid & FATTR_SIZE) === 0 || request.u64(SETATTR_IN_SIZE) !== 0) return -EPERM;
+  const failed = context.virtual.setQueryBytes(request.nodeLo, 0);
+  return failed < 0 ? failed : getattr(context, request, reply);
 }
 
 /** Everything but the size. The kernel sends ctime only when it owns the times (writeback). */

@@ -1,7 +1,7 @@
 /**
  * What the operations of one thread work on. Everything is made once; a request allocates nothing.
  *
- * Contract of lookups: a reply that carries a node (LOOKUP, CREATE, MKNOD, MKDIR, SYMLINK, LINK, READDIRPLUS, and the
+ * Contract of lookups: a reply that carries a node (LOOKUP, CREATE, TMPFILE, MKNOD, MKDIR, SYMLINK, LINK, READDIRPLUS, and the
  * answer to a query) has counted one lookup of it, which the kernel gives back with FORGET, and has noted so in the
  * thread's flight. Who sends the reply and learns that the kernel did not take it must call {@link undoLookups}
  * (lookups.ts) with it.
@@ -26,6 +26,12 @@ export interface OperationsOptions {
   readonly attrTimeout: number;
   /** Value of the xattr user.vexfs.model: the embedder of text. */
   readonly model: string;
+  /** Access control lists can be set and read. */
+  readonly accessLists: boolean;
+  /** Reading changes access times, as relatime has it. */
+  readonly accessTimes: boolean;
+  /** The kernel may have bytes of files that it has not written yet, beside those of mappings. */
+  readonly writeback: boolean;
 }
 
 export interface Parts {

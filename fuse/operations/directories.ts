@@ -12,6 +12,7 @@ import {
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
+import { accessed } from './data.ts';
 
 const DOT = 0x2e;
 
@@ -36,6 +37,7 @@ function list(context: Context, request: Request, reply: Reply, plus: boolean): 
     more = next(context, request, entry.cookieLo, entry.cookieHi);
   }
   if (at === BODY && more !== 0) return more < 0 ? more : -EINVAL;
+  if (at !== BODY) accessed(context, request.nodeLo, request.nodeHi);
   return finish(reply, at - BODY);
 }
 

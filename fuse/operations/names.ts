@@ -4,14 +4,17 @@ import { EEXIST, EINVAL, EIO, ENAMETOOLONG, ENOENT, EPERM } from '../../runtime/
 import {
   CREATE_IN_FLAGS,
   CREATE_IN_MODE,
+  CREATE_IN_UMASK,
   FOPEN_KEEP_CACHE,
   LINK_IN_OLDNODEID,
   MKDIR_IN_MODE,
+  MKDIR_IN_UMASK,
   MKNOD_IN_MODE,
   MKNOD_IN_RDEV,
-  RENAME_EXCHANGE,
+  MKNOD_IN_UMASK,
   RENAME_IN_NEWDIR,
   RENAME_NOREPLACE,
+  RENAME_WHITEOUT,
   RENAME2_IN_FLAGS,
   S_IFDIR,
   S_IFMT,
@@ -66,7 +69,7 @@ function lookupVirtual(context: Context, request: Request, reply: Reply): number
 
 export function create(context: Context, request: Request, reply: Reply): number {
   const mode = S_IFREG | (request.word(CREATE_IN_MODE) & PERMISSIONS);
-  let ino = make(context, request, mode, 0);
+  let ino = make(context, request, mode, 0, request.word(CREATE_IN_UMASK));
   if (ino === -EEXIST && (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0) {
     ino = context.namespace.lookup(request.nodeLo, request.u8, request.nameStart, request.nameEnd);
   }
@@ -79,20 +82,36 @@ export function create(context: Context, request: Request, reply: Reply): number
 export function mknod(context: Context, request: Request, reply: Reply): number {
   const mode = request.word(MKNOD_IN_MODE);
   if ((mode & S_IFMT) === S_IFDIR) return -EPERM;
-  const ino = make(context, request, mode, request.word(MKNOD_IN_RDEV));
+  const ino = make(context, request, mode, request.word(MKNOD_IN_RDEV), request.word(MKNOD_IN_UMASK));
   return ino < 0 ? ino : finish(reply, entryOfInode(context, reply, ino));
 }
 
 export function mkdir(context: Context, request: Request, reply: Reply): number {
-  const ino = make(context, request, S_IFDIR | (request.word(MKDIR_IN_MODE) & PERMISSIONS), 0);
+  const mode = S_IFDIR | (request.word(MKDIR_IN_MODE) & PERMISSIONS);
+  const ino = make(context, request, mode, 0, request.word(MKDIR_IN_UMASK));
   return ino < 0 ? ino : finish(reply, entryOfInode(context, reply, ino));
 }
 
-function make(context: Context, request: Request, mode: number, rdev: number): number {
+/** O_TMPFILE. The name in the request is none; nobody but the opener can find the file. */
+export function tmpfile(context: Context, request: Request, reply: Reply): number {
+  const { nodeLo, nodeHi, uid, gid } = request;
+  if (nodeHi !== REAL) return -EPERM;
+  const mode = S_IFREG | (request.word(CREATE_IN_MODE) & PERMISSIONS);
+  const linkable = (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0;
+  const umask = request.word(CREATE_IN_UMASK);
+  const ino = context.namespace.createUnnamed(nodeLo, mode, uid, gid, umask, linkable);
+  if (ino < 0) return ino;
+  const entry = entryOfInode(context, reply, ino);
+  if (entry < 0) return entry;
+  return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, FOPEN_KEEP_CACHE));
+}
+
+/** `umask` is the caller's where the kernel has left it to us (FUSE_DONT_MASK); where it has not, it says the same again. */
+function make(context: Context, request: Request, mode: number, rdev: number, umask: number): number {
   const { nodeLo, u8, nameStart, nameEnd, uid, gid } = request;
   const refused = refuseName(request, request.nodeLo, request.nodeHi, nameStart, nameEnd);
   if (refused < 0) return refused;
-  return context.namespace.create(nodeLo, u8, nameStart, nameEnd, mode, uid, gid, rdev);
+  return context.namespace.create(nodeLo, u8, nameStart, nameEnd, mode, uid, gid, rdev, umask);
 }
 
 export function symlink(context: Context, request: Request, reply: Reply): number {
@@ -111,7 +130,11 @@ export function link(context: Context, request: Request, reply: Reply): number {
   if (request.word(LINK_IN_OLDNODEID + 4) !== REAL) return -EPERM;
   const ino = request.word(LINK_IN_OLDNODEID);
   const failed = context.namespace.link(ino, nodeLo, u8, nameStart, nameEnd);
-  return failed < 0 ? failed : finish(reply, entryOfInode(context, reply, ino));
+  if (failed < 0) return failed;
+  const entry = entryOfInode(context, reply, ino);
+  // Its first name: until now the index had no reason to look at it.
+  if (context.attr.nlink === 1) context.handover.contentChanged(ino);
+  return finish(reply, entry);
 }
 
 export function unlink(context: Context, request: Request, reply: Reply): number {
@@ -149,14 +172,32 @@ function move(context: Context, request: Request, reply: Reply, flags: number): 
   if (refused < 0) return refused;
   const refusedNew = refuseName(request, newLo, request.word(RENAME_IN_NEWDIR + 4), name2Start, name2End);
   if (refusedNew < 0) return refusedNew;
-  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) return -EINVAL;
-  const { namespace } = context;
-  const failed = namespace.rename(nodeLo, u8, nameStart, nameEnd, newLo, u8, name2Start, name2End, flags);
+  const failed =
+    (flags & RENAME_WHITEOUT) !== 0
+      ? moveLeavingWhiteout(context, request, newLo, flags & ~RENAME_WHITEOUT)
+      : context.namespace.rename(nodeLo, u8, nameStart, nameEnd, newLo, u8, name2Start, name2End, flags);
   if (failed < 0) return failed;
   // What is found has another path now, perhaps in a directory that is closed to some.
   context.virtual.searchableChanged();
   reportRemoved(context);
   return finish(reply, 0);
+}
+
+function moveLeavingWhiteout(context: Context, request: Request, newLo: number, flags: number): number {
+  const { nodeLo, u8, nameStart, nameEnd, name2Start, name2End, uid, gid } = request;
+  if ((flags & ~RENAME_NOREPLACE) !== 0) return -EINVAL;
+  return context.namespace.renameLeavingWhiteout(
+    nodeLo,
+    u8,
+    nameStart,
+    nameEnd,
+    newLo,
+    name2Start,
+    name2End,
+    flags,
+    uid,
+    gid,
+  );
 }
 
 /** Why no entry of this name may come, go or change: 0, or −errno. */

@@ -6,29 +6,39 @@
  *   OPEN, OPENDIR     needs no handle: open without asking, keep pages and directory contents cached
  *   FLUSH             close without asking
  *   ACCESS            check against the attributes, as default_permissions does anyway
- *   LSEEK             SEEK_DATA, SEEK_HOLE: a file is data up to its end
- *   COPY_FILE_RANGE   copy through the page cache
- *   STATX             what GETATTR has
- *   INTERRUPT         operations end soon by themselves
- *   TMPFILE           EOPNOTSUPP to the caller
+ *   POLL              files are ready at any time
+ *   BMAP              no blocks of a device to be named
+ *   GETLK, SETLK(W)   not asked for: see protocol/init.ts
  */
 import { ENOSYS } from '../../runtime/errno.ts';
 import * as abi from '../protocol/abi.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
-import type { Dispatcher } from '../session/server.ts';
+import { type Dispatcher, NO_REPLY } from '../session/server.ts';
 import * as attributes from './attributes.ts';
 import { Context, finish, type Operation, type Parts } from './context.ts';
 import * as data from './data.ts';
 import * as directories from './directories.ts';
+import { ioctl } from './ioctl.ts';
 import * as lookups from './lookups.ts';
 import * as names from './names.ts';
+import * as ranges from './ranges.ts';
 import * as xattrs from './xattrs.ts';
 
 const unsupported: Operation = () => -ENOSYS;
 
 /** The last request; the tree is then closed by whoever mounted it. */
 const destroy: Operation = (_context, _request, reply) => finish(reply, 0);
+
+/**
+ * A signal has come for whoever waits for a request. A search is given up; an fsync is not, as on other filesystems: the
+ * kernel tells of any signal, and a database that gets EINTR from its fsync takes its disk for broken. What is not found here
+ * is being run and ends soon by itself, so it need not be asked for again (EAGAIN).
+ */
+const interrupt: Operation = ({ handover }, request) => {
+  handover.interrupt(request.word(abi.INTERRUPT_IN_UNIQUE), request.word(abi.INTERRUPT_IN_UNIQUE + 4));
+  return NO_REPLY;
+};
 
 const TABLE: readonly Operation[] = (() => {
   const table = new Array<Operation>(abi.OPCODES).fill(unsupported);
@@ -53,13 +63,21 @@ const TABLE: readonly Operation[] = (() => {
   table[abi.FUSE_LISTXATTR] = xattrs.listxattr;
   table[abi.FUSE_REMOVEXATTR] = xattrs.removexattr;
   table[abi.FUSE_READDIR] = directories.readdir;
-  table[abi.FUSE_FSYNCDIR] = data.fsyncdir;
+  table[abi.FUSE_FSYNCDIR] = data.syncNames;
   table[abi.FUSE_CREATE] = names.create;
   table[abi.FUSE_DESTROY] = destroy;
   table[abi.FUSE_BATCH_FORGET] = lookups.batchForget;
-  table[abi.FUSE_FALLOCATE] = data.fallocate;
+  table[abi.FUSE_FALLOCATE] = ranges.fallocate;
   table[abi.FUSE_READDIRPLUS] = directories.readdirplus;
   table[abi.FUSE_RENAME2] = names.rename2;
+  table[abi.FUSE_LSEEK] = ranges.lseek;
+  table[abi.FUSE_COPY_FILE_RANGE] = ranges.copyFileRange;
+  table[abi.FUSE_COPY_FILE_RANGE_64] = ranges.copyFileRange64;
+  table[abi.FUSE_SYNCFS] = data.syncNames;
+  table[abi.FUSE_TMPFILE] = names.tmpfile;
+  table[abi.FUSE_STATX] = attributes.statx;
+  table[abi.FUSE_IOCTL] = ioctl;
+  table[abi.FUSE_INTERRUPT] = interrupt;
   return table;
 })();
 

@@ -11,24 +11,29 @@ export interface Handover {
    * requests wait as there is room for, and this one is not going to be answered.
    */
   sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean;
+  /** An fsync is likely to follow: it may begin now. */
+  syncExpected(): void;
   /** The object has bytes that no fsync has made durable. Called for every write. */
   objectDirty(objectId: number): void;
+  /** The object has bytes that the log makes durable, until their log is given up. Called for every such write. */
+  objectLogged(objectId: number): void;
   /** Nothing refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(objectId: number): void;
   /** A regular file's data changed. Called for every write. */
   contentChanged(ino: number): void;
   /** The inode lost its last name. It may still be open, and its xattrs be set, until the kernel forgets it. */
   removed(ino: number, generation: number): void;
-  /** The vector of `collection` was set to u8[start, start + length), little-endian float32. */
+  /** The vector of `collection` was set to u8[start, start + length), little-endian float32, by the change `stamp`. */
   vectorSet(
     collection: number,
     ino: number,
     generation: number,
+    stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
   ): void;
-  vectorRemoved(collection: number, ino: number, generation: number): void;
+  vectorRemoved(collection: number, ino: number, generation: number, stamp: number): void;
   /**
    * Answer the LOOKUP of a query: u8[start, start + length) is the name looked up in the virtual directory
    * (parentLo, parentHi); of QUERY_SIMILAR `ino` is the file it names. The reply is made by `answerQuery`
@@ -48,6 +53,24 @@ export interface Handover {
     u8: Uint8Array,
     start: number,
     length: number,
+  ): boolean;
+  /** If a query waits for its answer under this id, it is given up: answered with EINTR. */
+  interrupt(uniqueLo: number, uniqueHi: number): void;
+  /**
+   * Answer a READ of a query file, or, with `u8`, a WRITE of u8[start, start + length) to it; `node` is the low word of its
+   * id. False as in `sync`.
+   */
+  queryFile(
+    uniqueLo: number,
+    uniqueHi: number,
+    uid: number,
+    gid: number,
+    pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
   ): boolean;
   /** Whoever was to answer this request need not: it is going to be run again. */
   withdraw(uniqueLo: number, uniqueHi: number): void;

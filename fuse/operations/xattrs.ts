@@ -8,17 +8,26 @@
  *     user.vexfs.chunks                read-only, where indexed is "yes": how many pieces of text, in decimal
  *     user.vexfs.model                 read-only, where indexed is "yes": what embedded them
  *
- * The read-only ones are listed where indexed is "yes". Everything else under user.vexfs. is refused (EPERM), so that it can mean something later. `system.` is EOPNOTSUPP:
- * ACLs are not offered.
+ * The read-only ones are not listed. Everything else under user.vexfs. is refused (EPERM), so that it can mean something
+ * later. Of `system.` there are the access control lists, which the kernel enforces as it finds them here
+ * (fuse/namespace/access-lists.ts); the rest is EOPNOTSUPP.
  */
 import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
 import { ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
-import { GETXATTR_IN_SIZE, SETXATTR_IN_FLAGS } from '../protocol/abi.ts';
+import { ACL_KILL_SGID } from '../namespace/access-lists.ts';
+import { listKind, NO_LIST } from '../namespace/acl.ts';
+import {
+  FUSE_SETXATTR_ACL_KILL_SGID,
+  GETXATTR_IN_SIZE,
+  SETXATTR_IN_FLAGS,
+  SETXATTR_IN_SETXATTR_FLAGS,
+} from '../protocol/abi.ts';
 import { BODY, encodeGetxattrOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { computedValue } from './computed-xattrs.ts';
 import { type Context, finish } from './context.ts';
+import { refuseChange } from './protection.ts';
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 
@@ -33,9 +42,11 @@ const PLAIN = 0;
 const OUR_VECTOR = 1;
 const READ_ONLY = 2;
 const UNSUPPORTED = 3;
+const LIST = 4;
 
-function kindOf(u8: Uint8Array, start: number, end: number): number {
-  if (startsWith(u8, start, end, SYSTEM)) return UNSUPPORTED;
+function kindOf({ options }: Context, u8: Uint8Array, start: number, end: number): number {
+  if (startsWith(u8, start, end, SYSTEM))
+    return options.accessLists && listKind(u8, start, end) !== NO_LIST ? LIST : UNSUPPORTED;
   if (!startsWith(u8, start, end, OURS)) return PLAIN;
   if (!startsWith(u8, start, end, VECTOR)) return READ_ONLY;
   return end - start === VECTOR.length || u8[start + VECTOR.length] === DOT ? OUR_VECTOR : READ_ONLY;
@@ -48,40 +59,50 @@ function startsWith(u8: Uint8Array, start: number, end: number, prefix: Uint8Arr
 }
 
 /** Why the attribute named in the request can't be changed: 0, or −errno. */
-function refuse(request: Request): number {
-  const { u8, nameStart, nameEnd, nodeHi } = request;
+function refuse(context: Context, request: Request): number {
+  const { u8, nameStart, nameEnd, nodeLo, nodeHi } = request;
   if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;
-  const kind = kindOf(u8, nameStart, nameEnd);
+  const kind = kindOf(context, u8, nameStart, nameEnd);
   if (kind === UNSUPPORTED) return -EOPNOTSUPP;
-  return kind === READ_ONLY || nodeHi !== REAL ? -EPERM : 0;
+  return kind === READ_ONLY || nodeHi !== REAL ? -EPERM : refuseChange(context, nodeLo);
 }
 
 export function setxattr(context: Context, request: Request, reply: Reply): number {
-  const refused = refuse(request);
+  const refused = refuse(context, request);
   if (refused < 0) return refused;
   const { nodeLo, u8, nameStart, nameEnd, dataStart, dataEnd } = request;
   const { namespace, virtual, handover, attr } = context;
-  const flags = request.word(SETXATTR_IN_FLAGS);
+  const isList = listKind(u8, nameStart, nameEnd) !== NO_LIST;
+  const flags =
+    request.word(SETXATTR_IN_FLAGS) | (isList && losesSetGroupId(context, request) ? ACL_KILL_SGID : 0);
   const collection = namespace.setxattr(nodeLo, u8, nameStart, nameEnd, u8, dataStart, dataEnd, flags);
   if (collection < 0) return collection;
   if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
-    handover.vectorSet(collection, nodeLo, attr.generation, u8, dataStart, dataEnd - dataStart);
-    virtual.searchableChanged();
+    const { vectorStamp } = namespace;
+    handover.vectorSet(collection, nodeLo, attr.generation, vectorStamp, u8, dataStart, dataEnd - dataStart);
   }
+  if (collection > 0 || isList) virtual.searchableChanged();
   return finish(reply, 0);
 }
 
+/** Whether set-group-ID goes with a new access list: the caller is not in the file's group. Kernels before 5.11 don't say. */
+function losesSetGroupId({ namespace, attr }: Context, request: Request): boolean {
+  if (request.setxattrExt)
+    return (request.word(SETXATTR_IN_SETXATTR_FLAGS) & FUSE_SETXATTR_ACL_KILL_SGID) !== 0;
+  return request.uid !== 0 && namespace.stat(request.nodeLo, attr) >= 0 && attr.gid !== request.gid;
+}
+
 export function removexattr(context: Context, request: Request, reply: Reply): number {
-  const refused = refuse(request);
+  const refused = refuse(context, request);
   if (refused < 0) return refused;
   const { nodeLo, u8, nameStart, nameEnd } = request;
   const { namespace, virtual, handover, attr } = context;
   const collection = namespace.removexattr(nodeLo, u8, nameStart, nameEnd);
   if (collection < 0) return collection;
   if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
-    handover.vectorRemoved(collection, nodeLo, attr.generation);
-    virtual.searchableChanged();
+    handover.vectorRemoved(collection, nodeLo, attr.generation, namespace.vectorStamp);
   }
+  if (collection > 0 || listKind(u8, nameStart, nameEnd) !== NO_LIST) virtual.searchableChanged();
   return finish(reply, 0);
 }
 
@@ -89,22 +110,26 @@ export function removexattr(context: Context, request: Request, reply: Reply): n
 export function finishRemoval(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, u8, nameStart, nameEnd } = request;
   const { namespace, virtual, handover, attr } = context;
-  if (kindOf(u8, nameStart, nameEnd) === OUR_VECTOR && namespace.stat(nodeLo, attr) >= 0) {
+  if (kindOf(context, u8, nameStart, nameEnd) === OUR_VECTOR && namespace.stat(nodeLo, attr) >= 0) {
     const suffix = Buffer.from(
       u8.subarray(nameStart + VECTOR.length + 1, Math.max(nameEnd, nameStart + VECTOR.length + 1)),
     );
     const name = suffix.length === 0 ? 'default' : suffix.toString();
     const collection = namespace.collection(name);
-    if (collection !== undefined) handover.vectorRemoved(collection.id, nodeLo, attr.generation);
-    virtual.searchableChanged();
+    // Numbered before the look: whoever has set another one since then comes after this.
+    const stamp = namespace.freshStamp();
+    const isGone = namespace.getxattr(nodeLo, u8, nameStart, nameEnd, u8, 0, 0) < 0;
+    if (collection !== undefined && isGone)
+      handover.vectorRemoved(collection.id, nodeLo, attr.generation, stamp);
   }
+  virtual.searchableChanged();
   return finish(reply, 0);
 }
 
 export function getxattr(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
   if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;
-  const kind = kindOf(u8, nameStart, nameEnd);
+  const kind = kindOf(context, u8, nameStart, nameEnd);
   if (kind === UNSUPPORTED) return -EOPNOTSUPP;
   if (nodeHi !== REAL) return -ENODATA;
   const room = roomFor(request, reply);

@@ -197,6 +197,25 @@ export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 
+// ---- statx(2): what is known of a file (STATX_BASIC_STATS | STATX_BTIME), and of its flags
+export const STATX_BASIC_STATS_AND_BTIME = 0xfff;
+
+// ---- ioctl(2) requests, as _IOR and _IOW make them (include/uapi/linux/fs.h); the second of a pair is for 32-bit callers
+export const FS_IOC_GETFLAGS = 0x80086601;
+export const FS_IOC32_GETFLAGS = 0x80046601;
+export const FS_IOC_SETFLAGS = 0x40086602;
+export const FS_IOC32_SETFLAGS = 0x40046602;
+export const FS_IOC_GETVERSION = 0x80087601;
+export const FS_IOC32_GETVERSION = 0x80047601;
+export const FS_IOC_FSGETXATTR = 0x801c581f;
+export const FS_IOC_FSSETXATTR = 0x401c5820;
+/** struct fsxattr: xflags, extsize, nextents, projid, cowextsize as u32, then padding. */
+export const FSXATTR_BYTES = 28;
+export const FS_XFLAG_IMMUTABLE = 0x8;
+export const FS_XFLAG_APPEND = 0x10;
+export const FS_XFLAG_NOATIME = 0x40;
+export const FS_XFLAG_NODUMP = 0x80;
+
 // ---- enum fuse_notify_code (in fuse_out_header.error of a message whose unique is 0)
 export const FUSE_NOTIFY_POLL = 1;
 export const FUSE_NOTIFY_INVAL_INODE = 2;
@@ -342,6 +361,7 @@ export const COPY_FILE_RANGE_IN_FLAGS = 48;
 export const COPY_FILE_RANGE_IN_BYTES = 56;
 export const SYNCFS_IN_BYTES = 8;
 export const STATX_IN_BYTES = 24;
+export const STATX_IN_SX_MASK = 20;
 
 // ---- reply bodies
 export const ATTR_INO = 0;
@@ -384,7 +404,33 @@ export const GETXATTR_OUT_BYTES = 8;
 export const LSEEK_OUT_OFFSET = 0;
 export const LSEEK_OUT_BYTES = 8;
 export const COPY_FILE_RANGE_OUT_BYTES = 8;
+export const IOCTL_OUT_RESULT = 0;
+/** The answer's data follows. */
 export const IOCTL_OUT_BYTES = 16;
+/** fuse_statx_out: a time-out, then struct fuse_statx at STATX_OUT_STAT, whose fields are offsets from there. */
+export const STATX_OUT_ATTR_VALID = 0;
+export const STATX_OUT_ATTR_VALID_NSEC = 8;
+export const STATX_OUT_STAT = 32;
+export const STATX_OUT_BYTES = 288;
+export const STATX_MASK = 0;
+export const STATX_BLKSIZE = 4;
+export const STATX_ATTRIBUTES = 8;
+export const STATX_NLINK = 16;
+export const STATX_UID = 20;
+export const STATX_GID = 24;
+/** u16 */
+export const STATX_MODE = 28;
+export const STATX_INO = 32;
+export const STATX_SIZE = 40;
+export const STATX_BLOCKS = 48;
+export const STATX_ATTRIBUTES_MASK = 56;
+/** Each a fuse_sx_time: s64 seconds, u32 nanoseconds. */
+export const STATX_ATIME = 64;
+export const STATX_BTIME = 80;
+export const STATX_CTIME = 96;
+export const STATX_MTIME = 112;
+export const STATX_RDEV_MAJOR = 128;
+export const STATX_RDEV_MINOR = 132;
 export const INIT_OUT_MAJOR = 0;
 export const INIT_OUT_MINOR = 4;
 export const INIT_OUT_MAX_READAHEAD = 8;

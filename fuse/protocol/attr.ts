@@ -20,6 +20,9 @@ export class Attr {
   mtimeNs = 0;
   ctime = 0;
   ctimeNs = 0;
+  /** When the inode was made. */
+  btime = 0;
+  btimeNs = 0;
   /** With the node id unique for as long as the filesystem exists. */
   generation = 0;
 }

@@ -6,12 +6,16 @@
  * - ATOMIC_O_TRUNC: there is no OPEN to carry O_TRUNC; the kernel sends SETATTR(size = 0).
  * - EXPORT_SUPPORT: promises LOOKUP of "." and ".." on forgotten nodes. Without it a file handle still works as long
  *   as the kernel remembers the inode, and is ESTALE afterwards, which NFS clients handle.
- * - DONT_MASK: the kernel then applies the caller's umask before it sends a mode. Only default POSIX ACLs, which
- *   would replace the umask, need the raw mode; they are not offered (POSIX_ACL).
  * - HANDLE_KILLPRIV (version 1): asks the filesystem to clear set-id bits without telling whether the writer had
  *   CAP_FSETID, so it cannot be done right. Kernels before 5.12, which lack V2, clear the bits themselves.
  * - POSIX_LOCKS, FLOCK_LOCKS: one kernel is the only client, so its own lock tables are exact and cost no request.
- * - HAS_IOCTL_DIR: directories have no ioctls; the kernel answers ENOTTY by itself.
+ *   (Another machine cannot have a file of this store open: the store is locked by the process that mounts it.)
+ * - HAS_IOCTL_DIR: says what the kernel can do and is not asked for.
+ * - CREATE_SUPP_GROUP: a set-group-ID directory's group is given whoever asks, and may_create is the kernel's.
+ * - ALLOW_IDMAP: on an id-mapped mount only requests that make a file come with the caller's ids, and searches need them.
+ * - PASSTHROUGH: a backing file is named in the reply to OPEN, which is declined (NO_OPEN_SUPPORT).
+ *
+ * POSIX_ACL comes with DONT_MASK: a default list takes the place of the umask, so the raw mode is needed.
  */
 import { FUSE_MAX_WRITE, KIB } from '../../runtime/config/bounds.ts';
 import { EPROTO } from '../../runtime/errno.ts';
@@ -22,6 +26,7 @@ import {
   FUSE_BIG_WRITES,
   FUSE_CACHE_SYMLINKS,
   FUSE_DO_READDIRPLUS,
+  FUSE_DONT_MASK,
   FUSE_EXPLICIT_INVAL_DATA,
   FUSE_HANDLE_KILLPRIV_V2,
   FUSE_INIT,
@@ -33,6 +38,7 @@ import {
   FUSE_NO_OPEN_SUPPORT,
   FUSE_NO_OPENDIR_SUPPORT,
   FUSE_PARALLEL_DIROPS,
+  FUSE_POSIX_ACL,
   FUSE_READDIRPLUS_AUTO,
   FUSE_SETXATTR_EXT,
   FUSE_WRITEBACK_CACHE,
@@ -80,6 +86,8 @@ export interface WantedOptions {
    * that change through the mount alone. `auto`: also any new mtime, so a write followed by a stat costs the pages.
    */
   readonly dataCache: 'auto' | 'explicit';
+  /** POSIX access control lists, kept here and enforced by the kernel. Off if left out. */
+  readonly accessLists?: boolean;
 }
 
 export function wantedFlags(options: WantedOptions): Wanted {
@@ -99,6 +107,7 @@ export function wantedFlags(options: WantedOptions): Wanted {
     FUSE_INIT_EXT;
   flags |= options.dataCache === 'auto' ? FUSE_AUTO_INVAL_DATA : FUSE_EXPLICIT_INVAL_DATA;
   if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
+  if (options.accessLists) flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
   return { flags, flags2: 0, background: options.background ?? BACKGROUND };
 }
 

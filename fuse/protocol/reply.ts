@@ -7,16 +7,37 @@ import { assert } from '../../runtime/assert.ts';
 import { FUSE_REPLY_BYTES } from '../../runtime/config/bounds.ts';
 import {
   ATTR_OUT_BYTES,
+  COPY_FILE_RANGE_OUT_BYTES,
   DIRENT_NAME,
   ENTRY_OUT_BYTES,
   FUSE_OUT_HEADER_BYTES,
   GETXATTR_OUT_BYTES,
+  IOCTL_OUT_BYTES,
   LSEEK_OUT_BYTES,
   NOTIFY_DELETE_OUT_BYTES,
   NOTIFY_INVAL_ENTRY_OUT_BYTES,
   NOTIFY_INVAL_INODE_OUT_BYTES,
   OPEN_OUT_BYTES,
   STATFS_OUT_BYTES,
+  STATX_ATIME,
+  STATX_BASIC_STATS_AND_BTIME,
+  STATX_BLKSIZE,
+  STATX_BLOCKS,
+  STATX_BTIME,
+  STATX_CTIME,
+  STATX_GID,
+  STATX_INO,
+  STATX_MASK,
+  STATX_MODE,
+  STATX_MTIME,
+  STATX_NLINK,
+  STATX_OUT_ATTR_VALID_NSEC,
+  STATX_OUT_BYTES,
+  STATX_OUT_STAT,
+  STATX_RDEV_MAJOR,
+  STATX_RDEV_MINOR,
+  STATX_SIZE,
+  STATX_UID,
   WRITE_OUT_BYTES,
 } from './abi.ts';
 import type { Attr } from './attr.ts';
@@ -199,6 +220,50 @@ export function encodeNegativeEntryOut(u32: Uint32Array, at: number, entryValid:
   u32[word + 4] = entryValid >>> 0;
   u32[word + 8] = (entryValid % 1) * 1e9;
   return ENTRY_OUT_BYTES;
+}
+
+/** struct fuse_sx_time. */
+function encodeStatxTime(u32: Uint32Array, at: number, seconds: number, nanoseconds: number): void {
+  encodeU64(u32, at, seconds);
+  u32[(at >>> 2) + 2] = nanoseconds;
+}
+
+/** struct fuse_statx_out with everything that is known. Seconds as in {@link encodeAttrOut}. Returns its size. */
+export function encodeStatxOut(u32: Uint32Array, at: number, attr: Attr, attrValid: number): number {
+  u32.fill(0, at >>> 2, (at + STATX_OUT_BYTES) >>> 2);
+  u32[at >>> 2] = attrValid >>> 0;
+  u32[(at + STATX_OUT_ATTR_VALID_NSEC) >>> 2] = (attrValid % 1) * 1e9;
+  const stat = at + STATX_OUT_STAT;
+  u32[(stat + STATX_MASK) >>> 2] = STATX_BASIC_STATS_AND_BTIME;
+  u32[(stat + STATX_BLKSIZE) >>> 2] = attr.blksize;
+  u32[(stat + STATX_NLINK) >>> 2] = attr.nlink;
+  u32[(stat + STATX_UID) >>> 2] = attr.uid;
+  u32[(stat + STATX_GID) >>> 2] = attr.gid;
+  u32[(stat + STATX_MODE) >>> 2] = attr.mode;
+  u32[(stat + STATX_INO) >>> 2] = attr.ino;
+  u32[(stat + STATX_INO + 4) >>> 2] = attr.inoHi;
+  encodeU64(u32, stat + STATX_SIZE, attr.size);
+  encodeU64(u32, stat + STATX_BLOCKS, attr.blocks);
+  encodeStatxTime(u32, stat + STATX_ATIME, attr.atime, attr.atimeNs);
+  encodeStatxTime(u32, stat + STATX_BTIME, attr.btime, attr.btimeNs);
+  encodeStatxTime(u32, stat + STATX_CTIME, attr.ctime, attr.ctimeNs);
+  encodeStatxTime(u32, stat + STATX_MTIME, attr.mtime, attr.mtimeNs);
+  // As the kernel's new_encode_dev packs them.
+  u32[(stat + STATX_RDEV_MAJOR) >>> 2] = (attr.rdev >>> 8) & 0xfff;
+  u32[(stat + STATX_RDEV_MINOR) >>> 2] = (attr.rdev & 0xff) | ((attr.rdev >>> 12) & 0xfff00);
+  return STATX_OUT_BYTES;
+}
+
+/** struct fuse_ioctl_out of a call that succeeded, before the data that it returns. Returns its size. */
+export function encodeIoctlOut(u32: Uint32Array, at: number): number {
+  u32.fill(0, at >>> 2, (at + IOCTL_OUT_BYTES) >>> 2);
+  return IOCTL_OUT_BYTES;
+}
+
+/** struct fuse_copy_file_range_out: bytes copied. Returns its size. */
+export function encodeCopyFileRangeOut(u32: Uint32Array, at: number, bytes: number): number {
+  encodeU64(u32, at, bytes);
+  return COPY_FILE_RANGE_OUT_BYTES;
 }
 
 /** struct fuse_open_out, with file handle 0. In a CREATE reply it follows the fuse_entry_out. Returns its size. */

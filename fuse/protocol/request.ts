@@ -68,6 +68,7 @@ import {
   GETXATTR_IN_BYTES,
   INTERRUPT_IN_BYTES,
   IOCTL_IN_BYTES,
+  IOCTL_IN_IN_SIZE,
   LINK_IN_BYTES,
   LK_IN_BYTES,
   LSEEK_IN_BYTES,
@@ -168,7 +169,7 @@ export class Request {
   nameEnd = 0;
   name2Start = 0;
   name2End = 0;
-  /** Byte range of the payload of WRITE, the value of SETXATTR, the fuse_forget_one array of BATCH_FORGET. */
+  /** Byte range of the payload of WRITE and IOCTL, the value of SETXATTR, the fuse_forget_one array of BATCH_FORGET. */
   dataStart = 0;
   dataEnd = 0;
 
@@ -244,6 +245,7 @@ export class Request {
     }
     if (opcode === FUSE_WRITE) return this.#data(at, u32[(BODY + 16) >>> 2]!);
     if (opcode === FUSE_SETXATTR) return this.#data(at, u32[BODY >>> 2]!);
+    if (opcode === FUSE_IOCTL) return this.#data(at, u32[(BODY + IOCTL_IN_IN_SIZE) >>> 2]!);
     if (opcode === FUSE_BATCH_FORGET) return this.#data(at, u32[BODY >>> 2]! * FORGET_ONE_BYTES);
     return true;
   }

@@ -28,6 +28,8 @@ export interface Channel {
   receive(request: Request): number;
   /** Sends a finished reply: 0 or a negative errno; −ENOENT, as {@link sendTo}. */
   send(reply: Reply): number;
+  /** The request that was received is answered by another thread, so its client is not going to send one now. */
+  handedOver?(): void;
   /** Requests caught by busy-polling, and sleeps in poll(2). */
   readonly polled: number;
   readonly parked: number;
@@ -90,6 +92,8 @@ export class ClassicChannel implements Channel {
   readonly #options: ClassicChannelOptions;
   /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
   #spinMs: number;
+  /** The last request waits for another thread, which needs a CPU more than this one does. */
+  #handedOver = false;
   /** The doorbell's sequence as of the last RANG. */
   #heard: number | undefined;
 
@@ -130,6 +134,7 @@ export class ClassicChannel implements Channel {
         }
       }
       if (length !== 0) {
+        this.#handedOver = false;
         if (this.#watch !== undefined && (length === UNMOUNTED || this.#needsHelp(request)))
           this.#watch.call();
         return length;
@@ -146,6 +151,10 @@ export class ClassicChannel implements Channel {
     this.#watch?.call();
   }
 
+  handedOver(): void {
+    this.#handedOver = true;
+  }
+
   /** Length of a request, 0 for none, or UNMOUNTED. */
   #read(request: Request): number {
     const length = read(this.#fd, request.u8);
@@ -157,7 +166,7 @@ export class ClassicChannel implements Channel {
   }
 
   #wait(request: Request, seen: number): number {
-    const length = this.#spinMs > 0 ? this.#spin(request, seen) : 0;
+    const length = this.#spinMs > 0 && !this.#handedOver ? this.#spin(request, seen) : 0;
     if (length === 0 && this.#doorbell.seen() === seen) this.#park(seen);
     return length;
   }

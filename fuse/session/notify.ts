@@ -13,8 +13,9 @@ import { Reply } from '../protocol/reply.ts';
 
 /** fuse_out_header, fuse_notify_inval_entry_out, the name and its NUL; a multiple of 8. */
 const MESSAGE_BYTES = (16 + 16 + NAME_MAX + 8) & ~7;
-/** No cached data, only what is known of the inode, would be a negative offset. */
+/** Offsets from which cached data are dropped; what is known of the inode is in any case. */
 const ALL_DATA = 0;
+const NO_DATA = -1;
 
 export class CacheNotifier {
   readonly #fd: number;
@@ -37,6 +38,18 @@ export class CacheNotifier {
   forgetInode(lo: number, hi: number): Promise<number> {
     const message = newMessage();
     message.notifyInvalInode(lo, hi, ALL_DATA, 0);
+    return this.#send(message);
+  }
+
+  /** Resolves when what was to be sent so far has been. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
+  /** The kernel drops a node's attributes and keeps its data. 0 or −errno, as {@link forgetInode}. */
+  forgetAttributes(lo: number, hi: number): Promise<number> {
+    const message = newMessage();
+    message.notifyInvalInode(lo, hi, NO_DATA, 0);
     return this.#send(message);
   }
 

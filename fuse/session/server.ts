@@ -122,6 +122,7 @@ export class Server {
     const outcome = isWellFormed ? this.#run() : -EIO;
     this.#conclude(outcome);
     const error = outcome < 0 ? outcome : outcome === REPLY_READY ? reply.i32[1]! : 0;
+    if (outcome === LATER) this.#channel.handedOver?.();
     this.#hooks.finished(opcode, error, request, outcome === LATER);
   }
 

@@ -5,6 +5,7 @@
  * | ------------ | ------------------------------------------------------------------------------- |
  * | 1            | node lo of the node table: a text file or a directory of results                 |
  * | 2 + n        | the n-th link in the directory of results that is node lo                         |
+ * | QUERY_FILE   | node lo of the node table: a query file (query-files.ts), made by its lookup          |
  * | FIXED        | a directory that is always there: lo is VEXFS, SEARCH, SIMILAR or ACTORS          |
  * | MIRROR       | the directory of `.vexfs/similar` that stands for the real directory lo           |
  * | ACTOR        | the directory of `.vexfs/actors` for the actor with index lo                      |
@@ -14,6 +15,7 @@
 export const REAL = 0;
 export const SLOT = 1;
 export const FIRST_LINK = 2;
+export const QUERY_FILE = 0x7ffe_ffff;
 export const FIXED = 0x7fff_0000;
 export const MIRROR = 0x7fff_0001;
 export const ACTOR = 0x7fff_0002;

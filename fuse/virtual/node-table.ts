@@ -7,9 +7,9 @@
  *
  * Roles: any thread may allocate, count and read. Layout: one header of 64 bytes, then slots of 64 bytes, 1-based.
  * A node's id is its slot in the low SLOT_BITS and its generation, modulo what is left of 32 bits, above.
- * 1. STATE goes FREE → owned (by compare-and-exchange: −1 − the thread's id, so a slot says whose it is) → TEXT or
- *    RESULTS → owned → FREE. The store that leaves `owned` publishes all other columns; they do not change before the
- *    slot is owned again.
+ * 1. STATE goes FREE → owned (by compare-and-exchange: −1 − the thread's id, so a slot says whose it is) → TEXT,
+ *    RESULTS or QUERY → owned → FREE. The store that leaves `owned` publishes all other columns; they do not change before
+ *    the slot is owned again, but for QUERY_BYTES, one word, which says what the indexer has of a query file.
  * 2. Who reads a node pins it: PINS + 1, then a look at STATE and id. Who frees it makes STATE its own, then looks at
  *    PINS, and puts STATE back if somebody has pinned. One of the two sees the other; so a pinned node stays.
  * 3. LOOKUPS counts the kernel's references to the node and to its links together. It is 1 when the node is
@@ -43,6 +43,7 @@ const EPOCH = 1;
 export const FREE = 0;
 export const TEXT = 2;
 export const RESULTS = 3;
+export const QUERY = 4;
 
 /** Columns: words of a slot. */
 export const STATE = 0;
@@ -61,6 +62,8 @@ export const PID = 9;
 export const PARENT_LO = 10;
 export const PARENT_HI = 11;
 export const LINKS = 12;
+/** Of QUERY, changed while the node is used: bytes of what was written and answered so far. */
+export const QUERY_BYTES = 7;
 /** Time of creation, a double of milliseconds since 1970 over two words. */
 const TIME = 14;
 
@@ -163,7 +166,7 @@ export class NodeTable {
   }
 
   /** Gives the slot to all: the node is visible, with one lookup for the reply that carries it. */
-  publish(slot: number, state: typeof TEXT | typeof RESULTS): void {
+  publish(slot: number, state: typeof TEXT | typeof RESULTS | typeof QUERY): void {
     this.set(slot, LOOKUPS, 1);
     Atomics.store(this.#i32, slot * SLOT_WORDS + STATE, state);
   }
@@ -235,6 +238,15 @@ export class NodeTable {
     this.#u32[slot * SLOT_WORDS + column] = value;
   }
 
+  /** A column that changes while others read it. */
+  load(slot: number, column: number): number {
+    return Atomics.load(this.#u32, slot * SLOT_WORDS + column);
+  }
+
+  store(slot: number, column: number, value: number): void {
+    Atomics.store(this.#u32, slot * SLOT_WORDS + column, value);
+  }
+
   /** What all nodes have in common: the time they were made, no device, no blocks of a disk. */
   stamp(slot: number, out: Attr): void {
     setTimes(out, this.#time(slot));
@@ -252,7 +264,7 @@ export class NodeTable {
   slabHandles(visit: (handle: SlabHandle, tag: number) => void): void {
     for (let slot = 1; slot <= this.#capacity; slot++) {
       if (this.get(slot, BLOB) === 0) continue;
-      visit(this.get(slot, BLOB), this.get(slot, STATE) === TEXT ? TAG_TEXT : TAG_RESULTS);
+      visit(this.get(slot, BLOB), this.get(slot, STATE) === RESULTS ? TAG_RESULTS : TAG_TEXT);
     }
   }
 

@@ -4,6 +4,8 @@ export interface VirtualText {
   list(directory: 'actors'): readonly string[];
   /** When the list changed last, ms since the epoch: the kernel caches listings by that time. */
   changedAt(directory: 'actors'): number;
+  /** Whether there is `query`: not where the kernel collects writes, and is the one to say how long a file is. */
+  readonly hasQueries: boolean;
   /** Content of `stats`, `config`, `actors/NAME/{state,mailbox,messages,trace}`; undefined = there is none. */
   text(path: string): string | undefined;
 }

@@ -5,9 +5,10 @@
  *     .vexfs/similar/PATH/NN-name      links to files like PATH: real directories are mirrored by name until a file
  *                                      is named. A mirror lists only its directories, so that walking the tree
  *                                      starts no query
+ *     .vexfs/query                     requests are written and answers read on the same handle (query-files.ts)
  *     .vexfs/stats  .vexfs/config  .vexfs/actors/NAME/{state,mailbox,messages,trace}
  *
- * Everything is read-only. A text is frozen when it is looked up, in a node of its own, so that its size is right.
+ * All else is read-only. A text is frozen when it is looked up, in a node of its own, so that its size is right.
  * For a moment the same question from the same process in the same epoch (node-table.ts) finds the same directory of
  * results; else each lookup of a question is a search.
  *
@@ -27,6 +28,7 @@ import {
   FIXED,
   isSlotted,
   MIRROR,
+  QUERY_FILE,
   ROOT,
   SEARCH,
   SIMILAR,
@@ -34,6 +36,7 @@ import {
   VEXFS,
 } from './node-ids.ts';
 import { NodeTable, setTimes } from './node-table.ts';
+import { QueryFiles } from './query-files.ts';
 import { type Question, ResultDirectories } from './result-directories.ts';
 import type { SearchResult } from './result-links.ts';
 import { TextFiles } from './text-files.ts';
@@ -43,14 +46,16 @@ import type { VirtualText } from './texts.ts';
 export const QUERY_SEARCH = 1;
 export const QUERY_SIMILAR = 2;
 
-const TOP_NAMES = ['search', 'similar', 'stats', 'config', 'actors'];
+const TOP_NAMES = ['search', 'similar', 'query', 'stats', 'config', 'actors'];
 const TOP_DIRECTORIES: Readonly<Record<string, number>> = {
   search: SEARCH,
   similar: SIMILAR,
   actors: ACTORS,
 };
 const TOP_TEXTS = ['stats', 'config'];
+const QUERY_NAME = 'query';
 const ACTOR_TEXTS = ['state', 'mailbox', 'messages', 'trace'];
+const TOP_NAMES_WITHOUT_QUERY = TOP_NAMES.filter((name) => name !== QUERY_NAME);
 const DOT = [Buffer.from('.'), Buffer.from('..')] as const;
 
 export class VirtualTree {
@@ -58,6 +63,7 @@ export class VirtualTree {
   readonly #nodes: NodeTable;
   readonly #results: ResultDirectories;
   readonly #texts: TextFiles;
+  readonly #queries: QueryFiles;
   readonly #text: VirtualText;
   readonly #clock: Clock;
   /** After lookup returned QUERY_SIMILAR: the file that was named. */
@@ -68,6 +74,7 @@ export class VirtualTree {
     this.#nodes = new NodeTable(arena, slab);
     this.#results = new ResultDirectories(this.#nodes);
     this.#texts = new TextFiles(this.#nodes);
+    this.#queries = new QueryFiles(this.#nodes);
     this.#text = text;
     this.#clock = clock;
   }
@@ -94,7 +101,17 @@ export class VirtualTree {
 
   /** Whether the kernel may keep the attributes of this node: a mirror's change with the real directory. */
   attributesAreStable(hi: number): boolean {
-    return hi !== MIRROR;
+    return hi !== MIRROR && hi !== QUERY_FILE;
+  }
+
+  /** Bytes of what was written to a query file and answered so far; −ESTALE when it is gone. */
+  queryBytes(lo: number): number {
+    return this.#queries.bytes(lo);
+  }
+
+  /** By who answers; 0: what comes next is the beginning of a new conversation. */
+  setQueryBytes(lo: number, bytes: number): number {
+    return this.#queries.setBytes(lo, bytes);
   }
 
   /**
@@ -136,6 +153,7 @@ export class VirtualTree {
 
   stat(lo: number, hi: number, out: Attr): number {
     if (!isSlotted(hi)) return this.#statDirectory(lo, hi, out);
+    if (hi === QUERY_FILE) return this.#queries.stat(lo, out);
     const slot = this.#nodes.pin(lo);
     if (slot === 0) return -ESTALE;
     const done = this.#statSlot(slot, hi - FIRST_LINK, out);
@@ -253,6 +271,8 @@ export class VirtualTree {
     if (hi === FIXED && lo === VEXFS) {
       const directory = TOP_DIRECTORIES[name];
       if (directory !== undefined) return this.stat(directory, FIXED, out);
+      if (name === QUERY_NAME && this.#text.hasQueries)
+        return this.#queries.create(uid, gid, this.#clock.now(), out);
       return TOP_TEXTS.includes(name) ? this.#freeze(name, uid, gid, out) : -ENOENT;
     }
     const actors = this.#text.list('actors');
@@ -324,13 +344,13 @@ export class VirtualTree {
     while (names[at] === '') at++;
     const name = names[at];
     if (name === undefined) return 0;
-    const text = hi === ACTOR || (lo === VEXFS && TOP_TEXTS.includes(name));
+    const text = hi === ACTOR || (lo === VEXFS && (TOP_TEXTS.includes(name) || name === QUERY_NAME));
     return fill(entry, Buffer.from(name), text ? S_IFREG : S_IFDIR, at + DOT.length + 1);
   }
 
   #names(lo: number, hi: number): readonly string[] {
     if (hi === ACTOR) return ACTOR_TEXTS;
-    if (lo === VEXFS) return TOP_NAMES;
+    if (lo === VEXFS) return this.#text.hasQueries ? TOP_NAMES : TOP_NAMES_WITHOUT_QUERY;
     return lo === ACTORS ? this.#text.list('actors') : [];
   }
 }

@@ -54,6 +54,11 @@ export const RESULT_NODES_MAX = 8191;
 /** Most results one search returns. */
 export const SEARCH_K_MAX = 1000;
 
+/** Largest query file, `.vexfs/query`: all that was written to it and answered, bytes. */
+export const QUERY_BYTES_MAX = 64 * MIB;
+/** Most bytes that may follow a request on the control socket. */
+export const CONTROL_PAYLOAD_MAX = 64 * MIB;
+
 /** Longest request on the control socket, characters: several of the largest vectors as JSON. */
 export const CONTROL_LINE_MAX = 1 * MIB;
 
@@ -68,6 +73,21 @@ export const TRANSACTION_MAX = 512 * KIB;
  * filesystem need not commit its own journal for it. More takes longer each time, less is due more often.
  */
 export const LOG_AHEAD = 256 * KIB;
+
+/** Bytes written to a large file between two fsyncs of it that go into the log, not only to the file's object. */
+export const LOGGED_PER_SYNC = 64 * KIB;
+/** Objects that are durable only in the log, at most: a commit makes them durable before there are many more. */
+export const LOGGED_OBJECTS_MAX = 256;
+
+/** Bytes of a file in one frame of a compressed object: what a read of a single byte expands. */
+export const COMPRESSED_FRAME_BYTES = 64 * KIB;
+/** Largest file that is compressed, and the most frames of one. */
+export const COMPRESSED_SIZE_MAX = 64 * GIB;
+export const COMPRESSED_FRAMES_MAX = 2 ** 20;
+/** Smallest file that is compressed: it takes two blocks of the host. */
+export const COMPRESSED_SIZE_MIN = 8 * KIB;
+/** Frames of compressed objects of which one thread remembers where they are, at 8 bytes each. */
+export const COMPRESSED_INDEX_FRAMES = 256 * KIB;
 
 /** Shared-memory words that different threads write are kept this far apart, bytes. */
 export const CACHE_LINE = 64;
@@ -101,7 +121,12 @@ assert(SLAB_MAX >= XATTRS_MAX && SLAB_MAX >= SYMLINK_MAX, 'xattrs and symlinks m
 assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr with its vector');
 assert(SLAB_MAX >= INLINE_LIMIT_MAX, 'an inline file must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * INLINE_LIMIT_MAX, 'a transaction must hold an inline file');
+assert(TRANSACTION_MAX >= 2 * LOGGED_PER_SYNC, 'a transaction must hold a write that is logged');
 assert(FILES_MAX * 256 <= REGION_MAX, 'the inode columns must fit one region');
+assert(
+  COMPRESSED_SIZE_MAX / COMPRESSED_FRAME_BYTES <= COMPRESSED_FRAMES_MAX,
+  'the largest compressed file has no more frames than can be',
+);
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
 assert(SHARED_LINE % CACHE_LINE === 0 && REGION_ALIGN % SHARED_LINE === 0, 'regions start on a shared line');
 assert(Number.isInteger(Math.log2(RING_MIN)) && Number.isInteger(Math.log2(RING_MAX)), 'a ring is 2^n bytes');

@@ -92,10 +92,17 @@ function fieldOf(section: string, name: string, property: Property): Field {
   };
 }
 
+/** The schema as data, for threads that only print: deriving it takes them longer than all else they start with. */
+export interface Declared {
+  /** Every key, in the order of the schema. */
+  readonly fields: readonly Field[];
+  readonly sections: readonly Section[];
+}
+
 /** Values of a flag, by what is stored for them. */
 const FLAG: readonly boolean[] = [false, true];
 
-function walk(): { fields: Field[]; sections: Section[] } {
+function walk(): Declared {
   const fields: Field[] = [];
   const sections: Section[] = [];
   for (const [name, property] of Object.entries((declaredJsonSchema() as Property).properties ?? {})) {
@@ -106,16 +113,13 @@ function walk(): { fields: Field[]; sections: Section[] } {
   return { fields, sections };
 }
 
-const { fields, sections } = walk();
-
-/** Every key, in the order of the schema. */
-export const FIELDS: readonly Field[] = fields;
-export const SECTIONS: readonly Section[] = sections;
+export const DECLARED = walk();
+export const { fields: FIELDS, sections: SECTIONS } = DECLARED;
 
 /** The keys that apply without a new mount, with how to write them in a word of shared memory. */
-export const LIVE_KEYS: readonly LiveKey[] = fields
-  .filter(({ isLive }) => isLive)
-  .map(({ section, name, kind, choices }) => {
+export const LIVE_KEYS: readonly LiveKey[] = FIELDS.filter(({ isLive }) => isLive).map(
+  ({ section, name, kind, choices }) => {
     assert(kind !== 'list' && kind !== 'cpus', 'a live value fits a word');
     return { section, name, choices: kind === 'flag' ? FLAG : choices };
-  });
+  },
+);

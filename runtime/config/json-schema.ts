@@ -2,9 +2,6 @@
 import { FIELDS, type Property } from './fields.ts';
 import { declaredJsonSchema } from './schema.ts';
 
-/** Beside the file it describes; the first line of a generated file points there. */
-export const SCHEMA_NAME = 'vexfs.schema.json';
-
 export function configJsonSchema(): Record<string, unknown> {
   const declared = declaredJsonSchema() as { properties: Record<string, Property> };
   const properties = Object.entries(declared.properties).map(([name, section]) => [

@@ -1,10 +1,11 @@
 /** The configuration as a commented TOML file that {@link loadConfig} reads back to the same values. */
 import { formatCpuList } from '../system/cpu-list.ts';
-import { FIELDS, type Field, SECTIONS } from './fields.ts';
-import { SCHEMA_NAME } from './json-schema.ts';
+import type { Declared, Field } from './fields.ts';
 import type { Config } from './schema.ts';
 import { formatSize } from './size.ts';
 
+/** Of the JSON Schema, beside the file it describes; the first line of a generated file points there. */
+export const SCHEMA_NAME = 'vexfs.schema.json';
 const COMMENT_WIDTH = 100;
 
 function comment(text: string): string[] {
@@ -54,7 +55,7 @@ function entry(field: Field, config: Config | undefined): string[] {
 }
 
 /** The file for `config`, or the default file. Ends with a newline. */
-export function printConfig(config?: Config): string {
+export function printConfig({ fields, sections }: Declared, config?: Config): string {
   const lines = [
     `#:schema ./${SCHEMA_NAME}`,
     '# Configuration of a VexFS store. Every key may be left out; what is written here by default is what',
@@ -62,16 +63,16 @@ export function printConfig(config?: Config): string {
     '# (or SIGHUP), all others at the next mount.',
     '',
   ];
-  for (const section of SECTIONS) {
+  for (const section of sections) {
     lines.push(...comment(section.description), `[${section.name}]`, '');
-    for (const field of FIELDS) if (field.section === section.name) lines.push(...entry(field, config));
+    for (const field of fields) if (field.section === section.name) lines.push(...entry(field, config));
   }
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
 /** A table of every key in Markdown, for the documentation. Ends with a newline. */
-export function printKeys(): string {
-  const rows = FIELDS.map((field) => {
+export function printKeys({ fields }: Declared): string {
+  const rows = fields.map((field) => {
     const range = field.range.replaceAll('|', '·');
     const applies = field.isLive ? 'live' : 'next mount';
     const initial = literal(field, field.initial);

@@ -12,6 +12,9 @@ import { LOG_LEVELS } from '../log.ts';
 import { parseCpuList } from '../system/cpu-list.ts';
 import {
   CHECKPOINT_BYTES_MIN,
+  COMPRESSED_FRAME_BYTES,
+  COMPRESSED_SIZE_MAX,
+  COMPRESSED_SIZE_MIN,
   FILES_MAX,
   GIB,
   INLINE_LIMIT_MAX,
@@ -148,6 +151,28 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
       'Or when so many seconds have passed, if it has grown at all. 0 = only by size.',
     ),
   ),
+  compress: live(
+    choice(
+      'off',
+      ['off', 'cold'],
+      '"cold" compresses files over store.inline_limit that nobody has used for a while.',
+    ),
+  ),
+  compress_after_s: live(
+    count(604_800, 1, YEAR_SECONDS, 'For so many seconds neither changed nor read, a file is cold.'),
+  ),
+  compress_max: size(
+    '1GiB',
+    COMPRESSED_SIZE_MIN,
+    COMPRESSED_SIZE_MAX,
+    'Larger files stay as they are: the first change of a compressed one expands all of it.',
+  ),
+  compress_cache: size(
+    '4MiB',
+    COMPRESSED_FRAME_BYTES,
+    GIB,
+    'Parts of compressed files that each fuse thread keeps expanded.',
+  ),
   journal_buffer: size(
     '32MiB',
     2 * TRANSACTION_MAX,
@@ -183,6 +208,12 @@ const fuse = section('The connection to the kernel.', {
   ),
   open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
+  atime: choice(
+    'relatime',
+    ['relatime', 'off'],
+    'Whether reading changes access times: "relatime" when they are older than the last change, or than a day.',
+  ),
+  acl: flag(true, 'POSIX access control lists (setfacl). The kernel enforces them.'),
   entry_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember names.')),
   attr_timeout_s: live(count(YEAR_SECONDS, 0, YEAR_SECONDS, 'Seconds the kernel may remember attributes.')),
 });

@@ -44,13 +44,18 @@ export const CLASS_CACHE = Int32Array.from(CLASS_BYTES, (bytes, i) =>
 export const CLASS_PLACES = CLASS_CACHE.map((cache, c) => Math.max(cache, CLASS_MAGAZINE[c]!));
 export const LARGEST_CACHE = Math.max(...CLASS_PLACES);
 
-const CLASS_OF_UNITS = Uint8Array.from({ length: SPAN_UNITS + 1 }, (_, units) =>
-  CLASS_BYTES.findIndex((bytes) => bytes >= units * UNIT),
-);
+const CLASS_OF_UNITS = classOfUnits();
 
 /** The smallest class that holds `bytes` (1 … SLAB_MAX). */
 export function classOf(bytes: number): number {
   return CLASS_OF_UNITS[(bytes + UNIT - 1) >>> 6]!;
+}
+
+/** Filled from the largest class down: what fits a smaller one is overwritten. */
+function classOfUnits(): Uint8Array {
+  const table = new Uint8Array(SPAN_UNITS + 1);
+  for (let c = CLASSES - 1; c >= 0; c--) table.fill(c, 0, CLASS_UNITS[c]! + 1);
+  return table;
 }
 
 function classSizes(): number[] {

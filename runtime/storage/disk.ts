@@ -9,11 +9,14 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { EIO } from '../errno.ts';
+import { lseek, punchHole } from '../system/libc.ts';
 import { FileSyncs } from '../system/sync-files.ts';
 
 export interface FileStatus {
   readonly bytes: number;
   readonly directory: boolean;
+  /** What the file takes of the disk, bytes; a disk that cannot say does without. */
+  readonly allocated?: number;
 }
 
 export interface DiskSpace {
@@ -29,6 +32,10 @@ export interface Disk {
   pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number;
   writev(descriptor: number, parts: readonly Uint8Array[], position: number): number;
   truncate(descriptor: number, bytes: number): number;
+  /** Makes a range within the file a hole, which reads as zeros. −EOPNOTSUPP where there are no holes. */
+  punch?(descriptor: number, start: number, length: number): number;
+  /** lseek(2) with SEEK_DATA (3) or SEEK_HOLE (4); −ENXIO where `position` is beyond the data, or the end. */
+  seek?(descriptor: number, position: number, whence: number): number;
   fdatasync(descriptor: number): number;
   /** The same for several files, which need not wait for each other. A disk without it is asked file by file. */
   fdatasyncAll?(descriptors: readonly number[]): number;
@@ -148,6 +155,14 @@ export class HostDisk implements Disk {
     return attempt(() => fs.ftruncateSync(descriptor, bytes));
   }
 
+  punch(descriptor: number, start: number, length: number): number {
+    return punchHole(descriptor, start, length);
+  }
+
+  seek(descriptor: number, position: number, whence: number): number {
+    return lseek(descriptor, position, whence);
+  }
+
   fdatasync(descriptor: number): number {
     return attempt(() => fs.fdatasyncSync(descriptor));
   }
@@ -179,7 +194,7 @@ export class HostDisk implements Disk {
   stat(path: string): FileStatus | number {
     try {
       const status = fs.lstatSync(join(this.root, path));
-      return { bytes: status.size, directory: status.isDirectory() };
+      return { bytes: status.size, directory: status.isDirectory(), allocated: status.blocks * 512 };
     } catch (error) {
       return errnoOf(error);
     }

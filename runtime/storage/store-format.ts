@@ -1,7 +1,7 @@
 /**
  * The file `format`: which store this is, and how what lies in it is to be read. JSON in one line:
  *
- *   {"format":2,"uuid":"…","created":"…","sha256":"…"}
+ *   {"format":3,"uuid":"…","created":"…","sha256":"…"}
  *
  * `sha256` is the beginning of the digest of what stands before it, so that a damaged identity never passes for one.
  *
@@ -9,12 +9,13 @@
  * | --- | --- |
  * | 1 | |
  * | 2 | the checksum; checkpoints and segments may be of any format that their own headers name |
+ * | 3 | records of the log may hold bytes of objects; objects may be compressed; files without a name, flags of chattr and access control lists |
  *
  * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 
-export const STORE_FORMAT = 2;
+export const STORE_FORMAT = 3;
 export const FORMAT_FILE = 'format';
 
 export interface StoreIdentity {
@@ -56,10 +57,11 @@ export function decodeFormat(text: string): StoreFormat | undefined {
   } catch {
     return undefined;
   }
-  const { format, uuid, created } = (content ?? {}) as Record<string, unknown>;
+  const { format, uuid, created, sha256 } = (content ?? {}) as Record<string, unknown>;
   if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) return undefined;
   if (format > STORE_FORMAT) return { format, identity: NOWHERE };
-  if (format > 1 && !isSealed(text)) return undefined;
+  // A damaged number may say 1, of which there was no digest.
+  if ((format > 1 || sha256 !== undefined) && !isSealed(text)) return undefined;
   if (typeof uuid !== 'string' || !UUID.test(uuid) || typeof created !== 'string') return undefined;
   return { format, identity: identityOf(uuid, created) };
 }

@@ -21,6 +21,7 @@
 const FIELDS = [
   'durableLsn',
   'writtenLsn',
+  'objectsLsn',
   'segment',
   'segmentBytes',
   'logBytes',
@@ -36,7 +37,7 @@ const FIELDS = [
 ] as const;
 
 /**
- * LSNs; the log segment being written and its bytes; since the start: bytes and fsyncs of the log, commits,
+ * LSNs (objectsLsn: up to it no record is needed for what is in objects); the log segment being written and its bytes; since the start: bytes and fsyncs of the log, commits,
  * fsync requests answered; and what the last mount found.
  */
 export type StoreNumbers = Record<(typeof FIELDS)[number], number>;

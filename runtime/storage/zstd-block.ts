@@ -18,16 +18,25 @@ export class BlockCompressor {
   readonly frame: Uint8Array;
   readonly #context = new CCtx();
 
-  /** `blockBytes`: length of the longest block. */
-  constructor(blockBytes: number) {
-    this.frame = new Uint8Array(compressBound(blockBytes));
-    this.#context.setParameter(CParameter.compressionLevel, LEVEL);
+  /**
+   * `blockBytes`: length of the longest block. `checksum`: each frame ends with one of the block (RFC 8878 3.1.1), which
+   * {@link expandBlock} looks at.
+   */
+  constructor(blockBytes: number, level = LEVEL, checksum = false) {
+    this.frame = new Uint8Array(frameBound(blockBytes));
+    this.#context.setParameter(CParameter.compressionLevel, level);
+    this.#context.setParameter(CParameter.checksumFlag, checksum ? 1 : 0);
   }
 
   /** Bytes of the frame, which may be more than the block has. */
   compress(block: Uint8Array): number {
     return this.#context.compress2(this.frame, block);
   }
+}
+
+/** Bytes of the longest frame that a block of `blockBytes` may become. */
+export function frameBound(blockBytes: number): number {
+  return compressBound(blockBytes);
 }
 
 const decompressor = new DCtx();

@@ -6,6 +6,7 @@
  * A thread that ends in the call leaves a context behind, which the kernel frees with the process, and no memory of
  * its own that the kernel would still write to: requests are copied when they are submitted.
  */
+import { readFileSync } from 'node:fs';
 import koffi from 'koffi';
 import { EINTR, EINVAL } from '../errno.ts';
 
@@ -25,6 +26,21 @@ const OPCODE_AT = 16;
 const DESCRIPTOR_AT = 20;
 const EVENT_BYTES = 32;
 const RESULT_AT = 16;
+
+/**
+ * Whether a thread of this process is in the call in which {@link FileSyncs} waits. It sleeps there as in any other, so its state
+ * (proc(5)) does not say that it is a disk it waits for.
+ *
+ * @param id the operating system's
+ */
+export function waitsForSyncs(id: number): boolean {
+  const number = NUMBERS[process.arch]?.[2];
+  try {
+    return readFileSync(`/proc/self/task/${id}/syscall`, 'latin1').startsWith(`${number} `);
+  } catch {
+    return false;
+  }
+}
 
 const libc = koffi.load(null);
 const setupCall = libc.func('long syscall(long number, long events, void *context)');

@@ -4,9 +4,11 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Call, type ControlSocket, listenOnControlSocket } from '../../actors/main/control-socket.ts';
-import { CONTROL_LINE_MAX } from '../../runtime/config/bounds.ts';
+import { type Received, RequestReader } from '../../actors/main/request-reader.ts';
+import { CONTROL_LINE_MAX, CONTROL_PAYLOAD_MAX } from '../../runtime/config/bounds.ts';
 import { openLog } from '../../runtime/log.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
@@ -216,4 +218,38 @@ test('a place where no socket can be made is told in a sentence', async () => {
   await expect(listenOnControlSocket('/proc/self', methods, openLog('test', 'silent', 2))).rejects.toThrow(
     /control\.sock cannot be made/,
   );
+});
+
+test('bytes that follow requests come with them, however the stream is cut', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 6 }),
+      fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 20 }),
+      (payloads, cuts) => {
+        const stream = Buffer.concat(
+          payloads.flatMap((payload, id) => [
+            Buffer.from(`${JSON.stringify({ id, payload: payload.length })}\n`),
+            Buffer.from(payload),
+          ]),
+        );
+        const reader = new RequestReader();
+        const out: Received[] = [];
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const end = at + cuts[i % cuts.length]!;
+          expect(reader.take(stream.subarray(at, end), out)).toBeUndefined();
+          at = end;
+        }
+        const expected = payloads.map((payload) => (payload.length === 0 ? [] : [...payload]));
+        expect(out.map(({ payload }) => [...(payload ?? [])])).toEqual(expected);
+        expect(out.map(({ line }) => (JSON.parse(line) as { id: number }).id)).toEqual(
+          payloads.map((_, id) => id),
+        );
+      },
+    ),
+  );
+});
+
+test('a payload that is announced larger than any is refused in one sentence', () => {
+  const refused = new RequestReader().take(Buffer.from(`{"payload": ${CONTROL_PAYLOAD_MAX + 1}}\n`), []);
+  expect(refused).toContain('larger than');
 });

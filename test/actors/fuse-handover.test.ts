@@ -1,9 +1,14 @@
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { setConnection } from '../../actors/connection.ts';
 import { FuseHandover } from '../../actors/fuse/handover.ts';
 import { FORGET_INODE, FORGET_NAME, QUERY, readQuery, SYNC } from '../../actors/messages.ts';
 import { openPending, type Pending } from '../../actors/pending.ts';
 import { FUSE_FSYNC } from '../../fuse/protocol/abi.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { EINTR } from '../../runtime/errno.ts';
 import { take, World } from './world.ts';
 
 const NO_TREE = {} as VirtualTree;
@@ -45,6 +50,27 @@ describe('an fsync or a search that is handed over', () => {
     expect(handover.sync(FUSE_FSYNC, 10, 1, 3)).toBe(false);
     expect(handover.query(12, 1, 2, 3, 4, 5, 6, 7, 8, NAME, 2, 4)).toBe(false);
     expect([take(world.actor('io-0')), take(world.actor('indexer'))]).toEqual([[], []]);
+  });
+
+  it('a search that is interrupted is answered EINTR, once, and an fsync is not', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'vexfs-interrupt-')), 'connection');
+    const descriptor = openSync(file, 'w+');
+    setConnection(world.actor('main').arena, { descriptor, flags: 0, standBy: -1 });
+    handover.sync(FUSE_FSYNC, 10, 1, 3);
+    handover.query(12, 1, 2, 3, 4, 5, 6, 7, 8, NAME, 2, 4);
+    for (const unique of [10, 11, 12, 12]) handover.interrupt(unique, 1);
+    const sent = readFileSync(file);
+    closeSync(descriptor);
+    rmSync(dirname(file), { recursive: true });
+    expect([sent.length, sent.readInt32LE(4), sent.readUInt32LE(8), sent.readUInt32LE(12)]).toEqual([
+      16,
+      -EINTR,
+      12,
+      1,
+    ]);
+    const [query] = take(world.actor('indexer'));
+    expect(answerer.take(readQuery(query!.u8, query!.u32, 0).slot, 12, 1)).toBe(false);
+    expect(answerer.take(take(world.actor('io-0'))[0]!.u32[3]!, 10, 1)).toBe(true);
   });
 
   it('and whose sender died before it was done with it, is asked again, and answered once', () => {

@@ -93,8 +93,8 @@ describe('a fuse actor that passes changes on', () => {
   }
 
   const CHANGES: [string, (fuse: FuseHandover, ino: number) => void][] = [
-    ['a vector', (fuse, ino) => fuse.vectorSet(1, ino, 1, new Uint8Array(16), 0, 16)],
-    ['a removal of a vector', (fuse, ino) => fuse.vectorRemoved(1, ino, 1)],
+    ['a vector', (fuse, ino) => fuse.vectorSet(1, ino, 1, 7, new Uint8Array(16), 0, 16)],
+    ['a removal of a vector', (fuse, ino) => fuse.vectorRemoved(1, ino, 1, 7)],
     ['a removal of a file', (fuse, ino) => fuse.removed(ino, 1)],
   ];
 
@@ -123,7 +123,7 @@ describe('a fuse actor that passes changes on', () => {
     route.word = settledRoute(3);
     const ino = INODES.find((one) => shardOf(one, 3) === 1)!;
     const fuse = handover();
-    fuse.vectorRemoved(1, ino, 1);
+    fuse.vectorRemoved(1, ino, 1, 7);
     fuse.removed(ino, 1);
     expect(take(world.actor('shard-1')).map(({ kind }) => kind)).toEqual([REMOVE_VECTORS, REMOVE_FILE]);
   });

@@ -10,17 +10,25 @@ import type { Embedder } from '../../kernels/text/embedder.ts';
 let files: Map<number, { path: string; readers: number[] }>;
 /** Everything the shards hold, nearest first. */
 let hits: Hit[];
+let vectors: Map<number, Float32Array>;
 let asked: number[];
 let search: Search;
 
 beforeEach(() => {
   files = new Map();
+  vectors = new Map();
   hits = [];
   asked = [];
   const namespace = {
     exists: (ino: number, generation: number) => files.has(ino) && generation === 1,
     canRead: (ino: number, uid: number) => files.get(ino)!.readers.includes(uid),
     pathOf: (ino: number) => files.get(ino)?.path,
+    inodesEnd: 6000,
+    getxattr: (ino: number, _n: Uint8Array, _s: number, _e: number, u8: Uint8Array) => {
+      const vector = vectors.get(ino);
+      if (vector) u8.set(new Uint8Array(vector.buffer));
+      return vector ? vector.byteLength : -61;
+    },
   };
   const shards = {
     search: async (_collection: number, _vector: Float32Array, k: number) => {
@@ -46,7 +54,10 @@ function add(ino: number, path: string, readers: number[], chunks = 1, generatio
 }
 
 async function paths(uid: number, k = 10): Promise<string[]> {
-  const found = await search.byVector(1, new Float32Array(2), k, { uid, gids: [uid] });
+  const found = await search.byVector({ id: 1, name: 'default', metric: 'cosine' }, new Float32Array(2), k, {
+    uid,
+    gids: [uid],
+  });
   return found.map(({ path }) => path);
 }
 
@@ -77,4 +88,18 @@ test('a shard with fewer entries than were asked for is asked once', async () =>
   add(1, '/a', [7]);
   expect(await paths(7, 10)).toEqual(['/a']);
   expect(asked).toHaveLength(1);
+});
+
+test('when all that the shards propose is hidden, the vectors of what may be shown are compared', async () => {
+  for (let ino = 1; ino <= 5000; ino++) add(ino, `/hidden-${ino}`, [0]);
+  files.set(5001, { path: '/far', readers: [7] });
+  files.set(5002, { path: '/near', readers: [7] });
+  vectors.set(5001, Float32Array.from([-1, 0]));
+  vectors.set(5002, Float32Array.from([1, 0.1]));
+  vectors.set(17, Float32Array.from([1, 0]));
+  const query = Float32Array.from([1, 0]);
+  const collection = { id: 1, name: 'default', metric: 'cosine' as const };
+  const found = await search.byVector(collection, query, 2, { uid: 7, gids: [7] });
+  expect(found.map(({ path }) => path)).toEqual(['/near', '/far']);
+  expect(found[0]!.score).toBeCloseTo(0.995, 3);
 });

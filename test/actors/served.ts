@@ -19,7 +19,7 @@ import { H_MUTEX } from '../../fuse/namespace/layout.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
@@ -69,9 +69,11 @@ export class Served {
       eventfds: [eventfd(), eventfd()],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
       shardDistances: [],
     };
     this.context = attachContext(this.#data);

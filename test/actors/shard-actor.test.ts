@@ -5,10 +5,17 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
+import { TreeState } from '../../actors/io/tree-state.ts';
 import * as messages from '../../actors/messages.ts';
+import { JOURNAL } from '../../actors/regions.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
+import { openTree } from '../../actors/tree.ts';
+import { VectorOrder } from '../../actors/vector-order.ts';
+import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import { formatJournal } from '../../runtime/storage/journal-ring.ts';
+import { seeded } from '../storage/views.ts';
 import { take, World } from './world.ts';
 
 const NEAR = Float32Array.from([1, 0, 0]);
@@ -20,11 +27,21 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(store, { recursive: true }));
 
-function startShard(): { run(): void } {
+interface RunShard {
+  /** Takes in a message, if one waits. */
+  take(): void;
+  run(): void;
+}
+
+function startShard(): RunShard {
   const context = world.actor('shard-0');
   const actor = new ShardActor(context, new Shard(world.config.vectors, undefined));
   // As the run loop does: idle only when everything is empty.
   return {
+    take() {
+      if (context.mailbox.drain(actor, 1) > 0) actor.afterBatch();
+      else actor.idle();
+    },
     run() {
       while (context.mailbox.drain(actor, 32) > 0);
       actor.idle();
@@ -35,10 +52,10 @@ function startShard(): { run(): void } {
 const batch = encodeChunkBatch(1, 0, [{ byteOffset: 0, byteLength: 1, line: 1, vector: NEAR }], 3);
 
 /** Asks the shard as the indexer does; what it has of text, by inode. */
-async function search(shard: { run(): void }): Promise<number[]> {
+async function search(shard: RunShard, collection = TEXT_COLLECTION): Promise<number[]> {
   const indexer = world.actor('indexer');
   const gather = new ScatterGather(indexer, () => 60_000);
-  const found = gather.search(TEXT_COLLECTION, NEAR, 1000, 1000);
+  const found = gather.search(collection, NEAR, 1000, 1000);
   shard.run();
   for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(u32, 0);
   await gather.idle();
@@ -77,4 +94,117 @@ test('a batch that does not parse is passed over', async () => {
   messages.writePutChunks(io, 4, 1, batch, 0, 15);
   messages.writePutChunks(io, 5, 1, batch, 0, batch.length);
   expect(await search(shard)).toEqual([5]);
+});
+
+const XATTR = new TextEncoder().encode('user.vexfs.vector');
+
+/** The tables, and a client that changes files' vectors in them and tells the shard, in two steps. */
+class Client {
+  readonly tree: TreeState;
+  readonly #namespace: Namespace;
+  readonly #order: VectorOrder;
+  readonly #lane = world.actor('fuse-0').outbox('shard-0');
+  /** What the shard is yet to be told, oldest first. */
+  readonly #untold: (() => void)[] = [];
+
+  constructor() {
+    const io = world.actor('io-0');
+    formatJournal(io.arena.region(JOURNAL), 1);
+    this.tree = new TreeState(io);
+    this.tree.format();
+    this.tree.loaded(0);
+    this.#namespace = openTree(world.actor('fuse-0')).namespace;
+    this.#order = new VectorOrder(io.arena);
+  }
+
+  create(name: string): number {
+    const bytes = new TextEncoder().encode(name);
+    return this.#namespace.create(1, bytes, 0, bytes.length, 0o100644, 0, 0, 0);
+  }
+
+  set(ino: number): void {
+    const bytes = new Uint8Array(NEAR.buffer);
+    const id = this.#namespace.setxattr(ino, XATTR, 0, XATTR.length, bytes, 0, bytes.length, 0);
+    const stamp = this.#order.next();
+    this.#untold.push(() => messages.writePutVector(this.#lane, ino, 1, id, stamp, bytes, 0, bytes.length));
+  }
+
+  remove(ino: number): void {
+    const id = this.#namespace.removexattr(ino, XATTR, 0, XATTR.length);
+    const stamp = this.#order.next();
+    this.#untold.push(() => messages.writeRemove(this.#lane, messages.REMOVE_VECTORS, ino, 1, id, stamp));
+  }
+
+  unlink(ino: number, name: string): void {
+    const bytes = new TextEncoder().encode(name);
+    this.#namespace.unlink(1, bytes, 0, bytes.length);
+    this.#untold.push(() => messages.writeRemove(this.#lane, messages.REMOVE_FILE, ino, 1, 0));
+  }
+
+  tell(): void {
+    this.#untold.shift()?.();
+  }
+
+  /** Of the mount before: the shard hears nothing of it. */
+  forget(): void {
+    this.#untold.length = 0;
+  }
+
+  get isTold(): boolean {
+    return this.#untold.length === 0;
+  }
+}
+
+for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+  test(`seed ${seed}: what the tables had at the mount and what changed meanwhile are found, and nothing else`, async () => {
+    const random = seeded(seed);
+    const client = new Client();
+    const files = Array.from({ length: 60 }, (_, i) => ({ name: `f${i}`, ino: 0, has: false, gone: false }));
+    const change = (): void => {
+      const file = files[random(files.length)]!;
+      if (file.gone) return;
+      const what = random(10);
+      if (what === 0) client.unlink(file.ino, file.name);
+      else if (file.has) client.remove(file.ino);
+      else client.set(file.ino);
+      file.gone = what === 0;
+      file.has = what > 0 && !file.has;
+    };
+    for (const file of files) file.ino = client.create(file.name);
+    for (let i = 0; i < 100; i++) change();
+    client.forget();
+    const shard = startShard();
+    client.tree.announce();
+    for (let i = 0; i < 80 || !client.isTold; i++) {
+      const what = random(3);
+      if (what === 0 && i < 80) change();
+      else if (what === 1) client.tell();
+      else shard.take();
+    }
+    shard.run();
+    const expected = files.filter(({ has, gone }) => has && !gone).map(({ ino }) => ino);
+    expect((await search(shard, 1)).toSorted((a, b) => a - b)).toEqual(expected);
+    const kinds = take(world.actor('main')).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === messages.VECTORS_LOADED)).toHaveLength(1);
+  });
+}
+
+test('a search that comes while the tables are still to be read waits for their vectors', async () => {
+  const client = new Client();
+  const ino = client.create('f');
+  client.set(ino);
+  client.forget();
+  const shard = startShard();
+  client.tree.announce();
+  const indexer = world.actor('indexer');
+  const gather = new ScatterGather(indexer, () => 60_000);
+  const found = gather.search(1, NEAR, 10, 10);
+  // LOAD_SEGMENT, LOAD_VECTORS, SEARCH: from here on, all that is left is to read.
+  for (let i = 0; i < 3; i++) shard.take();
+  expect(take(indexer)).toEqual([]);
+  shard.run();
+  shard.run();
+  for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(u32, 0);
+  await gather.idle();
+  expect((await found).map((hit) => hit.ino)).toEqual([ino]);
 });

@@ -14,7 +14,7 @@ import { ACTOR_STATES, SLAB } from '../../actors/regions.ts';
 import { Topology } from '../../actors/topology.ts';
 import { Tables } from '../../fuse/namespace/tables.ts';
 import { readWords } from '../../kernels/text/words-file.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { ABSENT, ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
@@ -63,9 +63,11 @@ export class ThreadsWorld {
       eventfds: [],
       words: readWords(),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
       shardDistances: [],
     };
     this.main = this.actor('main');

@@ -93,7 +93,7 @@ test('lanes exist for the routes that are used, and nobody writes to itself', ()
   const topology = topologyOf({ fuse: 2, shards: 2, io: 2 });
   const senders = (name: string) => topology.actor(name).senders;
   expect(senders('shard-1')).toEqual(['main', 'io-0', 'io-1', 'shard-0', 'indexer', 'fuse-0', 'fuse-1']);
-  expect(senders('io-0')).toEqual(['main', 'io-1', 'fuse-0', 'fuse-1']);
+  expect(senders('io-0')).toEqual(['main', 'io-1', 'indexer', 'fuse-0', 'fuse-1']);
   expect(senders('indexer')).toEqual(['main', 'shard-0', 'shard-1', 'fuse-0', 'fuse-1']);
   expect(senders('fuse-0')).toEqual(['main']);
   for (const { name } of topology.actors) {

@@ -2,7 +2,7 @@
 import { attachContext, type Context, type ThreadData } from '../../actors/context.ts';
 import { reserveMemory } from '../../actors/main/memory.ts';
 import { Topology } from '../../actors/topology.ts';
-import { LIVE_KEYS } from '../../runtime/config/fields.ts';
+import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import type { MessageHandler } from '../../runtime/messaging/mailbox.ts';
 
@@ -40,8 +40,10 @@ export class World {
       eventfds: [],
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
+      accessTimes: true,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
+      declared: DECLARED,
       cpus: [],
       shardDistances: [],
     };

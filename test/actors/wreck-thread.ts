@@ -6,7 +6,9 @@
 import { workerData } from 'node:worker_threads';
 import { attachContext, type ThreadData } from '../../actors/context.ts';
 import { openTree } from '../../actors/tree.ts';
+import { ACCESS_XATTR, DEFAULT_XATTR } from '../../fuse/namespace/acl.ts';
 import { AttrChanges, SET_MODE, SET_MTIME } from '../../fuse/namespace/changes.ts';
+import { NO_DUMP } from '../../fuse/namespace/inode-flags.ts';
 import { H_BEGAN_SEQUENCE, H_MUTEX, H_SEQUENCE } from '../../fuse/namespace/layout.ts';
 import { RENAME_EXCHANGE } from '../../fuse/namespace/namespace.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
@@ -64,6 +66,15 @@ const locks = new DataLocks(context.arena);
 const random = seeded(seed);
 const encoder = new TextEncoder();
 const changes = new AttrChanges();
+/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
+const LIST = Uint8Array.of(
+  ...[2, 0, 0, 0],
+  ...[1, 0, 7, 0, 255, 255, 255, 255],
+  ...[2, 0, 4, 0, 7, 0, 0, 0],
+  ...[4, 0, 0, 0, 255, 255, 255, 255],
+  ...[16, 0, 6, 0, 255, 255, 255, 255],
+  ...[32, 0, 4, 0, 255, 255, 255, 255],
+);
 
 /** Names that do and do not fit into a record, few enough to meet again. */
 function name(): Uint8Array {
@@ -98,7 +109,7 @@ function create(): void {
 function change(): void {
   const ino = someInode();
   const u8 = name();
-  switch (random(9)) {
+  switch (random(12)) {
     case 0: {
       const bytes = new Uint8Array(1 + random(1500)).fill(random(256));
       locks.lock(ino);
@@ -138,6 +149,20 @@ function change(): void {
     case 8:
       namespace.createCollection(`c${random(3)}`, 3);
       break;
+    case 9:
+      namespace.setFlags(ino, random(4) === 0 ? NO_DUMP : 0);
+      break;
+    case 10: {
+      const xattr = random(2) === 0 ? ACCESS_XATTR : DEFAULT_XATTR;
+      namespace.setxattr(ino, xattr, 0, xattr.length, LIST, 0, LIST.length, 0);
+      break;
+    }
+    case 11: {
+      const made = namespace.createUnnamed(directory(), 0o100644, 1, 2, 0, true);
+      if (made > 0) namespace.addLookup(made, 1);
+      if (made > 0 && random(2) === 0) namespace.link(made, directory(), u8, 0, u8.length);
+      break;
+    }
   }
 }
 
@@ -152,6 +177,12 @@ function move(): void {
   const from = name();
   const to = name();
   const flags = random(4) === 0 ? RENAME_EXCHANGE : 0;
+  if (random(4) === 0) {
+    const names = Buffer.concat([from, to]);
+    const end = from.length;
+    namespace.renameLeavingWhiteout(directory(), names, 0, end, directory(), end, names.length, 0, 1, 2);
+    return;
+  }
   namespace.rename(directory(), from, 0, from.length, directory(), to, 0, to.length, flags);
 }
 

@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FIELDS, SECTIONS } from '../../runtime/config/fields.ts';
+import { DECLARED, FIELDS, SECTIONS } from '../../runtime/config/fields.ts';
 import { configJsonSchema, printJsonSchema } from '../../runtime/config/json-schema.ts';
 import { parseConfig } from '../../runtime/config/load.ts';
 import { printConfig } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 
 test('the printed default file reads back as the defaults', () => {
-  expect(parseConfig({ file: { name: 'f', text: printConfig() } })).toEqual(parseConfig({}));
+  expect(parseConfig({ file: { name: 'f', text: printConfig(DECLARED) } })).toEqual(parseConfig({}));
 });
 
 test('the printed default file names every key once, with its explanation above it', () => {
-  const lines = printConfig().split('\n');
+  const lines = printConfig(DECLARED).split('\n');
   for (const field of FIELDS) {
     expect(lines.filter((line) => line.startsWith(`${field.name} = `)).length, field.key).toBe(
       FIELDS.filter((other) => other.name === field.name).length,
@@ -37,7 +37,9 @@ test('any configuration is printed as a file that reads back as the same', () =>
           store: { ...config.store, inline_limit },
           index: { ...config.index, exclude, enabled },
         };
-        expect(parseConfig({ file: { name: 'f', text: printConfig(changed) } }).config).toEqual(changed);
+        expect(parseConfig({ file: { name: 'f', text: printConfig(DECLARED, changed) } }).config).toEqual(
+          changed,
+        );
       },
     ),
   );
@@ -72,5 +74,5 @@ test('in the JSON Schema a section with a shorthand may be a plain value, and de
 });
 
 test('the printed default file points editors to the JSON Schema', () => {
-  expect(printConfig().split('\n')[0]).toBe('#:schema ./vexfs.schema.json');
+  expect(printConfig(DECLARED).split('\n')[0]).toBe('#:schema ./vexfs.schema.json');
 });

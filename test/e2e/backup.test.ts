@@ -8,7 +8,9 @@ import { ControlClient } from '../../cli/client.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 const WRITER = new URL('./backup-writer.js', import.meta.url).pathname;
-const CONFIG = '[workers]\nshards = 1\ntasks = 1\nfuse = 2\n';
+/** Files that lie there are compressed meanwhile. */
+const CONFIG =
+  '[workers]\nshards = 1\ntasks = 1\nfuse = 2\n[store]\ncompress = "cold"\ncompress_after_s = 1\n';
 const BACKUPS = 2;
 
 let mounted: Mounted;

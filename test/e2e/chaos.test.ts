@@ -1,8 +1,8 @@
 /**
- * Programs use the mount while its actors are ended, crashed, hung, restarted, added and retired at random, every second. The
- * mount must not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
+ * Programs use the mount while its actors are ended, crashed, hung, restarted, added and retired at random, every second, and
+ * files move between changing numbers of shards. The mount must not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
  * VEXFS_CHAOS_SECONDS: how long (30 by default); VEXFS_CHAOS_SEED: which sequence; VEXFS_CHAOS_EVERY_MS: how often an actor is
- * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1); there are one to four fuse actors at a time.
+ * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1); there are one to four fuse actors and one to three shards at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -21,15 +21,17 @@ const SEED = Number(process.env.VEXFS_CHAOS_SEED ?? 1);
 const CLIENT = new URL('./chaos-client.js', import.meta.url).pathname;
 
 const KINDS: readonly ClientKind[] = ['data', 'names', 'vectors', 'bulk'];
-const ALL = 'shard-0,shard-1,io-0,io-1,pool,stats,indexer,fuse-0,fuse-1,fuse-2,fuse-3';
+const ALL = 'shard-0,shard-1,shard-2,io-0,io-1,pool,stats,indexer,fuse-0,fuse-1,fuse-2,fuse-3';
 const ACTORS = (process.env.VEXFS_CHAOS_ACTORS ?? ALL).split(',');
-const FUSE_MOST = 4;
+const MOST = { fuse: 4, shards: 3 };
 const DEADLINE_S = 15;
 const CONFIG = [
-  'workers.shards=2',
-  `workers.fuse_max=${FUSE_MOST}`,
+  `workers.fuse_max=${MOST.fuse}`,
+  `workers.shards_max=${MOST.shards}`,
   'workers.io=2',
   'workers.tasks=1',
+  'store.compress=cold',
+  'store.compress_after_s=1',
   'supervision.hang_ms=2000',
   'supervision.heartbeat_ms=50',
   'supervision.heap_mib=64',
@@ -104,7 +106,8 @@ function logTail(place: Place): string {
 function summary(place: Place): string {
   const count = (text: string): number => readLog(place).split(text).length - 1;
   const [added, retired] = [count('a fuse actor was added'), count('a fuse actor was retired')];
-  return `${count('an actor was started again')} restarts, ${added} added, ${retired} retired, tables made anew ${count('the tables were made anew')} times`;
+  const shards = `${count('a shard was added')} shards added, ${count('a shard was retired')} retired`;
+  return `${count('an actor was started again')} restarts, ${added} added, ${retired} retired, ${shards}, tables made anew ${count('the tables were made anew')} times`;
 }
 
 /** What of the slab memory is not where it should be, once nobody is at work. */
@@ -117,9 +120,9 @@ async function auditMemory(place: Place): Promise<MemoryAudit> {
   }
 }
 
-/** Writes the number of fuse actors into the mount's configuration and has it read again: false if that is refused, or fails. */
-async function resize(place: Place, count: number): Promise<boolean> {
-  writeFileSync(join(place.store, 'vexfs.toml'), `[workers]\nfuse = ${count}\n`);
+/** Writes how many there are to be into the mount's configuration and has it read again: false if that is refused, or fails. */
+async function resize(place: Place, { fuse, shards }: typeof MOST): Promise<boolean> {
+  writeFileSync(join(place.store, 'vexfs.toml'), `[workers]\nfuse = ${fuse}\nshards = ${shards}\n`);
   const client = await ControlClient.connect(place.store);
   try {
     const { failed } = await client.call('reload', {}, { timeoutMs: LONGEST_MS });
@@ -144,9 +147,9 @@ async function harm(place: Place, daemon: Daemon, random: (below: number) => num
   const actor = ACTORS[random(ACTORS.length)]!;
   const how = random(26);
   if (how >= 20) {
-    const count = 1 + random(FUSE_MOST);
-    const isDone = await resize(place, count);
-    return `${count} fuse actors ${isDone ? '' : 'refused'}`;
+    const wanted = { fuse: 1 + random(MOST.fuse), shards: 1 + random(MOST.shards) };
+    const isDone = await resize(place, wanted);
+    return `${JSON.stringify(wanted)} ${isDone ? '' : 'refused'}`;
   }
   if (how < 7) daemon.terminate(actor);
   else if (how < 13) daemon.drill(actor, 'crash');
@@ -191,7 +194,7 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
         }
       }
       await daemon.restarted('fuse-0', 0);
-      expect(await resize(place, FUSE_MOST), 'all fuse actors at the end').toBe(true);
+      expect(await resize(place, MOST), 'all there can be at the end').toBe(true);
       for (const name of ACTORS) await daemon.restarted(name, 0);
       for (const client of clients) client.tell('end');
       for (const client of clients) await client.until('ready');

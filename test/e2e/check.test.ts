@@ -1,10 +1,25 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 const CONFIG = '[workers]\nshards = 2\ntasks = 1\n';
+const COMPRESSING = '[store]\ncompress = "cold"\ncompress_after_s = 1\n';
+const COMPRESSED_MS = 60_000;
 
 let mounted: Mounted;
 beforeEach(() => {
@@ -19,7 +34,12 @@ afterEach(() => {
 interface Report {
   readonly clean: boolean;
   readonly problems: readonly { readonly file?: string; readonly offset?: number; readonly what: string }[];
-  readonly counts: { readonly files: number; readonly objects: number; readonly vectors: number };
+  readonly counts: {
+    readonly files: number;
+    readonly objects: number;
+    readonly vectors: number;
+    readonly compressedObjects: number;
+  };
 }
 
 function check(...options: string[]): Report {
@@ -53,6 +73,45 @@ test.skipIf(NO_FUSE)(titled('after a kill and after an unmount a store is clean'
   mounted.unmount();
   expect(check()).toMatchObject({ clean: true, counts: { files: 42, objects: 2, vectors: 2 } });
 });
+
+test.skipIf(NO_FUSE)(
+  titled('a file that nobody uses is compressed, and is the same file to everybody', NO_FUSE),
+  async () => {
+    const config = join(mounted.root, 'vexfs.toml');
+    writeFileSync(config, CONFIG + COMPRESSING);
+    mounted.ok(['config', 'reload', mounted.dir]);
+    const file = join(mounted.dir, 'cold.txt');
+    const lines = Array.from({ length: 30_000 }, (_, i) => `line ${i} of a report on sea otters\n`);
+    const content = Buffer.from(lines.join(''));
+    writeFileSync(file, content);
+    const before = statSync(file);
+    const limit = performance.now() + COMPRESSED_MS;
+    while (statSync(file).blocks === before.blocks && performance.now() < limit) await pause(200);
+    const { blocks, size, mtimeMs } = statSync(file);
+    expect(blocks).toBeLessThan(before.blocks / 3);
+    expect([size, mtimeMs]).toEqual([before.size, before.mtimeMs]);
+    mounted.unmount();
+    expect(check()).toMatchObject({ clean: true, counts: { objects: 1, compressedObjects: 1 } });
+    writeFileSync(config, CONFIG);
+    mounted.mount();
+    const descriptor = openSync(file, 'r+');
+    try {
+      const piece = Buffer.alloc(5000);
+      for (const position of [0, 131_000, 524_288, content.length - 3000]) {
+        const got = readSync(descriptor, piece, 0, piece.length, position);
+        expect(piece.subarray(0, got).equals(content.subarray(position, position + 5000))).toBe(true);
+      }
+      expect(readFileSync(file).equals(content)).toBe(true);
+      writeSync(descriptor, 'SEA OTTERS', 200_000);
+      content.write('SEA OTTERS', 200_000);
+    } finally {
+      closeSync(descriptor);
+    }
+    expect(statSync(file).blocks).toBe(before.blocks);
+    expect(readFileSync(file).equals(content)).toBe(true);
+  },
+  2 * COMPRESSED_MS,
+);
 
 test.skipIf(NO_FUSE)(
   titled('a store that damage has made read-only is repaired, mounted, and has what could be read', NO_FUSE),
@@ -93,6 +152,6 @@ test.skipIf(NO_FUSE)(titled('a store of format 1 is upgraded by a mount, which s
   expect(check()).toMatchObject({ clean: true });
   const { code, stderr } = vexfs(['mount', mounted.store, mounted.dir]);
   expect(code).toBe(0);
-  expect(stderr).toContain('was of format 1 and is of format 2 now');
-  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: 2, uuid, created });
+  expect(stderr).toContain(`was of format 1 and is of format ${STORE_FORMAT} now`);
+  expect(JSON.parse(readFileSync(format, 'utf8'))).toMatchObject({ format: STORE_FORMAT, uuid, created });
 });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ControlClient } from '../../cli/client.ts';
 import type { CheckpointReport, Status } from '../../cli/protocol.ts';
 import { CrashRecord } from './crash-record.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
@@ -12,6 +13,22 @@ const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 1);
 const WRITER = new URL('./crash-writer.js', import.meta.url).pathname;
 /** So that they follow each other under any load. */
 const EAGER = '[store]\ncheckpoint_bytes = "64KiB"\nlog_segment = "1MiB"\n';
+
+/** Threads that are killed: some begin, some write, some are done. */
+const KILLS = 8;
+
+/** Ends the thread that makes a checkpoint `ms` after it began, if there still is one then. */
+async function endThread(client: ControlClient, ms: number): Promise<void> {
+  const row = async () => (await client.call('status', {})).actors.find(({ name }) => name === 'checkpoint');
+  let last = await row();
+  for (const patience = performance.now() + 500; last === undefined && performance.now() < patience; )
+    last = await row();
+  await new Promise((resume) => setTimeout(resume, ms));
+  if (last !== undefined) expect(last).toMatchObject({ state: 'busy', doing: expect.any(String) });
+  await client.call('kill', { actor: 'checkpoint', how: 'end' }).catch((error: Error) => {
+    expect(error.message).toBe('no checkpoint is being made now');
+  });
+}
 
 describe.skipIf(NO_FUSE)(titled('checkpoints of a mounted store', NO_FUSE), () => {
   let fs: Mounted;
@@ -72,6 +89,36 @@ describe.skipIf(NO_FUSE)(titled('checkpoints of a mounted store', NO_FUSE), () =
       fs.unmount();
     }, 240_000);
   }
+
+  test('its thread is killed at any moment: it is told, the mount goes on, and the next one succeeds', async () => {
+    fs.mount();
+    const client = await ControlClient.connect(fs.store);
+    const outcomes = new Map<string, number>();
+    for (let n = 0; n < KILLS; n++) {
+      writeFileSync(join(fs.dir, `f${n}.txt`), `the number ${n}`.repeat(100));
+      const made = client.call('checkpoint', {}).then(
+        ({ kind }) => kind,
+        (error: Error) => error.message,
+      );
+      await endThread(client, n * 8);
+      const outcome = await made;
+      expect(outcome).toBeOneOf(['made', 'current', 'no checkpoint was made: its thread ended']);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+    // How many were made before they were killed, the machine decides.
+    expect(outcomes.get('no checkpoint was made: its thread ended')).toBeGreaterThan(0);
+    client.close();
+    fs.ok(['index', 'wait', fs.dir]);
+    writeFileSync(join(fs.dir, 'last'), 'z');
+    expect(checkpoint().kind).toBeOneOf(['made', 'current']);
+    expect(checkpoints().filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(status().checkpoint?.failure).toBeUndefined();
+    await fs.kill();
+    fs.mount();
+    for (let n = 0; n < KILLS; n++)
+      expect(readFileSync(join(fs.dir, `f${n}.txt`), 'utf8')).toBe(`the number ${n}`.repeat(100));
+    fs.unmount();
+  }, 120_000);
 
   test('one that cannot be written: it is told, the older ones stay, the mount goes on', async () => {
     fs.mount();

@@ -13,9 +13,22 @@ const RECORDED_45 =
   '680000001a00000002000000000000000000000000000000000000000000000000000000000000000700000' +
   '02d00000000000200fbffff73fd0500000000000000000000000000000000000000000000000000000000000' +
   '000000000000000000000000000000000';
+/**
+ * What other kernels offer a mount of /dev/fuse, put together as their sources do it (no such kernel runs here): the low word,
+ * the high word, and how long the request is. 7.33 brought SETXATTR_EXT and HANDLE_KILLPRIV_V2, 7.36 the high word.
+ */
+const OFFERED = [
+  { kernel: 'Linux 5.4', minor: 31, flags: 0x03fffffb, flags2: 0, bytes: 16 },
+  { kernel: 'Linux 5.10', minor: 32, flags: 0x03fffffb, flags2: 0, bytes: 16 },
+  { kernel: 'Linux 5.15', minor: 34, flags: 0x33fffffb, flags2: 0, bytes: 16 },
+  { kernel: 'Linux 5.17', minor: 36, flags: 0x73fffffb, flags2: 0x1, bytes: 64 },
+  { kernel: 'Linux 6.6', minor: 39, flags: 0x73fffffb, flags2: 0x1d, bytes: 64 },
+  { kernel: 'Linux 6.18', minor: 45, flags: 0x73fffffb, flags2: 0x5fd, bytes: 64 },
+] as const;
 const KILLPRIV_V2 = abi.FUSE_HANDLE_KILLPRIV_V2;
 
-const wanted = wantedFlags({ writeback: true, dataCache: 'explicit' });
+const wanted = wantedFlags({ writeback: true, dataCache: 'explicit', accessLists: true });
+const has = (flags: number, flag: number): boolean => (flags & flag) !== 0;
 
 function init(major: number, minor: number, flags: number, flags2?: number) {
   const request = new Request();
@@ -39,6 +52,7 @@ describe('INIT', () => {
     expect(agreed!.flags & (abi.FUSE_INIT_EXT | abi.FUSE_SETXATTR_EXT | KILLPRIV_V2)).toBe(0);
     expect(agreed!.flags & abi.FUSE_NO_OPENDIR_SUPPORT).not.toBe(0);
     expect(agreed!.flags & abi.FUSE_HANDLE_KILLPRIV).toBe(0);
+    expect(has(agreed!.flags, abi.FUSE_POSIX_ACL) && has(agreed!.flags, abi.FUSE_DONT_MASK)).toBe(true);
     expect([out[0], out[1], out[5], out[6], out[7]]).toEqual([7, 31, 1 << 20, 1, 256]);
     expect(reply.length).toBe(16 + 64);
   });
@@ -56,15 +70,35 @@ describe('INIT', () => {
     expect(agreed!.minor).toBe(39);
     expect(agreed!.flags2).toBe(0);
     expect(out[8]).toBe(0);
-    for (const flag of [
-      abi.FUSE_ATOMIC_O_TRUNC,
-      abi.FUSE_DONT_MASK,
-      abi.FUSE_POSIX_LOCKS,
-      abi.FUSE_POSIX_ACL,
-    ]) {
+    for (const flag of [abi.FUSE_ATOMIC_O_TRUNC, abi.FUSE_POSIX_LOCKS, abi.FUSE_FLOCK_LOCKS]) {
       expect(agreed!.flags & flag).toBe(0);
     }
   });
+
+  it('lists of access come with the raw mode, or not at all', () => {
+    const without = wantedFlags({ writeback: false, dataCache: 'explicit' }).flags;
+    expect(has(without, abi.FUSE_POSIX_ACL) || has(without, abi.FUSE_DONT_MASK)).toBe(false);
+    const old = init(7, 31, FLAGS_31 & ~abi.FUSE_POSIX_ACL).agreed!.flags;
+    expect(has(old, abi.FUSE_POSIX_ACL)).toBe(false);
+  });
+
+  it.each(OFFERED)(
+    'of 7.$minor, as $kernel sends it: what is offered and wanted, and nothing else',
+    ({ minor, flags, flags2, bytes }) => {
+      const request = new Request();
+      const body = words(7, minor, 131_072, flags, flags2, ...new Array(11).fill(0)).subarray(0, bytes);
+      expect(request.parse(put(request, { opcode: abi.FUSE_INIT, unique: 2 }, body))).toBe(true);
+      const reply = new Reply();
+      const agreed = negotiate(request, reply, wanted)!;
+      expect(agreed.minor).toBe(minor);
+      expect(agreed.flags & ~flags, 'nothing that was not offered').toBe(0);
+      expect(agreed.flags & flags & wanted.flags).toBe(flags & wanted.flags);
+      expect(has(agreed.flags, KILLPRIV_V2)).toBe(minor >= 33);
+      expect(has(agreed.flags, abi.FUSE_SETXATTR_EXT)).toBe(minor >= 33);
+      expect(has(agreed.flags, abi.FUSE_INIT_EXT)).toBe(minor >= 36);
+      expect([reply.u32[4], reply.u32[5], reply.u32[9], reply.u32[12]]).toEqual([7, minor, 1 << 20, 0]);
+    },
+  );
 
   it('of 7.45 (Linux 6.18, recorded) agrees to everything wanted', () => {
     const request = new Request();

@@ -23,13 +23,29 @@ describe('mount options', () => {
     });
   });
 
+  it('with values: owner, permissions and the name of the mount', () => {
+    expect(parseMountOptions(['uid=1000,gid=0,umask=027', 'fsname=my notes,subtype=notes'])).toMatchObject({
+      uid: 1000,
+      gid: 0,
+      umask: 0o27,
+      fsname: 'my notes',
+      subtype: 'notes',
+    });
+    expect(parseMountOptions([])).toMatchObject({ uid: undefined, umask: undefined, fsname: undefined });
+  });
+
   it.each([
     ['alow_other', 'unknown mount option "alow_other"; did you mean "allow_other"?'],
     ['read_only,ro', 'unknown mount option "read_only"'],
-    ['uid=5', 'unknown mount option "uid"'],
+    ['uid=me', 'mount option "uid" needs a number from 0 to 4294967294, not "me": uid=…'],
+    ['gid=4294967295', 'mount option "gid" needs a number'],
+    ['umask=8', 'mount option "umask" needs an octal number from 0 to 777, not "8"'],
+    ['umask', 'mount option "umask" needs an octal number'],
+    ['subtype=a/b', 'mount option "subtype" needs a word'],
+    ['usid=5', 'unknown mount option "usid"; did you mean "uid"?'],
     ['constructor', 'unknown mount option "constructor"'],
     ['ro=1', 'mount option "ro" takes no value'],
-    ['fsname=notes', 'unknown mount option "fsname"'],
+    ['fsname=', 'mount option "fsname" needs a name'],
   ])('%s is refused', (text, message) => {
     const failure = parseMountOptions([text]);
     expect(failure).toBeInstanceOf(Failure);

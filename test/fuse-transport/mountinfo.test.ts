@@ -29,6 +29,7 @@ describe('mountinfo', () => {
       options: ['rw', 'nosuid'],
       type: 'fuse.vexfs',
       source: '/srv/my store',
+      store: '/srv/my store',
     });
     expect(mounts[2]).toMatchObject({ mountPoint: '/mnt/a\\b\tc\nd', source: '/srv/ä' });
     expect(mounts.filter(isVexfs)).toHaveLength(2);

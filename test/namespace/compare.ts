@@ -7,7 +7,13 @@ import type { Tables } from '../../fuse/namespace/tables.ts';
 import { IS, type Model, type Node, type Time } from './model.ts';
 import type { World } from './world.ts';
 
-const TYPES = { file: L.S_IFREG, directory: L.S_IFDIR, symlink: L.S_IFLNK, fifo: L.S_IFIFO };
+const TYPES = {
+  file: L.S_IFREG,
+  directory: L.S_IFDIR,
+  symlink: L.S_IFLNK,
+  fifo: L.S_IFIFO,
+  device: L.S_IFCHR,
+};
 
 /** Names, without "." and "..", and the inodes they name; each exactly once. */
 export function listDirectory(namespace: Namespace, ino: number): Map<string, number> {
@@ -46,6 +52,7 @@ function expectTimes(world: World, node: Node): void {
 function expectNode(world: World, node: Node): void {
   const attr = world.stat(node.ino);
   same(attr.mode.toString(8), (TYPES[node.kind] | node.permissions).toString(8));
+  same(world.namespace.flags(node.ino), node.flags);
   same([attr.nlink, attr.uid, attr.gid, attr.size], [node.nlink, node.uid, node.gid, node.size]);
   expectTimes(world, node);
   const state = new IndexState();

@@ -5,12 +5,23 @@ import { NEEDS_OBJECT } from '../../fuse/namespace/namespace.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
 import { auditSlab } from '../../runtime/memory/slab-audit.ts';
 import { checkTables, listDirectory } from './compare.ts';
-import { World } from './world.ts';
+import { ACCESS, DEFAULT } from './list-model.ts';
+import { bytesOf, World } from './world.ts';
 
 const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
 console.log(`allocations that fail: seed ${SEED} (VEXFS_TEST_SEED)`);
 
 const LONG = ['a'.repeat(30), 'b'.repeat(70), 'c'.repeat(200)];
+/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
+const LIST = Buffer.from(
+  '02000000' +
+    '01000700ffffffff' +
+    '0200040007000000' +
+    '04000000ffffffff' +
+    '10000600ffffffff' +
+    '20000400ffffffff',
+  'hex',
+);
 const name = fc.constantFrom('x', 'y', ...LONG);
 const bytes = fc.constantFrom(1, 60, 65, 200, 900, 1999);
 const operation = fc.oneof(
@@ -28,6 +39,9 @@ const operation = fc.oneof(
     other: fc.constantFrom('user.a', 'user.b'),
     bytes,
   }),
+  fc.record({ op: fc.constant('whiteout' as const), name, other: name }),
+  fc.record({ op: fc.constant('list' as const), name, inherited: fc.boolean() }),
+  fc.record({ op: fc.constant('unnamed' as const), name }),
   fc.record({ op: fc.constant('removexattr' as const), name, other: fc.constantFrom('user.a', 'user.b') }),
 );
 type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
@@ -57,6 +71,17 @@ class Limited {
         return ino < 0 ? ino : world.link(ino, 1, step.other);
       case 'rename':
         return world.rename(1, step.name, 1, step.other);
+      case 'whiteout':
+        return this.#whiteout(step.name, step.other);
+      case 'list':
+        if (step.inherited) return world.setxattr(1, DEFAULT, LIST);
+        return ino < 0 ? ino : world.setxattr(ino, ACCESS, LIST);
+      case 'unnamed': {
+        const made = world.namespace.createUnnamed(1, 0o100644, 0, 0, 0, true);
+        if (made > 0) world.namespace.addLookup(made, 1);
+        if (made > 0) world.namespace.forget(made, 1);
+        return made;
+      }
       case 'unlink':
         return world.unlink(1, step.name);
       case 'write':
@@ -68,6 +93,12 @@ class Limited {
       case 'removexattr':
         return ino < 0 ? ino : world.removexattr(ino, step.other);
     }
+  }
+
+  #whiteout(name: string, other: string): number {
+    const names = bytesOf(name + other);
+    const [end, all] = [name.length, names.length];
+    return this.world.namespace.renameLeavingWhiteout(1, names, 0, end, 1, end, all, 0, 0, 0);
   }
 
   /** The bytes of the tables, without the lock and the sequence counter. */

@@ -4,6 +4,7 @@
  */
 import {
   E2BIG,
+  EACCES,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -14,11 +15,13 @@ import {
   ENOSPC,
   ENOTDIR,
   ENOTEMPTY,
+  EOPNOTSUPP,
   EPERM,
   ERANGE,
 } from '../../runtime/errno.ts';
+import { ACCESS, DEFAULT, ListModel } from './list-model.ts';
 
-export type Kind = 'file' | 'directory' | 'symlink' | 'fifo';
+export type Kind = 'file' | 'directory' | 'symlink' | 'fifo' | 'device';
 
 export interface Time {
   readonly seconds: number;
@@ -49,6 +52,10 @@ export class Node {
   /** Size of the object that has the bytes, −1 = none. */
   objectSize = -1;
   version = 0;
+  /** Of chattr(1). */
+  flags = 0;
+  /** It has no name yet and may get one. */
+  linkable = false;
   readonly xattrs = new Map<string, Buffer>();
   readonly entries = new Map<string, Node>();
   parent: Node | undefined;
@@ -83,6 +90,12 @@ export const NEEDS = -10_001;
 export const IS = -10_002;
 
 const LINKS_MAX = 65_000;
+const IMMUTABLE = 0x10;
+const APPEND_ONLY = 0x20;
+const NO_ACCESS_TIME = 0x80;
+
+const isAfter = (a: Time, b: Time): boolean =>
+  a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
 const XATTRS_MAX = 256 * 1024;
 
 export class Model {
@@ -114,7 +127,12 @@ export class Model {
     if (refusal !== 0) return refusal;
     if (!parent.isDirectory) return -ENOTDIR;
     if (name === '.' || name === '..' || parent.entries.has(name)) return -EEXIST;
-    return parent.links === 0 ? -ENOENT : 0;
+    if (parent.links === 0) return -ENOENT;
+    return (parent.flags & IMMUTABLE) !== 0 ? -EPERM : 0;
+  }
+
+  #checkDeparture(parent: Node, node: Node): number {
+    return ((parent.flags | node.flags) & (IMMUTABLE | APPEND_ONLY)) !== 0 ? -EPERM : 0;
   }
 
   #find(parent: Node, name: string): Node | number {
@@ -154,6 +172,7 @@ export class Model {
       inherits ? parent.gid : gid,
       this.now,
     );
+    this.#inherit(parent, node);
     node.bytes = Buffer.from(target);
     node.links = 1;
     node.parent = parent;
@@ -163,12 +182,61 @@ export class Model {
     return node;
   }
 
+  /** The directory's default list: cut down to the mode it is the access list, and for directories it stays what it is. */
+  #inherit(parent: Node, node: Node): void {
+    const value = parent.xattrs.get(DEFAULT);
+    if (value === undefined || node.kind === 'symlink') return;
+    const list = ListModel.parse(value)!;
+    list.permissions &= node.permissions;
+    node.permissions = (node.permissions & ~0o777) | list.permissions;
+    if (list.saysMoreThanBits) node.xattrs.set(ACCESS, list.bytes);
+    if (node.isDirectory) node.xattrs.set(DEFAULT, value);
+  }
+
+  createUnnamed(directory: Node, permissions: number, linkable: boolean): Node | number {
+    if (!directory.isDirectory) return -ENOTDIR;
+    if ((directory.flags & IMMUTABLE) !== 0) return -EPERM;
+    const gid = (directory.permissions & 0o2000) !== 0 ? directory.gid : 0;
+    const node = new Node('file', permissions, 0, gid, this.now);
+    this.#inherit(directory, node);
+    node.linkable = linkable;
+    this.nodes.push(node);
+    return node;
+  }
+
+  renameLeavingWhiteout(
+    parent: Node,
+    name: string,
+    newParent: Node,
+    newName: string,
+    flags: number,
+  ): Node | number {
+    const result = this.rename(parent, name, newParent, newName, flags);
+    return result < 0 || parent.entries.has(name) ? result : this.create(parent, name, 'device', 0, 0, 0);
+  }
+
+  setFlags(node: Node, flags: number): number {
+    if (node.kind !== 'file' && !node.isDirectory) return -EOPNOTSUPP;
+    node.flags = flags;
+    node.ctime = this.now;
+    return 0;
+  }
+
+  accessed(node: Node): void {
+    const { atime, mtime, ctime } = node;
+    const isOld = this.now.seconds - atime.seconds >= 86_400;
+    const isDue = isOld || !isAfter(atime, mtime) || !isAfter(atime, ctime);
+    if (isDue && (node.flags & NO_ACCESS_TIME) === 0) node.atime = this.now;
+  }
+
   link(node: Node, parent: Node, name: string): number {
     const refusal = this.#checkNew(parent, name);
     if (refusal !== 0) return refusal;
     if (node.isDirectory) return -EPERM;
-    if (node.links === 0) return -ENOENT;
+    if (node.links === 0 && !node.linkable) return -ENOENT;
     if (node.links >= LINKS_MAX) return -EMLINK;
+    if ((node.flags & (IMMUTABLE | APPEND_ONLY)) !== 0) return -EPERM;
+    node.linkable = false;
     parent.entries.set(name, node);
     node.links++;
     node.ctime = this.now;
@@ -195,7 +263,7 @@ export class Model {
   remove(parent: Node, name: string, asDirectory: boolean): number {
     const node = this.#find(parent, name);
     if (typeof node === 'number') return node;
-    const refusal = this.#checkRemoval(node, asDirectory);
+    const refusal = this.#checkDeparture(parent, node) || this.#checkRemoval(node, asDirectory);
     if (refusal !== 0) return refusal;
     parent.entries.delete(name);
     this.#touch(parent);
@@ -219,11 +287,14 @@ export class Model {
     const other = this.#find(newParent, newName);
     if (typeof other === 'number' && other !== -ENOENT) return other;
     const isExchange = flags === 2;
+    if (this.#checkDeparture(parent, node) !== 0) return -EPERM;
     if (typeof other === 'number') {
       if (isExchange || newParent.links === 0) return -ENOENT;
       if (node.isDirectory && this.#isWithin(newParent, node)) return -EINVAL;
+      if ((newParent.flags & IMMUTABLE) !== 0) return -EPERM;
     } else {
       if (flags === 1) return -EEXIST;
+      if (this.#checkDeparture(newParent, other) !== 0) return -EPERM;
       if (node.isDirectory && this.#isWithin(newParent, node)) return -EINVAL;
       if (other.isDirectory && this.#isWithin(parent, other)) return isExchange ? -EINVAL : -ENOTEMPTY;
       if (node === other) return 0;
@@ -263,7 +334,7 @@ export class Model {
       kill?: boolean;
     },
   ): number {
-    if (changes.mode !== undefined) node.permissions = changes.mode;
+    if (changes.mode !== undefined) this.#chmod(node, changes.mode);
     node.uid = changes.uid ?? node.uid;
     node.gid = changes.gid ?? node.gid;
     if (changes.kill) this.#killPrivileges(node);
@@ -271,6 +342,23 @@ export class Model {
     node.mtime = changes.mtime ?? node.mtime;
     node.ctime = changes.ctime ?? this.now;
     return 0;
+  }
+
+  #chmod(node: Node, permissions: number): void {
+    node.permissions = permissions;
+    const value = node.xattrs.get(ACCESS);
+    if (value === undefined) return;
+    const list = ListModel.parse(value)!;
+    list.permissions = permissions & 0o777;
+    node.xattrs.set(ACCESS, list.bytes);
+  }
+
+  /** The list that an attribute is, undefined = it is none, or why it cannot be. */
+  #listOf(node: Node, name: string, value: Buffer): ListModel | number | undefined {
+    if (name !== ACCESS && name !== DEFAULT) return undefined;
+    if (node.kind === 'symlink') return -EOPNOTSUPP;
+    if (name === DEFAULT && !node.isDirectory) return -EACCES;
+    return ListModel.parse(value) ?? -EINVAL;
   }
 
   #changed(node: Node, effect: Effect): void {
@@ -349,6 +437,14 @@ export class Model {
     if (name === '' || Buffer.byteLength(name) > 255) return -ERANGE;
     if (flags === 1 && node.xattrs.has(name)) return -EEXIST;
     if (flags === 2 && !node.xattrs.has(name)) return -ENODATA;
+    const list = this.#listOf(node, name, value);
+    if (typeof list === 'number') return list;
+    if (name === ACCESS && list !== undefined && !list.saysMoreThanBits) {
+      node.xattrs.delete(name);
+      node.permissions = (node.permissions & ~0o777) | list.permissions;
+      node.ctime = this.now;
+      return 0;
+    }
     const collection = this.collectionOf(name);
     if (collection !== undefined) {
       const refusal = this.#checkVector(collection, value);
@@ -363,6 +459,7 @@ export class Model {
     if (collection !== undefined && !this.collections.has(collection))
       this.collections.set(collection, value.length / 4);
     node.xattrs.set(name, value);
+    if (name === ACCESS) node.permissions = (node.permissions & ~0o777) | list!.permissions;
     node.ctime = this.now;
     return collection === undefined ? 0 : this.#collectionId(collection);
   }

@@ -310,8 +310,8 @@ describe('vectors', () => {
     const ino = world.file(1, 'f');
     expect(world.setxattr(ino, 'user.vexfs.vector', floats(1, 2, 3))).toBe(1);
     expect(world.setxattr(ino, 'user.vexfs.vector.papers', floats(1, 2))).toBe(2);
-    expect(world.namespace.collection('default')).toEqual({ id: 1, name: 'default', dimension: 3 });
-    expect(world.namespace.collection('papers')).toEqual({ id: 2, name: 'papers', dimension: 2 });
+    expect(world.namespace.collection('default')).toMatchObject({ id: 1, name: 'default', dimension: 3 });
+    expect(world.namespace.collection('papers')).toMatchObject({ id: 2, name: 'papers', dimension: 2 });
     expect(world.namespace.collection('none')).toBeUndefined();
     expect(world.setxattr(ino, 'user.vexfs.vector', floats(1, 2))).toBe(-EINVAL);
     expect(world.removexattr(ino, 'user.vexfs.vector')).toBe(1);

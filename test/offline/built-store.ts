@@ -9,7 +9,9 @@ import { SegmentWriter } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';
 import { checkStore, type StoreCheck } from '../../cli/offline/check.ts';
 import { PrivateTree } from '../../cli/offline/private-tree.ts';
-import { DirEntry, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { DirEntry, isCompressed, type Namespace, Place } from '../../fuse/namespace/namespace.ts';
+import { compressObject } from '../../fuse/objects/compress.ts';
+import { CompressedObjects } from '../../fuse/objects/compressed-objects.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
@@ -126,6 +128,19 @@ export class BuiltStore {
     return ino;
   }
 
+  /** The same, in a compressed object of two pieces. */
+  compressed(parent: number, name: string, content: string): number {
+    const ino = this.large(parent, name, content);
+    const from = this.namespace.objectOf(ino);
+    const to = this.namespace.newObjectId();
+    const frameBytes = Math.ceil(content.length / 2);
+    const stored = compressObject(this.store.disk, from, to, content.length, { frameBytes, blockBytes: 1 });
+    required(this.namespace.placeObject(ino, from, to, Math.ceil(required(stored) / 4096)));
+    this.store.disk.unlink(objectPath(from));
+    this.namespace.takeDropped();
+    return ino;
+  }
+
   symlink(parent: number, name: string, target: string): number {
     const [u8, to] = [encoder.encode(name), encoder.encode(target)];
     return required(this.namespace.symlink(parent, u8, 0, u8.length, to, 0, to.length, 7, 8));
@@ -213,6 +228,19 @@ export function describeTree({ namespace }: PrivateTree, disk: Disk): Map<string
   return described;
 }
 
+/** Bytes of a file that has an object, or −errno. */
+function readObject(namespace: Namespace, disk: Disk, ino: number, bytes: Uint8Array): number {
+  const place = new Place();
+  namespace.locate(ino, place);
+  const { object, size, stored } = place;
+  const objects = new ObjectFiles(disk, 1);
+  const got = isCompressed(stored)
+    ? new CompressedObjects(objects, 0).read(object, size, 0, size, bytes, 0)
+    : objects.readStored(object, 0, size, bytes, 0);
+  objects.close();
+  return got;
+}
+
 function describeInode(namespace: Namespace, disk: Disk, ino: number): string {
   const attr = new Attr();
   namespace.stat(ino, attr);
@@ -220,11 +248,7 @@ function describeInode(namespace: Namespace, disk: Disk, ino: number): string {
   const names = Buffer.alloc(70_000);
   const object = namespace.objectOf(ino);
   let length = object > 0 ? attr.size : namespace.readInline(ino, 0, bytes.length, bytes, 0);
-  if (object > 0) {
-    const descriptor = disk.open(objectPath(object), 'read');
-    length = descriptor < 0 ? descriptor : disk.pread(descriptor, bytes, 0, attr.size, 0);
-    if (descriptor >= 0) disk.close(descriptor);
-  }
+  if (object > 0) length = readObject(namespace, disk, ino, bytes);
   const content = length < 0 ? length : Buffer.from(bytes.subarray(0, length)).toString('latin1');
   const listed = names.subarray(0, namespace.listxattr(ino, names, 0, names.length));
   const xattrs = listed.toString().split('\0').filter(Boolean).sort();

@@ -95,6 +95,30 @@ test('damage to either checkpoint, to the log and to a segment is named with fil
   expect(problems.find(({ file }) => file === segment)!.offset).toBeLessThanOrEqual(80);
 });
 
+test('a compressed object is compared with its checksums, and with what the tree says of it', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const content = 'some text that is said again and again. '.repeat(1000);
+  store.compressed(1, 'cold', content);
+  store.compressed(1, 'other', content);
+  store.checkpoint();
+  store.close();
+  expect(inspected(folder.store).findings.isClean).toBe(true);
+  expect(inspected(folder.store).objects).toMatchObject({ objects: 2, compressed: 2, longer: [] });
+  const path = join(folder.store, 'objects/02/2');
+  const good = readFileSync(path);
+  for (let at = 0; at < good.length; at += 1 + Math.floor(good.length / 12)) {
+    const bytes = Buffer.from(good);
+    bytes[at]! ^= 1 << (at % 8);
+    writeFileSync(path, bytes);
+    expect(inspected(folder.store).findings.problems, `byte ${at}`).toMatchObject([{ file: 'objects/02/2' }]);
+  }
+  writeFileSync(path, readFileSync(join(folder.store, 'objects/04/4')));
+  expect(inspected(folder.store).findings.problems).toEqual([
+    { file: 'objects/02/2', offset: good.length, what: 'is not sound: it says that it is object 4' },
+  ]);
+});
+
 test('what is missing is named: an object with the file it is of, a segment of the log, a directory', () => {
   using folder = new Folder();
   buildStore(folder.store);

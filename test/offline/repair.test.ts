@@ -5,7 +5,7 @@ import { openOffline } from '../../cli/offline/open.ts';
 import type { PrivateTree } from '../../cli/offline/private-tree.ts';
 import { repairStore } from '../../cli/offline/repair.ts';
 import * as L from '../../fuse/namespace/layout.ts';
-import { openStore } from '../../runtime/storage/store.ts';
+import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
 import { seeded } from '../storage/views.ts';
 import { BuiltStore, buildStore, describeTree, Folder, inspected, MEMORY } from './built-store.ts';
 
@@ -99,6 +99,65 @@ test('an object that is longer than the tree knows keeps what is past its end, a
   const tree = served(folder.store);
   expect(tree.get('/growing')).toContain('"the beginning"');
   expect(tree.get('/lost+found/object-1-whole')).toContain('"the beginning and the end"');
+});
+
+test('bytes of a large file that only the log has, before its damage: a mount says so and writes nothing, a repair puts them in', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const ino = store.large(1, 'large', 'the beginning');
+  store.checkpoint();
+  const bytes = Buffer.from('THE');
+  store.namespace.wroteObject(ino, bytes.length, 0, bytes, 0, bytes.length);
+  store.inline(1, 'a file before the damage', 'x');
+  store.commit();
+  store.inline(1, 'a file after the damage', 'x');
+  store.commit();
+  store.inline(1, 'the last', 'x');
+  store.commit();
+  store.close();
+  const log = logsOf(folder.store).at(-1)!;
+  spoil(log, readFileSync(log).indexOf('a file after the damage'));
+  const damaged = new BuiltStore(folder.store);
+  expect(damaged.recovered).toMatchObject({ unwritten: 1, damage: {} });
+  expect(describeTree(damaged.tree, damaged.store.disk).get('/large')).toContain('"the beginning"');
+  damaged.close();
+  repaired(folder.store);
+  const tree = served(folder.store);
+  expect(tree.get('/large')).toContain('"THE beginning"');
+  expect([...tree.keys()]).toContain('/a file before the damage');
+});
+
+test('a compressed object that nothing refers to any more is found with what it was of', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  store.checkpoint();
+  store.inline(1, 'a file before the damage', 'x');
+  store.commit();
+  store.compressed(1, 'cold', 'said again '.repeat(1000));
+  store.commit();
+  store.close();
+  const log = logsOf(folder.store).at(-1)!;
+  spoil(log, readFileSync(log).indexOf('a file before the damage'));
+  expect(inspected(folder.store).findings.isClean).toBe(false);
+  repaired(folder.store);
+  expect(served(folder.store).get('/lost+found/object-2')).toContain('"said again said again ');
+});
+
+test('a damaged piece of a compressed file is left as it is: the others can be read', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  store.compressed(1, 'cold', 'said again '.repeat(1000));
+  store.checkpoint();
+  store.close();
+  spoil(join(folder.store, 'objects/02/2'), 20);
+  const check = inspected(folder.store);
+  const { disk, identity, release } = openStore(folder.store, { create: false, inspect: true }) as OpenStore;
+  const { done } = repairStore(disk, identity, MEMORY, check);
+  release();
+  expect(done).toContain('left /cold, whose compressed content is damaged: what cannot be read of it is EIO');
+  expect(inspected(folder.store).findings.problems).toMatchObject([
+    { file: 'objects/02/2', what: 'bad checksum: bytes 0 to 5500 of its file are lost' },
+  ]);
 });
 
 test('the newest checkpoint damaged: the older one and the log say the same tree', () => {
@@ -196,6 +255,17 @@ const inoOf = (tree: PrivateTree, path: string): number => {
 };
 const word = (ino: number, index: number): number => ino * L.INODE_WORDS + index;
 
+/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
+const LIST = Buffer.from(
+  '02000000' +
+    '01000700ffffffff' +
+    '0200040007000000' +
+    '04000000ffffffff' +
+    '10000600ffffffff' +
+    '20000400ffffffff',
+  'hex',
+);
+
 const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) => void][] = [
   [
     'a link count',
@@ -264,6 +334,28 @@ const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) =
     },
   ],
   [
+    'a plain object that is said to be compressed',
+    /is not sound: it/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/large.bin'), L.I_STORED)] = 5;
+    },
+  ],
+  [
+    'compressed content without an object',
+    /compressed in an object that it has not/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/file-5'), L.I_STORED)] = 5;
+    },
+  ],
+  [
+    'a compressed file of another size',
+    /bytes compressed, its file has 77/,
+    (tree, store) => {
+      const ino = store.compressed(1, 'cold', 'some text '.repeat(1000));
+      tree.tables.inodeF64[word(ino, L.I_SIZE) / 2] = 77;
+    },
+  ],
+  [
     'an object of two files',
     /its object 1 is that of inode \d+ too/,
     (tree) => {
@@ -295,6 +387,33 @@ const WRONGS: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) =
       const other = new Uint8Array(Float32Array.of(1, 2).buffer);
       store.xattr(inoOf(tree, '/one/file-1'), 'user.vexfs.vector.other', other);
       tree.tables.header[(L.COLLECTIONS_AT + L.COLLECTION_BYTES) / 4 + L.C_DIMENSION] = 4;
+    },
+  ],
+  [
+    'an access list beside another mode',
+    /its mode and its access control list differ/,
+    (tree, store) => {
+      const ino = inoOf(tree, '/one/file-8');
+      store.xattr(ino, 'system.posix_acl_access', LIST);
+      tree.tables.inode[word(ino, L.I_MODE)] = 0o100700;
+    },
+  ],
+  [
+    'a default list of a file',
+    /its access control list is none/,
+    (tree, store) => {
+      const ino = inoOf(tree, '/one/file-8');
+      store.xattr(ino, 'system.posix_acl_defaulx', LIST);
+      const block = tree.tables.inode[word(ino, L.I_XATTRS)]! * 64;
+      tree.tables.bytes[tree.tables.bytes.indexOf('x'.charCodeAt(0), block + 8 + LIST.length + 15)] =
+        't'.charCodeAt(0);
+    },
+  ],
+  [
+    'flags that mean nothing',
+    /it has flags that mean nothing/,
+    (tree) => {
+      tree.tables.inode[word(inoOf(tree, '/one/file-8'), L.I_FLAGS)] = 1;
     },
   ],
   [

@@ -16,13 +16,14 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('zero' as const), offset, length }),
   fc.record({ kind: fc.constant('allocate' as const), offset, length }),
   fc.record({ kind: fc.constant('read' as const), offset, length }),
+  fc.record({ kind: fc.constant('compress' as const), frameBytes: fc.integer({ min: 40, max: 3000 }) }),
 );
 
 function grown(model: Buffer, size: number): Buffer {
   return size <= model.length ? model : Buffer.concat([model, Buffer.alloc(size - model.length)]);
 }
 
-test('any sequence of writes, truncates and punches leaves what a byte array would have', () => {
+test('any sequence of writes, truncates, punches and compressions leaves what a byte array would have', () => {
   const property = fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
     const h = new Harness({ inlineLimit: INLINE_LIMIT, slabBytes: 8 << 20, maxInodes: 64 });
     const file = ok(h.create(ROOT, 'f'));
@@ -36,6 +37,8 @@ test('any sequence of writes, truncates and punches leaves what a byte array wou
       } else if (s.kind === 'truncate') {
         expect(h.truncate(file, s.offset)).toBe(0);
         model = grown(Buffer.from(model.subarray(0, s.offset)), s.offset);
+      } else if (s.kind === 'compress') {
+        expect(h.compress(file, { frameBytes: s.frameBytes, blockBytes: 1 })).toBe(0);
       } else if (s.kind === 'read') {
         const expected = model.subarray(s.offset, s.offset + s.length);
         expect(ok(h.read(file, s.offset, s.length)).equals(expected)).toBe(true);
@@ -53,6 +56,8 @@ test('any sequence of writes, truncates and punches leaves what a byte array wou
     }
     expect(ok(h.read(file, 0, 2 * SIZE)).equals(model)).toBe(true);
     expect(h.failures).toEqual([]);
+    const { dropped } = h.handed;
+    expect(new Set(dropped).size).toBe(dropped.length);
   });
   fc.assert(property, { numRuns: 150 });
 });

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
-import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import { KIB, LOGGED_PER_SYNC, MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EOPNOTSUPP } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { Harness, ok, ROOT, words } from './harness.ts';
@@ -241,6 +241,54 @@ test('forgetting a node that is not there is ignored', () => {
   expect(h.call(abi.FUSE_FORGET, { lo: 77, hi: 0 }, words(1, 0)).error).toBeUndefined();
   expect(h.call(abi.FUSE_FORGET, { lo: 0xffff_fff0, hi: 3 }, words(1, 0)).error).toBeUndefined();
   expect(h.failures).toEqual([]);
+});
+
+test('a small write to a large file is for the log once the file was synced, until it is too much for that', () => {
+  const h = new Harness();
+  const file = ok(h.create(ROOT, 'a'));
+  h.write(file, 0, pattern(2 * LIMIT));
+  const id = h.namespace.objectOf(file.lo);
+  const heard = (): string => {
+    const said = `dirty ${h.handed.dirty.length}, logged ${h.handed.logged.length}`;
+    h.handed.dirty.length = h.handed.logged.length = 0;
+    return said;
+  };
+  heard();
+  h.write(file, 0, 'never synced');
+  expect(heard()).toBe('dirty 1, logged 0');
+  h.call(abi.FUSE_FSYNC, file, Buffer.alloc(16));
+  h.write(file, 10, 'within');
+  h.write(file, 2 * LIMIT, 'at the end');
+  expect(h.handed.logged).toEqual([id, id]);
+  expect(heard()).toBe('dirty 0, logged 2');
+  h.write(file, 4 * LIMIT, 'after a gap');
+  expect(heard()).toBe('dirty 1, logged 0');
+  h.write(file, 0, pattern(LOGGED_PER_SYNC));
+  h.write(file, 0, 'its object has to be synced anyway');
+  expect(heard()).toBe('dirty 2, logged 0');
+  h.call(abi.FUSE_FSYNC, file, Buffer.alloc(16));
+  h.write(file, 0, pattern(LOGGED_PER_SYNC));
+  expect(heard()).toBe('dirty 0, logged 1');
+  expect(h.truncate(file, 3 * LIMIT)).toBe(0);
+  expect(h.truncate(file, 5 * LIMIT)).toBe(0);
+  expect(heard()).toBe('dirty 1, logged 0');
+});
+
+test('who writes as often before an fsync as before the last two is expected to sync', () => {
+  const h = new Harness();
+  const file = ok(h.create(ROOT, 'a'));
+  const writesUntilExpected = (writes: number): number[] => {
+    const expected = [];
+    for (let i = 1; i <= writes; i++) {
+      const before = h.handed.expected;
+      h.write(file, 0, 'x');
+      if (h.handed.expected > before) expected.push(i);
+    }
+    h.call(abi.FUSE_FSYNC, file, Buffer.alloc(16));
+    return expected;
+  };
+  expect([1, 1, 1, 1].map(writesUntilExpected)).toEqual([[], [], [], [1]]);
+  expect([3, 3, 3, 2, 3].map(writesUntilExpected)).toEqual([[1], [], [3], [], []]);
 });
 
 test('an object is called dirty before the journal records what depends on its bytes, so that no commit misses it', () => {

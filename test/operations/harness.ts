@@ -3,10 +3,12 @@
  * replies are decoded. Lookups are counted as the kernel counts them.
  */
 
-import { Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { KEPT_PLAIN, Namespace, PLAIN, Place, planNamespace } from '../../fuse/namespace/namespace.ts';
+import { type CompressOptions, compressObject } from '../../fuse/objects/compress.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { planSyncHabits, SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
@@ -85,6 +87,9 @@ export interface HarnessOptions {
   descriptors?: number;
   slabBytes?: number;
   journalBytes?: number;
+  accessLists?: boolean;
+  accessTimes?: boolean;
+  writeback?: boolean;
   /** The shared memory of another harness, which is not used any more: this one takes over. */
   over?: SharedArrayBuffer;
   /** Whether the kernel waits for an answer to this request; an answer that it does not wait for is refused. */
@@ -97,6 +102,8 @@ export class Handed implements Handover {
   readonly dirty: number[] = [];
   readonly dropped: number[] = [];
   readonly changed: number[] = [];
+  readonly logged: number[] = [];
+  expected = 0;
   readonly gone: { ino: number; generation: number }[] = [];
   readonly vectors: { collection: number; ino: number; generation: number; value: Buffer | undefined }[] = [];
   readonly queries: {
@@ -120,8 +127,14 @@ export class Handed implements Handover {
     if (this.hasRoom) this.synced.push({ unique: uniqueLo, object });
     return this.hasRoom;
   }
+  syncExpected(): void {
+    this.expected++;
+  }
   objectDirty(object: number): void {
     this.dirty.push(object);
+  }
+  objectLogged(object: number): void {
+    this.logged.push(object);
   }
   objectDropped(object: number): void {
     this.dropped.push(object);
@@ -137,6 +150,7 @@ export class Handed implements Handover {
     collection: number,
     ino: number,
     generation: number,
+    _stamp: number,
     u8: Uint8Array,
     start: number,
     length: number,
@@ -146,6 +160,29 @@ export class Handed implements Handover {
   }
   vectorRemoved(collection: number, ino: number, generation: number): void {
     this.vectors.push({ collection, ino, generation, value: undefined });
+  }
+  readonly queryFiles: {
+    unique: number;
+    node: number;
+    position: number;
+    length: number;
+    text: string | undefined;
+  }[] = [];
+  queryFile(
+    unique: number,
+    _uniqueHi: number,
+    _uid: number,
+    _gid: number,
+    _pid: number,
+    node: number,
+    position: number,
+    length: number,
+    u8: Uint8Array | undefined,
+    start: number,
+  ): boolean {
+    const text = u8 && Buffer.from(u8.slice(start, start + length)).toString();
+    this.queryFiles.push({ unique, node, position, length, text });
+    return this.hasRoom;
   }
   query(
     uniqueLo: number,
@@ -166,6 +203,10 @@ export class Handed implements Handover {
     if (this.hasRoom) this.queries.push({ unique: uniqueLo, uid, gid, pid, kind, parent, ino, name });
     return this.hasRoom;
   }
+  interrupt(uniqueLo: number): void {
+    const at = this.queries.findIndex(({ unique }) => unique === uniqueLo);
+    if (at >= 0) this.queries.splice(at, 1);
+  }
   /** As the real one: who was to answer, and has not, does not any more. */
   withdraw(uniqueLo: number): void {
     for (const posted of [this.synced, this.queries]) {
@@ -183,6 +224,7 @@ export class Handed implements Handover {
 }
 
 const TEXTS: VirtualText = {
+  hasQueries: true,
   list: () => ['main', 'fuse-0'],
   changedAt: () => 0,
   text: (path) =>
@@ -196,6 +238,7 @@ export class Harness {
   readonly namespace: Namespace;
   readonly virtual: VirtualTree;
   readonly objects: ObjectFiles;
+  readonly content: Content;
   readonly operations: Operations;
   readonly handed = new Handed();
   readonly flight: Flight;
@@ -242,7 +285,11 @@ export class Harness {
     this.#journal = new JournalReader(this.arena.region('journal'));
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
-    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed);
+    const habits = new SyncHabits(this.arena);
+    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed, {
+      habits,
+    });
+    this.content = content;
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
       namespace: this.namespace,
@@ -252,7 +299,15 @@ export class Harness {
       disk: this.disk,
       clock,
       flight: this.flight,
-      options: { entryTimeout: FOREVER, negativeTimeout: FOREVER, attrTimeout: FOREVER, model: 'test-model' },
+      options: {
+        entryTimeout: FOREVER,
+        negativeTimeout: FOREVER,
+        attrTimeout: FOREVER,
+        model: 'test-model',
+        accessLists: options.accessLists ?? true,
+        accessTimes: options.accessTimes ?? false,
+        writeback: options.writeback ?? false,
+      },
     });
     const hooks = {
       started: () => {},
@@ -269,6 +324,7 @@ export class Harness {
       ...planNamespace({ maxInodes, maxDentries: 2 * maxInodes }),
       planVirtual(options.virtualNodes ?? 64),
       planDataLocks(),
+      planSyncHabits(),
       { name: 'journal', bytes: journalRegionBytes(options.journalBytes ?? 4 * MIB) },
       { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
       { name: 'flights', bytes: flightBytes(1) },
@@ -349,6 +405,21 @@ export class Harness {
     const limit = this.#journal.published();
     while (this.#journal.next(limit));
     this.#journal.release();
+  }
+
+  /** As the thread that compresses cold files and fuse-0 do: 0 or −errno. */
+  compress({ lo }: Node, options: CompressOptions): number {
+    const place = new Place();
+    const failed = this.namespace.locate(lo, place);
+    const { object: from, size, stored: form, generation, version } = place;
+    if (failed < 0 || from === 0 || size === 0 || form !== PLAIN) return failed;
+    const id = this.namespace.newObjectId();
+    const stored = compressObject(this.disk, from, id, size, options);
+    if (stored < 0) return stored;
+    const to = stored === KEPT_PLAIN ? from : id;
+    const done = this.content.compressed({ ino: lo, generation, version, from, to, stored });
+    this.drainJournal();
+    return done;
   }
 
   // ---- decoded calls: a value, or the negative errno

@@ -173,7 +173,8 @@ test('rename with NOREPLACE, EXCHANGE and unknown flags', () => {
   expect(ok(h.lookup(ROOT, 'a')).lo).toBe(d.lo);
   expect(ok(h.lookup(ROOT, 'd')).lo).toBe(a.lo);
   expect(h.rename(ROOT, 'd', ROOT, 'none', abi.RENAME_EXCHANGE)).toBe(-ENOENT);
-  expect(h.rename(ROOT, 'd', ROOT, 'e', abi.RENAME_WHITEOUT)).toBe(-EINVAL);
+  expect(h.rename(ROOT, 'd', ROOT, 'e', 8)).toBe(-EINVAL);
+  expect(h.rename(ROOT, 'd', ROOT, 'e', abi.RENAME_WHITEOUT | abi.RENAME_EXCHANGE)).toBe(-EINVAL);
 });
 
 test('rename (the old opcode) moves between directories but not into itself', () => {
@@ -209,10 +210,11 @@ test('what is not offered is ENOSYS, so that the kernel never asks again', () =>
     [abi.FUSE_OPENDIR, abi.OPEN_IN_BYTES],
     [abi.FUSE_FLUSH, abi.FLUSH_IN_BYTES],
     [abi.FUSE_ACCESS, abi.ACCESS_IN_BYTES],
-    [abi.FUSE_LSEEK, abi.LSEEK_IN_BYTES],
-    [abi.FUSE_COPY_FILE_RANGE, abi.COPY_FILE_RANGE_IN_BYTES],
-    [abi.FUSE_STATX, abi.STATX_IN_BYTES],
-    [abi.FUSE_INTERRUPT, abi.INTERRUPT_IN_BYTES],
+    [abi.FUSE_POLL, abi.POLL_IN_BYTES],
+    [abi.FUSE_BMAP, abi.BMAP_IN_BYTES],
+    [abi.FUSE_GETLK, abi.LK_IN_BYTES],
+    [abi.FUSE_SETLK, abi.LK_IN_BYTES],
+    [abi.FUSE_SETLKW, abi.LK_IN_BYTES],
     [999, 0],
   ] as const) {
     expect(h.call(opcode, ROOT, Buffer.alloc(bytes)).error).toBe(-38);

@@ -53,7 +53,7 @@ test('.vexfs is found by name, but not listed, and nothing else can have its nam
 
 test('the tree lists its fixed parts', () => {
   const h = new Harness();
-  expect(h.names(top(h))).toEqual(['actors', 'config', 'search', 'similar', 'stats']);
+  expect(h.names(top(h))).toEqual(['actors', 'config', 'query', 'search', 'similar', 'stats']);
   expect(h.names(within(h, 'search'))).toEqual([]);
   expect(h.names(within(h, 'actors'))).toEqual(['fuse-0', 'main']);
   expect(h.names(within(h, 'actors', 'main'))).toEqual(['mailbox', 'messages', 'state', 'trace']);
@@ -62,6 +62,7 @@ test('the tree lists its fixed parts', () => {
     '..',
     'search',
     'similar',
+    'query',
     'stats',
     'config',
     'actors',
@@ -74,7 +75,7 @@ test('the tree lists its fixed parts', () => {
 
 test('a text is frozen at its lookup, has its size, and goes with its forget', () => {
   let text = 'first\n';
-  const h = new Harness({ text: { list: () => [], changedAt: () => 0, text: () => text } });
+  const h = new Harness({ text: { hasQueries: true, list: () => [], changedAt: () => 0, text: () => text } });
   const stats = within(h, 'stats');
   expect(stats).toMatchObject({ entryValid: 0, attr: { mode: abi.S_IFREG | 0o444, size: 6 } });
   text = 'second, longer\n';
@@ -98,7 +99,9 @@ test('a text is frozen at its lookup, has its size, and goes with its forget', (
 test('an actor that is not there has a place in the list and no entry; the directory is another when one comes or goes', () => {
   let names = ['main', '', 'fuse-0', '', ''];
   let changedAt = 1_700_000_000_123;
-  const h = new Harness({ text: { list: () => names, changedAt: () => changedAt, text: () => undefined } });
+  const h = new Harness({
+    text: { hasQueries: true, list: () => names, changedAt: () => changedAt, text: () => undefined },
+  });
   const actors = within(h, 'actors');
   expect(h.readdir(actors, 64).map(({ name }) => name)).toEqual(['.', '..', 'main', 'fuse-0']);
   const fuse = within(h, 'actors', 'fuse-0');

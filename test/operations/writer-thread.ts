@@ -4,6 +4,7 @@ import { Namespace } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
@@ -30,8 +31,10 @@ const journal = new JournalWriter(arena.region('journal'));
 const options = { inlineLimit: data.inlineLimit, clock: systemClock };
 const namespace = new Namespace(arena, slab, journal, options);
 const objects = new ObjectFiles(new HostDisk(data.store), 8);
-const ignore = { objectDirty: () => {}, objectDropped: () => {} };
-const content = new Content(namespace, objects, new DataLocks(arena), ignore);
+const ignore = { objectDirty: () => {}, objectLogged: () => {}, objectDropped: () => {} };
+const content = new Content(namespace, objects, new DataLocks(arena), ignore, {
+  habits: new SyncHabits(arena),
+});
 
 const below = random(data.seed + data.thread);
 const piece = Buffer.alloc(data.pieceBytes, data.thread + 1);

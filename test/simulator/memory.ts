@@ -1,6 +1,7 @@
 /** Shared memory of simulated stores. It is used again: a simulation mounts hundreds of thousands of times. */
 import { planNamespace } from '../../fuse/namespace/namespace.ts';
 import { planDataLocks } from '../../fuse/objects/data-locks.ts';
+import { planSyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { HEADER_BYTES } from '../../runtime/memory/slab-layout.ts';
@@ -20,6 +21,7 @@ export function takeMemory(): Arena {
     Arena.create([
       ...planNamespace({ maxInodes: INODES, maxDentries: INODES }),
       planDataLocks(),
+      planSyncHabits(),
       { name: 'slab', bytes: SLAB },
       { name: 'journal', bytes: journalRegionBytes(JOURNAL) },
     ]);

@@ -38,10 +38,25 @@ export type Step =
   /** As at an unmount. */
   | { readonly op: 'checkpoint' }
   /** As while it is mounted. */
-  | { readonly op: 'backgroundCheckpoint' };
+  | { readonly op: 'backgroundCheckpoint' }
+  /** A compressed object of a file is made. */
+  | { readonly op: 'compress'; readonly path: string }
+  /** Those that were made take their places. */
+  | { readonly op: 'place' };
+
+const NO_CHANGES: ReadonlySet<string> = new Set([
+  'sync',
+  'steps',
+  'run',
+  'sleep',
+  'checkpoint',
+  'backgroundCheckpoint',
+  'compress',
+  'place',
+]);
 
 export function isChange(step: Step): step is Change {
-  return !['sync', 'steps', 'run', 'sleep', 'checkpoint', 'backgroundCheckpoint'].includes(step.op);
+  return !NO_CHANGES.has(step.op);
 }
 
 /** Byte `at` of what operation `n` writes: never zero, and different from what the next 250 write there. */
@@ -67,7 +82,9 @@ export function randomSteps(seed: number, length: number, checkpoints: boolean):
   ];
   while (steps.length < length) {
     const dice = random(100);
-    if (dice < 70) steps.push(randomChange(random, one));
+    if (dice < 63) steps.push(randomChange(random, one));
+    else if (dice < 68) steps.push({ op: 'compress', path: one(PATHS) });
+    else if (dice < 70) steps.push({ op: 'place' });
     else if (dice < 78) steps.push({ op: 'sync' });
     else if (dice < 90) steps.push({ op: 'steps', count: 1 + random(4) });
     else if (dice < 96) steps.push({ op: 'run' });
@@ -111,6 +128,15 @@ export const FOUNDATION: readonly Step[] = [
   { op: 'create', path: 'd/a', kind: 'file' },
   { op: 'write', path: 'd/a', offset: 0, length: 900 },
   { op: 'vector', path: 'd/a', name: VECTORS[0]! },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
+/** The same with the large file compressed. */
+export const COMPRESSED_FOUNDATION: readonly Step[] = [
+  ...FOUNDATION,
+  { op: 'compress', path: 'd/a' },
+  { op: 'place' },
   { op: 'sync' },
   { op: 'run' },
 ];

@@ -92,19 +92,30 @@ export class Oracle {
 
   /** The change was made; a new inode has the number `result`. */
   succeeded(made: Made, lsn: number): void {
+    if (lsn === this.lastLsn + 2) this.#madePlainFirst(lsn - 1);
     if (this.#model.made !== undefined) this.#model.made.ino = made.result;
     this.#made.push(made);
     this.#enter(lsn);
   }
 
+  /** A compressed object was made plain, with a record of its own; what the change wrote came after it. */
+  #madePlainFirst(lsn: number): void {
+    this.#states.push({ ...this.#states.at(-1)!, lsn });
+    const versions = this.#versions.get(this.#model.touched?.id ?? -1);
+    const last = versions?.pop();
+    if (last !== undefined) versions?.push({ ...last, state: last.state + 1 });
+  }
+
   /** The store refused the change that was expected, because its disk did. */
-  failed(): void {
+  failed(lsn: number): void {
     const { touched } = this.#model;
     if (touched !== undefined) {
       const versions = this.#versions.get(touched.id)!;
       versions.push({ ...versions.pop()!, state: -1 });
     }
     this.#model = this.#replayed(this.#made.length);
+    // Made plain it was.
+    if (lsn > this.lastLsn) this.unchanged(lsn);
   }
 
   get lastLsn(): number {

@@ -1,18 +1,20 @@
 /** The workloads that are simulated, by kind and number. */
-import { FOUNDATION, randomSteps, TRIPLES, triple } from './operations.ts';
+import { COMPRESSED_FOUNDATION, FOUNDATION, randomSteps, TRIPLES, triple } from './operations.ts';
 import { type Base, type Plan, Simulation } from './simulation.ts';
 
 /** `triples`: any three changes after an fsync; `random`: long workloads, every fifth with checkpoints. */
 export type Kind = 'triples' | 'random';
 
-const base = new Map<number, Base>();
+const base = new Map<string, Base>();
 
-function foundation(others: number): Base {
-  const known = base.get(others);
+function foundation(others: number, isCompressed: boolean): Base {
+  const key = `${others} ${isCompressed}`;
+  const known = base.get(key);
   if (known !== undefined) return known;
-  const plan = { name: 'foundation', seed: 0, steps: FOUNDATION, others, segmentBytes: 1 << 20, images: 0 };
+  const steps = isCompressed ? COMPRESSED_FOUNDATION : FOUNDATION;
+  const plan = { name: 'foundation', seed: 0, steps, others, segmentBytes: 1 << 20, images: 0 };
   const made = new Simulation().foundation(plan);
-  base.set(others, made);
+  base.set(key, made);
   return made;
 }
 
@@ -23,9 +25,12 @@ export function planOf(kind: Kind, n: number, seed: number): Plan {
   const own = (Math.imul(seed, 1_000_003) + Math.imul(n, 7919)) >>> 0;
   if (kind === 'triples') {
     const steps = triple((n * 9973) % TRIPLES);
-    return { name, seed: own, steps, others, segmentBytes: 1 << 20, base: foundation(others), images: 2 };
+    const logged = n % 4 === 3 ? 0 : undefined;
+    const begun = foundation(others, n % 5 === 4);
+    return { name, seed: own, steps, others, segmentBytes: 1 << 20, logged, base: begun, images: 2 };
   }
   const length = 40 + (own % 7) * 20;
   const steps = randomSteps(own, length, own % 5 === 0);
-  return { name, seed: own, steps, others, segmentBytes: own % 2 === 0 ? 1500 : 6000, images: 1 };
+  const logged = own % 6 === 5 ? 0 : undefined;
+  return { name, seed: own, steps, others, segmentBytes: own % 2 === 0 ? 1500 : 6000, logged, images: 1 };
 }

@@ -1,18 +1,23 @@
 import { expect, test } from 'vitest';
 import { planOf } from './plans.ts';
 import { PLANTED } from './planted-bugs.ts';
-import { type Bug, Simulation, Violation } from './simulation.ts';
+import { type Bug, type Plan, Simulation, Violation } from './simulation.ts';
 
 /** Repeatable: whether a mistake is found is a property of the simulator. */
 const SEED = 15;
 const WORKLOADS = 200;
+
+function planFor({ steps }: Bug, n: number): Plan {
+  const random = planOf('random', 2 * n + 1, SEED);
+  return steps === undefined ? random : { ...random, steps };
+}
 
 /** The workload at which a promise was seen to be broken, and how; undefined = all have gone well. */
 function finding(bug: Bug, workloads: number): { workload: number; message: string } | undefined {
   const simulation = new Simulation(bug);
   for (let n = 0; n < workloads; n++) {
     try {
-      simulation.run(planOf('random', 2 * n + 1, SEED));
+      simulation.run(planFor(bug, n));
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       return { workload: n, message: error.message };
@@ -27,7 +32,8 @@ test.each(Object.entries(PLANTED))(
     const found = finding(bug, WORKLOADS);
     expect(found).toBeDefined();
     // The same workloads say nothing of a store without it.
-    expect(finding({}, Math.min(found!.workload + 1, 10))).toBeUndefined();
+    const { steps } = bug;
+    expect(finding(steps ? { steps } : {}, Math.min(found!.workload + 1, 10))).toBeUndefined();
   },
   120_000,
 );

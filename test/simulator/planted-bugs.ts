@@ -18,6 +18,7 @@ import {
   UNSYNCED_AT,
 } from '../../runtime/storage/record-header.ts';
 import type { SimulatedDisk } from './disk.ts';
+import type { Step } from './operations.ts';
 import type { Bug } from './simulation.ts';
 
 /** Passes every call on; the mistakes are made by what is overridden. */
@@ -198,9 +199,42 @@ class EarlyCut extends Passing {
   }
 }
 
+/** A recovery syncs nothing but the log. */
+class ForgottenRecovery extends Passing {
+  override syncAll(): number {
+    return 0;
+  }
+}
+
 function wrapped(make: (disk: Disk) => Disk): Bug {
   return { wrap: (disk: SimulatedDisk) => make(disk) };
 }
+
+/** A checkpoint right after bytes of a large file were made durable by the log alone. */
+const CHECKPOINT_AFTER_LOGGED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sync' },
+  { op: 'run' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'sync' },
+  { op: 'steps', count: 4 },
+  { op: 'backgroundCheckpoint' },
+  { op: 'create', path: 'b', kind: 'file' },
+];
+
+/** A file changes while a compressed object is made of it. */
+const CHANGED_WHILE_COMPRESSED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sync' },
+  { op: 'run' },
+  { op: 'compress', path: 'a' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+];
 
 /** By what is wrong. */
 export const PLANTED: Readonly<Record<string, Bug>> = {
@@ -222,4 +256,19 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   'the log is cut before the checkpoint is there': wrapped((disk) => new EarlyCut(disk)),
   'an fsync is answered before anything is durable': { planted: { answersAtOnce: true } },
   'an object is deleted before the log says so': { planted: { deletesAtOnce: true } },
+  'objects are never synced that the log has bytes of': { planted: { forgetsLogged: true } },
+  'a segment of the log ends before objects have the bytes that are in it': {
+    planted: { endsSegments: true },
+  },
+  'a checkpoint is of a moment for which objects need the log': {
+    planted: { checkpointsAhead: true },
+    steps: CHECKPOINT_AFTER_LOGGED,
+  },
+  'what the log has of objects is not written to them': { planted: { redoesNothing: true } },
+  'older bytes of the log are written over newer ones': { planted: { redoesFlushed: true } },
+  'what a recovery has written is not synced': wrapped((disk) => new ForgottenRecovery(disk)),
+  'a compressed object takes the place of one that has changed': {
+    planted: { placesWhatChanged: true },
+    steps: CHANGED_WHILE_COMPRESSED,
+  },
 };

@@ -3,6 +3,7 @@
  * disk may then be in the store is mounted again, and what is there is compared with what may be there. Now and then
  * the power goes again while the store recovers, or is used on and cut once more. Everything follows from a plan.
  */
+import { isCompressed } from '../../fuse/namespace/namespace.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { seeded } from '../storage/views.ts';
 import { type Fate, SimulatedDisk } from './disk.ts';
@@ -19,6 +20,8 @@ export interface Plan {
   /** io actors beside io-0. */
   readonly others: number;
   readonly segmentBytes: number;
+  /** Bytes of a large file that are logged between two fsyncs; undefined = as many as some writes have. */
+  readonly logged?: number | undefined;
   /** Where the steps begin; a new store when there is none. */
   readonly base?: Base | undefined;
   /** Disks to try for each cut. */
@@ -35,6 +38,8 @@ export interface Base {
 /** A mistake on purpose: in the disk that the store sees, or in what drives the store. */
 export interface Bug {
   readonly planted?: StoreOptions['planted'];
+  /** A workload that shows it, where random ones rarely do. */
+  readonly steps?: readonly Step[];
   wrap?(disk: SimulatedDisk): Disk;
 }
 
@@ -101,10 +106,11 @@ export class Simulation {
     return { disk, store, oracle };
   }
 
-  mount({ others, segmentBytes }: Plan, disk: SimulatedDisk, now: number): SimulatedStore {
+  mount({ others, segmentBytes, logged }: Plan, disk: SimulatedDisk, now: number): SimulatedStore {
     const wrapped = this.#bug.wrap?.(disk) ?? disk;
     const { planted } = this.#bug;
-    return new SimulatedStore({ disk: wrapped, now, others, segmentBytes, ...(planted ? { planted } : {}) });
+    const options = { disk: wrapped, now, others, segmentBytes, logged };
+    return new SimulatedStore(planted ? { ...options, planted } : options);
   }
 
   /** Takes one step, and compares the answer. */
@@ -117,7 +123,13 @@ export class Simulation {
     else if (step.op === 'sleep') store.now += step.ms;
     else if (step.op === 'checkpoint') store.checkpoint(n);
     else if (step.op === 'backgroundCheckpoint') store.backgroundCheckpoint();
+    else if (step.op === 'compress') store.compress(step.path);
+    else if (step.op === 'place') this.#place(running);
     else for (let i = 0; i < step.count; i++) store.step();
+  }
+
+  #place({ store, oracle }: Running): void {
+    while (store.place()) if (store.lastLsn > oracle.lastLsn) oracle.unchanged(store.lastLsn);
   }
 
   #change(plan: Plan, { store, oracle }: Running, change: Change, n: number): void {
@@ -128,7 +140,7 @@ export class Simulation {
     if (result === due || isMade) {
       oracle.succeeded({ change, n, now: store.now, result }, store.lastLsn);
     } else if (result < 0 && store.disk instanceof SimulatedDisk && store.disk.fault !== undefined) {
-      oracle.failed();
+      oracle.failed(store.lastLsn);
     } else {
       throw new Violation(`${plan.name}: ${JSON.stringify(change)} gave ${result}, due is ${due}`);
     }
@@ -210,7 +222,9 @@ function leftBehind({ disk, recovered, tree }: SimulatedStore): string | undefin
   if (damage !== undefined) return `damage in ${damage.file} at byte ${damage.offset}: ${damage.reason}`;
   if (tree.segmentIsMissing) return 'the segment of the checkpoint cannot be read';
   const sizes = new Map<number, number>();
-  tree.forEachObject((id, size) => sizes.set(id, size));
+  tree.forEachObject((id, size, stored) => {
+    sizes.set(id, isCompressed(stored) ? Number.POSITIVE_INFINITY : size);
+  });
   for (const directory of disk.list('objects') as string[]) {
     for (const name of disk.list(`objects/${directory}`) as string[]) {
       const path = `objects/${directory}/${name}`;

@@ -1,6 +1,6 @@
 /** What a store should do, said with Maps: the model of the namespace, and with it what objects and shards hold. */
 
-import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../fuse/protocol/abi.ts';
+import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../fuse/protocol/abi.ts';
 import { ENOENT } from '../../runtime/errno.ts';
 import { Model, NEEDS, type Node, type Time } from '../namespace/model.ts';
 import { textOf, vectorOf, written } from './apply.ts';
@@ -8,7 +8,7 @@ import type { Change } from './operations.ts';
 import { INLINE_LIMIT } from './store.ts';
 import { lineOf } from './tree-text.ts';
 
-const TYPES = { file: S_IFREG, directory: S_IFDIR, symlink: S_IFLNK, fifo: S_IFIFO };
+const TYPES = { file: S_IFREG, directory: S_IFDIR, symlink: S_IFLNK, fifo: S_IFIFO, device: S_IFCHR };
 const NO_EFFECT = { kill: false, keepTimes: false };
 
 /** Bytes of a file's object; each object that the file has had is another epoch. */

@@ -10,11 +10,14 @@ import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import { checkpoint, type Recovered, recover, startJournal } from '../../actors/io/recovery.ts';
-import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
-import { Content } from '../../fuse/objects/content.ts';
+import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, SYNC } from '../../actors/messages.ts';
+import { KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
+import { compressObject } from '../../fuse/objects/compress.ts';
+import { type Compressed, Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
+import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
@@ -37,8 +40,11 @@ const identity: StoreIdentity = {
 export const INLINE_LIMIT = 200;
 const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
 const COMMIT_MS = 1000;
+/** Bytes of a file in one frame of a compressed object. */
+const FRAME = 600;
 const CAPACITY = { maxFiles: INODES, budget: SLAB, inlineLimit: INLINE_LIMIT };
 const DESCRIPTORS = 4;
+const LOGGED = 1100;
 /** Zeros before the end of the log, bytes. */
 const AHEAD = 2048;
 
@@ -49,8 +55,19 @@ export interface StoreOptions {
   /** io actors beside io-0. */
   readonly others: number;
   readonly segmentBytes: number;
+  /** Bytes of a large file that are logged between two fsyncs. */
+  readonly logged?: number | undefined;
   /** Mistakes that a simulation is to find. */
-  readonly planted?: { readonly answersAtOnce?: boolean; readonly deletesAtOnce?: boolean };
+  readonly planted?: {
+    readonly answersAtOnce?: boolean;
+    readonly deletesAtOnce?: boolean;
+    readonly forgetsLogged?: boolean;
+    readonly redoesNothing?: boolean;
+    readonly endsSegments?: boolean;
+    readonly checkpointsAhead?: boolean;
+    readonly redoesFlushed?: boolean;
+    readonly placesWhatChanged?: boolean;
+  };
 }
 
 /** The sentence with which a store refuses to be mounted. */
@@ -76,9 +93,12 @@ export class SimulatedStore {
   readonly #log: LogWriter;
   readonly #actors: (CommitActor | FlushActor)[] = [];
   readonly #mailboxes: Message[][] = [];
+  readonly #habits: SyncHabits;
   readonly #message = new Uint32Array(4);
   /** LSN of the last record when each fsync was asked for. */
   readonly #syncs: number[] = [];
+  /** Objects that were compressed and have not taken their places. */
+  readonly #compressed: Compressed[] = [];
   #next = 0;
 
   /** Mounts. Throws a {@link Refusal}. */
@@ -87,6 +107,8 @@ export class SimulatedStore {
     this.disk = disk;
     this.now = options.now;
     this.#planted = options.planted;
+    this.#habits = new SyncHabits(this.arena, options.logged ?? LOGGED);
+    this.#everythingSynced();
     for (const name of DIRECTORIES) if (typeof disk.stat(name) === 'number') disk.mkdir(name);
     disk.syncDirectory('.');
     const clock: Clock = { now: () => this.now, monotonic: () => this.now };
@@ -94,9 +116,12 @@ export class SimulatedStore {
     // A full journal wakes io-0, and the writer waits: here it is io-0's turn.
     const reader = { ring: () => this.run() };
     this.tree = new SimulatedTree(this.arena, disk, { inlineLimit: INLINE_LIMIT, clock }, reader);
+    if (this.#planted?.redoesNothing) this.tree.objectWritten = () => {};
+    if (this.#planted?.redoesFlushed) this.tree.objectFlushed = () => {};
     const recovered = recover(disk, identity, this.tree, clock);
     if (typeof recovered === 'string') throw new Refusal(recovered);
     this.recovered = recovered;
+    this.status.write({ objectsLsn: recovered.lastLsn });
     startJournal(journal, recovered, clock);
     this.#reader = new JournalReader(journal);
     const { lastLsn, nextSequence } = recovered;
@@ -107,11 +132,18 @@ export class SimulatedStore {
       lastLsn,
       aheadBytes: AHEAD,
     });
+    if (this.#planted?.endsSegments)
+      Object.defineProperty(this.#log, 'bytesLeft', { value: Number.POSITIVE_INFINITY });
     this.content = new Content(
       this.tree.namespace,
       new ObjectFiles(disk, DESCRIPTORS),
       new DataLocks(this.arena),
-      { objectDirty: (id) => this.#post(OBJECT_DIRTY, id), objectDropped: (id) => this.#dropped(id) },
+      {
+        objectDirty: (id) => this.#post(OBJECT_DIRTY, id),
+        objectLogged: (id) => this.#logged(id),
+        objectDropped: (id) => this.#dropped(id),
+      },
+      { habits: this.#habits },
     );
     for (let k = 0; k <= others; k++) {
       this.#mailboxes.push([]);
@@ -132,7 +164,8 @@ export class SimulatedStore {
       ports: {
         reply: (sync, _hi, errno) => this.#replied(sync, errno),
         toMain: () => {},
-        toOther: (index, kind, question) => void this.#mailboxes[index + 1]!.push([kind, question, 0]),
+        toOther: (index, kind, question, logged) =>
+          void this.#mailboxes[index + 1]!.push([kind, question, logged]),
         incarnationOf: () => 1,
         patience: () => {},
         checkpoint: (lsn) => checkpoint(disk, identity, tree, lsn, clock),
@@ -167,6 +200,7 @@ export class SimulatedStore {
   /** Asks for an fsync. */
   sync(): void {
     this.#syncs.push(this.lastLsn);
+    this.#everythingSynced();
     const sync = this.#syncs.length - 1;
     if (this.#planted?.answersAtOnce) this.#replied(sync, 0);
     else this.#mailboxes[0]!.push([SYNC, sync, 0]);
@@ -191,12 +225,38 @@ export class SimulatedStore {
 
   /** As while it is mounted: from the checkpoint before and the log. 0 or −errno; a failure leaves what there was. */
   backgroundCheckpoint(): number {
-    const options = { capacity: CAPACITY, untilLsn: this.#log.durableLsn, shards: 1 };
+    const { durableLsn, objectsLsn } = this.status.read();
+    const untilLsn = this.#planted?.checkpointsAhead ? durableLsn : objectsLsn;
+    const options = { capacity: CAPACITY, untilLsn, shards: 1 };
     const made = makeCheckpoint(this.disk, identity, options, {
       now: () => this.now,
       monotonic: () => this.now,
     });
     return made.kind === 'made' ? settle(this.disk, identity, made.damaged) : 0;
+  }
+
+  /** Makes the compressed form of a file's object, as the thread that looks for cold files. */
+  compress(path: string): void {
+    const { namespace } = this.tree;
+    const ino = namespace.resolve(path);
+    const place = new Place();
+    if (ino < 0 || namespace.locate(ino, place) < 0 || place.object === 0 || place.stored !== PLAIN) return;
+    const { object: from, size, generation, version } = place;
+    const id = namespace.newObjectId();
+    const stored = compressObject(this.disk, from, id, size, { frameBytes: FRAME, blockBytes: 1 });
+    if (stored < 0) return;
+    this.#compressed.push({ ino, generation, version, from, to: stored === KEPT_PLAIN ? from : id, stored });
+  }
+
+  /** The oldest of them takes its place, if it still can; whether there was one. */
+  place(): boolean {
+    const compressed = this.#compressed.shift();
+    if (compressed === undefined) return false;
+    const now = new Place();
+    if (this.#planted?.placesWhatChanged && this.tree.namespace.locate(compressed.ino, now) === 0)
+      this.content.compressed({ ...compressed, version: now.version });
+    else this.content.compressed(compressed);
+    return true;
   }
 
   /** One of the io actors, in turn, takes a message or does what there is to do. Whether any had something to do. */
@@ -236,6 +296,15 @@ export class SimulatedStore {
 
   #post(kind: number, id: number): void {
     this.#mailboxes[id % this.#mailboxes.length]!.push([kind, id, 0]);
+  }
+
+  /** As if somebody had synced each file, and so is about to do it again. */
+  #everythingSynced(): void {
+    for (let ino = 1; ino < INODES; ino++) this.#habits.synced(ino);
+  }
+
+  #logged(id: number): void {
+    if (!this.#planted?.forgetsLogged) this.#post(OBJECT_LOGGED, id);
   }
 
   #dropped(id: number): void {

@@ -1,7 +1,13 @@
 /** The tree of a simulated store and the text vectors that its shard would hold: what checkpoint and log bring back. */
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import type { Recoverable } from '../../actors/io/recovery.ts';
 import { readSegments, SegmentWriter } from '../../actors/text-segment.ts';
-import { Namespace, type NamespaceOptions, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import {
+  Namespace,
+  type NamespaceOptions,
+  type ObjectVisitor,
+  type ReplayObserver,
+} from '../../fuse/namespace/namespace.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { SPAN_BYTES } from '../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
@@ -22,6 +28,7 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   segmentIsMissing = false;
   /** Path of that segment. */
   segment = '';
+  readonly redo = new ObjectRedo();
   slab: SlabAllocator | undefined;
   namespace!: Namespace;
   readonly #arena: Arena;
@@ -96,7 +103,7 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
     while (this.namespace.takeDropped() !== 0);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
+  forEachObject(visit: ObjectVisitor): void {
     this.namespace.objects(visit);
   }
 
@@ -110,6 +117,14 @@ export class SimulatedTree implements Recoverable, ReplayObserver {
   ): void {
     if (start === end) this.texts.delete(ino);
     else this.texts.set(ino, { generation, bytes: u8.slice(start, end) });
+  }
+
+  objectWritten(object: number, position: number, u8: Uint8Array, start: number, end: number): void {
+    this.redo.objectWritten(object, position, u8, start, end);
+  }
+
+  objectFlushed(object: number): void {
+    this.redo.objectFlushed(object);
   }
 
   inodeFreed(ino: number, generation: number): void {

@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import {
   decodeManifest,
@@ -9,8 +13,11 @@ import {
   removeUnfinished,
   writeCheckpoint,
 } from '../../actors/io/checkpoint.ts';
+import { help, withHelp } from '../../actors/load-blocks.ts';
+import { LoadBoard, loadBoardBytes } from '../../actors/load-board.ts';
 import { crc32c } from '../../kernels/codec/crc32c.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
 import { FaultyDisk, PowerCut } from './faulty-disk.ts';
 import { seeded } from './views.ts';
 
@@ -129,6 +136,73 @@ test('shared memory that is too small is a sentence, not damage', () => {
   write(disk, 10);
   const outcome = loadCheckpoint(disk, 'u', () => new Uint8Array(2000));
   expect(outcome).toBe('the store needs 1048581 bytes of shared memory for slab, 2000 are configured');
+});
+
+const BLOCKS = 8;
+
+/** A checkpoint on the host's disk for `use`, and a board for it. */
+function onHost(use: (disk: HostDisk, board: LoadBoard, words: SharedArrayBuffer) => void): void {
+  const root = mkdtempSync(join(tmpdir(), 'vexfs-load-'));
+  try {
+    const disk = new HostDisk(root);
+    disk.mkdir('checkpoint');
+    for (const lsn of [10, 20])
+      writeCheckpoint(disk, { uuid: 'u', lsn, created: 0 }, partsOf(lsn, 3 * MIB + 5));
+    const words = new SharedArrayBuffer(loadBoardBytes((BLOCKS + 4) * MIB, 4));
+    use(disk, new LoadBoard({ i32: new Int32Array(words) }), words);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+function sharedRegions(): Map<string, Uint8Array> {
+  return new Map(
+    ['inodes', 'slab', 'none', 'sparse'].map((name) => [
+      name,
+      new Uint8Array(new SharedArrayBuffer(4 * MIB)).fill(9),
+    ]),
+  );
+}
+
+function expectParts(regions: Map<string, Uint8Array>, lsn: number): void {
+  for (const { name, bytes } of partsOf(lsn, 3 * MIB + 5))
+    expect(Buffer.compare(regions.get(name)!.subarray(0, bytes.length), bytes), name).toBe(0);
+}
+
+test('another thread takes part of the blocks and is slow: what is loaded is whole, and it comes too late for the next', () => {
+  onHost((disk, board, words) => {
+    const regions = sharedRegions();
+    const buffers = Object.fromEntries([...regions].map(([name, { buffer }]) => [name, buffer]));
+    const order = { root: disk.root, words, buffers, sequence: 2, uuid: 'u' };
+    const helper = new Worker(new URL('./load-thread.js', import.meta.url), { workerData: order });
+    const started = new Int32Array(words, words.byteLength - 4);
+    const ask = (): void => void Atomics.wait(started, 0, 0, 10_000);
+    const outcome = loadCheckpoint(disk, 'u', (name) => regions.get(name), withHelp(board, ask, 1));
+    expect(outcome).toEqual({ loaded: { sequence: 2, lsn: 20 }, damaged: [] });
+    expectParts(regions, 20);
+    expect(Atomics.load(started, 0)).toBe(1);
+    const regionOf = (name: string): never => expect.fail(`${name} is touched by one who comes late`);
+    help(board, disk, 2, 'u', regionOf, 1);
+    void helper.terminate();
+  });
+});
+
+test('a helper finds damage: it is named, nothing of it is left, and the older checkpoint is read alone', () => {
+  onHost((disk, board) => {
+    const file = 'checkpoint/00000002/slab';
+    const descriptor = disk.open(file, 'write');
+    disk.pwrite(descriptor, new Uint8Array([1, 2, 3, 4]), 0, 4, 2 * MIB + 9);
+    disk.close(descriptor);
+    const regions = sharedRegions();
+    const regionOf = (name: string): Uint8Array | undefined => regions.get(name);
+    const ask = (sequence: number): void => help(board, disk, sequence, 'u', regionOf, 0);
+    const outcome = loadCheckpoint(disk, 'u', regionOf, withHelp(board, ask, 1));
+    expect(outcome).toMatchObject({
+      loaded: { sequence: 1, lsn: 10 },
+      damaged: [{ sequence: 2, damage: { file, offset: 2 * MIB } }],
+    });
+    expectParts(regions, 10);
+  });
 });
 
 test('power cut or failure before any disk call of a checkpoint: the newest complete one is there', () => {

@@ -106,6 +106,83 @@ test('objects become durable before the records that depend on them, by whicheve
   }
 });
 
+/** A store with an object whose last bytes the log has as well, and an fsync that was answered. */
+function withLogged(others: number): { store: ToyStore; path: string } {
+  const store = settled(others);
+  store.operate(4);
+  store.sync();
+  store.run();
+  // Every second operation on an object that there is is one that the log vouches for.
+  while (store.state.operations % 2 === 0) store.operate(3);
+  store.operate(4);
+  return { store, path: objectPath(store.state.objects()[0]!.id) };
+}
+
+test('an fsync does not wait for an object whose bytes the log has; a flush that is asked for does', () => {
+  for (const others of [0, 2]) {
+    const { store, path } = withLogged(others);
+    const mark = store.disk.calls;
+    store.sync();
+    store.run();
+    expect(store.replies).toHaveLength(2);
+    expect(callsSince(store, mark).filter((name) => name === 'fdatasync')).toHaveLength(1);
+    const { durableLsn, objectsLsn } = store.status.read();
+    expect(objectsLsn).toBeLessThan(durableLsn);
+    store.flush(1);
+    store.run();
+    expect(store.disk.log.slice(mark)).toContain(`fdatasync ${path}`);
+    expect(store.status.read()).toMatchObject({ durableLsn, objectsLsn: durableLsn });
+  }
+});
+
+test('an fsync that was expected finds its commit done, and one of a writer that is not alone is not expected', () => {
+  const { store } = withLogged(0);
+  let mark = store.disk.calls;
+  store.expectSync();
+  store.run();
+  expect(callsSince(store, mark).filter((name) => name === 'fdatasync')).toHaveLength(1);
+  expect(store.status.read().objectsLsn).toBeLessThan(store.log.durableLsn);
+  mark = store.disk.calls;
+  store.sync();
+  store.run();
+  expect(callsSince(store, mark)).toEqual([]);
+  expect(store.replies).toHaveLength(2);
+
+  store.operate(3);
+  for (let i = 0; i < 2; i++) store.sync();
+  store.run();
+  mark = store.disk.calls;
+  store.operate(3);
+  store.expectSync();
+  store.run();
+  expect(callsSince(store, mark)).toEqual([]);
+});
+
+test('objects whose bytes the log has are durable before its segment ends, and when nobody has asked for a while', () => {
+  for (const others of [0, 2]) {
+    const { store, path } = withLogged(others);
+    const { segment } = store.log;
+    const mark = store.disk.calls;
+    while (store.log.segment === segment) {
+      store.operate(3);
+      store.sync();
+      store.run();
+    }
+    const log = store.disk.log.slice(mark);
+    const synced = log.indexOf(`fdatasync ${path}`);
+    expect(synced).toBeGreaterThanOrEqual(0);
+    expect(synced).toBeLessThan(log.findIndex((call) => call.startsWith('rename log/')));
+
+    const idle = withLogged(others);
+    idle.store.sync();
+    idle.store.run();
+    const before = idle.store.disk.calls;
+    idle.store.now += 1500;
+    idle.store.run();
+    expect(idle.store.disk.log.slice(before)).toContain(`fdatasync ${idle.path}`);
+  }
+});
+
 test('while a backup keeps objects, one that is dropped stays, and goes after it', () => {
   for (const others of [0, 2]) {
     const store = settled(others);

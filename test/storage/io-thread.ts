@@ -14,10 +14,23 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 
-const { buffer, directory } = workerData as { buffer: SharedArrayBuffer; directory: string };
+const { buffer, directory, slowMs } = workerData as {
+  buffer: SharedArrayBuffer;
+  directory: string;
+  slowMs: number;
+};
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+
+class SlowDisk extends HostDisk {
+  override fdatasync(descriptor: number): number {
+    if (slowMs > 0) Atomics.wait(nobody, 0, 0, slowMs);
+    return super.fdatasync(descriptor);
+  }
+}
+
 const arena = Arena.attach(buffer);
 const answers = arena.region('answers').u32;
-const disk = new HostDisk(directory);
+const disk = new SlowDisk(directory);
 const log = new LogWriter(disk, {
   uuid: new Uint8Array(16),
   segmentBytes: 100_000,

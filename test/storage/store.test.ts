@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { type OpenStore, openStore, type StoreProblem } from '../../runtime/storage/store.ts';
+import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -66,19 +67,23 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   const path = join(directory, 'store');
   opened(path).release();
   const good = fs.readFileSync(join(path, 'format'), 'utf8');
-  fs.writeFileSync(join(path, 'format'), good.replace('"format":2', '"format":3'));
+  fs.writeFileSync(
+    join(path, 'format'),
+    good.replace(`"format":${STORE_FORMAT}`, `"format":${STORE_FORMAT + 1}`),
+  );
   expect(problem(path)).toMatchObject({
     kind: 'newer-format',
-    message: `${path} has format 3; this program knows up to 2: use a newer one.`,
+    message: `${path} has format ${STORE_FORMAT + 1}; this program knows up to ${STORE_FORMAT}: use a newer one.`,
   });
   for (const text of [
     '',
     'null',
     '[]',
     '{"format":1}',
-    '{"format":2}',
+    '{"format":3}',
     good.replace('"created":"2', '"created":"3'),
-    good.replace('"format":2', '"format":0'),
+    good.replace(`"format":${STORE_FORMAT}`, '"format":0'),
+    good.replace(`"format":${STORE_FORMAT}`, '"format":1'),
     good.replace('"uuid":"', '"uuid":"x'),
     good.slice(0, 20),
   ]) {
@@ -156,7 +161,7 @@ test('the host disk: what is written is read, and failures are errno values', ()
   expect(disk.pread(descriptor, bytes, 1, 19, 0)).toBe(13);
   expect(Buffer.from(bytes.slice(1, 14)).toString()).toBe('\0\0onetwothree');
   expect(disk.truncate(descriptor, 5)).toBe(0);
-  expect(disk.stat('d/f')).toEqual({ bytes: 5, directory: false });
+  expect(disk.stat('d/f')).toMatchObject({ bytes: 5, directory: false });
   disk.close(descriptor);
   expect(disk.fdatasync(descriptor)).toBe(-9);
   expect(disk.rename('d/f', 'd/g')).toBe(0);

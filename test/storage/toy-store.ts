@@ -7,6 +7,7 @@ import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
 import { LogWriter } from '../../actors/io/log.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import {
   checkpoint,
@@ -16,7 +17,16 @@ import {
   startJournal,
 } from '../../actors/io/recovery.ts';
 import { resumeLog } from '../../actors/io/resume.ts';
-import { CHECKPOINT, FLUSH, OBJECT_DIRTY, OBJECT_DROPPED, SYNC } from '../../actors/messages.ts';
+import {
+  CHECKPOINT,
+  FLUSH,
+  OBJECT_DIRTY,
+  OBJECT_DROPPED,
+  OBJECT_LOGGED,
+  SYNC,
+  SYNC_EXPECTED,
+} from '../../actors/messages.ts';
+import { type ObjectVisitor, PLAIN } from '../../fuse/namespace/namespace.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import {
@@ -38,6 +48,8 @@ export const identity: StoreIdentity = { uuid: 'toy', bytes: uuid, created: '' }
 const SET = 1;
 const OBJECT = 2;
 const DROP = 3;
+/** As OBJECT, of an object that there was before; the log vouches for its bytes. */
+const LOGGED = 4;
 
 const WORDS = 64;
 const OBJECTS = 12;
@@ -47,7 +59,12 @@ const FIRST_OBJECT = 1 + WORDS;
 /** Words that a mount clears, as the inodes are cleared that only open files kept. */
 const TRANSIENT = 8;
 
+function contentOf(version: number): Uint8Array {
+  return new Uint8Array(new Uint32Array(OBJECT_BYTES / 4).fill(version).buffer);
+}
+
 export class ToyState implements Recoverable {
+  readonly redo = new ObjectRedo();
   readonly table = sharedRegion(4096);
   mounts = 0;
 
@@ -70,7 +87,10 @@ export class ToyState implements Recoverable {
   loaded(): void {}
 
   apply(type: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
-    this.change(type, u32[offset >> 2]!, u32[(offset >> 2) + 1]!, u32[(offset >> 2) + 2]!);
+    const [operation, first, second] = u32.subarray(offset >> 2, (offset >> 2) + 3) as unknown as number[];
+    if (type === LOGGED) this.redo.objectWritten(first!, 0, contentOf(second!), 0, OBJECT_BYTES);
+    else if (type === OBJECT) this.redo.objectFlushed(first!);
+    this.change(type, operation!, first!, second!);
   }
 
   change(type: number, operation: number, first: number, second: number): void {
@@ -79,7 +99,7 @@ export class ToyState implements Recoverable {
     if (type === SET) u32[1 + first] = second;
     else {
       const at = FIRST_OBJECT + (first % OBJECTS) * 2;
-      u32[at] = type === OBJECT ? first + 1 : 0;
+      u32[at] = type === DROP ? 0 : first + 1;
       u32[at + 1] = second;
     }
   }
@@ -89,8 +109,8 @@ export class ToyState implements Recoverable {
     this.table.u32.fill(0, 1, 1 + TRANSIENT);
   }
 
-  forEachObject(visit: (id: number, size: number) => void): void {
-    for (const { id } of this.objects()) visit(id, OBJECT_BYTES);
+  forEachObject(visit: ObjectVisitor): void {
+    for (const { id } of this.objects()) visit(id, OBJECT_BYTES, PLAIN);
   }
 
   objects(): { id: number; version: number }[] {
@@ -249,9 +269,9 @@ export class ToyStore {
           this.done.push({ ticket, errno });
           this.#tickets.delete(ticket);
         },
-        toOther: (index, kind, question) => {
+        toOther: (index, kind, question, logged) => {
           mortality.step();
-          this.#mailboxes[index + 1]!.push([kind, question, 0, 0]);
+          this.#mailboxes[index + 1]!.push([kind, question, logged, 0]);
         },
         incarnationOf: (index) => this.#incarnations[index + 1]!,
         patience: () => {},
@@ -323,8 +343,9 @@ export class ToyStore {
     }
     const id = old?.id ?? n * OBJECTS + slot;
     this.#writeObject(id, n);
-    this.#post(OBJECT_DIRTY, id);
-    this.#record(OBJECT, n, id, n);
+    const isLogged = old !== undefined && n % 2 === 0;
+    this.#post(isLogged ? OBJECT_LOGGED : OBJECT_DIRTY, id);
+    this.#record(isLogged ? LOGGED : OBJECT, n, id, n);
     this.writer.commit();
   }
 
@@ -333,6 +354,11 @@ export class ToyStore {
     this.#unique++;
     this.#asked.set(this.#unique, this.state.operations);
     this.#mailboxes[0]!.push([SYNC, this.#unique, 0, 0]);
+  }
+
+  /** Says that an fsync is likely to follow. */
+  expectSync(): void {
+    this.#mailboxes[0]!.push([SYNC_EXPECTED, 0, 0, 0]);
   }
 
   flush(ticket: number): void {
@@ -394,8 +420,7 @@ export class ToyStore {
     this.disk.mkdir(objectDirectory(id));
     let descriptor = this.disk.open(objectPath(id), 'write');
     if (descriptor < 0) descriptor = this.disk.open(objectPath(id), 'create');
-    const bytes = new Uint8Array(new Uint32Array(OBJECT_BYTES / 4).fill(version).buffer);
-    this.disk.pwrite(descriptor, bytes, 0, OBJECT_BYTES, 0);
+    this.disk.pwrite(descriptor, contentOf(version), 0, OBJECT_BYTES, 0);
     this.disk.close(descriptor);
     for (const [call, errno] of failures) this.disk.failures.set(call, errno);
   }

@@ -6,6 +6,7 @@ import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
 import { LogWriter } from '../../actors/io/log.ts';
 import { replayLog } from '../../actors/io/log-recovery.ts';
+import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, loadState, type Recoverable } from '../../actors/io/recovery.ts';
 import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
 import { readSegments } from '../../actors/text-segment.ts';
@@ -74,10 +75,13 @@ export class TreeStore {
   readonly text: Text = new Map();
   readonly log: LogWriter;
   readonly #reader: JournalReader;
+  readonly #dimension: number;
   readonly #names: { parent: number; name: string; ino: number; isDirectory: boolean }[] = [];
   #counter = 0;
 
-  constructor(segmentBytes = 3000) {
+  /** `dimension`: of the text vectors; of long ones few make a block of a segment. */
+  constructor(segmentBytes = 3000, dimension = DIMENSION) {
+    this.#dimension = dimension;
     this.disk = new FaultyDisk();
     for (const name of ['log', 'checkpoint', 'objects', 'vectors']) this.disk.mkdir(name);
     this.disk.syncDirectory('.');
@@ -92,6 +96,7 @@ export class TreeStore {
     const { world } = this;
     const none = (): void => {};
     return {
+      redo: new ObjectRedo(),
       region: (name) => world.arena.region(name).u8,
       format: none,
       loaded: none,
@@ -189,7 +194,7 @@ export class TreeStore {
         version,
         first,
         [{ byteOffset: 0, byteLength: 9, line: 1, vector }],
-        DIMENSION,
+        this.#dimension,
       );
       const asOf = first === batches - 1 ? version : earlier;
       namespace.setIndexed(ino, generation, asOf, first + 1, 1, batch, 0, batch.length);

@@ -1,10 +1,12 @@
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterAll, expect, test } from 'vitest';
 import { EBADF } from '../../runtime/errno.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { FileSyncs, SYNC_FILES_MAX } from '../../runtime/system/sync-files.ts';
+import { FileSyncs, SYNC_FILES_MAX, waitsForSyncs } from '../../runtime/system/sync-files.ts';
 
 const directory = fs.mkdtempSync(join(os.tmpdir(), 'vexfs-syncs-'));
 const files: number[] = [];
@@ -52,4 +54,33 @@ test('what failed to reach the disk is an error, not a success', () => {
   const failed = new HostDisk(directory).fdatasyncAll([files[0]!, device]);
   fs.closeSync(device);
   expect(failed).toBeLessThan(0);
+});
+
+test('a thread that waits for files to become durable is seen to wait for a disk, one that sleeps is not', async () => {
+  // io_getevents for one event, of which there will be none: what a slow disk looks like.
+  const program = `
+    const koffi = require('koffi');
+    const { parentPort, workerData } = require('node:worker_threads');
+    const libc = koffi.load(null);
+    const syscall = libc.func('long syscall(long n, long a, void *b, long c, void *d, void *e)');
+    const context = new BigUint64Array(1);
+    parentPort.postMessage(libc.func('int gettid()')());
+    if (workerData.waits) {
+      syscall(workerData.setup, 1, context, 0, null, null);
+      const wait = libc.func('long syscall(long n, long context, long least, long most, void *events, void *timeout)');
+      wait(workerData.getEvents, Number(context[0]), 1, 1, Buffer.alloc(32), BigInt64Array.of(0n, 400_000_000n));
+    } else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+  `;
+  const [setup, getEvents] = process.arch === 'x64' ? [206, 208] : [0, 4];
+  for (const waits of [true, false]) {
+    const worker = new Worker(program, { eval: true, workerData: { waits, setup, getEvents } });
+    const [id] = (await once(worker, 'message')) as [number];
+    const seen: boolean[] = [];
+    for (let look = 0; look < 20; look++) {
+      seen.push(waitsForSyncs(id));
+      await new Promise((resume) => setTimeout(resume, 10));
+    }
+    expect(seen.includes(true)).toBe(waits);
+    await once(worker, 'exit');
+  }
 });

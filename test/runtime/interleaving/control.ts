@@ -14,6 +14,8 @@ export const NOTIFY_COUNT = 5;
 export const ERROR_LENGTH = 6;
 /** 1 = the turn is the thread's last: it stops where it is, for ever. */
 export const DIES = 7;
+/** Steps that the thread may do in this turn beyond the first; it gives back what is left when it cannot go on, or has notified. */
+export const MORE_STEPS = 8;
 
 export const RUNNING = 0;
 export const IDLE = 1;

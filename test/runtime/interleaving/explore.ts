@@ -21,6 +21,7 @@ import {
   IDLE,
   LINE,
   load,
+  MORE_STEPS,
   NOTIFIED,
   NOTIFY_COUNT,
   notify,
@@ -33,13 +34,16 @@ import {
   VALUE,
   YIELDED,
 } from './control.ts';
-import { memoryOver, scenarios } from './scenarios.ts';
+import { memoryOver } from './scenario.ts';
+import { scenarios } from './scenarios.ts';
 
 /** A place in the schedule where the turn could have gone to several threads. */
 interface Choice {
   readonly options: readonly number[];
   taken: number;
 }
+
+const chosen = ({ options, taken }: Choice): number => options[taken]!;
 
 const LONGEST_SCHEDULE = 2000;
 /** The choice that thread 0 dies; + n for thread n. */
@@ -67,7 +71,9 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
   const word = (thread: number, index: number): number => load(control, thread * LINE + index);
   const waiting: number[] = [];
 
-  function give(thread: number): void {
+  /** Returns how many of `steps` the thread did: fewer when others have to be looked at first. */
+  function give(thread: number, steps = 1): number {
+    store(control, thread * LINE + MORE_STEPS, steps - 1);
     store(control, thread * LINE + STATE, RUNNING);
     add(control, thread * LINE + TURN, 1);
     notify(control, thread * LINE + TURN);
@@ -76,14 +82,16 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       throw new Error(new TextDecoder().decode(errors.slice(0, word(thread, ERROR_LENGTH))));
     }
     if (state(thread) === BLOCKED) waiting.push(thread);
+    const done = steps - word(thread, MORE_STEPS);
     const notified = word(thread, NOTIFIED) - 1;
-    if (notified < 0) return;
+    if (notified < 0) return done;
     store(control, thread * LINE + NOTIFIED, 0);
     for (let count = word(thread, NOTIFY_COUNT); count > 0; count--) {
       const first = waiting.findIndex((waiter) => word(waiter, ADDRESS) === notified);
       if (first < 0) break;
       store(control, waiting.splice(first, 1)[0]! * LINE + STATE, PAUSED);
     }
+    return done;
   }
 
   /** The thread stops where it is, which may be a wait; the heir begins. */
@@ -119,7 +127,7 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       if (mayEnd) options.push(scenario.mortal! + DEATH);
       else if (goesOn && current === scenario.mortal && alive) options.push(current + DEATH);
       if (step === path.length) path.push({ options, taken: 0 });
-      const next = path[step]!.options[path[step]!.taken]!;
+      const next = chosen(path[step]!);
       if (step > LONGEST_SCHEDULE) throw new Error('the threads do not come to an end');
       if (next >= DEATH) {
         alive = false;
@@ -129,7 +137,9 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       }
       if (goesOn && next !== current) left--;
       current = next;
-      give(current);
+      let steps = 1;
+      while (step + steps < path.length && chosen(path[step + steps]!) === next) steps++;
+      step += give(current, steps) - 1;
     }
     for (let thread = 0; thread < threads; thread++) {
       if (state(thread) !== IDLE) throw new Error(`deadlock: thread ${thread} waits and nobody will wake it`);
@@ -148,7 +158,7 @@ export async function explore(name: string, preemptions = Number.POSITIVE_INFINI
       if (path.length > 0) path.at(-1)!.taken++;
     } while (path.length > 0);
   } catch (error) {
-    const schedule = path.map(({ options, taken }) => options[taken]).join('');
+    const schedule = path.map(chosen).join('');
     throw new Error(`${name}, schedule ${schedule}: ${(error as Error).message}`, { cause: error });
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));

@@ -4,7 +4,7 @@ import { Doorbell } from '../../../runtime/messaging/doorbell.ts';
 import { formatBoard, planBoard } from '../../../runtime/scheduling/board-layout.ts';
 import { Deque, LOST, NOTHING } from '../../../runtime/scheduling/deque.ts';
 import { TaskBoard } from '../../../runtime/scheduling/task-board.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 const CAPACITY = 2;
 const DEQUE = 0;

@@ -15,6 +15,7 @@ import {
   IDLE,
   LINE,
   load,
+  MORE_STEPS,
   NOTIFIED,
   NOTIFY_COUNT,
   notify,
@@ -26,7 +27,8 @@ import {
   VALUE,
   YIELDED,
 } from './control.ts';
-import { memoryOver, scenarios } from './scenarios.ts';
+import { memoryOver } from './scenario.ts';
+import { scenarios } from './scenarios.ts';
 
 type Words = Int32Array;
 
@@ -45,6 +47,13 @@ let stepping = false;
 class Death extends Error {}
 
 function pause(state: number): void {
+  if ((state === PAUSED || state === STORING) && load(control, at + NOTIFIED) === 0) {
+    const more = load(control, at + MORE_STEPS);
+    if (more > 0) {
+      store(control, at + MORE_STEPS, more - 1);
+      return;
+    }
+  }
   store(control, at + STATE, state);
   notify(control, at + STATE);
   turn = awaitChange(control, at + TURN, turn);

@@ -4,7 +4,7 @@
  *
  * Format 1 (read, no longer written): `crcs` of each part, of its blocks as they are. Format 2: `blocks` of each part.
  */
-import { crc32c } from '../../kernels/codec/crc32c.ts';
+import { crc32c } from '../kernels/codec/crc32c.ts';
 
 export const FORMAT = 2;
 /** Bytes of a part that are one block; the last block of a part may be shorter. */

@@ -1,0 +1,245 @@
+import type { Asker } from '../../fuse/namespace/change-set.ts';
+import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
+import { QUERY_MAX, XATTR_SIZE_MAX } from '../../runtime/config/bounds.ts';
+import * as errnos from '../../runtime/errno.ts';
+import type { Refusal, SearchResult } from '../indexer-remote.ts';
+import type { StoreChanges } from './changes.ts';
+import type { Collections } from './collections.ts';
+import { FileFilter } from './file-filter.ts';
+import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
+import { SearchTimeout } from './scatter-gather.ts';
+import type { Search } from './search.ts';
+
+export interface QueryParts {
+  readonly namespace: Namespace;
+  readonly search: Search;
+  readonly changes: StoreChanges;
+  readonly collections: Collections;
+  /** Takes in what waits in the mailbox. */
+  readonly drain: () => void;
+}
+
+/** How many files that were refused are named. */
+const NAMED_MAX = 20;
+const ERRNO_NAMES = new Map(Object.entries(errnos).map(([name, value]) => [value, name]));
+
+const SENTENCES: Readonly<Record<number, string>> = {
+  [errnos.ENOENT]: 'there is no such file or directory',
+  [errnos.ENOTDIR]: 'a part of the path is no directory',
+  [errnos.EISDIR]: 'that is a directory',
+  [errnos.EEXIST]: 'there is something of that name already',
+  [errnos.EACCES]: 'permission denied',
+  [errnos.EPERM]: 'this may not be changed',
+  [errnos.ELOOP]: 'symbolic links are not followed',
+  [errnos.ENODATA]: 'there is no such attribute',
+  [errnos.ENOSPC]: 'there is no room for it',
+  [errnos.EINVAL]: 'the path, or the vector (other dimension, NaN, infinity, all zeros), is not valid',
+  [errnos.E2BIG]: 'that is more than one transaction takes; make it several',
+  [errnos.EOPNOTSUPP]: 'attributes are called user.NAME',
+  [errnos.ERANGE]: 'the name of the attribute is not valid',
+  [errnos.EBUSY]: 'the collection is being dropped',
+  [errnos.EIO]: 'the store takes no changes',
+};
+
+/** Why something was refused, with the name of the errno. */
+export function reason(errno: number): string {
+  const name = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
+  const sentence = SENTENCES[errno];
+  return sentence === undefined ? name : `${sentence} (${name})`;
+}
+
+/** Answers the requests of query-request.ts, for whoever asks with these permissions. */
+export class Queries {
+  readonly #parts: QueryParts;
+
+  constructor(parts: QueryParts) {
+    this.#parts = parts;
+  }
+
+  /** `payload`: bytes that came beside the request. A {@link Refusal} says what is wrong with it; nothing was changed then. */
+  async ask(request: unknown, payload: Uint8Array | undefined, who: Asker): Promise<object | Refusal> {
+    const parsed = queryRequest.safeParse(request);
+    if (!parsed.success) {
+      const { path, message } = parsed.error.issues[0]!;
+      return { refused: `${path.join('.') || 'the request'}: ${message}` };
+    }
+    this.#parts.drain();
+    try {
+      return await this.#run(parsed.data, payload, who);
+    } catch (error) {
+      if (error instanceof SearchTimeout) return { refused: error.message };
+      throw error;
+    }
+  }
+
+  async #run(request: QueryRequest, payload: Uint8Array | undefined, who: Asker): Promise<object | Refusal> {
+    switch (request.op) {
+      case 'search':
+      case 'similar':
+      case 'nearest':
+        return this.#find(request, who);
+      case 'collections':
+        return this.#parts.collections.list();
+      case 'create-collection':
+        return this.#parts.collections.create(request);
+      case 'drop-collection':
+        return this.#parts.collections.drop(request.name, who);
+      case 'transaction':
+        return this.#transact(request, who);
+      case 'vectors':
+        return this.#putVectors(request, payload, who);
+    }
+  }
+
+  async #find(
+    request: Extract<QueryRequest, { op: 'search' | 'similar' | 'nearest' }>,
+    who: Asker,
+  ): Promise<{ results: SearchResult[] } | Refusal> {
+    const { namespace, search } = this.#parts;
+    const { k } = request;
+    const { under } = request.filter;
+    if (under !== undefined && namespace.resolve(under) < 0) return { refused: `there is no ${under}` };
+    const filter = new FileFilter(namespace, request.filter);
+    if (request.op === 'search') {
+      if (request.text.trim() === '') return { refused: 'the text is empty: say what to look for' };
+      if (Buffer.byteLength(request.text) > QUERY_MAX)
+        return { refused: `the text is longer than ${QUERY_MAX} bytes` };
+      return { results: await search.byText(request.text, k, who, '/', filter) };
+    }
+    if (request.op === 'similar') {
+      const ino = this.#readable(request.path, who);
+      return typeof ino === 'number' ? { results: await search.byFile(ino, k, who, filter) } : ino;
+    }
+    return this.#nearest(request, who, filter);
+  }
+
+  async #nearest(
+    request: Extract<QueryRequest, { op: 'nearest' }>,
+    who: Asker,
+    filter: FileFilter,
+  ): Promise<{ results: SearchResult[] } | Refusal> {
+    const { namespace, search } = this.#parts;
+    const { collection: name, like, k } = request;
+    if ((request.vector === undefined) === (like === undefined))
+      return { refused: 'give either a "vector" or the file whose vector it is, "like"' };
+    const collection = namespace.collection(name);
+    if (!collection) return { refused: `there is no collection "${name}"` };
+    const bytes =
+      request.vector === undefined ? this.#vectorOf(like!, name, who) : vectorBytes(request.vector);
+    if ('refused' in bytes) return bytes;
+    const wrong = wrongQuery(bytes, collection.dimension, collection.metric === 'cosine');
+    if (wrong !== undefined) return { refused: wrong };
+    const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    return { results: await search.byVector(collection, vector, k, who, filter) };
+  }
+
+  async #transact(
+    request: Extract<QueryRequest, { op: 'transaction' }>,
+    who: Asker,
+  ): Promise<object | Refusal> {
+    const changes = [];
+    for (const [i, given] of request.changes.entries()) {
+      const change = changeOf(given);
+      if (typeof change === 'string') return { refused: `change ${i}: ${change}` };
+      changes.push(change);
+    }
+    const { errno, refusedAt } = await this.#parts.changes.transact(changes, who, request.durable);
+    if (errno === 0) return { changes: changes.length };
+    const { op, path } = request.changes[refusedAt] ?? {};
+    const where = op === undefined ? '' : `change ${refusedAt} (${op} ${path}): `;
+    return { refused: `${where}${reason(errno)}; nothing was changed` };
+  }
+
+  async #putVectors(
+    request: Extract<QueryRequest, { op: 'vectors' }>,
+    payload: Uint8Array | undefined,
+    who: Asker,
+  ): Promise<object | Refusal> {
+    const { collection, paths, create } = request;
+    const bytes = request.vectors === undefined ? payload : Buffer.from(request.vectors, 'base64');
+    if (bytes === undefined)
+      return { refused: 'give the vectors, one after the other, as "vectors" in base64' };
+    const each = bytes.length / paths.length;
+    const isWhole = Number.isInteger(each) && each % 4 === 0 && each > 0 && each <= XATTR_SIZE_MAX;
+    if (!isWhole) {
+      return { refused: `${bytes.length} bytes are not ${paths.length} vectors of as many float32 each` };
+    }
+    const names = paths.map((path) => Buffer.from(path.slice(path.lastIndexOf('/') + 1)));
+    const batch = new VectorBatch(vectorAttribute(collection), names, bytes, create ? 0o644 : -1, who);
+    this.#findDirectories(paths, batch);
+    const errno = await this.#parts.changes.putVectors(batch, request.durable);
+    if (errno !== 0) return { refused: reason(errno) };
+    const errors: { path: string; error: string }[] = [];
+    let count = 0;
+    for (const [i, result] of batch.results.entries()) {
+      if (result === 0) continue;
+      count++;
+      if (errors.length < NAMED_MAX) errors.push({ path: paths[i]!, error: reason(-result) });
+    }
+    return { set: paths.length - count, notSet: count, errors };
+  }
+
+  /** Most paths of a batch are in one directory: each is looked up once. */
+  #findDirectories(paths: readonly string[], batch: VectorBatch): void {
+    const { namespace } = this.#parts;
+    const state = new IndexState();
+    const known = new Map<string, { ino: number; generation: number }>();
+    for (const [i, path] of paths.entries()) {
+      const directory = path.slice(0, path.lastIndexOf('/') + 1);
+      let place = known.get(directory);
+      if (place === undefined) {
+        const isReserved =
+          directory === '' || /^\/+\.vexfs\//.test(directory) || /(^|\/)\.\.?\//.test(directory);
+        const ino = isReserved ? -errnos.EINVAL : namespace.resolve(directory);
+        const isMissing = ino > 0 && namespace.indexState(ino, state) < 0;
+        place = { ino: isMissing ? -errnos.ENOENT : ino, generation: state.generation };
+        known.set(directory, place);
+      }
+      const isNamed = batch.names[i]!.length > 0 && !/^\/*\.vexfs$/.test(path) && !/(^|\/)\.\.?$/.test(path);
+      if (place.ino < 0 || !isNamed) batch.results[i] = place.ino < 0 ? place.ino : -errnos.EINVAL;
+      batch.directories[i] = Math.max(0, place.ino);
+      batch.generations[i] = place.generation;
+    }
+  }
+
+  #readable(path: string, who: Asker): number | Refusal {
+    const { namespace } = this.#parts;
+    const ino = namespace.resolve(path);
+    if (ino < 0) return { refused: `there is no ${path}` };
+    return namespace.canRead(ino, who.uid, who.gids) ? ino : { refused: `${path} may not be read` };
+  }
+
+  #vectorOf(path: string, collection: string, who: Asker): Uint8Array | Refusal {
+    const ino = this.#readable(path, who);
+    if (typeof ino !== 'number') return ino;
+    const attribute = vectorAttribute(collection);
+    const value = new Uint8Array(XATTR_SIZE_MAX);
+    const length = this.#parts.namespace.getxattr(
+      ino,
+      attribute,
+      0,
+      attribute.length,
+      value,
+      0,
+      value.length,
+    );
+    if (length < 0) return { refused: `${path} has no vector in the collection "${collection}"` };
+    return value.subarray(0, length);
+  }
+}
+
+/** Why nothing can be near to this, in a sentence. */
+function wrongQuery(bytes: Uint8Array, dimension: number, needsDirection: boolean): string | undefined {
+  if (bytes.length !== dimension * 4)
+    return `vectors of the collection have ${dimension} elements, the query has ${bytes.length / 4}`;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let i = 0; i < dimension; i++) {
+    if (!Number.isFinite(view.getFloat32(i * 4, true)))
+      return `element ${i} of the query is not a finite float32`;
+  }
+  // −0 is not nothing but zeros.
+  const isZero = !new Float32Array(bytes.slice().buffer).some((element) => element !== 0);
+  if (needsDirection && isZero) return 'a vector of zeros has no direction, and is near to nothing';
+  return undefined;
+}

@@ -1,0 +1,221 @@
+/**
+ * When cold files are compressed (`store.compress = "cold"`), and what is told of it. A thread of its own goes over all files
+ * now and then (actors/cold/thread.ts), and what it has made fuse-0 puts into the place of what it was made of; lives in main.
+ *
+ * 1. One thread at a time, and one file at a time between it and fuse-0.
+ * 2. While a backup has frozen the mount nothing is put into place: the objects stand still.
+ * 3. An object that did not get its place is given up by fuse-0, as one of no file.
+ */
+import { Worker } from 'node:worker_threads';
+import type { StoredTotals } from '../../fuse/namespace/cold-files.ts';
+import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import type { ColdNews, ColdOrder, ColdReply } from '../cold-order.ts';
+import type { Context } from '../context.ts';
+import { tryCompressed } from '../messages.ts';
+import { STORE_STATUS } from '../regions.ts';
+import type { MainRequests } from './requests.ts';
+import { pause } from './threads.ts';
+
+const FIRST = 'fuse-0';
+const LOOK_MS = 1000;
+/** All files are looked at so many times in the time after which one is cold, but no more often than once in LOOK_MS. */
+const LOOKS = 8;
+const LOOK_AGAIN_MAX_MS = 600_000;
+/** fuse-0 may be between two threads: what it has not answered by then it answers to nobody. */
+const PLACE_MS = 10_000;
+const AGAIN_MS = 100;
+/** After a failure the next attempt comes no sooner than after the first, doubling up to the second, ms. */
+const RETRY_MS = 60_000;
+const RETRY_MAX_MS = 3_600_000;
+
+type CompressedNews = Extract<ColdNews, { kind: 'compressed' }>;
+
+export interface ColdStatus {
+  readonly mode: 'off' | 'cold';
+  /** What is being done, '' = nothing. */
+  readonly doing: string;
+  /** Files that were compressed since the mount, and that changed before they could be. */
+  readonly compressed: number;
+  readonly overtaken: number;
+  /** As of the last look at all files. */
+  readonly totals?: StoredTotals;
+  /** Why the last attempt failed, until one succeeds. */
+  readonly failure?: string;
+}
+
+export class ColdData {
+  readonly #context: Context;
+  readonly #requests: MainRequests;
+  readonly #status: StoreStatus;
+  #timer: NodeJS.Timeout | undefined;
+  #worker: Worker | undefined;
+  #isClosed = false;
+  #isHeld = false;
+  #lookedAt = 0;
+  #notBefore = 0;
+  #doing = '';
+  /** The object of which the thread has a file and has not said that it is finished, 0 = none. */
+  #object = 0;
+  #placed: { readonly object: number; readonly done: (errno: number) => void } | undefined;
+  #compressed = 0;
+  #overtaken = 0;
+  #totals: StoredTotals | undefined;
+  #failures = 0;
+  #failure: string | undefined;
+
+  constructor(context: Context, requests: MainRequests) {
+    this.#context = context;
+    this.#requests = requests;
+    this.#status = new StoreStatus(context.arena.region(STORE_STATUS));
+  }
+
+  start(): void {
+    this.#requests.placed = (object, errno) => {
+      if (this.#placed?.object === object) this.#placed.done(errno);
+    };
+    this.#lookedAt = this.#now;
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** Ends the thread, if there is one. Afterwards nothing is put into place any more. */
+  async stop(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    await this.#worker?.terminate();
+  }
+
+  /** Nothing is put into place from now on. What was on its way is, before a gate of fuse-0 that is closed after this. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+  }
+
+  get status(): ColdStatus {
+    return {
+      mode: this.#mode,
+      doing: this.#doing,
+      compressed: this.#compressed,
+      overtaken: this.#overtaken,
+      ...(this.#totals === undefined ? {} : { totals: this.#totals }),
+      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
+    };
+  }
+
+  get #mode(): 'off' | 'cold' {
+    return this.#context.settings.config.store.compress;
+  }
+
+  get #now(): number {
+    return this.#context.clock.monotonic();
+  }
+
+  get #lookAgainMs(): number {
+    const { compress_after_s } = this.#context.settings.config.store;
+    return Math.min(LOOK_AGAIN_MAX_MS, (compress_after_s * 1000) / LOOKS);
+  }
+
+  #look(): void {
+    if (this.#isClosed) return;
+    if (this.#mode === 'off') void this.#worker?.terminate();
+    if (this.#mode === 'off' || this.#worker !== undefined) return;
+    const due = Math.max(this.#notBefore, this.#lookedAt + this.#lookAgainMs);
+    if (this.#now < due || this.#status.errno !== 0) return;
+    this.#run();
+  }
+
+  #run(): void {
+    const { settings, arena, logger } = this.#context;
+    const { compress_after_s, compress_max } = settings.config.store;
+    const order: ColdOrder = {
+      store: settings.store,
+      arena: arena.buffer,
+      afterSeconds: compress_after_s,
+      maxBytes: compress_max,
+    };
+    const worker = new Worker(new URL('../cold/thread.js', import.meta.url), {
+      workerData: order,
+      name: 'cold',
+    });
+    this.#worker = worker;
+    this.#doing = 'looking for cold files';
+    worker.on('message', (news: ColdNews) => this.#heard(worker, news));
+    worker.on('error', (error) => {
+      logger.error({ err: error }, 'the thread that compresses cold files failed');
+      this.#failed(error.message);
+    });
+    worker.on('exit', () => this.#ended());
+  }
+
+  #heard(worker: Worker, news: ColdNews): void {
+    if (news.kind === 'begun') {
+      this.#object = news.object;
+      this.#doing = `compressing ${news.bytes} bytes`;
+    } else if (news.kind === 'compressed') {
+      // From here on it is given up by fuse-0 or by nobody, however the thread ends.
+      this.#object = 0;
+      void this.#place(worker, news);
+    } else if (news.kind === 'failed') {
+      this.#object = 0;
+      this.#failed(`errno ${news.errno}`);
+    } else {
+      this.#totals = news.totals;
+      this.#failures = 0;
+      this.#failure = undefined;
+    }
+  }
+
+  #failed(reason: string): void {
+    this.#failure = reason;
+    this.#notBefore = this.#now + Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#failures);
+    this.#failures++;
+  }
+
+  #ended(): void {
+    const object = this.#object;
+    this.#object = 0;
+    this.#worker = undefined;
+    this.#doing = '';
+    this.#lookedAt = this.#now;
+    // Of no file: it is given up. If there is no room, the next mount deletes it.
+    if (object !== 0 && !this.#isClosed) tryCompressed(this.#context.outbox(FIRST), 0, 0, 0, 0, object, 1);
+  }
+
+  async #place(worker: Worker, news: CompressedNews): Promise<void> {
+    const { ino, generation, version, from, to, stored } = news;
+    const outbox = this.#context.outbox(FIRST);
+    for (;;) {
+      if (this.#isClosed) return;
+      if (!this.#isHeld && tryCompressed(outbox, ino, generation, version, from, to, stored)) break;
+      await pause(AGAIN_MS);
+    }
+    const errno = await this.#answer(to);
+    if (errno !== 0) this.#overtaken++;
+    else if (to !== from) this.#tookPlace(ino);
+    worker.postMessage('next' satisfies ColdReply);
+  }
+
+  #tookPlace(ino: number): void {
+    this.#compressed++;
+    // What the kernel knows of the space that it takes.
+    this.#requests.kernelCache.forgetAttributes(ino);
+  }
+
+  /** Of fuse-0: 0 or an errno. */
+  #answer(object: number): Promise<number> {
+    return new Promise((resolve) => {
+      const limit = setTimeout(() => this.#placed?.done(-1), PLACE_MS);
+      this.#placed = {
+        object,
+        done: (errno) => {
+          clearTimeout(limit);
+          this.#placed = undefined;
+          resolve(errno);
+        },
+      };
+    });
+  }
+}

@@ -1,0 +1,88 @@
+/** What mount(8) gives to its helper `mount.vexfs`, as the arguments of `vexfs mount`. */
+import { UserError } from '../runtime/user-error.ts';
+
+/**
+ * What fstab says to mount(8), systemd and libmount and not to a filesystem, or what FUSE has no say in; a value after "="
+ * does not matter. Those that begin with x- are for other programs, too.
+ */
+const FOR_OTHERS = new Set([
+  ...[
+    'auto',
+    'noauto',
+    'defaults',
+    'user',
+    'nouser',
+    'users',
+    'owner',
+    'group',
+    '_netdev',
+    'nofail',
+    'comment',
+  ],
+  ...[
+    'relatime',
+    'norelatime',
+    'strictatime',
+    'nostrictatime',
+    'lazytime',
+    'nolazytime',
+    'diratime',
+    'nodiratime',
+  ],
+  ...['async', 'sync', 'dirsync', 'iversion', 'noiversion', 'silent', 'loud', 'uhelper', 'helper'],
+]);
+
+/** Options of mount(8) without a value that a helper may get; -f, which means to do nothing, is {@link HelperRequest.fake}. */
+const IGNORED_FLAGS = new Set(['s', 'n', 'v', 'w', 'N', 'i']);
+
+export interface HelperRequest {
+  readonly store: string;
+  readonly directory: string;
+  /** As for `vexfs mount -o`. */
+  readonly options: readonly string[];
+  readonly config: string | undefined;
+  readonly set: readonly string[];
+  /** Only say whether the command is understood. */
+  readonly fake: boolean;
+}
+
+/** @throws {UserError} if they are not what mount(8) gives. */
+export function parseHelperArguments(args: readonly string[]): HelperRequest {
+  const places: string[] = [];
+  const given: string[] = [];
+  let fake = false;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i]!;
+    if (!/^-[A-Za-z]/.test(arg)) places.push(arg);
+    else if (arg.startsWith('-o'))
+      given.push(...(arg.length > 2 ? arg.slice(2) : (args[++i] ?? '')).split(','));
+    else if (arg === '-t' || arg === '-N') i++;
+    else if (arg === '-r') given.push('ro');
+    else if (arg === '-f') fake = true;
+    else if (![...arg.slice(1)].every((flag) => IGNORED_FLAGS.has(flag)))
+      throw new UserError(`mount.vexfs does not know the option ${arg}`);
+  }
+  const [store, directory] = places;
+  if (store === undefined || directory === undefined || places.length > 2)
+    throw new UserError('usage: mount.vexfs STORE DIR [-o option,…]; mount(8) calls it for "mount -t vexfs"');
+  return { store, directory, fake, ...separate(given) };
+}
+
+function separate(given: readonly string[]): Pick<HelperRequest, 'options' | 'config' | 'set'> {
+  const options: string[] = [];
+  const set: string[] = [];
+  let config: string | undefined;
+  for (const option of given) {
+    const equals = option.indexOf('=');
+    const name = equals < 0 ? option : option.slice(0, equals);
+    const value = equals < 0 ? '' : option.slice(equals + 1);
+    if (name === 'remount')
+      throw new UserError(
+        'a mounted VexFS takes new options by "mount -i -o remount,…", or by unmounting it',
+      );
+    if (name === 'config') config = value;
+    else if (name === 'set') set.push(value);
+    else if (!FOR_OTHERS.has(name) && !/^x-/i.test(name)) options.push(option);
+  }
+  return { options, config, set };
+}

@@ -1,0 +1,130 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseHelperArguments } from '../../cli/mount-arguments.ts';
+import { mountAt, readMounts } from '../../fuse/mount/mountinfo.ts';
+import { UserError } from '../../runtime/user-error.ts';
+import { Mounted, missing, NO_FUSE, titled, vexfs } from './mounted.ts';
+
+const HELPER = new URL('../../cli/mount-vexfs.js', import.meta.url).pathname;
+const ALICE = 54_001;
+const BOB = 54_002;
+const UNAVAILABLE =
+  process.getuid?.() === 0 ? (missing('setpriv') ?? NO_FUSE) : 'only root can become another user';
+
+/** Exit code of a program that another user runs. */
+function as(uid: number, command: string, ...args: string[]): number | null {
+  const who = ['--reuid', `${uid}`, '--regid', `${uid}`, '--clear-groups'];
+  return spawnSync('setpriv', [...who, command, ...args], { timeout: 20_000 }).status;
+}
+
+describe.skipIf(UNAVAILABLE)(titled('a mount with options', UNAVAILABLE), () => {
+  let fs: Mounted;
+
+  beforeAll(() => {
+    fs = new Mounted();
+    chmodSync(fs.root, 0o755);
+    fs.mount();
+    writeFileSync(join(fs.dir, 'note.md'), 'The ferry leaves for the island at noon.\n', { mode: 0o600 });
+    mkdirSync(join(fs.dir, 'sub'), { mode: 0o700 });
+    fs.ok(['index', 'wait', fs.dir]);
+    fs.unmount();
+    fs.mount(['-o', `allow_other,uid=${ALICE},gid=${BOB},umask=037,fsname=my notes,subtype=notes`]);
+  });
+  afterAll(() => fs?.dispose());
+
+  test('uid, gid and umask: every file is shown so, and the kernel and searches go by what is shown', () => {
+    for (const [name, mode] of [
+      ['note.md', 0o100740],
+      ['sub', 0o040740],
+      ['.', 0o040740],
+    ] as const) {
+      const { uid, gid, mode: seen } = statSync(join(fs.dir, name));
+      expect([uid, gid, seen]).toEqual([ALICE, BOB, mode]);
+    }
+    expect(as(ALICE, 'cat', join(fs.dir, 'note.md'))).toBe(0);
+    expect(as(ALICE, 'sh', '-c', `echo x > "${fs.dir}/alices"`)).toBe(0);
+    expect(as(BOB, 'ls', fs.dir)).toBe(0);
+    expect(as(BOB, 'cat', join(fs.dir, 'note.md'))).not.toBe(0);
+    const found = join(fs.dir, '.vexfs/search/when does the ferry leave/01-note.md');
+    expect(as(ALICE, 'cat', found)).toBe(0);
+    expect(readdirSync(join(fs.dir, '.vexfs/search/ferry to the island'))).not.toEqual([]);
+  });
+
+  test('fsname and subtype: the table of mounts has them, and the commands find the mount and its store', () => {
+    expect(mountAt(readMounts(), fs.dir)).toMatchObject({
+      source: 'my notes',
+      type: 'fuse.notes',
+      store: fs.store,
+    });
+    expect(JSON.parse(fs.ok(['status', fs.dir, '--json']))).toMatchObject({ store: fs.store });
+  });
+
+  test('a mount in which something is mounted is not unmounted, and the message names it', () => {
+    const inner = join(fs.dir, 'sub');
+    expect(spawnSync('mount', ['-t', 'tmpfs', 'none', inner]).status).toBe(0);
+    try {
+      expect(vexfs(['umount', fs.dir])).toMatchObject({
+        code: 1,
+        stderr: `vexfs: ${fs.dir} is in use: ${inner} is mounted in it; unmount that first\n`,
+      });
+    } finally {
+      spawnSync('umount', [inner]);
+    }
+  });
+
+  test('mount.vexfs mounts what a line of fstab says, after a crash over what the crash left', async () => {
+    await fs.kill();
+    const options = 'rw,noauto,nofail,x-systemd.automount,ro,noatime,set=workers.fuse=2';
+    const helper = spawnSync(process.execPath, [HELPER, fs.store, fs.dir, '-o', options], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(helper.stderr).toContain('detached a dead mount');
+    expect(helper.status, helper.stderr).toBe(0);
+    const { options: seen } = mountAt(readMounts(), fs.dir)!;
+    for (const option of ['ro', 'noatime']) expect(seen).toContain(option);
+    expect(readFileSync(join(fs.dir, 'note.md'), 'utf8')).toContain('ferry');
+    expect(statSync(join(fs.dir, 'note.md')).uid).toBe(0);
+    expect(() => writeFileSync(join(fs.dir, 'no'), '')).toThrow('EROFS');
+    const again = spawnSync(process.execPath, [HELPER, fs.store, fs.dir], { encoding: 'utf8' });
+    expect([again.status, again.stderr]).toEqual([32, expect.stringContaining('already has')]);
+    fs.unmount();
+  });
+});
+
+describe('arguments of mount.vexfs', () => {
+  test('are those of mount(8): what is for others is left out, what is for vexfs is found', () => {
+    expect(
+      parseHelperArguments([
+        '/s',
+        '/d',
+        '-n',
+        '-sv',
+        '-o',
+        'defaults,_netdev,uid=5',
+        '-oro,config=/c',
+        '-t',
+        'vexfs',
+      ]),
+    ).toEqual({
+      store: '/s',
+      directory: '/d',
+      options: ['uid=5', 'ro'],
+      config: '/c',
+      set: [],
+      fake: false,
+    });
+    expect(parseHelperArguments(['/s', '/d', '-f', '-r', '-o', 'set=a.b=c,set=d.e=f'])).toMatchObject({
+      options: ['ro'],
+      set: ['a.b=c', 'd.e=f'],
+      fake: true,
+    });
+  });
+
+  test('that are not understood are refused', () => {
+    for (const args of [[], ['/s'], ['/s', '/d', '/e'], ['/s', '/d', '-z'], ['/s', '/d', '-o', 'remount,ro']])
+      expect(() => parseHelperArguments(args)).toThrow(UserError);
+  });
+});
