@@ -93,7 +93,9 @@ export const INSERTING = 1;
 export const SKIPPED = 2;
 export const QUERY = 256;
 
-/** Bit of a node's lock, which is its holder's slot + 1: somebody waits for it. */
+/** A power of two: nodes that are equal modulo it share a lock, as nobody ever holds two. */
+export const LOCKS_MAX = 4096;
+/** Bit of a lock, which is its holder's slot + 1: somebody waits for it. */
 export const AWAITED = 0x80000000;
 
 // bits of a node's state

@@ -19,6 +19,7 @@ import {
   LINKS,
   LINKS_MAX,
   LOCKS,
+  LOCKS_MAX,
   METRIC,
   NODES,
   NORMS,
@@ -185,7 +186,7 @@ export function normOf(node: u32): usize {
 
 @inline
 export function lockOf(node: u32): usize {
-  return lockBase + (<usize>node << 2);
+  return lockBase + (<usize>(node & (LOCKS_MAX - 1)) << 2);
 }
 
 @inline

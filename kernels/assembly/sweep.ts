@@ -12,6 +12,7 @@ import {
   HEADER,
   LEVEL_MASK,
   LIVE,
+  LOCKS_MAX,
   NODES,
   NONE,
   TWIN,
@@ -214,14 +215,17 @@ export function sweepAbort(): void {
   }
 }
 
-/** Frees the locks of thread block `dead`, whose thread is known to have ended, and makes the lists it was at proper again. */
+/** Frees the locks of thread block `dead`, whose thread is known to have ended, and makes the lists it may have been at proper again. */
 export function releaseLocks(dead: u32): u32 {
   const nodes = header(NODES);
   let found = 0;
-  for (let node: u32 = 0; node < nodes; node++) {
-    if ((atomic.load<u32>(lockOf(node)) & ~AWAITED) !== dead + 1) continue;
-    for (let level = levelOf(node); level >= 0; level--) removeDuplicates(node, level);
-    unlock(node);
+  for (let lock: u32 = 0; lock < <u32>LOCKS_MAX; lock++) {
+    if ((atomic.load<u32>(lockOf(lock)) & ~AWAITED) !== dead + 1) continue;
+    for (let node = lock; node < nodes; node += <u32>LOCKS_MAX) {
+      if (stateOf(node) & TWIN) continue;
+      for (let level = levelOf(node); level >= 0; level--) removeDuplicates(node, level);
+    }
+    unlock(lock);
     found++;
   }
   return found;

@@ -49,8 +49,10 @@ export function auditGraph(graph: GraphMemory): GraphAudit {
   let twins = 0;
   let chained = 0;
   let hidden = 0;
+  for (let lock = 0; lock < layout.LOCKS_MAX; lock++) {
+    if (u32[word(layout.LOCKS) / 4 + lock] !== 0) blame(`lock ${lock} is held`);
+  }
   for (let node = 0; node < nodes; node++) {
-    if (u32[word(layout.LOCKS) / 4 + node] !== 0) blame(`node ${node} is locked`);
     if ((u32[states + node]! & layout.TWIN) !== 0) twins++;
     if (!isIn(node)) continue;
     for (let twin = twinOf(node); twin >= 0 && chained <= nodes; twin = twinOf(twin)) {

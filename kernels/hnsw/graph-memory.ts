@@ -89,8 +89,8 @@ function rowSizes({ dimension, m }: IndexOptions, element: ElementType, hasVecto
   };
 }
 
-/** Words of one node in regions of their own: norm, upper links, state, lock, label, indegree, twin; and who visited it. */
-const NODE_WORDS = 7;
+/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin; and who visited it. */
+const NODE_WORDS = 6;
 
 function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
   return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX;
@@ -105,7 +105,13 @@ function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): nu
 
 /** All that does not depend on the number of nodes, with room for alignment and for the upper links of a few. */
 function fixedBytes(sizes: RowSizes): number {
-  return layout.FIRST_REGION + layout.SLOTS_MAX * threadBytes(sizes, 0) + sizes.codeLength * 14 + 4 * PAGE;
+  return (
+    layout.FIRST_REGION +
+    layout.SLOTS_MAX * threadBytes(sizes, 0) +
+    sizes.codeLength * 14 +
+    layout.LOCKS_MAX * 4 +
+    4 * PAGE
+  );
 }
 
 function roomFor(sizes: RowSizes, pages: number): number {
@@ -143,12 +149,12 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
     [layout.VECTORS, sizes.rowBytes],
     [layout.UPPER, 4],
     [layout.STATES, 4],
-    [layout.LOCKS, 4],
     [layout.LABELS, 4],
     [layout.INDEGREES, 4],
     [layout.TWINS, 4],
   ];
   for (const [word, bytes] of perNode) region(word, bytes * capacity);
+  region(layout.LOCKS, layout.LOCKS_MAX * 4);
   region(layout.CENTRES, sizes.codeLength * 4);
   region(layout.STEPS, sizes.codeLength * 4);
   region(layout.INVERSES, sizes.codeLength * 4);

@@ -133,7 +133,7 @@ export class GraphOwner {
   get bytesUsed(): number {
     const vectorBytes = this.hasVectors ? this.header(layout.VECTOR_BYTES) : 0;
     const perNode = vectorBytes + this.header(layout.CODE_BYTES);
-    const links = this.header(layout.LINKS_MAX) * 8 + 7 * 4 + 1;
+    const links = this.header(layout.LINKS_MAX) * 8 + 6 * 4 + 1;
     const buffers = this.header(layout.THREAD_BYTES) - this.capacity;
     return this.nodes * (perNode + links) + buffers + this.header(layout.UPPER_NEXT) + this.twins.bytes;
   }

@@ -46,9 +46,9 @@ export interface NativeOptions extends IndexOptions {
   readonly rerank?: boolean;
 }
 
-/** Multiplicative hashing: labels are often consecutive. */
+/** Multiplicative hashing: labels are often consecutive, and come out as far apart as can be. */
 function hashLabel(label: number): number {
-  return Math.imul(label, 0x9e3779b1) ^ (label >>> 15);
+  return Math.imul(label, 0x9e3779b1);
 }
 
 export class NativeIndex implements VectorIndex {

@@ -1,12 +1,16 @@
 /**
- * A hash set of nodes, found by what the graph's memory holds of them: 4 bytes a slot, linear probing, at most three quarters full.
+ * A hash set of nodes, found by what the graph's memory holds of them: 4 bytes a slot, linear probing. It grows in small steps, so that a
+ * node takes 5 to 6 bytes.
  */
 import { assert } from '../../runtime/assert.ts';
 
 const SLOTS_MIN = 64;
+/** Of the slots so many are taken at most, and each step of growth is by this factor. */
+const FULL = 0.8;
+const GROWTH = 1.2;
 
 export class NodeTable {
-  /** Node + 1, 0 = empty. A power of two. */
+  /** Node + 1, 0 = empty. */
   #slots = new Uint32Array(SLOTS_MIN);
   #size = 0;
   readonly #hashOf: (node: number) => number;
@@ -26,10 +30,18 @@ export class NodeTable {
     return this.#slots.byteLength;
   }
 
+  /** Where a node of this hash belongs: its highest bits say, so that the number of slots may be any. */
+  #homeOf(hash: number): number {
+    return Math.floor((hash >>> 0) * (this.#slots.length / 2 ** 32));
+  }
+
+  #after(slot: number): number {
+    return slot + 1 === this.#slots.length ? 0 : slot + 1;
+  }
+
   /** The node that is wanted, −1 when it is not there. */
   find(hash: number, wanted: number): number {
-    const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = this.#homeOf(hash); ; slot = this.#after(slot)) {
       const node = this.#slots[slot]! - 1;
       if (node < 0 || this.#isWanted(node, wanted)) return node;
     }
@@ -44,7 +56,7 @@ export class NodeTable {
 
   /** Adds a node that is not there. */
   add(hash: number, node: number): void {
-    if ((this.#size + 1) * 4 > this.#slots.length * 3) this.#resize(this.#slots.length * 2);
+    if (this.#size + 1 > this.#slots.length * FULL) this.#resize(Math.ceil(this.#slots.length * GROWTH));
     this.#size++;
     this.#put(hash, node);
   }
@@ -52,18 +64,22 @@ export class NodeTable {
   /** Removes a node that is there. What follows it moves up, so that there are no marks to skip. */
   remove(hash: number, node: number): void {
     const slots = this.#slots;
-    const mask = slots.length - 1;
-    let hole = hash & mask;
-    for (; slots[hole] !== node + 1; hole = (hole + 1) & mask)
+    let hole = this.#homeOf(hash);
+    for (; slots[hole] !== node + 1; hole = this.#after(hole))
       assert(slots[hole] !== 0, 'the node is in the table');
-    for (let slot = (hole + 1) & mask; slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = this.#hashOf(slots[slot]! - 1) & mask;
-      if (((slot - home) & mask) < ((slot - hole) & mask)) continue;
+    for (let slot = this.#after(hole); slots[slot] !== 0; slot = this.#after(slot)) {
+      const home = this.#homeOf(this.#hashOf(slots[slot]! - 1));
+      if (this.#distance(home, slot) < this.#distance(hole, slot)) continue;
       slots[hole] = slots[slot]!;
       hole = slot;
     }
     slots[hole] = 0;
     this.#size--;
+  }
+
+  /** Slots from one to the other, going up. */
+  #distance(from: number, to: number): number {
+    return to >= from ? to - from : to - from + this.#slots.length;
   }
 
   /** Of all nodes, in no order; none may be added or removed meanwhile. */
@@ -72,9 +88,8 @@ export class NodeTable {
   }
 
   #put(hash: number, node: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = hash & mask;
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+    let slot = this.#homeOf(hash);
+    while (this.#slots[slot] !== 0) slot = this.#after(slot);
     this.#slots[slot] = node + 1;
   }
 

@@ -4,6 +4,10 @@
  * Vectors are float32, labels are u32 chosen by the caller. Distances, smaller is nearer:
  * l2 = squared Euclidean; dot = 1 − x·y; cosine = 1 − x·y of the normalised vectors, and 1 when either is zero.
  * Not thread-safe: an index belongs to one thread.
+ *
+ * What is awkward is defined: k = 0 finds nothing, k above the size finds all, ef below k is k. A label that is added again replaces
+ * its vector; one that is not there is removed without a word. Identical vectors are all found. What {@link validateVector} refuses (not a
+ * number, infinite, of another dimension, too long for a float32) never comes here; denormals count as what they are.
  */
 import { assert } from '../../runtime/assert.ts';
 import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
