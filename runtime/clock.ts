@@ -1,3 +1,5 @@
+import { realtime } from './system/libc.ts';
+
 /** Time as a dependency, so that tests can own it. */
 export interface Clock {
   /** Milliseconds since the Unix epoch with a sub-millisecond fraction; follows adjustments of the system clock. */
@@ -7,17 +9,19 @@ export interface Clock {
 }
 
 const RESYNC_MS = 250;
-let epochOffset = Date.now() - performance.now();
+/** Threads read their clocks at slightly different moments: less than this is no adjustment of the system's, ms. */
+const TOLERANCE_MS = 0.05;
+/** `performance.now()` counts from the start of the process in every worker thread, which makes it comparable. */
+let epochOffset = realtime() - performance.now();
 let resyncAt = 0;
 
-/** `performance.now()` counts from the start of the process in every worker thread, which makes it comparable. */
 export const systemClock: Clock = {
   now() {
     const elapsed = performance.now();
     if (elapsed >= resyncAt) {
-      const drift = Date.now() - (elapsed + epochOffset);
-      // Date.now() is truncated to a millisecond: anything within that is not drift.
-      if (drift < -0.01 || drift > 1.01) epochOffset += drift;
+      // Not Date.now(), which is up to a millisecond late: files would be older than the moment before they were made.
+      const drift = realtime() - performance.now() - epochOffset;
+      if (Math.abs(drift) > TOLERANCE_MS) epochOffset += drift;
       resyncAt = elapsed + RESYNC_MS;
     }
     return elapsed + epochOffset;

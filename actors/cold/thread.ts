@@ -11,11 +11,13 @@ import { type ColdFile, ColdFiles } from '../../fuse/namespace/cold-files.ts';
 import { KEPT_PLAIN } from '../../fuse/namespace/layout.ts';
 import { compressObject } from '../../fuse/objects/compress.ts';
 import { LastReads } from '../../fuse/objects/last-reads.ts';
+import { objectPath } from '../../fuse/objects/object-path.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { COMPRESSED_SIZE_MIN } from '../../runtime/config/bounds.ts';
 import { EEXIST, EIO, ENOENT } from '../../runtime/errno.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { dropCached } from '../../runtime/system/libc.ts';
 import type { ColdNews, ColdOrder, ColdReply } from '../cold-order.ts';
 
 /** Longest rest between two steps, ms: a step that was held up needs none so long. */
@@ -45,12 +47,22 @@ function rest(): boolean {
   return true;
 }
 
+/** Nobody has used the file for long: what programs use is not to make room for it. */
+function dropCachedOf(object: number): void {
+  const descriptor = disk.open(objectPath(object), 'read');
+  if (descriptor < 0) return;
+  dropCached(descriptor);
+  disk.close(descriptor);
+}
+
 /** 0 or −errno: then the next would fail as well. */
 async function compress({ ino, generation, version, object: from, size }: ColdFile): Promise<number> {
   for (;;) {
     const id = files.takeObjectId();
     tell({ kind: 'begun', object: id, bytes: size });
     const stored = compressObject(disk, from, id, size, { goOn: rest });
+    dropCachedOf(from);
+    if (stored > 0) dropCachedOf(id);
     // Taken while the tables were made anew.
     if (stored === -EEXIST) continue;
     // It is gone, or it cannot be read: a scan of all files is not the place to say so.

@@ -145,7 +145,7 @@ export class CommitActor {
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
     const { journal, objects } = this.#options;
     const word = offset >> 2;
-    if (kind === SYNC) this.#syncs.push(u32[word]!, u32[word + 1]!, journal.published(), u32[word + 3]!);
+    if (kind === SYNC) this.#takeSync(u32[word]!, u32[word + 1]!, u32[word + 3]!);
     else if (kind === SYNC_EXPECTED) this.#isExpected = !this.#committing && this.#company <= 1;
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
     else if (kind === OBJECT_LOGGED) objects.logged(u32[word]!);
@@ -174,6 +174,19 @@ export class CommitActor {
 
   stop(): void {
     this.#options.log.close();
+  }
+
+  /** An fsync whose commit is over already, because it was expected or had nothing to do, is answered at once. */
+  #takeSync(uniqueLo: number, uniqueHi: number, slot: number): void {
+    const { journal, ports, status } = this.#options;
+    const position = journal.published();
+    const isDone = this.#syncs.length === 0 && reached(journal.durable(), position);
+    if (!isDone || status.errno !== 0) {
+      this.#syncs.push(uniqueLo, uniqueHi, position, slot);
+      return;
+    }
+    ports.reply(uniqueLo, uniqueHi, 0, slot);
+    status.write({ syncRequests: ++this.#answered });
   }
 
   /** 0 = now. Idle stores look at the journal once per interval and touch no disk. */
@@ -236,7 +249,7 @@ export class CommitActor {
   }
 
   #finish(): void {
-    const { journal, log, objects, clock, status } = this.#options;
+    const { journal, objects, clock, status } = this.#options;
     this.#committing = false;
     const began = clock.monotonic();
     this.#options.ports.patience(DISK_PATIENCE_MS);
@@ -251,7 +264,6 @@ export class CommitActor {
     this.#lastCommit = clock.monotonic();
     this.#lingerUntil = this.#lastCommit + Math.min(LINGER_MS, this.#lastCommit - began);
     this.#report();
-    if (this.#everything) status.write({ objectsLsn: log.durableLsn });
     this.#answer(0);
     if (!status.keepsObjects) objects.deleteDropped(this.#limit);
   }
@@ -281,6 +293,7 @@ export class CommitActor {
       logBytes: bytes,
       logSyncs: syncs,
       commits: this.#commits,
+      ...(this.#everything ? { objectsLsn: durableLsn } : {}),
     });
   }
 

@@ -54,7 +54,7 @@ export class ColdData {
   #lookedAt = 0;
   #notBefore = 0;
   #doing = '';
-  /** The object that is being made, 0 = none is. */
+  /** The object of which the thread has a file and has not said that it is finished, 0 = none. */
   #object = 0;
   #placed: { readonly object: number; readonly done: (errno: number) => void } | undefined;
   #compressed = 0;
@@ -119,7 +119,9 @@ export class ColdData {
   }
 
   #look(): void {
-    if (this.#mode === 'off' || this.#isClosed || this.#worker !== undefined) return;
+    if (this.#isClosed) return;
+    if (this.#mode === 'off') void this.#worker?.terminate();
+    if (this.#mode === 'off' || this.#worker !== undefined) return;
     const due = Math.max(this.#notBefore, this.#lookedAt + this.#lookAgainMs);
     if (this.#now < due || this.#status.errno !== 0) return;
     this.#run();
@@ -153,6 +155,8 @@ export class ColdData {
       this.#object = news.object;
       this.#doing = `compressing ${news.bytes} bytes`;
     } else if (news.kind === 'compressed') {
+      // From here on it is given up by fuse-0 or by nobody, however the thread ends.
+      this.#object = 0;
       void this.#place(worker, news);
     } else if (news.kind === 'failed') {
       this.#object = 0;
@@ -188,7 +192,6 @@ export class ColdData {
       if (!this.#isHeld && tryCompressed(outbox, ino, generation, version, from, to, stored)) break;
       await pause(AGAIN_MS);
     }
-    this.#object = 0;
     const errno = await this.#answer(to);
     if (errno !== 0) this.#overtaken++;
     else if (to !== from) this.#tookPlace(ino);

@@ -1,15 +1,12 @@
 import { closeSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
-import { readWords } from '../../kernels/text/words-file.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
-import { DECLARED, LIVE_KEYS } from '../../runtime/config/fields.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
@@ -44,6 +41,7 @@ import { withReserves } from './reserve.ts';
 import { ShardWorkers } from './shard-workers.ts';
 import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
+import { threadData } from './thread-data.ts';
 import { withinMs } from './threads.ts';
 
 /** How long a mount may take from its first thread to its first answer. */
@@ -126,21 +124,8 @@ export class MountedStore {
     this.#placement = planPlacement(config, this.#topology, machine);
     const placement = new Map(this.#placement.actors.map(({ actor, cpus }) => [actor, cpus]));
     this.#data = {
-      name: 'main',
+      ...threadData(store, config, options, this.#topology),
       arena: this.#arena.buffer,
-      config,
-      store: store.path,
-      identity: store.identity,
-      log: join(store.path, 'vexfs.log'),
-      eventfds: this.#topology.ofKind('fuse').map(() => eventfd()),
-      words: readWords(),
-      onlyUid: options.allowRoot ? process.getuid!() : undefined,
-      accessTimes: config.fuse.atime === 'relatime' && !options.noatime && !options.readOnly,
-      shown: { uid: options.uid, gid: options.gid, umask: options.umask },
-      incarnation: 1,
-      liveKeys: LIVE_KEYS,
-      declared: DECLARED,
-      cpus: [],
       shardDistances: shardDistances(this.#placement, machine),
     };
     this.#context = attachContext(this.#data);
@@ -213,8 +198,7 @@ export class MountedStore {
   async stop(lazy: boolean): Promise<string | undefined> {
     if (this.#isAttached) {
       const refused = unmount(this.#directory, { lazy });
-      // EINVAL: somebody else has unmounted it.
-      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message);
+      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message); // Else somebody else has unmounted it.
       this.#isAttached = false;
     } else if (lazy) {
       void this.#stopServing().catch(() => {});
@@ -261,10 +245,9 @@ export class MountedStore {
     state.thread = threadId();
     state.nodeThread = 0;
     state.set(STARTING);
-    const { answered } = this.#remotes;
-    runOnEventLoop(this.#context, this.#requests, { stop: this.#ended.signal, answered }).catch(
-      (error: Error) => this.#supervisor.mainFailed(error),
-    );
+    const signals = { stop: this.#ended.signal, answered: this.#remotes.answered };
+    const over = runOnEventLoop(this.#context, this.#requests, signals);
+    over.catch((error: Error) => this.#supervisor.mainFailed(error));
   }
 
   /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
@@ -274,7 +257,6 @@ export class MountedStore {
     void this.#requests.vectorsLoaded();
     // What io-0 sends before a shard is ready waits in that shard's mailbox.
     await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
-    const isReadOnly = this.#storeStatus.errno !== 0;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
@@ -282,7 +264,7 @@ export class MountedStore {
       const replayed = logBytesAfter(this.#store.disk, this.#store.identity.bytes, checkpointLsn);
       // So much need not be replayed again; nobody but io-0 works on the tables yet. Less can wait for its turn.
       const isMuch = replayed >= this.#data.config.store.checkpoint_bytes;
-      if (isMuch && !isReadOnly && (await segments)) await this.#checkpoint();
+      if (isMuch && this.#storeStatus.errno === 0 && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
     return { segments };
@@ -298,8 +280,7 @@ export class MountedStore {
   /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
   async #mount(): Promise<void> {
     const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
-    // Reported by whoever awaits it, unless mounting fails before.
-    indexing.catch(() => {});
+    indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;

@@ -50,7 +50,7 @@ import { VectorFiles } from './vector-files.ts';
 const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
-/** Batches of messages before files that move to other shards have their turn, however many messages there are. */
+/** Batches of messages before files that move, and vectors that graphs wait for, have their turn, however many messages there are. */
 const BATCHES_PER_SLICE = 8;
 /** Reading or writing a segment or a graph may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
@@ -70,7 +70,6 @@ export class ShardActor implements DoorbellActor {
   readonly #succession: Succession;
   readonly #moving: Moving;
   readonly #tables: TableVectors;
-  readonly #settled: () => void;
   /** The route as of the last time that the mailbox was empty. */
   #seenRoute: number;
   /** Since the mailbox was empty, or before. */
@@ -82,11 +81,9 @@ export class ShardActor implements DoorbellActor {
   readonly #metrics: MetricsBlock;
   readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
 
-  /** `settled` is called when there is nothing more to load that searches wait for. */
-  constructor(context: Context, shard: Shard, graphs = new Graphs(context), settled: () => void = () => {}) {
+  constructor(context: Context, shard: Shard, graphs = new Graphs(context)) {
     this.#graphs = graphs;
     this.#context = context;
-    this.#settled = settled;
     this.#shard = shard;
     this.#disk = new HostDisk(context.settings.store);
     this.#snapshots = new Snapshots(context, this.#disk);
@@ -201,7 +198,10 @@ export class ShardActor implements DoorbellActor {
     if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
     this.#searches.serve();
-    if (++this.#batches % BATCHES_PER_SLICE === 0) this.#moving.step();
+    if (++this.#batches % BATCHES_PER_SLICE !== 0) return;
+    this.#moving.step();
+    // Whoever has time builds what this thread has none for.
+    this.#shard.absorb(1);
   }
 
   idle(): number {
@@ -218,7 +218,6 @@ export class ShardActor implements DoorbellActor {
     this.#searched = 0;
     const progress = this.#moving.step();
     const isBuilt = this.#build();
-    if (isBuilt) this.#settled();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     this.#shard.report();
     if (isBuilt || isBusy || progress === 'more') return 0;
@@ -269,9 +268,7 @@ export class ShardActor implements DoorbellActor {
   /** A segment that is asked for need not wait: what the tables have is not part of it. */
   #stepTables(): number {
     this.#saveIfAsked();
-    const sleepMs = this.#tables.step();
-    if (!this.#tables.isUnderWay) this.#settled();
-    return sleepMs;
+    return this.#tables.step();
   }
 
   #takeDeferred(): void {
@@ -400,17 +397,13 @@ export class ShardActor implements DoorbellActor {
 }
 
 /**
- * Below those that answer the kernel: building graphs takes the time that requests leave (nice(2) of this thread). Not
- * while it loads: searches wait for that.
+ * Below those that answer the kernel, and those that a mount is yet to start: building graphs and reading vectors takes the
+ * time that they leave (nice(2) of this thread).
  */
 const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL;
 
 export async function run(context: Context): Promise<void> {
-  let isLowered = false;
-  const lower = (): void => {
-    if (!isLowered) setPriority(PRIORITY);
-    isLowered = true;
-  };
+  setPriority(PRIORITY);
   const { vectors } = context.settings.config;
   const graphs = new Graphs(context);
   const openGraph = await graphMaker(context, graphs);
@@ -418,7 +411,7 @@ export async function run(context: Context): Promise<void> {
   const shard = new Shard(vectors, openGraph, memory);
   const namespace = context.arena.region('namespace');
   shard.optionsOf = (collection) => sharedOptions(namespace, collection);
-  runOnDoorbell(context, new ShardActor(context, shard, graphs, lower));
+  runOnDoorbell(context, new ShardActor(context, shard, graphs));
 }
 
 async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {

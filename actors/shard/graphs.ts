@@ -10,8 +10,8 @@
 import { BroadcastChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { SLOTS_MAX } from '../../kernels/assembly/layout.ts';
 import type { GraphAccess } from '../../kernels/hnsw/graph-access.ts';
-import type { GraphMemory } from '../../kernels/hnsw/graph-memory.ts';
-import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
+import { type GraphMemory, viewsOfGraph } from '../../kernels/hnsw/graph-memory.ts';
+import { GraphReader, hasBatch } from '../../kernels/hnsw/graph-reader.ts';
 import type { GraphDoor } from '../../kernels/hnsw/shared-vectors.ts';
 import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
@@ -41,8 +41,9 @@ interface OwnGraph {
 }
 
 interface OtherGraph {
-  readonly memory: WebAssembly.Memory;
+  readonly graph: GraphMemory;
   readonly incarnation: number;
+  /** Once it was needed. */
   reader: GraphReader | undefined;
 }
 
@@ -123,10 +124,9 @@ export class Graphs implements GraphAccess {
   /** Inserts up to `budget` vectors into another shard's graph, the nearest that wants help; returns how many. */
   help(budget: number): number {
     for (const owner of this.#nearestFirst) {
-      for (const number of this.#others[owner]!.keys()) {
-        const reader = this.#readerOf(owner, number);
-        if (!reader?.hasBatch || !this.#doors.enter(owner)) continue;
-        const done = reader.exports.insertBatch(budget);
+      for (const other of this.#others[owner]!.values()) {
+        if (!hasBatch(other.graph) || !this.#doors.enter(owner)) continue;
+        const done = this.#readerOf(other).exports.insertBatch(budget);
         this.#doors.leave(owner);
         if (done > 0) return done;
       }
@@ -176,15 +176,13 @@ export class Graphs implements GraphAccess {
 
   #enter(owner: number, number: number): GraphReader | undefined {
     if (!this.#others[owner]!.has(number)) this.listen();
-    const reader = this.#readerOf(owner, number);
-    return reader !== undefined && this.#doors.enter(owner) ? reader : undefined;
+    const other = this.#others[owner]!.get(number);
+    return other !== undefined && this.#doors.enter(owner) ? this.#readerOf(other) : undefined;
   }
 
-  #readerOf(owner: number, number: number): GraphReader | undefined {
-    const graph = this.#others[owner]!.get(number);
-    if (graph === undefined) return undefined;
-    graph.reader ??= GraphReader.attach(graph.memory, blockOf(this.#self), this.isReranked);
-    return graph.reader;
+  #readerOf(other: OtherGraph): GraphReader {
+    other.reader ??= GraphReader.attach(other.graph, blockOf(this.#self), this.isReranked);
+    return other.reader;
   }
 
   #hear(news: News): void {
@@ -194,7 +192,11 @@ export class Graphs implements GraphAccess {
     else if (news.to === this.#self && news.toIncarnation === this.#incarnation) {
       const graphs = this.#others[from]!;
       if (!graphs.has(number!))
-        graphs.set(number!, { memory, incarnation: news.incarnation, reader: undefined });
+        graphs.set(number!, {
+          graph: viewsOfGraph(memory),
+          incarnation: news.incarnation,
+          reader: undefined,
+        });
     }
   }
 

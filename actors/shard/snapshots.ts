@@ -98,7 +98,7 @@ export class Snapshots {
       while (this.#writing !== undefined) this.#write(0);
     }
     if (this.#status.errno !== 0) return;
-    const there = new Set(graphs.filter(({ graph }) => graph.size > 0).map(({ collection }) => collection));
+    const there = new Set(graphs.filter(({ graph }) => !graph.isEmpty).map(({ collection }) => collection));
     for (const { shard, collection, isUnfinished } of listGraphFiles(this.#disk)) {
       const isOurs = shard === this.#shard || (this.#shard === 0 && shard >= shards);
       if (!isOurs || (shard === this.#shard && there.has(collection) && !isUnfinished)) continue;

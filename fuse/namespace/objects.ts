@@ -1,12 +1,21 @@
-/** Changes of where files' bytes are. The rules are those of namespace.ts. */
+/** Where files' bytes are, and changes of it. The rules are those of namespace.ts. */
 import { ESTALE } from '../../runtime/errno.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { I_OBJECT, INODE_WORDS } from './layout.ts';
 import { LinuxChanges } from './linux-changes.ts';
 import * as records from './records.ts';
-import { place } from './stored.ts';
+import { type Place, place } from './stored.ts';
 
 export class NamespaceObjects extends LinuxChanges {
+  /** Where the file's bytes are. 0, or −ESTALE: it is no regular file. */
+  locate(ino: number, out: Place): number {
+    for (let attempt = 0; ; attempt++) {
+      this.tables.beginRead(attempt);
+      const isFile = out.fill(this.tables, ino);
+      if (this.tables.endRead()) return isFile ? 0 : -ESTALE;
+    }
+  }
+
   /**
    * The file's bytes, which are in object `from`, are in object `to` as well, in form `stored`: from now on it is that
    * one's, and `from` is dropped. Where they are the same, this only notes the form. 0 or −errno: ESTALE when the file's

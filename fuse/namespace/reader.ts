@@ -55,7 +55,6 @@ import {
 } from './layout.ts';
 import { copyBytes, dots, hashName } from './names.ts';
 import * as paths from './paths.ts';
-import type { Place } from './stored.ts';
 import type { Tables } from './tables.ts';
 import type { VectorSnapshot } from './vector-snapshot.ts';
 import { XattrCursor } from './xattrs.ts';
@@ -230,15 +229,6 @@ export class NamespaceReader {
       t.beginRead(attempt);
       const result = isLive(t, ino) && isRegular(t, ino) ? t.inode[ino * INODE_WORDS + I_OBJECT]! : 0;
       if (t.endRead()) return result;
-    }
-  }
-
-  /** Where the file's bytes are. 0, or −ESTALE: it is no regular file. */
-  locate(ino: number, out: Place): number {
-    for (let attempt = 0; ; attempt++) {
-      this.tables.beginRead(attempt);
-      const isFile = out.fill(this.tables, ino);
-      if (this.tables.endRead()) return isFile ? 0 : -ESTALE;
     }
   }
 

@@ -2,6 +2,7 @@
 import { FILE_SIZE_MAX, NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EPERM } from '../../runtime/errno.ts';
 import {
+  KEEP_TIMES,
   KILL_SUIDGID,
   SET_ATIME,
   SET_CTIME,
@@ -83,8 +84,10 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
   if (refused < 0) return refused;
   if ((valid & FATTR_SIZE) !== 0) {
     const size = request.u64(SETATTR_IN_SIZE);
-    const flags = (valid & FATTR_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
+    let flags = (valid & FATTR_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
     if (flags !== 0) dropForeignGroupId(context, request, ino);
+    // With writeback the kernel sends the times that the change of size has, if it is one.
+    if (context.options.writeback) flags |= KEEP_TIMES;
     const failed = size > FILE_SIZE_MAX ? -EFBIG : context.content.truncate(ino, size, flags);
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);

@@ -55,9 +55,9 @@ export function write(context: Context, request: Request, reply: Reply): number 
   const position = request.u64(WRITE_IN_OFFSET);
   const flags = request.word(WRITE_IN_WRITE_FLAGS);
   let effects = (flags & FUSE_WRITE_KILL_SUIDGID) !== 0 ? KILL_SUIDGID : 0;
-  // Pages that the kernel writes back belong to a write whose times it knows and sends itself.
   const isCached = (flags & FUSE_WRITE_CACHE) !== 0;
-  if (isCached) effects |= KEEP_TIMES;
+  // With writeback, pages belong to a write whose times the kernel knows and sends itself; else to a mapping.
+  if (isCached && context.options.writeback) effects |= KEEP_TIMES;
   const length = dataEnd - dataStart;
   const refused = refuseWrite(context, nodeLo, position, length, request.word(WRITE_IN_FLAGS), isCached);
   if (refused < 0) return refused;

@@ -1,7 +1,7 @@
 /** Operations on ranges of files: allocating, emptying, finding data, copying. */
 import { FILE_SIZE_MAX, FUSE_MAX_WRITE, MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, ENOSPC, ENOSYS, ENXIO, EOPNOTSUPP, EPERM } from '../../runtime/errno.ts';
-import { KILL_SUIDGID } from '../namespace/changes.ts';
+import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
 import {
   COPY_FILE_RANGE_IN_FLAGS,
   COPY_FILE_RANGE_IN_LEN,
@@ -37,11 +37,13 @@ import { dropCapability } from './xattrs.ts';
 const COPY_MAX = 16 * MIB;
 
 /**
- * What a change by this caller takes from a file. The kernel says so of writes and truncations; of these operations it leaves
+ * What a change by this caller does to privileges and times. The kernel says so of writes and truncations; of these operations it leaves
  * it to the filesystem, and what it would ask for is the capability that root has (CAP_FSETID).
  */
-function effectsOf({ uid }: Request): number {
-  return uid === 0 ? 0 : KILL_SUIDGID;
+function effectsOf({ options }: Context, { uid }: Request): number {
+  const taken = uid === 0 ? 0 : KILL_SUIDGID;
+  // With writeback the kernel knows the times, and sends them itself.
+  return options.writeback ? taken | KEEP_TIMES : taken;
 }
 
 /**
@@ -60,7 +62,7 @@ export function fallocate(context: Context, request: Request, reply: Reply): num
     ? refuseWrite(context, request.nodeLo, start, end - start, 0, true)
     : refuseChange(context, request.nodeLo);
   if (refused < 0) return refused;
-  const done = applyFallocate(context, request.nodeLo, mode, start, end, effectsOf(request));
+  const done = applyFallocate(context, request.nodeLo, mode, start, end, effectsOf(context, request));
   if (done < 0) return done;
   dropPrivileges(context, request, request.nodeLo);
   dropCapability(context, request.nodeLo);
@@ -152,7 +154,7 @@ function copy(context: Context, request: Request): number {
   if (target + length > FILE_SIZE_MAX) return -EFBIG;
   const refused = refuseWrite(context, to, target, length, 0, false);
   if (refused < 0) return refused;
-  const copied = copyBytes(context, from, source, to, target, length, effectsOf(request));
+  const copied = copyBytes(context, from, source, to, target, length, effectsOf(context, request));
   if (copied > 0) {
     dropPrivileges(context, request, to);
     dropCapability(context, to);

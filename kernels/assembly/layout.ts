@@ -93,6 +93,9 @@ export const INSERTING = 1;
 export const SKIPPED = 2;
 export const QUERY = 256;
 
+/** Bit of a node's lock, which is its holder's slot + 1: somebody waits for it. */
+export const AWAITED = 0x80000000;
+
 // bits of a node's state
 export const LEVEL_MASK = 0xff;
 export const LIVE = 0x100;

@@ -1,6 +1,6 @@
 // Lists of links: choosing, writing, and the lock that a writer of one holds. The contract is in graph.ts.
 import { compare, compare4, fromSortable, sortable } from './compare';
-import { DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
+import { AWAITED, DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
 import {
   baseForm,
   candidateForm,
@@ -46,15 +46,18 @@ export function lock(node: u32): bool {
   for (let tries = 1; tries <= LOCK_TRIES; tries++) {
     const holder = atomic.cmpxchg<u32>(word, 0, slot + 1);
     if (holder === 0) return true;
-    if (tries % TRIES_A_SLEEP === 0) atomic.wait<i32>(word, holder, SLEEP_NS);
+    if (tries % TRIES_A_SLEEP !== 0) continue;
+    const awaited = holder | AWAITED;
+    if (atomic.cmpxchg<u32>(word, holder, awaited) === holder) atomic.wait<i32>(word, awaited, SLEEP_NS);
   }
   countOwn(SKIPPED);
   return false;
 }
 
+/** Waking goes through a lock that all threads of the process share, so only who is awaited does. */
 export function unlock(node: u32): void {
-  atomic.store<u32>(lockOf(node), 0);
-  atomic.notify(lockOf(node), 1);
+  const word = lockOf(node);
+  if (atomic.xchg<u32>(word, 0) & AWAITED) atomic.notify(word, -1);
 }
 
 /** A vector in the form it is compared in, made of what is stored of a node. */

@@ -3,6 +3,7 @@
 
 import { unlinkAll } from './insert';
 import {
+  AWAITED,
   DELETED,
   DELETED_COUNT,
   DOOMED,
@@ -218,7 +219,7 @@ export function releaseLocks(dead: u32): u32 {
   const nodes = header(NODES);
   let found = 0;
   for (let node: u32 = 0; node < nodes; node++) {
-    if (atomic.load<u32>(lockOf(node)) !== dead + 1) continue;
+    if ((atomic.load<u32>(lockOf(node)) & ~AWAITED) !== dead + 1) continue;
     for (let level = levelOf(node); level >= 0; level--) removeDuplicates(node, level);
     unlock(node);
     found++;

@@ -131,8 +131,9 @@ export class CollectionIndex {
   }
 
   /**
-   * Inserts up to `budget` vectors of the tail into the graph; returns how many. 0 = there is nothing to do, or, if the graph
-   * {@link TailGraph.isOpen}, other threads have to come out of it first. One insertion takes about 1 ms at 384 dimensions.
+   * Inserts up to `budget` vectors of the tail into the graph; returns how many, or 1 for ending a batch. 0 = there is nothing to do,
+   * or, if the graph {@link TailGraph.isOpen}, other threads have to come out of it first. One insertion takes about 1 ms at 384
+   * dimensions.
    */
   absorb(budget: number): number {
     const { graph, tail } = this;
@@ -145,8 +146,8 @@ export class CollectionIndex {
       graph.settle((label) => tail.remove(label));
       tail.setGraph(graph.number, graph.size);
       tail.endChange();
-    }
-    return moved;
+    } else return moved;
+    return Math.max(1, moved);
   }
 
   /** A bounded part of what removals have left to do in the graph; true when there is more to do at once. */

@@ -100,6 +100,7 @@ export class GraphOwner {
     const { u32, i32 } = this.graph;
     const states = this.header(layout.STATES) / 4;
     this.exports.sweepAbort();
+    this.twins.reserve(this.nodes);
     for (let node = 0; node < this.nodes; node++) {
       const state = u32[states + node]!;
       if ((state & layout.UNLINKED) !== 0 || (state & TWIN_GONE) === TWIN_GONE) this.exports.free(node);

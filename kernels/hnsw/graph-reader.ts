@@ -1,6 +1,6 @@
 /** Searching a graph from any thread that is attached to it: the owner's, or another's while the owner goes on. */
 import * as layout from '../assembly/layout.ts';
-import { type GraphMemory, headerWord, viewsOfGraph } from './graph-memory.ts';
+import { type GraphMemory, headerWord } from './graph-memory.ts';
 import { attachGraph, type GraphExports } from './graph-module.ts';
 import { copyNormalised } from './vector-index.ts';
 
@@ -11,6 +11,11 @@ const CONSIDERED_MORE = 10;
 const EFFORT_STEP = 4;
 /** Deleted nodes take room in the list of a walk: it is longer by their share, at most by this factor. */
 const LONGER_MAX = 2;
+
+/** Whether there is something to insert in the graph: what insertBatch() takes. */
+export function hasBatch({ i32 }: GraphMemory): boolean {
+  return Atomics.load(i32, headerWord(layout.BATCH_NEXT)) < Atomics.load(i32, headerWord(layout.BATCH_END));
+}
 
 export class GraphReader {
   readonly exports: GraphExports;
@@ -38,8 +43,7 @@ export class GraphReader {
   }
 
   /** Attaches this thread in block `slot`, which nobody else has at that time. */
-  static attach(memory: WebAssembly.Memory, slot: number, isReranked = true): GraphReader {
-    const graph = viewsOfGraph(memory);
+  static attach(graph: GraphMemory, slot: number, isReranked = true): GraphReader {
     return new GraphReader(graph, attachGraph(graph, slot), isReranked);
   }
 
@@ -69,12 +73,6 @@ export class GraphReader {
       }
       considered = Math.min(considered * EFFORT_STEP, layout.EF_MAX);
     }
-  }
-
-  /** Whether there is something to insert; what insertBatch() takes. */
-  get hasBatch(): boolean {
-    const { i32 } = this.#graph;
-    return Atomics.load(i32, headerWord(layout.BATCH_NEXT)) < Atomics.load(i32, headerWord(layout.BATCH_END));
   }
 
   /** Of the last search, nearest first. */

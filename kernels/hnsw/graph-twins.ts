@@ -77,6 +77,11 @@ export class Twins {
     return this.#firsts.find(hash, row);
   }
 
+  /** So many nodes are about to be added. */
+  reserve(nodes: number): void {
+    this.#firsts.reserve(nodes);
+  }
+
   /** A node whose row is written. */
   add(hash: number, node: number): void {
     this.#firsts.add(hash, node);

@@ -35,6 +35,13 @@ export class NodeTable {
     }
   }
 
+  /** Makes room for so many nodes at once: growing hashes each again. */
+  reserve(nodes: number): void {
+    let length = this.#slots.length;
+    while (nodes * 4 > length * 3) length *= 2;
+    if (length > this.#slots.length) this.#resize(length);
+  }
+
   /** Adds a node that is not there. */
   add(hash: number, node: number): void {
     if ((this.#size + 1) * 4 > this.#slots.length * 3) this.#resize(this.#slots.length * 2);

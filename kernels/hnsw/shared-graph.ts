@@ -238,6 +238,11 @@ export class SharedGraph implements TailGraph {
     return true;
   }
 
+  /** Whether there is anything to keep: also what nothing has claimed yet. */
+  get isEmpty(): boolean {
+    return this.#size === 0 && !this.hasUnclaimed;
+  }
+
   /** Whether a kept graph was taken, of which there may be vectors that nothing has claimed. */
   get hasUnclaimed(): boolean {
     return this.#unclaimed >= 0;
@@ -260,6 +265,8 @@ export class SharedGraph implements TailGraph {
 
   release(): void {
     if (this.#number !== 0) this.#access.withdraw(this.#number);
+    // It may have been about to train codes.
+    this.#access.open();
     this.#number = 0;
     if (this.#owner !== undefined) this.#room?.release(this.#owner.graph);
     this.#owner = undefined;

@@ -22,7 +22,10 @@ const mountCall = libc.func(
 );
 const umountCall = libc.func('int umount2(const char *target, int flags)');
 const socketpairCall = libc.func('int socketpair(int domain, int type, int protocol, void *fds)');
+const clockGettimeCall = libc.func('int clock_gettime(int clock, void *time)');
 const recvmsgCall = libc.func('long recvmsg(int fd, void *message, int flags)');
+
+const fadviseCall = libc.func('int posix_fadvise(int fd, long offset, long length, int advice)');
 
 function result(returned: number): number {
   return returned < 0 ? -koffi.errno() : returned;
@@ -40,6 +43,16 @@ export function write(fd: number, buffer: Uint8Array, bytes: number): number {
   return n < 0 ? -koffi.errno() : n;
 }
 
+const CLOCK_REALTIME = 0;
+/** struct timespec: seconds and nanoseconds, 64 bits each. */
+const timespec = new Uint32Array(4);
+
+/** The system's clock as its files are stamped: milliseconds since 1970, to the microsecond. */
+export function realtime(): number {
+  clockGettimeCall(CLOCK_REALTIME, timespec);
+  return (timespec[1]! * 2 ** 32 + timespec[0]!) * 1000 + timespec[2]! / 1e6;
+}
+
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
 
@@ -54,6 +67,13 @@ const FALLOC_FL_PUNCH_HOLE = 2;
 /** fallocate(2): makes a range of the file a hole. −EOPNOTSUPP where the filesystem has none. */
 export function punchHole(fd: number, start: number, length: number): number {
   return result(fallocateCall(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, length));
+}
+
+const POSIX_FADV_DONTNEED = 4;
+
+/** posix_fadvise(2): what is cached of the file, and is on its disk, may be forgotten. 0 or −errno. */
+export function dropCached(fd: number): number {
+  return -fadviseCall(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 export const POLLIN = 0x001;

@@ -199,7 +199,7 @@ test(
 test('shards end while they build their graphs and help each other: the graphs are completed, and find everything', async () => {
   const random = new Random(seed);
   const order = new VectorOrder(world.main.arena);
-  const vectors = Array.from({ length: 4000 }, () => random.vector(96));
+  const vectors = Array.from({ length: 3000 }, () => random.vector(96));
   const context = world.actor('fuse-0');
   vectors.forEach((vector, i) => {
     const name = encoder.encode(`v${i}`);
@@ -210,7 +210,7 @@ test('shards end while they build their graphs and help each other: the graphs a
     const shard = context.outbox(`shard-${shardOf(ino, SHARDS)}`);
     writePutVector(shard, ino, generation, 1, order.next(), bytes, 0, bytes.length);
   });
-  for (let deaths = 0; deaths < RESTARTS / 2; deaths++) {
+  for (let deaths = 0; deaths < RESTARTS / 3; deaths++) {
     await new Promise((resume) => setTimeout(resume, random.below(150)));
     await restartAndReplay(`shard-${random.below(SHARDS)}`);
   }

@@ -40,3 +40,22 @@ describe.skipIf(missing !== undefined)(`bench/store${missing ? ` (skipped: ${mis
     expect(stderr).toContain("'transaction' is not one of transactions, vectors");
   });
 });
+
+const CHECKPOINT = new URL('../../bench/checkpoint/main.js', import.meta.url).pathname;
+describe.skipIf(missing !== undefined)(`bench/checkpoint${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  test('a quick run makes a checkpoint, loads it, and mounts until every vector is found', {
+    timeout: 120_000,
+  }, () => {
+    const json = path.join(folder, 'checkpoint.json');
+    const args = ['--quick', '--only', 'mount', '--json', json];
+    const { status, stderr } = spawnSync(process.execPath, [CHECKPOINT, ...args], {
+      encoding: 'utf8',
+      timeout: 110_000,
+    });
+    expect(status, stderr).toBe(0);
+    const { mountFromCheckpoint0, loadOneThread } = JSON.parse(fs.readFileSync(json, 'utf8'));
+    expect(loadOneThread.seconds).toBeGreaterThan(0);
+    expect(mountFromCheckpoint0.searchedSeconds).toBeGreaterThan(mountFromCheckpoint0.usableSeconds);
+    fs.rmSync(json);
+  });
+});

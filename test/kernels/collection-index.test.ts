@@ -1,19 +1,23 @@
 import { describe, expect, test } from 'vitest';
 import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
-import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { aloneWithGraphs } from '../../kernels/hnsw/graph-access.ts';
+import { type EngineName, loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { Random } from './random.ts';
 
 const DIMENSION = 8;
 const EXACT_ONLY_MAX = 2000;
-async function open(engine: 'exact' | 'hnswlib-wasm'): Promise<CollectionIndex> {
+async function open(engine: EngineName): Promise<CollectionIndex> {
   const options = { dimension: DIMENSION, metric: 'cosine', m: 16, efConstruction: 100, seed: 1 } as const;
-  return new CollectionIndex(
-    options,
-    engine === 'exact' ? undefined : (await loadEngine(engine))(options),
-    EXACT_ONLY_MAX,
-  );
+  const graph =
+    engine === 'exact'
+      ? undefined
+      : engine === 'native'
+        ? new SharedGraph(options, aloneWithGraphs())
+        : (await loadEngine(engine))(options);
+  return new CollectionIndex(options, graph, EXACT_ONLY_MAX);
 }
 
 function record(ino: number, chunk = 0, generation = 1, version = 1): ChunkRecord {
@@ -33,22 +37,25 @@ function nearest(collection: CollectionIndex, query: Float32Array, k: number): s
 }
 
 describe('collection', () => {
-  test('a vector is found by the search right after its put, before and after it moves into the graph', async () => {
-    const random = new Random(5);
-    const collection = await open('hnswlib-wasm');
-    for (let ino = 1; ino <= EXACT_ONLY_MAX; ino++) collection.put(record(ino), random.vector(DIMENSION));
-    expect(collection.absorb(10)).toBe(0);
-    const mine = random.vector(DIMENSION);
-    collection.put(record(9999, 3), mine);
-    expect(nearest(collection, mine, 1)).toEqual(['9999:1:3']);
-    while (collection.absorb(500) > 0);
-    expect(collection.tailSize).toBe(0);
-    expect(collection.graphSize).toBe(EXACT_ONLY_MAX + 1);
-    expect(nearest(collection, mine, 1)).toEqual(['9999:1:3']);
-    const later = random.vector(DIMENSION);
-    collection.put(record(10_000), later);
-    expect(nearest(collection, later, 1)).toEqual(['10000:1:0']);
-  });
+  test.each(['hnswlib-wasm', 'native'] as const)(
+    '%s: a vector is found by the search right after its put, before and after it moves into the graph',
+    async (engine) => {
+      const random = new Random(5);
+      const collection = await open(engine);
+      for (let ino = 1; ino <= EXACT_ONLY_MAX; ino++) collection.put(record(ino), random.vector(DIMENSION));
+      expect(collection.absorb(10)).toBe(0);
+      const mine = random.vector(DIMENSION);
+      collection.put(record(9999, 3), mine);
+      expect(nearest(collection, mine, 1)).toEqual(['9999:1:3']);
+      while (collection.absorb(500) > 0);
+      expect(collection.tailSize).toBe(0);
+      expect(collection.graphSize).toBe(EXACT_ONLY_MAX + 1);
+      expect(nearest(collection, mine, 1)).toEqual(['9999:1:3']);
+      const later = random.vector(DIMENSION);
+      collection.put(record(10_000), later);
+      expect(nearest(collection, later, 1)).toEqual(['10000:1:0']);
+    },
+  );
 
   test('absorb moves no more than its budget', async () => {
     const random = new Random(6);
@@ -92,39 +99,42 @@ describe('collection', () => {
     expect(nearest(collection, random.vector(DIMENSION), 10).sort()).toEqual(['1:2:0', '2:1:0']);
   });
 
-  test('random puts, removals and absorbs leave exactly what a plain map holds', async () => {
-    const seed = 4242;
-    const random = new Random(seed);
-    const collection = await open('hnswlib-wasm');
-    const model = new Map<string, { record: ChunkRecord; vector: Float32Array }>();
-    for (let step = 0; step < 5000; step++) {
-      const r = record(random.below(800), random.below(6), 1 + random.below(2), step);
-      const dice = random.next();
-      if (dice < 0.8) {
-        const vector = random.vector(DIMENSION);
-        collection.put(r, vector);
-        model.set(key(r), { record: r, vector });
-      } else if (dice < 0.9) {
-        expect(collection.remove(r.ino, r.generation, r.chunk)).toBe(model.delete(key(r)));
-      } else if (dice < 0.95) {
-        let expected = 0;
-        for (let chunk = 0; chunk < 6; chunk++) if (model.delete(key({ ...r, chunk }))) expected++;
-        expect(collection.removeFile(r.ino, r.generation)).toBe(expected);
-      } else collection.absorb(40);
-      expect(collection.size, `seed ${seed}, step ${step}`).toBe(model.size);
-    }
-    expect(collection.graphSize).toBeGreaterThan(100);
-    const seen = new Map<string, ChunkRecord>();
-    collection.forEach((r, vector) => {
-      seen.set(key(r), { ...r });
-      const expected = model.get(key(r))!.vector;
-      const length = Math.hypot(...expected);
-      for (let i = 0; i < DIMENSION; i++) expect(vector[i]).toBeCloseTo(expected[i]! / length, 5);
-    });
-    expect(seen).toEqual(new Map(Array.from(model, ([k, v]) => [k, v.record])));
-    let hits = 0;
-    const sample = Array.from(model).filter((_, i) => i % 20 === 0);
-    for (const [k, { vector }] of sample) if (nearest(collection, vector, 1)[0] === k) hits++;
-    expect(hits / sample.length, `seed ${seed}`).toBeGreaterThan(0.98);
-  });
+  test.each(['hnswlib-wasm', 'native'] as const)(
+    '%s: random puts, removals and absorbs leave exactly what a plain map holds',
+    async (engine) => {
+      const seed = 4242;
+      const random = new Random(seed);
+      const collection = await open(engine);
+      const model = new Map<string, { record: ChunkRecord; vector: Float32Array }>();
+      for (let step = 0; step < 5000; step++) {
+        const r = record(random.below(800), random.below(6), 1 + random.below(2), step);
+        const dice = random.next();
+        if (dice < 0.8) {
+          const vector = random.vector(DIMENSION);
+          collection.put(r, vector);
+          model.set(key(r), { record: r, vector });
+        } else if (dice < 0.9) {
+          expect(collection.remove(r.ino, r.generation, r.chunk)).toBe(model.delete(key(r)));
+        } else if (dice < 0.95) {
+          let expected = 0;
+          for (let chunk = 0; chunk < 6; chunk++) if (model.delete(key({ ...r, chunk }))) expected++;
+          expect(collection.removeFile(r.ino, r.generation)).toBe(expected);
+        } else collection.absorb(40);
+        expect(collection.size, `seed ${seed}, step ${step}`).toBe(model.size);
+      }
+      expect(collection.graphSize).toBeGreaterThan(100);
+      const seen = new Map<string, ChunkRecord>();
+      collection.forEach((r, vector) => {
+        seen.set(key(r), { ...r });
+        const expected = model.get(key(r))!.vector;
+        const length = Math.hypot(...expected);
+        for (let i = 0; i < DIMENSION; i++) expect(vector[i]).toBeCloseTo(expected[i]! / length, 5);
+      });
+      expect(seen).toEqual(new Map(Array.from(model, ([k, v]) => [k, v.record])));
+      let hits = 0;
+      const sample = Array.from(model).filter((_, i) => i % 20 === 0);
+      for (const [k, { vector }] of sample) if (nearest(collection, vector, 1)[0] === k) hits++;
+      expect(hits / sample.length, `seed ${seed}`).toBeGreaterThan(0.98);
+    },
+  );
 });

@@ -30,7 +30,7 @@ class Other implements GraphDoor {
   readonly access: GraphAccess = {
     ...aloneWithGraphs(),
     publish: (graph: GraphMemory) => {
-      this.reader = GraphReader.attach(graph.memory, 3);
+      this.reader = GraphReader.attach(graph, 3);
       return ++this.number;
     },
     close: () => {
@@ -130,8 +130,9 @@ describe('a shared graph', () => {
       else if (dice < 0.7) shared.remove(ino);
       else if (dice < 0.82) shared.collection.absorb(1 + random.below(40));
       else if (dice < 0.9) {
-        if (shared.other.reader?.hasBatch && shared.other.enter(shared.other.number)) {
-          shared.other.reader.exports.insertBatch(1 + random.below(40));
+        const { reader, number } = shared.other;
+        if (reader !== undefined && shared.other.enter(number)) {
+          reader.exports.insertBatch(1 + random.below(40));
           shared.other.leave();
         }
       } else if (dice < 0.97) shared.collection.tidy();
@@ -252,6 +253,31 @@ describe('a shared graph', () => {
     expect(shared.collection.share()).toBe(false);
     expect(shared.others(query, 10)).toBe(ASK_OWNER);
     expect(share(shared.own(query, 10), shared.exactly(query, 10))).toBeGreaterThan(0.9);
+  });
+
+  test('identical vectors: as many as asked for are found, those removed are not, and others near them are', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    const same = random.vector(DIMENSION);
+    for (let ino = 1; ino <= 1500; ino++) shared.put(ino, same);
+    const near = Array.from({ length: 200 }, () => same.map((x) => x + 0.05 * random.normal()));
+    near.forEach((vector, i) => {
+      shared.put(2000 + i, vector);
+    });
+    shared.absorbAll();
+    for (let ino = 1; ino <= 1500; ino += 3) shared.remove(ino);
+    shared.collection.share();
+    for (const search of [
+      (query: Float32Array, k: number) => shared.own(query, k),
+      (query: Float32Array, k: number) => shared.others(query, k) as number[],
+    ]) {
+      const found = search(same, 60);
+      expect(new Set(found).size).toBe(60);
+      expect(found.every((ino) => ino <= 1500 && ino % 3 !== 1)).toBe(true);
+      near.forEach((vector, i) => {
+        expect(search(vector, 1)).toEqual([2000 + i]);
+      });
+    }
   });
 
   test('a collection that is given up leaves nothing that others would search', () => {

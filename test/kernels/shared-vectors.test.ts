@@ -1,9 +1,13 @@
 /** Searching a shard's vectors from outside: what a second thread sees at any moment, here taken in one thread. */
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
+import { formatDoors, GraphDoors, planDoors } from '../../actors/graph-doors.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { viewsOfGraph } from '../../kernels/hnsw/graph-memory.ts';
+import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
-import { ASK_OWNER, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
+import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
 import { type Metric, SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { VECTOR_MEMORY_MIN, VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { Arena, type Region } from '../../runtime/memory/arena.ts';
@@ -16,6 +20,16 @@ const KIB = 1024;
 
 function reserve(bytes = 4096 * KIB): Region {
   return Arena.create([{ name: 'vectors', bytes: VECTOR_MEMORY_MIN + bytes }]).region('vectors');
+}
+
+/** Into the one graph of another thread. */
+function doorInto(memory: WebAssembly.Memory, region: Region): GraphDoor {
+  const doors = new GraphDoors(region, 2, 1);
+  const reader = GraphReader.attach(viewsOfGraph(memory), 2);
+  return {
+    enter: (number) => (number === 1 && doors.enter(0) ? reader : undefined),
+    leave: () => doors.leave(0),
+  };
 }
 
 function optionsFor(metric: Metric) {
@@ -198,50 +212,57 @@ describe('vectors in shared memory', () => {
     expect(others(shared, query, 3)).toBe(ASK_OWNER);
   });
 
-  test('while another thread changes them without pause, what is found is whole, and what was there all the time is found', async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31);
-    console.log(`seed ${seed}`);
-    const arena = Arena.create([
-      { name: 'vectors', bytes: VECTOR_MEMORY_MIN + 4096 * KIB },
-      { name: 'flags', bytes: 64 },
-    ]);
-    const flags = arena.region('flags').i32;
-    const writer = new Worker(new URL('./shared-vectors-writer.js', import.meta.url), {
-      workerData: { buffer: arena.buffer, seed },
-    });
-    const ended = new Promise((resolve, reject) => writer.once('error', reject).once('exit', resolve));
-    await Promise.race([Atomics.waitAsync(flags, race.STARTED, 0).value, ended]);
-    const shared = new SharedVectors(arena.region('vectors'));
-    const distances = () => new Float32Array(shared.hits.buffer);
-    const query = race.vectorOf(1, 1);
-    let searches = 0;
-    let left = 0;
-    for (const end = performance.now() + 1500; performance.now() < end; ) {
-      const found = shared.search(race.COLLECTION, query, 4000);
-      if (found === ASK_OWNER) {
-        left++;
-        continue;
-      }
-      searches++;
-      const inos = new Set<number>();
-      for (let i = 0; i < found; i++) {
-        const [ino, , , byteOffset, , , version] = shared.hits.subarray(
-          i * 8,
-          i * 8 + 7,
-        ) as unknown as number[];
-        inos.add(ino!);
-        const right = race.squaredDistance(query, race.vectorOf(ino!, version!));
-        if (byteOffset !== (ino! ^ version!) || distances()[i * 8 + 7] !== right) {
-          expect.fail(`seed ${seed}: the hit of inode ${ino}, version ${version}, is torn`);
+  test.each(['rows', 'a graph'])(
+    'in %s: while another thread changes them without pause, what is found is whole, and what was there all the time is found',
+    async (where) => {
+      const hasGraph = where === 'a graph';
+      const seed = Math.floor(Math.random() * 2 ** 31);
+      console.log(`seed ${seed}`);
+      const arena = Arena.create([
+        { name: 'vectors', bytes: VECTOR_MEMORY_MIN + 4096 * KIB },
+        { name: 'flags', bytes: 64 },
+        { name: 'doors', bytes: planDoors(2) },
+      ]);
+      const flags = arena.region('flags').i32;
+      formatDoors(arena.region('doors'), 2);
+      const writer = new Worker(new URL('./shared-vectors-writer.js', import.meta.url), {
+        workerData: { buffer: arena.buffer, seed, hasGraph },
+      });
+      const door = hasGraph ? doorInto((await once(writer, 'message'))[0], arena.region('doors')) : undefined;
+      const ended = new Promise((resolve, reject) => writer.once('error', reject).once('exit', resolve));
+      await Promise.race([Atomics.waitAsync(flags, race.STARTED, 0).value, ended]);
+      const shared = new SharedVectors(arena.region('vectors'), door);
+      const distances = () => new Float32Array(shared.hits.buffer);
+      const query = race.vectorOf(1, 1);
+      let searches = 0;
+      let left = 0;
+      for (const end = performance.now() + 1000; performance.now() < end; ) {
+        const found = shared.search(race.COLLECTION, query, 4000);
+        if (found === ASK_OWNER) {
+          left++;
+          continue;
+        }
+        searches++;
+        const inos = new Set<number>();
+        for (let i = 0; i < found; i++) {
+          const [ino, , , byteOffset, , , version] = shared.hits.subarray(
+            i * 8,
+            i * 8 + 7,
+          ) as unknown as number[];
+          inos.add(ino!);
+          const right = race.squaredDistance(query, race.vectorOf(ino!, version!));
+          if (byteOffset !== (ino! ^ version!) || distances()[i * 8 + 7] !== right) {
+            expect.fail(`seed ${seed}: the hit of inode ${ino}, version ${version}, is torn`);
+          }
+        }
+        for (let ino = 1; ino <= race.STABLE; ino++) {
+          if (!inos.has(ino)) expect.fail(`seed ${seed}: inode ${ino} was missed among ${found}`);
         }
       }
-      for (let ino = 1; ino <= race.STABLE; ino++) {
-        if (!inos.has(ino)) expect.fail(`seed ${seed}: inode ${ino} was missed among ${found}`);
-      }
-    }
-    Atomics.store(flags, race.END, 1);
-    await ended;
-    console.log(`${searches} searches beside ${flags[race.END]} changes; ${left} left to the owner`);
-    expect(searches).toBeGreaterThan(0);
-  });
+      Atomics.store(flags, race.END, 1);
+      await ended;
+      console.log(`${searches} searches beside ${flags[race.END]} changes; ${left} left to the owner`);
+      expect(searches).toBeGreaterThan(0);
+    },
+  );
 });

@@ -73,6 +73,54 @@ const utimensatCall = call<[number, Path, BigInt64Array | null, number]>(
   'int utimensat(int directory, const char *path, const void *times, int flags)',
 );
 
+const fcntl = call<[number, number, Uint8Array]>('int fcntl(int fd, int command, void *lock)');
+const F_OFD_SETLK = 37;
+const F_RDLCK = 0;
+const F_WRLCK = 1;
+
+/** A lock of the open file description on a range, or −EAGAIN at once. */
+export function lockRange(fd: number, exclusive: boolean, start: number, length: number): number {
+  // struct flock of 64-bit Linux: type, whence, start, length, process.
+  const lock = new DataView(new ArrayBuffer(32));
+  lock.setInt16(0, exclusive ? F_WRLCK : F_RDLCK, true);
+  lock.setBigInt64(8, BigInt(start), true);
+  lock.setBigInt64(16, BigInt(length), true);
+  return fcntl(fd, F_OFD_SETLK, new Uint8Array(lock.buffer));
+}
+
+/** Bytes at an address that O_DIRECT takes. */
+export function aligned(bytes: number): Uint8Array {
+  const page = 4096;
+  const memory = new Uint8Array(bytes + page);
+  return memory.subarray(page - Number(koffi.address(memory) % BigInt(page))).subarray(0, bytes);
+}
+
+const mmap = libc.func('void *mmap(void *at, size_t length, int protection, int flags, int fd, long offset)');
+const munmap = libc.func('int munmap(void *at, size_t length)');
+const msync = libc.func('int msync(void *at, size_t length, int flags)');
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MS_SYNC = 4;
+
+/** Maps `length` bytes from `offset`, which is a page's, lets `use` work on them, and makes them durable if `sync`. 0 or −errno. */
+export function withMapped(
+  fd: number,
+  offset: number,
+  length: number,
+  sync: boolean,
+  use: (bytes: Uint8Array) => void,
+): number {
+  const pointer: unknown = mmap(null, length, PROT_READ_WRITE, MAP_SHARED, fd, offset);
+  use(new Uint8Array(koffi.view(pointer, length) as ArrayBuffer));
+  const failed = sync && Number(msync(pointer, length, MS_SYNC)) < 0 ? -koffi.errno() : 0;
+  return Number(munmap(pointer, length)) < 0 ? -koffi.errno() : failed;
+}
+
+/** One byte through a mapping, made durable. */
+export function writeMapped(fd: number, length: number, at: number, byte: number): number {
+  return withMapped(fd, 0, length, true, (bytes) => bytes.fill(byte, at, at + 1));
+}
+
 const syscall3 = call<[number, number, number, number]>('long syscall(long number, long a, long b, long c)');
 const syscallGroups = call<[number, number, Uint32Array]>(
   'long syscall(long number, long n, const void *list)',

@@ -39,8 +39,8 @@ import type { Order } from './history-client.ts';
 import { make } from './place.ts';
 
 const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const ROUNDS = Number(process.env.VEXFS_POSIX_ROUNDS ?? 80);
-const STEPS = Number(process.env.VEXFS_POSIX_STEPS ?? 1200);
+const ROUNDS = Number(process.env.VEXFS_POSIX_ROUNDS ?? 50);
+const STEPS = Number(process.env.VEXFS_POSIX_STEPS ?? 600);
 const CHURN_MS = Number(process.env.VEXFS_POSIX_CHURN_S ?? 1) * 1000;
 const CLIENTS = 3;
 const CALLS = 4;
@@ -191,7 +191,10 @@ describe('histories', () => {
 });
 
 describe('a plain directory', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vexfs-posix-'));
+  let directory = '';
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'vexfs-posix-'));
+  });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
   test('calls on names that several processes make at once are linearizable', () =>

@@ -10,16 +10,10 @@ import * as c from './calls.ts';
 import { done, O_CREAT, O_RDWR } from './place.ts';
 
 const libc = koffi.load(null);
-const mmap = libc.func('void *mmap(void *at, size_t length, int protection, int flags, int fd, long offset)');
-const munmap = libc.func('int munmap(void *at, size_t length)');
-const msync = libc.func('int msync(void *at, size_t length, int flags)');
 const copyFileRange = libc.func(
   'long copy_file_range(int from, int64_t *fromOffset, int to, int64_t *toOffset, size_t length, unsigned int flags)',
 );
 
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
-const MS_SYNC = 4;
 const PAGE = 4096;
 const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
@@ -182,17 +176,15 @@ export class Exercise {
     const length = Math.min(wanted, this.#size - at);
     this.#noted(writes ? 'map and write' : 'map and read', at, length);
     const start = at - (at % PAGE);
-    const pointer = mmap(null, at + length - start, PROT_READ_WRITE, MAP_SHARED, this.#fd, start);
-    const view = new Uint8Array(koffi.view(pointer, at + length - start) as ArrayBuffer).subarray(at - start);
-    if (writes) {
-      const bytes = this.#bytes(length);
-      view.set(bytes);
-      this.#put(at, bytes);
-      if (this.#below(3) === 0) expect(msync(pointer, at + length - start, MS_SYNC)).toBe(0);
-    } else {
-      expect(Buffer.compare(view, this.#copy.subarray(at, at + length)), `mapped from ${at}`).toBe(0);
-    }
-    expect(munmap(pointer, at + length - start)).toBe(0);
+    const sync = this.#below(3) === 0;
+    const mapped = c.withMapped(this.#fd, start, at + length - start, sync, (pages) => {
+      const view = pages.subarray(at - start);
+      const own = writes ? this.#bytes(length) : this.#copy.subarray(at, at + length);
+      if (writes) view.set(own);
+      else expect(Buffer.compare(view, own), `mapped from ${at}`).toBe(0);
+      if (writes) this.#put(at, own);
+    });
+    expect(mapped).toBe(0);
   }
 
   #reopen(): void {

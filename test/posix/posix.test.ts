@@ -21,6 +21,7 @@ import {
 } from './cases/modes.ts';
 import { pathErrors, preparePathErrors } from './cases/path-errors.ts';
 import { renameCases, rmdirCases, stickyCases, unlinkCases } from './cases/removing.ts';
+import { sharingCases } from './cases/sharing.ts';
 import { timeCases } from './cases/times.ts';
 import { type Cases, Place, type PlaceOptions } from './place.ts';
 
@@ -45,6 +46,7 @@ const CLASSES: readonly Cases[] = [
   writeCases,
   timeCases,
   listingCases,
+  sharingCases,
 ];
 
 const NOT_ROOT = canBecomeOthers() ? undefined : 'only root can become other users';

@@ -223,6 +223,19 @@ const CHECKPOINT_AFTER_LOGGED: readonly Step[] = [
   { op: 'create', path: 'b', kind: 'file' },
 ];
 
+/** A file changes while a compressed object is made of it. */
+const CHANGED_WHILE_COMPRESSED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sync' },
+  { op: 'run' },
+  { op: 'compress', path: 'a' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
 /** By what is wrong. */
 export const PLANTED: Readonly<Record<string, Bug>> = {
   'the log is not synced': wrapped((disk) => new ForgottenSync(disk, 'log/')),
@@ -254,5 +267,8 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   'what the log has of objects is not written to them': { planted: { redoesNothing: true } },
   'older bytes of the log are written over newer ones': { planted: { redoesFlushed: true } },
   'what a recovery has written is not synced': wrapped((disk) => new ForgottenRecovery(disk)),
-  'a compressed object takes the place of one that has changed': { planted: { placesWhatChanged: true } },
+  'a compressed object takes the place of one that has changed': {
+    planted: { placesWhatChanged: true },
+    steps: CHANGED_WHILE_COMPRESSED,
+  },
 };

@@ -208,6 +208,17 @@ export const renameCases: Cases = {
       expect(c.lstat(other).nlink).toBe(1n);
     }
   },
+  'rename: what is replaced while it is open lives on without links': (at) => {
+    for (const type of ['regular', 'directory'] as const) {
+      const [moved, victim] = [at.made(type), at.made(type)];
+      withOpen(victim, 0, (fd) => {
+        done(c.rename(moved, victim));
+        const seen = c.stat(`/proc/self/fd/${fd}`);
+        expect([seen.nlink, seen.ino === c.lstat(victim).ino]).toEqual([0n, false]);
+        expect(c.lstat(victim).nlink).toBe(type === 'directory' ? 2n : 1n);
+      });
+    }
+  },
   'rename: two names of one inode stay as they are, and no time moves': (at) => {
     for (const type of NOT_DIRECTORIES) {
       const [one, two] = [at.made(type), at.name()];
