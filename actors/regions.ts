@@ -3,6 +3,7 @@ import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { planLastReads } from '../fuse/objects/last-reads.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
+import { planAbsentNames } from '../fuse/session/absent-names.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
@@ -120,5 +121,6 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: ROUTE, bytes: CACHE_LINE },
     planTransit(filesAtOnce(config.workers.tasks)),
     planIntent(),
+    planAbsentNames(),
   ];
 }

@@ -7,6 +7,7 @@ import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
+import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
@@ -56,6 +57,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
     disk,
     clock,
     flight,
+    absent: new AbsentNames(arena.region(ABSENT_NAMES)),
     options: {
       get entryTimeout() {
         return fuse.entry_timeout_s;

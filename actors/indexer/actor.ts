@@ -4,6 +4,7 @@ import { expose } from 'comlink';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
 import { loadWords } from '../../kernels/text/words.ts';
@@ -143,6 +144,7 @@ function openChanges(
     namespace,
     virtual,
     intent: new Intent(arena.region(CHANGE_INTENT)),
+    absent: new AbsentNames(arena.region(ABSENT_NAMES)),
     locks: new DataLocks(arena),
     objects: new ObjectFiles(new HostDisk(store), OPEN_OBJECTS),
     inlineLimit: config.store.inline_limit,

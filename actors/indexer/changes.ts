@@ -3,6 +3,7 @@ import { type Collection, IndexState, type Namespace } from '../../fuse/namespac
 import type { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import type { DataLocks } from '../../fuse/objects/data-locks.ts';
 import type { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import type { AbsentNames } from '../../fuse/session/absent-names.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EAGAIN, ENODATA, ESTALE } from '../../runtime/errno.ts';
@@ -35,6 +36,8 @@ export interface ChangesParts {
   readonly namespace: Namespace;
   readonly virtual: VirtualTree;
   readonly intent: Intent;
+  /** What the kernel may remember as absent. */
+  readonly absent: AbsentNames;
   readonly locks: DataLocks;
   readonly objects: ObjectFiles;
   /** Largest file that is journalled itself, bytes. */
@@ -262,7 +265,7 @@ export class StoreChanges {
   }
 
   async #tell(effects: Effects): Promise<void> {
-    const { namespace, virtual, contentChanged, main } = this.#parts;
+    const { namespace, virtual, contentChanged, main, absent } = this.#parts;
     for (const ino of effects.contents) contentChanged(ino);
     for (const { collection, ino, generation, stamp, value } of effects.vectors) {
       await this.#toShards(ino, (shard) =>
@@ -276,7 +279,9 @@ export class StoreChanges {
     }
     for (let id = namespace.takeDropped(); id !== 0; id = namespace.takeDropped()) await this.#drop(id);
     virtual.searchableChanged();
-    for (const { parent, name } of effects.names) await untilSent(() => tryForgetName(main, parent, name));
+    for (const { parent, name, isMade } of effects.names) {
+      if (!isMade || absent.has(parent, name)) await untilSent(() => tryForgetName(main, parent, name));
+    }
     for (const ino of effects.inodes) await untilSent(() => tryWords(main, FORGET_INODE, ino, 0));
   }
 

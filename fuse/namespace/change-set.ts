@@ -64,7 +64,7 @@ export class Effects {
   /** Inodes that lost their last name. */
   readonly removed: { readonly ino: number; readonly generation: number }[] = [];
   /** Names that came or went, in directories that the kernel knows. */
-  readonly names: { readonly parent: number; readonly name: Uint8Array }[] = [];
+  readonly names: { readonly parent: number; readonly name: Uint8Array; readonly isMade: boolean }[] = [];
   /** Inodes that the kernel knows and that are not what they were. */
   readonly inodes = new Set<number>();
 }

@@ -122,7 +122,7 @@ export class NamespaceChanges extends NamespaceObjects {
       let done = 0;
       for (let i = from; i < from + count; i++) {
         const id = putVector(this.tables, journal, batch, i);
-        if (batch.made) this.#noteName(batch.directories[i]!, batch.names[i]!, effects);
+        if (batch.made) this.#noteName(batch.directories[i]!, batch.names[i]!, true, effects);
         if (batch.made || id > 0) done++;
         if (id <= 0) continue;
         this.stampVector();
@@ -236,7 +236,7 @@ export class NamespaceChanges extends NamespaceObjects {
       0,
     );
     node.ino = ino;
-    this.#noteName(parent.ino, name, effects);
+    this.#noteName(parent.ino, name, true, effects);
   }
 
   #fill(step: Extract<Step, { kind: 'fill' }>, who: Asker, effects: Effects): void {
@@ -290,7 +290,7 @@ export class NamespaceChanges extends NamespaceObjects {
     const t = this.tables;
     must(mutations.unlink(t, parent.ino, name, 0, name.length, false));
     records.encodeUnlink(this.transaction.journal, t, parent.ino, name, 0, name.length, false);
-    this.#noteName(parent.ino, name, effects);
+    this.#noteName(parent.ino, name, false, effects);
     this.#note(node.ino, effects);
   }
 
@@ -308,9 +308,9 @@ export class NamespaceChanges extends NamespaceObjects {
     if (this.#isKnown(ino)) effects.inodes.add(ino);
   }
 
-  #noteName(parent: number, name: Uint8Array, effects: Effects): void {
+  #noteName(parent: number, name: Uint8Array, isMade: boolean, effects: Effects): void {
     if (!this.#isKnown(parent)) return;
-    effects.names.push({ parent, name });
+    effects.names.push({ parent, name, isMade });
     effects.inodes.add(parent);
   }
 

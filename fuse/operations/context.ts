@@ -14,6 +14,7 @@ import type { Content } from '../objects/content.ts';
 import { Attr } from '../protocol/attr.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
+import { AbsentNames } from '../session/absent-names.ts';
 import type { Flight } from '../session/flight.ts';
 import { REPLY_READY } from '../session/server.ts';
 import type { VirtualTree } from '../virtual/virtual-tree.ts';
@@ -45,6 +46,8 @@ export interface Parts {
   readonly options: OperationsOptions;
   /** The same that the thread's server has. */
   readonly flight: Flight;
+  /** Needed where names are made without the kernel. */
+  readonly absent?: AbsentNames;
 }
 
 export class Context {
@@ -56,6 +59,7 @@ export class Context {
   readonly clock: Clock;
   readonly options: OperationsOptions;
   readonly flight: Flight;
+  readonly absent: AbsentNames;
   /** Scratch of the operation that runs. */
   readonly attr = new Attr();
   readonly changes = new AttrChanges();
@@ -70,6 +74,7 @@ export class Context {
     this.clock = parts.clock;
     this.options = parts.options;
     this.flight = parts.flight;
+    this.absent = parts.absent ?? AbsentNames.alone();
   }
 }
 

@@ -41,6 +41,10 @@ export function lookup(context: Context, request: Request, reply: Reply): number
   const ino = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
   if (ino >= 0) return finish(reply, entryOfInode(context, reply, ino));
   if (ino !== -ENOENT || context.options.negativeTimeout === 0) return ino;
+  context.absent.note(nodeLo, u8, nameStart, nameEnd);
+  // Made meanwhile by who does not come from the kernel, and looked for the note too early to tell it.
+  const made = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
+  if (made >= 0) return finish(reply, entryOfInode(context, reply, made));
   return finish(reply, encodeNegativeEntryOut(reply.u32, BODY, context.options.negativeTimeout));
 }
 
