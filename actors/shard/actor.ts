@@ -373,9 +373,8 @@ export class ShardActor implements DoorbellActor {
   }
 
   #save(lsn: number): void {
-    const { word } = this.#route;
-    const status = saveSegment(this.#disk, lsn, this.#index, word, this.#shard);
-    this.#snapshots.finish(this.#shard.keptGraphs(), holders(word));
+    const status = saveSegment(this.#disk, lsn, this.#index, this.#route.word, this.#shard);
+    this.#snapshots.finish(this.#shard.keptGraphs(), holders(this.#route.word));
     if (status !== 0)
       this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
