@@ -1,8 +1,5 @@
 import { constants, setPriority } from 'node:os';
 import { sharedOptions } from '../../fuse/namespace/collections.ts';
-import { graphModule } from '../../kernels/hnsw/graph-module.ts';
-import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
-import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
@@ -32,19 +29,19 @@ import {
   writeNumber,
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
-import { COPYING, holderOf, holders, keeps, phaseOf, Route } from '../route.ts';
+import { COPYING, holders, keeps, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
-import { readSegments, SegmentWriter } from '../text-segment.ts';
 import type { ActorKind } from '../topology.ts';
+import { graphMaker } from './graph-maker.ts';
 import { Graphs } from './graphs.ts';
 import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
-import { type OpenGraph, Shard } from './shard.ts';
+import { loadSegment, saveSegment } from './segments.ts';
+import { Shard } from './shard.ts';
 import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 import { TableVectors } from './table-vectors.ts';
-import { VectorFiles } from './vector-files.ts';
 
 /** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
 const ABSORB_SLICE = 4;
@@ -52,7 +49,7 @@ const ABSORB_SLICE = 4;
 const SEARCHES_PER_SLICE = 8;
 /** Batches of messages before files that move, and vectors that graphs wait for, have their turn, however many messages there are. */
 const BATCHES_PER_SLICE = 8;
-/** Reading or writing a segment or a graph may take this long, milliseconds: gigabytes from a slow disk. */
+/** Reading a segment, or writing it and graphs, may take this long, milliseconds: gigabytes from a slow disk. */
 const SEGMENT_PATIENCE_MS = 600_000;
 
 export class ShardActor implements DoorbellActor {
@@ -369,27 +366,15 @@ export class ShardActor implements DoorbellActor {
   }
 
   #load(lsn: number): void {
-    const route = this.#route.word;
-    const shards = holders(route);
-    // LSN 0: a new store, of which nothing has been written yet.
-    const complete =
-      lsn === 0 ||
-      readSegments(this.#disk, lsn, this.#index, shards, (ino, generation, u8, offset, length) => {
-        if (holderOf(route, ino) === this.#index) this.#putChunks(ino, generation, u8, offset, length);
-      });
+    const put = this.#putChunks.bind(this);
+    const complete = loadSegment(this.#disk, lsn, this.#index, this.#route.word, put);
     if (!complete) this.#shard.clear(TEXT_COLLECTION);
     writeNumber(this.#context.outbox('main'), SEGMENT_LOADED, complete ? 1 : 0);
   }
 
   #save(lsn: number): void {
-    const route = this.#route.word;
-    const shards = holders(route);
-    const writer = new SegmentWriter(this.#disk, lsn, this.#index, shards);
-    this.#shard.eachTextBatch((ino, generation, batch) => {
-      if (holderOf(route, ino) === this.#index) writer.add(ino, generation, batch);
-    });
-    const status = writer.finish();
-    this.#snapshots.finish(this.#shard.keptGraphs(), shards);
+    const status = saveSegment(this.#disk, lsn, this.#index, this.#route.word, this.#shard);
+    this.#snapshots.finish(this.#shard.keptGraphs(), holders(this.#route.word));
     if (status !== 0)
       this.#context.logger.error({ errno: -status }, 'the vector segment could not be written');
     writeNumber(this.#context.outbox('main'), SEGMENT_SAVED, Math.abs(status));
@@ -412,23 +397,4 @@ export async function run(context: Context): Promise<void> {
   const namespace = context.arena.region('namespace');
   shard.optionsOf = (collection) => sharedOptions(namespace, collection);
   runOnDoorbell(context, new ShardActor(context, shard, graphs));
-}
-
-async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
-  const { engine, rerank } = context.settings.config.vectors;
-  if (engine === 'exact') return undefined;
-  if (engine !== 'native') return await loadEngine(engine);
-  graphModule('i8');
-  const disk = new HostDisk(context.settings.store);
-  const snapshots = new Snapshots(context, disk);
-  const { index } = context.topology.actor(context.name);
-  const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
-  return (options, collection) => {
-    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
-    const { patience } = context.state;
-    context.state.patience = SEGMENT_PATIENCE_MS;
-    snapshots.restore(collection, options.dimension, graph);
-    context.state.patience = patience;
-    return graph;
-  };
 }

@@ -5,7 +5,7 @@
  */
 import * as layout from '../../kernels/assembly/layout.ts';
 import { type GraphMemory, headerWord } from '../../kernels/hnsw/graph-memory.ts';
-import type { VectorRoom } from '../../kernels/hnsw/shared-graph.ts';
+import type { VectorRoom } from '../../kernels/hnsw/vector-room.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';

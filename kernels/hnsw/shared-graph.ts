@@ -6,14 +6,15 @@
  * Labels are small numbers, used again (chunk-table.ts).
  */
 import { assert } from '../../runtime/assert.ts';
-import * as layout from '../assembly/layout.ts';
+import { forgetTwins } from './forget-twins.ts';
 import type { GraphAccess } from './graph-access.ts';
-import type { ElementType, GraphMemory } from './graph-memory.ts';
+import type { ElementType } from './graph-memory.ts';
 import { GraphOwner } from './graph-owner.ts';
 import { GraphReader } from './graph-reader.ts';
 import type { TailGraph } from './tail-graph.ts';
 import type { IndexOptions, SearchHits } from './vector-index.ts';
 import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
+import type { VectorRoom } from './vector-room.ts';
 
 /** Vectors of a batch: placing them takes some milliseconds, in which no search is answered. */
 const BATCH = 2048;
@@ -23,16 +24,6 @@ const FIRST_BATCH = 8192;
 const WORTH_A_CALL = 16;
 /** Codes that show less of the nearest than this are of no use: the graph is made over float32. */
 const CODE_RECALL_MIN = 0.85;
-
-/** Somewhere else for the exact vectors of graphs. */
-export interface VectorRoom {
-  /** Takes over those of a graph that nobody else knows yet. */
-  adopt(graph: GraphMemory): void;
-  /** Whether there is room for those of so many nodes. */
-  reserve(graph: GraphMemory, nodes: number): boolean;
-  /** The graph is not used any more. */
-  release(graph: GraphMemory): void;
-}
 
 export interface SharedGraphOptions {
   /** Most vectors; as many as fit the memory if not given. */
@@ -384,18 +375,5 @@ export class SharedGraph implements TailGraph {
       if (owner.isPlaced(node)) owner.exports.insert(node);
     }
     batch.isThrough = true;
-  }
-}
-
-/** In a part of a kept graph as it was read: labels are told anew, so every node stands for itself, and what was a twin is free. */
-function forgetTwins(part: Uint8Array): void {
-  if (part.length === 0) return;
-  const header = new Uint32Array(part.buffer, layout.HEADER, layout.HEADER_WORDS);
-  if (part.byteOffset === header[layout.TWINS]) part.fill(0);
-  if (part.byteOffset !== header[layout.STATES]) return;
-  const states = new Uint32Array(part.buffer, part.byteOffset, part.length / 4);
-  for (let node = 0; node < states.length; node++) {
-    const state = states[node]!;
-    states[node] = state & ((state & layout.TWIN) !== 0 ? layout.LEVEL_MASK : ~layout.HIDDEN);
   }
 }

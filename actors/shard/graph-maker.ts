@@ -1,0 +1,32 @@
+import { graphModule } from '../../kernels/hnsw/graph-module.ts';
+import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import { HostDisk } from '../../runtime/storage/disk.ts';
+import type { Context } from '../context.ts';
+import type { Graphs } from './graphs.ts';
+import type { OpenGraph } from './shard.ts';
+import { Snapshots } from './snapshots.ts';
+import { VectorFiles } from './vector-files.ts';
+
+/** Reading a kept graph may take this long, milliseconds: gigabytes from a slow disk. */
+const READ_PATIENCE_MS = 600_000;
+
+/** What makes the graphs of a shard's collections, by the configuration; undefined = every search is exact. */
+export async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
+  const { engine, rerank } = context.settings.config.vectors;
+  if (engine === 'exact') return undefined;
+  if (engine !== 'native') return await loadEngine(engine);
+  graphModule('i8');
+  const disk = new HostDisk(context.settings.store);
+  const snapshots = new Snapshots(context, disk);
+  const { index } = context.topology.actor(context.name);
+  const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
+  return (options, collection) => {
+    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
+    const { patience } = context.state;
+    context.state.patience = READ_PATIENCE_MS;
+    snapshots.restore(collection, options.dimension, graph);
+    context.state.patience = patience;
+    return graph;
+  };
+}
