@@ -38,6 +38,8 @@ export interface ThreadData {
   readonly onlyUid: number | undefined;
   /** Reading changes access times: neither the configuration nor the mount's options (ro, noatime) say otherwise. */
   readonly accessTimes: boolean;
+  /** Mounted with -o ro: the kernel lets no change through, and nobody else may make one. */
+  readonly isReadOnly: boolean;
   /** With -o uid=, gid= or umask=: whose all files appear to be. */
   readonly shown?: ShownOwner;
   /** 1 for the actor's first thread; more when an earlier one died and this one takes over what it left. */

@@ -242,7 +242,14 @@ export async function run(context: Context): Promise<void> {
   const changes = openChanges(context, namespace, virtual, () => gather.settled(), contentChanged);
   const collections = new Collections(namespace, changes);
   let drainMailbox = (): void => {};
-  const queries = new Queries({ namespace, search, changes, collections, drain: () => drainMailbox() });
+  const queries = new Queries({
+    namespace,
+    search,
+    changes,
+    collections,
+    isReadOnly: context.settings.isReadOnly,
+    drain: () => drainMailbox(),
+  });
   const conversations = new QueryConversations({
     virtual,
     queries,

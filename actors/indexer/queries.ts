@@ -16,6 +16,8 @@ export interface QueryParts {
   readonly search: Search;
   readonly changes: StoreChanges;
   readonly collections: Collections;
+  /** Nothing may be changed. */
+  readonly isReadOnly: boolean;
   /** Takes in what waits in the mailbox. */
   readonly drain: () => void;
 }
@@ -40,7 +42,16 @@ const SENTENCES: Readonly<Record<number, string>> = {
   [errnos.ERANGE]: 'the name of the attribute is not valid',
   [errnos.EBUSY]: 'the collection is being dropped',
   [errnos.EIO]: 'the store takes no changes',
+  [errnos.EROFS]: 'it is mounted read-only',
 };
+
+/** Requests that change something. */
+const CHANGING: ReadonlySet<QueryRequest['op']> = new Set([
+  'create-collection',
+  'drop-collection',
+  'transaction',
+  'vectors',
+]);
 
 /** Why something was refused, with the name of the errno. */
 export function reason(errno: number): string {
@@ -64,6 +75,7 @@ export class Queries {
       const { path, message } = parsed.error.issues[0]!;
       return { refused: `${path.join('.') || 'the request'}: ${message}` };
     }
+    if (this.#parts.isReadOnly && CHANGING.has(parsed.data.op)) return { refused: reason(errnos.EROFS) };
     this.#parts.drain();
     try {
       return await this.#run(parsed.data, payload, who);

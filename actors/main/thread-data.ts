@@ -25,6 +25,7 @@ export function threadData(
     words: readWords(),
     onlyUid: options.allowRoot ? process.getuid!() : undefined,
     accessTimes: config.fuse.atime === 'relatime' && !options.noatime && !options.readOnly,
+    isReadOnly: options.readOnly,
     shown: { uid: options.uid, gid: options.gid, umask: options.umask },
     incarnation: 1,
     liveKeys: LIVE_KEYS,

@@ -61,6 +61,7 @@ class Shards implements MessageHandler {
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
       accessTimes: true,
+      isReadOnly: false,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,

@@ -70,6 +70,7 @@ export class Served {
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
       accessTimes: true,
+      isReadOnly: false,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,

@@ -64,6 +64,7 @@ export class ThreadsWorld {
       words: readWords(),
       onlyUid: undefined,
       accessTimes: true,
+      isReadOnly: false,
       incarnation: 1,
       cpus: [],
       liveKeys: LIVE_KEYS,

@@ -41,6 +41,7 @@ export class World {
       words: new SharedArrayBuffer(8),
       onlyUid: undefined,
       accessTimes: true,
+      isReadOnly: false,
       incarnation: 1,
       liveKeys: LIVE_KEYS,
       declared: DECLARED,

@@ -262,4 +262,20 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
       { path: '/durable/large' },
     ]);
   });
+
+  test('mounted read-only: a request that changes something is refused, by the control socket too', async () => {
+    fs.unmount();
+    fs.mount(['-o', 'ro']);
+    const client = await ControlClient.connect(fs.store);
+    const asked = client.call('query', {
+      op: 'transaction',
+      changes: [{ op: 'write', path: '/new', text: '' }],
+    });
+    await expect(asked).rejects.toThrow('mounted read-only (EROFS)');
+    expect(await client.call('query', { op: 'nearest', vector: [0, 1, 0], k: 1 })).toMatchObject({
+      results: [{ path: '/durable/large' }],
+    });
+    client.close();
+    expect(existsSync(path('new'))).toBe(false);
+  });
 });
