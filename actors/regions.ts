@@ -24,10 +24,10 @@ import { planDoors } from './graph-doors.ts';
 import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { loadBoardBytes } from './load-board.ts';
-import { SEARCH_HEADER_BYTES } from './messages.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
+import { SEARCH_HEADER_BYTES } from './shard-messages.ts';
 import { type ActorPlan, isConfigured, mailboxRegion, type Topology } from './topology.ts';
 import { tracesBytes } from './trace.ts';
 

@@ -23,15 +23,13 @@ import {
   SYNC,
   SYNC_EXPECTED,
   writeForgetName,
-  writePutVector,
-  writeQuery,
-  writeQueryFile,
-  writeRemove,
   writeSync,
   writeWords,
 } from '../messages.ts';
 import type { Pending } from '../pending.ts';
+import { writeQuery, writeQueryFile } from '../query-messages.ts';
 import { holderOf, otherOf, Route } from '../route.ts';
+import { writePutVector, writeRemove } from '../shard-messages.ts';
 import type { Trace } from '../trace.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */

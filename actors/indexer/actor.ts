@@ -18,22 +18,13 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
-import {
-  CONTENT_CHANGED,
-  HITS,
-  LIST_HEADER_BYTES,
-  QUERY,
-  QUERY_READ,
-  QUERY_WRITE,
-  readQuery,
-  readQueryFile,
-  SETTLED,
-  TEXT_MISSING,
-} from '../messages.ts';
+import { CONTENT_CHANGED, HITS, QUERY, QUERY_READ, QUERY_WRITE, SETTLED, TEXT_MISSING } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
+import { readQuery, readQueryFile } from '../query-messages.ts';
 import { ACTOR_STATES, METRICS } from '../regions.ts';
 import { Route } from '../route.ts';
+import { LIST_HEADER_BYTES } from '../shard-messages.ts';
 import type { ActorKind } from '../topology.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';

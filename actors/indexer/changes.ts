@@ -17,11 +17,10 @@ import {
   REMOVE_VECTORS,
   SETTLE,
   tryForgetName,
-  tryPutVector,
-  tryRemove,
   tryWords,
 } from '../messages.ts';
 import { holderOf, otherOf, type Route } from '../route.ts';
+import { tryPutVector, tryRemove } from '../shard-messages.ts';
 import { INTENTS_MAX, type Intended, type Intent } from './intent.ts';
 import { untilSent } from './lanes.ts';
 import { vectorAttribute } from './query-request.ts';

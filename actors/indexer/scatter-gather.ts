@@ -2,9 +2,10 @@ import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
-import { askedShardOf, HIT_BYTES, hitsOf, trySearch } from '../messages.ts';
+import { askedShardOf, HIT_BYTES, hitsOf } from '../messages.ts';
 import { ACTOR_STATES } from '../regions.ts';
 import { holderOf, holders, phaseOf, Route, SETTLED } from '../route.ts';
+import { trySearch } from '../shard-messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Trace } from '../trace.ts';
 

@@ -11,18 +11,10 @@ import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
-import {
-  FILE_BYTES,
-  REPLAY_DONE,
-  REPLAY_FILES,
-  REPLAY_SHARD,
-  tryList,
-  tryPutVector,
-  tryReplay,
-  trySignal,
-} from '../messages.ts';
+import { FILE_BYTES, REPLAY_DONE, REPLAY_FILES, REPLAY_SHARD, trySignal } from '../messages.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
 import { keeps, Route, takesPart } from '../route.ts';
+import { tryList, tryPutVector, tryReplay } from '../shard-messages.ts';
 import { VectorOrder } from '../vector-order.ts';
 
 /** How long a slice may take, milliseconds: an fsync waits no longer for it. */

@@ -16,13 +16,11 @@ import {
   REMOVE_FILE,
   REMOVE_VECTORS,
   writeNumber,
-  writePutChunks,
-  writePutVector,
-  writeRemove,
   writeWords,
 } from '../messages.ts';
 import { JOURNAL, LOAD_BOARD, SLAB } from '../regions.ts';
 import { holderOf, holders, otherOf, Route } from '../route.ts';
+import { writePutChunks, writePutVector, writeRemove } from '../shard-messages.ts';
 import { openSlab } from '../slab.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { openTree } from '../tree.ts';

@@ -21,8 +21,9 @@ import type {
   MadeCheckpoint,
 } from '../checkpoint-order.ts';
 import type { Context } from '../context.ts';
-import { TEXT_MISSING, tryList } from '../messages.ts';
+import { TEXT_MISSING } from '../messages.ts';
 import { STORE_STATUS } from '../regions.ts';
+import { tryList } from '../shard-messages.ts';
 import { viewSlab } from '../slab.ts';
 import type { MainRequests } from './requests.ts';
 import { pause } from './threads.ts';

@@ -15,7 +15,6 @@ import {
   LOAD_VECTORS,
   PUT_CHUNKS,
   PUT_VECTOR,
-  PUT_VECTOR_HEADER_BYTES,
   REMOVE_FILE,
   REMOVE_VECTORS,
   REPLAY,
@@ -30,6 +29,7 @@ import {
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
 import { COPYING, holders, keeps, phaseOf, Route } from '../route.ts';
+import { PUT_VECTOR_HEADER_BYTES } from '../shard-messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { ActorKind } from '../topology.ts';
 import { graphMaker } from './graph-maker.ts';

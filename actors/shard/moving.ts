@@ -10,8 +10,9 @@
  */
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { Context } from '../context.ts';
-import { ROUTE_DONE, tryPutChunks, tryPutVector, tryWords } from '../messages.ts';
+import { ROUTE_DONE, tryWords } from '../messages.ts';
 import { COPYING, holderOf, keeps, NO_ROUTE, phaseOf, type Route, shardsAfter } from '../route.ts';
+import { tryPutChunks, tryPutVector } from '../shard-messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { shardOf } from '../topology.ts';
 import { FIRST_STAMP } from '../vector-order.ts';

@@ -12,8 +12,9 @@
  */
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { ChunkBatch } from '../chunk-batch.ts';
-import { FILE_BYTES, LIST_HEADER_BYTES } from '../messages.ts';
+import { FILE_BYTES } from '../messages.ts';
 import { holders, keeps, phaseOf, SETTLED, takesPart } from '../route.ts';
+import { LIST_HEADER_BYTES } from '../shard-messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import { readSegments } from '../text-segment.ts';
 import { LogTail } from './log-tail.ts';

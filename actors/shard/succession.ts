@@ -1,8 +1,9 @@
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { Context } from '../context.ts';
-import { SHARD_REPLAYED, TEXT_MISSING, tryList, writeWords } from '../messages.ts';
+import { SHARD_REPLAYED, TEXT_MISSING, writeWords } from '../messages.ts';
 import { moveOf, NO_ROUTE, phaseOf, SETTLED } from '../route.ts';
+import { tryList } from '../shard-messages.ts';
 import type { ActorKind } from '../topology.ts';
 import { Deferred, type TakeMessage } from './deferred.ts';
 import type { Recent } from './recent.ts';

@@ -2,6 +2,8 @@
 import { expect, test } from 'vitest';
 import { describeMessage, kindName, kindNames, withoutText } from '../../actors/describe-message.ts';
 import * as messages from '../../actors/messages.ts';
+import { writeQuery } from '../../actors/query-messages.ts';
+import { trySearch } from '../../actors/shard-messages.ts';
 import { mailboxRegion } from '../../actors/topology.ts';
 import { peekMessages } from '../../runtime/messaging/mailbox.ts';
 import { World } from './world.ts';
@@ -30,7 +32,7 @@ test('what the writers of messages.ts write is shown field by field', () => {
   expect(waiting(world, 'io-0')).toEqual([
     { kind: 'SYNC', length: 16, fields: { unique: (2n ** 32n + 7n).toString(), object: 3, slot: 5 } },
   ]);
-  messages.trySearch(world.actor('indexer').outbox('shard-0'), 9, 1, 10, 64, vector);
+  trySearch(world.actor('indexer').outbox('shard-0'), 9, 1, 10, 64, vector);
   expect(waiting(world, 'shard-0')).toEqual([
     {
       kind: 'SEARCH',
@@ -39,7 +41,7 @@ test('what the writers of messages.ts write is shown field by field', () => {
     },
   ]);
   const text = new TextEncoder().encode('where are the keys?');
-  messages.writeQuery(
+  writeQuery(
     world.actor('fuse-0').outbox('indexer'),
     1,
     0,

@@ -4,14 +4,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { collectionsStatus } from '../../actors/collection-status.ts';
 import { filesAtOnce, INDEX_TRANSIT, Transit } from '../../actors/indexer/transit.ts';
-import {
-  postContentChanged,
-  QUERY,
-  REMOVE_FILE,
-  writePutVector,
-  writeRemove,
-} from '../../actors/messages.ts';
+import { postContentChanged, QUERY, REMOVE_FILE } from '../../actors/messages.ts';
 import { openPending } from '../../actors/pending.ts';
+import { writePutVector, writeRemove } from '../../actors/shard-messages.ts';
 import { shardOf } from '../../actors/topology.ts';
 import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';

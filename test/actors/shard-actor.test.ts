@@ -10,6 +10,7 @@ import * as messages from '../../actors/messages.ts';
 import { JOURNAL } from '../../actors/regions.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
+import { writePutChunks, writePutVector, writeRemove } from '../../actors/shard-messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';
@@ -65,7 +66,7 @@ async function search(shard: RunShard, collection = TEXT_COLLECTION): Promise<nu
 test('a segment holds what was sent before it was asked for, however much waits in other lanes', async () => {
   const shard = startShard();
   const indexer = world.actor('indexer').outbox('shard-0');
-  for (let ino = 1; ino <= 100; ino++) messages.writePutChunks(indexer, ino, 1, batch, 0, batch.length);
+  for (let ino = 1; ino <= 100; ino++) writePutChunks(indexer, ino, 1, batch, 0, batch.length);
   messages.writeNumber(world.actor('main').outbox('shard-0'), messages.SAVE_SEGMENT, 7);
   shard.run();
   const saved = take(world.actor('main'));
@@ -80,7 +81,7 @@ test('missing segments are told, and what the log brings is kept', async () => {
   const shard = startShard();
   const io = world.actor('io-0').outbox('shard-0');
   messages.writeNumber(io, messages.LOAD_SEGMENT, 9);
-  messages.writePutChunks(io, 4, 1, batch, 0, batch.length);
+  writePutChunks(io, 4, 1, batch, 0, batch.length);
   shard.run();
   expect(take(world.actor('main')).map(({ kind, f64 }) => [kind, f64[0]])).toEqual([
     [messages.SEGMENT_LOADED, 0],
@@ -91,8 +92,8 @@ test('missing segments are told, and what the log brings is kept', async () => {
 test('a batch that does not parse is passed over', async () => {
   const shard = startShard();
   const io = world.actor('io-0').outbox('shard-0');
-  messages.writePutChunks(io, 4, 1, batch, 0, 15);
-  messages.writePutChunks(io, 5, 1, batch, 0, batch.length);
+  writePutChunks(io, 4, 1, batch, 0, 15);
+  writePutChunks(io, 5, 1, batch, 0, batch.length);
   expect(await search(shard)).toEqual([5]);
 });
 
@@ -126,19 +127,19 @@ class Client {
     const bytes = new Uint8Array(NEAR.buffer);
     const id = this.#namespace.setxattr(ino, XATTR, 0, XATTR.length, bytes, 0, bytes.length, 0);
     const stamp = this.#order.next();
-    this.#untold.push(() => messages.writePutVector(this.#lane, ino, 1, id, stamp, bytes, 0, bytes.length));
+    this.#untold.push(() => writePutVector(this.#lane, ino, 1, id, stamp, bytes, 0, bytes.length));
   }
 
   remove(ino: number): void {
     const id = this.#namespace.removexattr(ino, XATTR, 0, XATTR.length);
     const stamp = this.#order.next();
-    this.#untold.push(() => messages.writeRemove(this.#lane, messages.REMOVE_VECTORS, ino, 1, id, stamp));
+    this.#untold.push(() => writeRemove(this.#lane, messages.REMOVE_VECTORS, ino, 1, id, stamp));
   }
 
   unlink(ino: number, name: string): void {
     const bytes = new TextEncoder().encode(name);
     this.#namespace.unlink(1, bytes, 0, bytes.length);
-    this.#untold.push(() => messages.writeRemove(this.#lane, messages.REMOVE_FILE, ino, 1, 0));
+    this.#untold.push(() => writeRemove(this.#lane, messages.REMOVE_FILE, ino, 1, 0));
   }
 
   tell(): void {

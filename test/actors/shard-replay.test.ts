@@ -2,7 +2,8 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { REPLAY_SHARD, writePutVector, writeWords } from '../../actors/messages.ts';
+import { REPLAY_SHARD, writeWords } from '../../actors/messages.ts';
+import { writePutVector } from '../../actors/shard-messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { distance, History, PROBE } from './shards-history.ts';
 import { ShardsWorld, unit } from './shards-world.ts';

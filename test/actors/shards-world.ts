@@ -19,6 +19,13 @@ import { JOURNAL, STORE_STATUS, vectorsRegion } from '../../actors/regions.ts';
 import { holderOf, otherOf, Route } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
+import {
+  LIST_HEADER_BYTES,
+  tryPutChunks,
+  tryRemove,
+  writePutVector,
+  writeRemove,
+} from '../../actors/shard-messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { openTree } from '../../actors/tree.ts';
 import { VectorOrder } from '../../actors/vector-order.ts';
@@ -129,7 +136,7 @@ export class ShardsWorld {
     const { removedIno, removedGeneration } = namespace;
     runToEnd(
       this.#telling(context, removedIno, (lane) =>
-        messages.writeRemove(lane, messages.REMOVE_FILE, removedIno, removedGeneration, 0),
+        writeRemove(lane, messages.REMOVE_FILE, removedIno, removedGeneration, 0),
       ),
     );
   }
@@ -161,7 +168,7 @@ export class ShardsWorld {
     const stamp = this.#order.next();
     const generation = this.generation(ino);
     return yield* this.#telling(context, ino, (lane) =>
-      messages.writePutVector(lane, ino, generation, collection, stamp, bytes, 0, bytes.length),
+      writePutVector(lane, ino, generation, collection, stamp, bytes, 0, bytes.length),
     );
   }
 
@@ -176,7 +183,7 @@ export class ShardsWorld {
     const generation = this.generation(ino);
     const stamp = this.#order.next();
     return yield* this.#telling(context, ino, (lane) =>
-      messages.writeRemove(lane, messages.REMOVE_VECTORS, ino, generation, collection, stamp),
+      writeRemove(lane, messages.REMOVE_VECTORS, ino, generation, collection, stamp),
     );
   }
 
@@ -236,15 +243,14 @@ export class ShardsWorld {
     const sentBy = this.route.word;
     for (const shard of [holderOf(sentBy, ino), otherOf(sentBy, ino)].filter((index) => index >= 0)) {
       const lane = this.indexer.context.outbox(`shard-${shard}`);
-      if (!messages.tryPutChunks(lane, ino, generation, batch, 0, batch.length))
-        throw new Error('the lane is full');
+      if (!tryPutChunks(lane, ino, generation, batch, 0, batch.length)) throw new Error('the lane is full');
       yield;
     }
   }
 
   #removingText(ino: number, generation: number): Generator<void, boolean> {
     return this.#telling(this.indexer.context, ino, (lane) =>
-      messages.tryRemove(lane, messages.REMOVE_VECTORS, ino, generation, TEXT_COLLECTION),
+      tryRemove(lane, messages.REMOVE_VECTORS, ino, generation, TEXT_COLLECTION),
     );
   }
 
@@ -270,7 +276,7 @@ export class ShardsWorld {
         onMessage: (kind, _u8, u32, _f64, offset) => {
           if (kind === messages.HITS) this.gather.gather(u32, offset);
           else if (kind === messages.TEXT_MISSING) {
-            const first = (offset + messages.LIST_HEADER_BYTES) >> 2;
+            const first = (offset + LIST_HEADER_BYTES) >> 2;
             this.missing.push(...u32.subarray(first, first + u32[offset >> 2]!));
           }
         },

@@ -8,6 +8,7 @@ import { Route, settledRoute } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Graphs } from '../../actors/shard/graphs.ts';
 import { Shard } from '../../actors/shard/shard.ts';
+import { trySearch, writePutVector, writeRemove } from '../../actors/shard-messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
 import { FIRST_STAMP } from '../../actors/vector-order.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
@@ -70,7 +71,7 @@ class RunningShard {
 }
 
 function ask(shard: RunningShard, id: number, collection = COLLECTION): void {
-  messages.trySearch(indexer.outbox(shard.context.name), id, collection, 3, 10, QUERY);
+  trySearch(indexer.outbox(shard.context.name), id, collection, 3, 10, QUERY);
 }
 
 interface Answer {
@@ -149,7 +150,7 @@ test('a vector that was put before the search is found, whoever answers', () => 
   const bytes = new Uint8Array(QUERY.buffer);
   const fuse = world.actor('fuse-0').outbox('shard-0');
   for (const id of [1, 2]) {
-    messages.writePutVector(fuse, id, 1, COLLECTION, FIRST_STAMP + id, bytes, 0, bytes.length);
+    writePutVector(fuse, id, 1, COLLECTION, FIRST_STAMP + id, bytes, 0, bytes.length);
     ask(busy, id);
   }
   busy.turn();
@@ -165,7 +166,7 @@ test('a search waits for what was sent before it, and not for the stream that fo
   const bytes = new Uint8Array(QUERY.buffer);
   const fuse = world.actor('fuse-0').outbox('shard-0');
   const put = (ino: number): void =>
-    messages.writePutVector(fuse, ino, 1, COLLECTION, FIRST_STAMP + ino, bytes, 0, bytes.length);
+    writePutVector(fuse, ino, 1, COLLECTION, FIRST_STAMP + ino, bytes, 0, bytes.length);
   for (let ino = 1; ino <= 100; ino++) put(ino);
   ask(shard, 1);
   let turns = 0;
@@ -186,7 +187,7 @@ test('between batches of messages the run loop lets an actor do what must not wa
   const fuse = world.actor('fuse-0').outbox('shard-0');
   const handled: number[] = [];
   let messagesSeen = 0;
-  for (let ino = 1; ino <= 100; ino++) messages.writeRemove(fuse, messages.REMOVE_FILE, ino, 1, 0);
+  for (let ino = 1; ino <= 100; ino++) writeRemove(fuse, messages.REMOVE_FILE, ino, 1, 0);
   runOnDoorbell(context, {
     onMessage() {
       messagesSeen++;
