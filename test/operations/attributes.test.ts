@@ -41,7 +41,7 @@ test('the NOW flags take the time of the call', () => {
 });
 
 test('with the kernel owning times, given mtime and ctime stand and pages written back do not touch them', () => {
-  const h = new Harness();
+  const h = new Harness({ writeback: true });
   const file = ok(h.create(ROOT, 'a'));
   const valid = abi.FATTR_MTIME | abi.FATTR_CTIME;
   ok(h.setattr(file, { valid, mtime: 1000, mtimeNs: 1, ctime: 2000 }));
@@ -50,6 +50,14 @@ test('with the kernel owning times, given mtime and ctime stand and pages writte
   expect(ok(h.getattr(file))).toMatchObject({ mtime: 1000, ctime: 2000, size: 6 });
   expect(h.write(file, 0, 'direct')).toBe(6);
   expect(ok(h.getattr(file)).mtime).toBe(h.now / 1000);
+});
+
+test('without writeback, pages of a mapping that are written back move mtime and ctime', () => {
+  const h = new Harness();
+  const file = ok(h.create(ROOT, 'a'));
+  h.now += 60_000;
+  expect(h.write(file, 0, 'mapped', abi.FUSE_WRITE_CACHE)).toBe(6);
+  expect(ok(h.getattr(file))).toMatchObject({ mtime: h.now / 1000, ctime: h.now / 1000 });
 });
 
 test('set-id bits go on write, truncate and chown when the kernel says so, and only then', () => {
