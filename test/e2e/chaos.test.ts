@@ -1,7 +1,7 @@
 /**
  * Programs use the mount while its actors are ended, crashed, hung, restarted, added and retired at random, every second, and
  * files move between changing numbers of shards. The mount must not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
- * VEXFS_CHAOS_SECONDS: how long (30 by default); VEXFS_CHAOS_SEED: which sequence; VEXFS_CHAOS_EVERY_MS: how often an actor is
+ * VEXFS_CHAOS_SECONDS: how long (20 by default); VEXFS_CHAOS_SEED: which sequence; VEXFS_CHAOS_EVERY_MS: how often an actor is
  * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1); there are one to four fuse actors and one to three shards at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -15,7 +15,7 @@ import { type Daemon, Place } from '../actors/daemon.ts';
 import type { ClientKind, ClientReport } from './chaos-calls.ts';
 import { NO_FUSE, titled } from './mounted.ts';
 
-const SECONDS = Number(process.env.VEXFS_CHAOS_SECONDS ?? 30);
+const SECONDS = Number(process.env.VEXFS_CHAOS_SECONDS ?? 20);
 const EVERY_MS = Number(process.env.VEXFS_CHAOS_EVERY_MS ?? 1000);
 const SEED = Number(process.env.VEXFS_CHAOS_SEED ?? 1);
 const CLIENT = new URL('./chaos-client.js', import.meta.url).pathname;
