@@ -1,7 +1,8 @@
 /** Serves a mount as the command line does, in a process of its own whose actors a test can harm. */
 import { runMount } from '../../actors/main/daemon.ts';
-import { H_BROKEN, H_SEQUENCE } from '../../fuse/namespace/layout.ts';
+import { H_BROKEN, H_MUTEX, H_SEQUENCE } from '../../fuse/namespace/layout.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
+import { Mutex } from '../../runtime/sync/mutex.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Order, Report } from './daemon.ts';
 
@@ -27,12 +28,18 @@ Arena.create = (plan) => {
   return arena;
 };
 
-/** What the death of a thread in the middle of a change leaves, and worse: no name can be found any more. */
+/**
+ * What a thread that throws in the middle of a change leaves, and worse: no name can be found any more. With the lock, as it
+ * would have it: whoever is within a change of its own finishes that.
+ */
 function wreckTables(): void {
-  const { u32 } = arena!.region('namespace');
+  const { u32, i32 } = arena!.region('namespace');
+  const mutex = new Mutex(i32, H_MUTEX);
+  while (!mutex.tryLock());
   Atomics.add(u32, H_SEQUENCE, 1);
   arena!.region('dentry-hash').u32.fill(0);
   Atomics.store(u32, H_BROKEN, 1);
+  mutex.unlock();
 }
 
 try {
