@@ -32,7 +32,8 @@ const PATIENCE_MS = 30_000;
 
 export class Daemon {
   readonly notices: string[] = [];
-  readonly exited: Promise<number | null>;
+  /** The exit code, or the name of the signal that ended the process. */
+  readonly exited: Promise<number | string>;
   readonly #child: ChildProcess;
   readonly #waiting: ((report: Report) => void)[] = [];
 
@@ -41,7 +42,9 @@ export class Daemon {
     this.#child = fork(program, [store, directory, ...set], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    this.exited = new Promise((resolve) => this.#child.on('exit', resolve));
+    this.exited = new Promise((resolve) =>
+      this.#child.on('exit', (code, signal) => resolve(code ?? (signal as string))),
+    );
     this.#child.on('message', (report: Report) => {
       if (report.notice !== undefined) this.notices.push(report.notice);
       else this.#waiting.shift()?.(report);
@@ -115,13 +118,13 @@ export class Daemon {
     }
   }
 
-  kill(): Promise<number | null> {
+  kill(): Promise<number | string> {
     this.#child.kill('SIGKILL');
     return this.exited;
   }
 
-  /** The exit code; null for a process that had to be killed because it did not end by itself. */
-  async end(): Promise<number | null> {
+  /** The exit code; `SIGKILL` for a process that had to be killed because it did not end by itself. */
+  async end(): Promise<number | string> {
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE_MS);
     const code = await this.exited;
     clearTimeout(timer);
@@ -130,7 +133,7 @@ export class Daemon {
 
   async #report(): Promise<Report> {
     const report = new Promise<Report>((resolve) => this.#waiting.push(resolve));
-    return Promise.race([report, this.exited.then((code) => ({ refused: `ended with code ${code}` }))]);
+    return Promise.race([report, this.exited.then((code) => ({ refused: `ended with ${code}` }))]);
   }
 }
 
