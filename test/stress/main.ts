@@ -76,7 +76,8 @@ async function directories(): Promise<{ found: string[]; server: MountedServer |
 const words: Record<Outcome['verdict'], string> = {
   passed: '',
   failed: '**failed** ',
-  nothing: 'not offered ',
+  nothing: 'not offered',
+  unfinished: 'no whole loop',
   hung: '**hung** ',
 };
 
@@ -87,7 +88,9 @@ async function stressed(name: string, found: readonly string[]): Promise<Row> {
     outcomes.push(await stress(name, Number(values.workers), Number(values.seconds), own));
     fs.rmSync(own, { recursive: true, force: true });
   }
-  const cells = outcomes.map((one) => `${words[one.verdict]}${one.rate > 0 ? one.rate.toFixed(0) : ''}`);
+  const cells = outcomes.map(
+    (one) => `${words[one.verdict]}${one.rate > 0 ? one.rate.toFixed(one.rate < 10 ? 1 : 0) : ''}`,
+  );
   const said = outcomes.flatMap((one, i) => one.said.map((text) => `${places[i]}: ${text}`));
   const mount = outcomes[places.indexOf('mount')]?.verdict ?? 'passed';
   const host = outcomes[places.indexOf('host')]?.verdict ?? 'passed';

@@ -12,8 +12,8 @@ export const BEYOND_THE_CLASS =
     ' ',
   );
 
-/** `nothing`: it ran and did no work, because something is not offered (it says what). */
-export type Verdict = 'passed' | 'failed' | 'nothing' | 'hung';
+/** `nothing`: what it needs is not offered (it says what); `unfinished`: not even one of its loops was over in time. */
+export type Verdict = 'passed' | 'failed' | 'nothing' | 'unfinished' | 'hung';
 
 export interface Outcome {
   readonly verdict: Verdict;
@@ -82,7 +82,8 @@ export async function stress(
   if (hung) return { verdict: 'hung', rate, said };
   const skipped = /skipping stress test|not implemented|unimplemented/.test(text);
   if (code === 2 || /stress-ng: fail:/.test(text)) return { verdict: 'failed', rate, said };
-  if (code !== 0 || skipped || Number(metrics?.[1] ?? 0) === 0)
-    return { verdict: code === 0 || skipped ? 'nothing' : 'failed', rate, said };
+  if (skipped) return { verdict: 'nothing', rate, said };
+  if (code !== 0) return { verdict: 'failed', rate, said };
+  if (Number(metrics?.[1] ?? 0) === 0) return { verdict: 'unfinished', rate, said };
   return { verdict: 'passed', rate, said };
 }
