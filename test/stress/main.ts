@@ -56,21 +56,51 @@ function table(head: readonly string[], rows: readonly Row[]): string {
   );
 }
 
-/** A directory in each place, in the order of `places`. */
-async function directories(): Promise<{ found: string[]; server: MountedServer | undefined }> {
-  const found: string[] = [];
-  let server: MountedServer | undefined;
-  for (const place of places) {
-    const directory = path.join(root, place);
-    if (place === 'mount') {
-      const settings = values.set.flatMap((setting) => ['--set', setting]);
-      const args = [CLI, 'mount', '-f', '-o', 'suid,dev', ...settings, path.join(root, 'store'), directory];
-      const unmount = [process.execPath, CLI, 'umount', directory];
-      server = await MountedServer.start(directory, { command: process.execPath, args, unmount });
-    } else fs.mkdirSync(directory);
-    found.push(directory);
+/** The mount, whose process says what ends it; it is mounted again after that, so that what follows is not of another filesystem. */
+class Mount {
+  readonly directory = path.join(root, 'mount');
+  #server: MountedServer | undefined;
+
+  async start(): Promise<void> {
+    const settings = values.set.flatMap((setting) => ['--set', setting]);
+    const args = [
+      CLI,
+      'mount',
+      '-f',
+      '-o',
+      'suid,dev',
+      ...settings,
+      path.join(root, 'store'),
+      this.directory,
+    ];
+    const unmount = [process.execPath, CLI, 'umount', this.directory];
+    this.#server = await MountedServer.start(this.directory, { command: process.execPath, args, unmount });
   }
-  return { found, server };
+
+  /** Why it is gone, or undefined; then it has been mounted again. */
+  async gone(): Promise<string | undefined> {
+    if (this.#server === undefined || this.#server.alive) return undefined;
+    const { said } = this.#server;
+    this.#server.abort();
+    await this.start();
+    return `the mount ended: ${said.slice(-300).replaceAll('\n', ' ')}`;
+  }
+
+  async stop(): Promise<string | undefined> {
+    return this.#server?.stop();
+  }
+}
+
+const mount = new Mount();
+
+/** A directory in each place, in the order of `places`. */
+async function directories(): Promise<string[]> {
+  if (places.includes('mount')) await mount.start();
+  return places.map((place) => {
+    const directory = path.join(root, place);
+    fs.mkdirSync(directory, { recursive: true });
+    return directory;
+  });
 }
 
 const words: Record<Outcome['verdict'], string> = {
@@ -85,39 +115,43 @@ async function stressed(name: string, found: readonly string[]): Promise<Row> {
   const outcomes: Outcome[] = [];
   for (const directory of found) {
     const own = fs.mkdtempSync(path.join(directory, `${name}-`));
-    outcomes.push(await stress(name, Number(values.workers), Number(values.seconds), own));
+    const outcome = await stress(name, Number(values.workers), Number(values.seconds), own);
+    const gone = await mount.gone();
+    outcomes.push(gone ? { ...outcome, verdict: 'failed', said: [gone, ...outcome.said] } : outcome);
     fs.rmSync(own, { recursive: true, force: true });
   }
   const cells = outcomes.map(
     (one) => `${words[one.verdict]}${one.rate > 0 ? one.rate.toFixed(one.rate < 10 ? 1 : 0) : ''}`,
   );
   const said = outcomes.flatMap((one, i) => one.said.map((text) => `${places[i]}: ${text}`));
-  const mount = outcomes[places.indexOf('mount')]?.verdict ?? 'passed';
-  const host = outcomes[places.indexOf('host')]?.verdict ?? 'passed';
+  const inMount = outcomes[places.indexOf('mount')]?.verdict ?? 'passed';
+  const onHost = outcomes[places.indexOf('host')]?.verdict ?? 'passed';
   return {
     name,
     cells: [...cells, said.join('; ')],
-    failsInMountOnly: (mount === 'failed' || mount === 'hung') && host === 'passed',
+    failsInMountOnly: (inMount === 'failed' || inMount === 'hung') && onHost === 'passed',
   };
 }
 
-function verified(found: readonly string[]): Row[] {
-  return FIO_RUNS.map((run) => {
+async function verified(found: readonly string[]): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const run of FIO_RUNS) {
     const wrong = found.map((directory) => fio(run, directory, Number(values.megabytes)));
-    const mount = wrong[places.indexOf('mount')];
-    console.error(`fio ${nameOf(run)}: ${wrong.map((text) => text ?? 'no mismatch').join(' | ')}`);
-    return {
-      name: nameOf(run),
-      cells: wrong.map((text) => text ?? 'no mismatch'),
-      failsInMountOnly: mount !== undefined && wrong[places.indexOf('host')] === undefined,
-    };
-  });
+    const gone = await mount.gone();
+    if (gone) wrong[places.indexOf('mount')] = gone;
+    const cells = wrong.map((text) => text ?? 'no mismatch');
+    console.error(`fio ${nameOf(run)}: ${cells.join(' | ')}`);
+    const inMount = wrong[places.indexOf('mount')];
+    const onHost = wrong[places.indexOf('host')];
+    rows.push({ name: nameOf(run), cells, failsInMountOnly: inMount !== undefined && onHost === undefined });
+  }
+  return rows;
 }
 
 const ofClass = filesystemStressors();
 const all = only?.includes('class') ? (ofClass ?? []) : [...(ofClass ?? []), ...BEYOND_THE_CLASS];
 const chosen = only && !only.includes('class') ? all.filter((name) => only.includes(name)) : all;
-const { found, server } = await directories();
+const found = await directories();
 const load = () => os.loadavg()[0]!.toFixed(1);
 const began = load();
 const rows: Row[] = [];
@@ -126,8 +160,8 @@ for (const name of chosen) {
   rows.push(row);
   console.error([row.name, ...row.cells].join(' | '));
 }
-const fioRows = fioVersion() !== undefined && (!only || only.includes('fio')) ? verified(found) : [];
-const wrong = await server?.stop();
+const fioRows = fioVersion() !== undefined && (!only || only.includes('fio')) ? await verified(found) : [];
+const wrong = await mount.stop();
 
 console.log(
   `Linux ${os.release()}, ${os.cpus().length} CPUs, load average ${began} at the beginning, ${load()} at the end\n`,
