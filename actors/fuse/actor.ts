@@ -22,12 +22,12 @@ import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
 import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { COMPRESSED, PLACED, writeWords } from '../messages.ts';
+import { PatientDisk } from '../patient-disk.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { FuseHandover } from './handover.ts';
-import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 interface Built {

@@ -122,6 +122,8 @@ export class CommitActor {
   #lingerUntil = 0;
   /** One writer alone is about to ask for an fsync. */
   #isExpected = false;
+  /** There is more to delete of what was dropped. */
+  #isDeleting = false;
   #commits: number;
   #answered: number;
 
@@ -167,12 +169,14 @@ export class CommitActor {
       return 0;
     }
     const wait = this.#msUntilCommit();
-    if (wait > 0) return wait;
+    if (wait > 0) return this.#isDeleting ? this.#deleteDropped() : wait;
     this.#begin();
     return 0;
   }
 
   stop(): void {
+    do this.#deleteDropped();
+    while (this.#isDeleting);
     this.#options.log.close();
   }
 
@@ -249,7 +253,7 @@ export class CommitActor {
   }
 
   #finish(): void {
-    const { journal, objects, clock, status } = this.#options;
+    const { journal, clock } = this.#options;
     this.#committing = false;
     const began = clock.monotonic();
     this.#options.ports.patience(DISK_PATIENCE_MS);
@@ -265,7 +269,14 @@ export class CommitActor {
     this.#lingerUntil = this.#lastCommit + Math.min(LINGER_MS, this.#lastCommit - began);
     this.#report();
     this.#answer(0);
-    if (!status.keepsObjects) objects.deleteDropped(this.#limit);
+    this.#deleteDropped();
+  }
+
+  /** A part of what may be deleted: between two of them others have their turn. */
+  #deleteDropped(): number {
+    const { journal, objects, status } = this.#options;
+    this.#isDeleting = status.errno === 0 && !status.keepsObjects && objects.deleteDropped(journal.durable());
+    return 0;
   }
 
   /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */
