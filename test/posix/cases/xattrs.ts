@@ -1,6 +1,6 @@
 /** Extended attributes: who may set which, what is refused, what they do to times. */
 import { expect } from 'vitest';
-import { EACCES, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM } from '../../../runtime/errno.ts';
+import { EACCES, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ERANGE } from '../../../runtime/errno.ts';
 import * as c from '../calls.ts';
 import { ALICE, BOB, type Cases, done, moves, refused } from '../place.ts';
 
@@ -42,5 +42,22 @@ export const xattrCases: Cases = {
       refused(c.getxattr(path, name, new Uint8Array(1), 1), errno);
       refused(c.removexattr(path, name), errno);
     }
+  },
+  'xattrs: names of "trusted" are listed for root only, and are in no other’s way': (at) => {
+    const path = at.file(0o666);
+    for (const name of ['trusted.a', 'user.b', 'trusted.c', 'user.d'])
+      done(c.setxattr(path, name, Uint8Array.of(1), 1, 0));
+    const list = (room: number): string[] => {
+      const names = new Uint8Array(room);
+      const text = Buffer.from(names.subarray(0, done(c.listxattr(path, names, room)))).toString();
+      return text.split('\0').slice(0, -1).sort();
+    };
+    expect(list(100)).toEqual(['trusted.a', 'trusted.c', 'user.b', 'user.d']);
+    expect(c.as(ALICE, () => list(14))).toEqual(['user.b', 'user.d']);
+    expect(c.as(ALICE, () => c.listxattr(path, new Uint8Array(1), 0))).toBe(14);
+    refused(
+      c.as(ALICE, () => c.listxattr(path, new Uint8Array(13), 13)),
+      ERANGE,
+    );
   },
 };
