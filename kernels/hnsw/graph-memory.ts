@@ -99,7 +99,7 @@ function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes):
 function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
   const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
   const lists = layout.EF_MAX * (8 + 8 + 4);
-  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES;
+  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 2 * CACHE_LINE;
   return roundUp(layout.QUERY + vectorBytes + forms + lists + small + capacity, 2 * CACHE_LINE);
 }
 
