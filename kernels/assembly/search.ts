@@ -23,7 +23,7 @@ import {
 } from './memory';
 import { clear, distanceAt, distanceOfKey } from './nearest';
 import { queryFactor, queryOffset } from './quantise';
-import { descend, keep, keyOfNode, nodeOfKey, offer, setQuery, walk } from './walk';
+import { descend, keep, keyOfNode, NO_END, nodeOfKey, offer, setQuery, walk } from './walk';
 
 /** Exact distance of the query to a node. Over unit vectors it is that of cosine. */
 @inline
@@ -40,7 +40,7 @@ export function find(ef: i32): i32 {
   const entry = atomic.load<u32>(HEADER + ENTRY * 4);
   if (entry === NONE) return 0;
   setQuery(query);
-  const count = walk(descend(entry, levelOf(entry), 0), ef, 0);
+  const count = walk(descend(entry, levelOf(entry), 0), ef, 0, 0, NO_END);
   return atomic.load<u32>(HEADER + DELETED_COUNT * 4) === 0 ? count : keepLive(count);
 }
 

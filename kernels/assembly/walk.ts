@@ -170,15 +170,22 @@ export function offer(key: u64, count: i32, ef: i32): i32 {
   return insertKey(pool, key, min(count, ef - 1));
 }
 
-/** Fills the list with the nearest that are found on `level` from `entry`; returns how many, at most `ef`. */
-export function walk(entry: u32, ef: i32, level: i32): i32 {
+/** A walk that ends when it has followed the links of all that its list holds. */
+export const NO_END: i32 = i32.MAX_VALUE;
+
+/**
+ * Fills the list with the nearest that are found on `level` from `entry`; returns how many, at most `ef`. It ends early when, of a
+ * full list, the links of `patience` in a row have led to nothing that belongs among the nearest `few`.
+ */
+export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): i32 {
   const stamp = newStamp();
   clear(pool, ef);
   store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
   store<u8>(visitedAt(entry), stamp);
   let count = 1;
   let next = 0;
-  while (next < count) {
+  let idle = 0;
+  while (next < count && idle < patience) {
     const at = pool + (<usize>next << 3);
     const key = load<u64>(at);
     if (<u32>key & 1) {
@@ -208,6 +215,7 @@ export function walk(entry: u32, ef: i32, level: i32): i32 {
         limit = distanceAt(pool, ef - 1);
       }
     }
+    idle = lowest < few || count < ef ? 0 : idle + 1;
     next = lowest <= next ? lowest : next + 1;
   }
   return count;
