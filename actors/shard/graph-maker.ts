@@ -2,6 +2,7 @@ import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { adviseHugePages } from '../../runtime/system/huge-pages.ts';
 import type { Context } from '../context.ts';
 import type { Graphs } from './graphs.ts';
 import type { OpenGraph } from './shard.ts';
@@ -21,7 +22,8 @@ export async function graphMaker(context: Context, graphs: Graphs): Promise<Open
   const snapshots = new Snapshots(context, disk);
   const { index } = context.topology.actor(context.name);
   const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
-  return (options, collection) => {
+  return (wanted, collection) => {
+    const options = { ...wanted, onRows: adviseHugePages };
     const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
     const { patience } = context.state;
     context.state.patience = READ_PATIENCE_MS;

@@ -37,6 +37,7 @@ import {
   VECTORS,
   WEIGHTS,
 } from './layout';
+import { LIST_BEFORE } from './nearest';
 
 export let slot: u32 = 0;
 export let vectorBytes: usize = 0;
@@ -137,10 +138,10 @@ function placeBuffers(block: usize): void {
   queryForm = query + vectorBytes;
   baseForm = queryForm + form;
   candidateForm = baseForm + form;
-  pool = candidateForm + form;
+  pool = candidateForm + form + LIST_BEFORE;
   results = pool + EF_MAX * 8;
   list = results + EF_MAX * 8;
-  candidates = list + EF_MAX * 4;
+  candidates = list + EF_MAX * 4 + LIST_BEFORE;
   neighbours = candidates + SMALL_BYTES;
   distances = neighbours + SMALL_BYTES;
   chosen = distances + SMALL_BYTES;

@@ -55,12 +55,26 @@ export function makeGraphMemory(
       const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
       const views = viewsOfGraph(memory);
       describe(views, options, sizes, Math.min(capacity, roomFor(sizes, pages)));
+      if (options.onRows !== undefined) announceRows(views, options.onRows);
       return views;
     } catch (error) {
       // a limit of address space (ulimit -v) refuses large reservations
       if (!(error instanceof RangeError) || pages <= PAGES_MIN) throw error;
       pages = Math.max(PAGES_MIN, pages >>> 1);
     }
+  }
+}
+
+function announceRows({ memory, u32 }: GraphMemory, announce: NonNullable<IndexOptions['onRows']>): void {
+  const u8 = new Uint8Array(memory.buffer);
+  const word = (name: number) => u32[headerWord(name)]!;
+  const rows: readonly [region: number, bytes: number][] = [
+    [layout.LINKS, word(layout.LINKS_MAX) * 8],
+    [layout.CODES, word(layout.CODE_BYTES)],
+    [layout.VECTORS, word(layout.VECTOR_BYTES) * word(layout.HAS_VECTORS)],
+  ];
+  for (const [region, bytes] of rows) {
+    if (bytes > 0) announce(u8, word(region), word(region) + bytes * word(layout.CAPACITY));
   }
 }
 
@@ -99,7 +113,7 @@ function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes):
 function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
   const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
   const lists = layout.EF_MAX * (8 + 8 + 4);
-  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES;
+  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 2 * CACHE_LINE;
   return roundUp(layout.QUERY + vectorBytes + forms + lists + small + capacity, 2 * CACHE_LINE);
 }
 

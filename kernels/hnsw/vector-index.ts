@@ -23,6 +23,8 @@ export interface IndexOptions {
   /** Candidates kept while building. */
   readonly efConstruction: number;
   readonly seed: number;
+  /** Told of each part of `u8` that will hold rows of vectors, codes or links, before anything is there. */
+  readonly onRows?: (u8: Uint8Array, start: number, end: number) => void;
 }
 
 export interface VectorIndex {
