@@ -32,6 +32,7 @@ import { COPYING, holders, keeps, phaseOf, Route } from '../route.ts';
 import { PUT_VECTOR_HEADER_BYTES } from '../shard-messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { ActorKind } from '../topology.ts';
+import { Building } from './building.ts';
 import { graphMaker } from './graph-maker.ts';
 import { Graphs } from './graphs.ts';
 import { Moving } from './moving.ts';
@@ -43,8 +44,6 @@ import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 import { TableVectors } from './table-vectors.ts';
 
-/** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
-const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
 /** Batches of messages before files that move, and vectors that graphs wait for, have their turn, however many messages there are. */
@@ -63,6 +62,7 @@ export class ShardActor implements DoorbellActor {
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
+  readonly #building: Building;
   readonly #recent = new Recent();
   readonly #succession: Succession;
   readonly #moving: Moving;
@@ -76,7 +76,7 @@ export class ShardActor implements DoorbellActor {
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes', number>;
 
   constructor(context: Context, shard: Shard, graphs = new Graphs(context)) {
     this.#graphs = graphs;
@@ -93,6 +93,7 @@ export class ShardActor implements DoorbellActor {
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
     this.#searches = new Searches(context, shard, graphs, metrics);
+    this.#building = new Building(context, shard, graphs, this.#snapshots, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
     this.#tables = new TableVectors(context, shard, this.#recent);
     this.#counter = {
@@ -101,7 +102,6 @@ export class ShardActor implements DoorbellActor {
       tail: metrics.counter('tail'),
       puts: metrics.counter('puts'),
       removes: metrics.counter('removes'),
-      helped: metrics.counter('helped'),
     };
   }
 
@@ -194,7 +194,7 @@ export class ShardActor implements DoorbellActor {
   afterBatch(): void {
     if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
-    this.#searches.serve();
+    if (this.#searches.serve()) this.#building.searched();
     if (++this.#batches % BATCHES_PER_SLICE !== 0) return;
     this.#moving.step();
     // Whoever has time builds what this thread has none for.
@@ -210,29 +210,19 @@ export class ShardActor implements DoorbellActor {
     const isReported = this.#succession.reportMissing();
     this.#releaseSearches();
     this.#saveIfAsked();
-    if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
+    if (this.#searches.serve()) {
+      this.#building.searched();
+      if (++this.#searched < SEARCHES_PER_SLICE) return 0;
+    }
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
     const progress = this.#moving.step();
-    const isBuilt = this.#build();
+    const isBuilt = this.#building.step();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     this.#shard.report();
     if (isBuilt || isBusy || progress === 'more') return 0;
     const isWaiting = !isReported || progress !== 'nothing to do' || this.#shard.isBuilding;
     return isWaiting ? Math.min(FULL_LANE_MS, this.#searches.sleepMs) : this.#searches.sleepMs;
-  }
-
-  /** A slice of what there is to do in graphs, of others when there is nothing in its own; false when there is nothing. */
-  #build(): boolean {
-    this.#graphs.lookForEnded();
-    const moved = this.#shard.absorb(ABSORB_SLICE);
-    const isTidying = this.#shard.tidy();
-    if (moved > 0) return true;
-    const { steal } = this.#context.settings.config.workers;
-    const helped = steal ? this.#graphs.help(ABSORB_SLICE) : 0;
-    if (helped > 0) this.#metrics.add(this.#counter.helped, helped);
-    if (helped > 0 || isTidying) return true;
-    return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
   stop(): void {

@@ -16,8 +16,8 @@ import type { IndexOptions, SearchHits } from './vector-index.ts';
 import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 import type { VectorRoom } from './vector-room.ts';
 
-/** Vectors of a batch: placing them takes some milliseconds, in which no search is answered. */
-const BATCH = 2048;
+/** Vectors of a batch: placing them takes two milliseconds or so, in which no search is answered. */
+const BATCH = 512;
 /** Of the first one: codes are chosen by it. */
 const FIRST_BATCH = 8192;
 /** Fewer are inserted before another thread is awake. */
