@@ -1,4 +1,5 @@
 /** How the messages to shards are written, and those of lists. The layouts are in messages.ts. */
+import { copyBytes } from '../fuse/namespace/names.ts';
 import type { Outbox } from '../runtime/messaging/mailbox.ts';
 import { PUT_CHUNKS, PUT_VECTOR, REPLAY, SEARCH } from './messages.ts';
 
@@ -83,7 +84,7 @@ function fillPutVector(
   shard.u32[word + 4] = stamp;
   shard.u32[word + 5] = 0;
   const to = at + PUT_VECTOR_HEADER_BYTES;
-  for (let i = start; i < end; i++) shard.u8[to + i - start] = bytes[i]!;
+  copyBytes(shard.u8, to, bytes, start, end - start);
   shard.post();
 }
 

@@ -103,6 +103,9 @@ export function checkCollectionName(u8: Uint8Array, start: number, end: number):
   return 0;
 }
 
+/** The bits of a float32. */
+const INFINITY_BITS = 0x7f800000;
+
 /**
  * Dimension of a vector given as little-endian float32; −EINVAL unless it has 1 … 8,192 finite elements, not all
  * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it).
@@ -110,11 +113,13 @@ export function checkCollectionName(u8: Uint8Array, start: number, end: number):
 export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
   const bytes = end - start;
   if (bytes % 4 !== 0 || bytes === 0 || bytes > VECTOR_DIMENSION_MAX * 4) return -EINVAL;
+  const view = new DataView(u8.buffer, u8.byteOffset + start, bytes);
   let any = 0;
-  for (let i = start; i < end; i += 4) {
-    const exponent = ((u8[i + 3]! & 0x7f) << 1) | (u8[i + 2]! >> 7);
-    if (exponent === 255) return -EINVAL;
-    any |= u8[i]! | u8[i + 1]! | u8[i + 2]! | (u8[i + 3]! & 0x7f);
+  for (let i = 0; i < bytes; i += 4) {
+    // Without the sign; from the exponent of all ones on it is no number.
+    const magnitude = view.getInt32(i, true) & 0x7fffffff;
+    if (magnitude >= INFINITY_BITS) return -EINVAL;
+    any |= magnitude;
   }
   return any === 0 && needsDirection ? -EINVAL : bytes / 4;
 }
