@@ -16,7 +16,8 @@
  *    given back in the opposite order. A thread that ends in between leaves a row that nobody has, until the unmount.
  * 2. Opens are never fewer than the kernel has: an open is counted before its answer is sent, a release before it is
  *    answered, at most once. One too many keeps the file open in the way it is, which is always right.
- * 3. An inode that is freed has no opens: the kernel forgets none that it has open.
+ * 3. Where word 3 of a row is 1, the log says so. It may say so where it is 0.
+ * 4. An inode that is freed has no opens: the kernel forgets none that it has open.
  */
 import { assert } from '../../runtime/assert.ts';
 import { PASSED_FILES_MAX } from '../../runtime/config/bounds.ts';
@@ -109,8 +110,8 @@ export class OpenFiles {
     return Atomics.load(this.#rows, row * ROW_WORDS + COUNTS) !== 0;
   }
 
-  setLengthCounts(row: number): void {
-    Atomics.store(this.#rows, row * ROW_WORDS + COUNTS, 1);
+  setLengthCounts(row: number, counts: boolean): void {
+    Atomics.store(this.#rows, row * ROW_WORDS + COUNTS, counts ? 1 : 0);
   }
 
   /** Whether the object has another modification time than when it was {@link looked} at. */

@@ -137,7 +137,7 @@ export class PassedFiles {
     this.#look(row, status);
     events.objectDirty(object);
     const marked = namespace.passed(ino, 0, 0, 0, LENGTH_COUNTS) || namespace.waitUntilDurable();
-    if (marked === 0) this.#open.setLengthCounts(row);
+    if (marked === 0) this.#open.setLengthCounts(row, true);
     return marked;
   }
 
@@ -158,7 +158,10 @@ export class PassedFiles {
   /** The tables have what the object is: from now on they count. A log that has failed leaves that to the next mount. */
   #end(ino: number, row: number): void {
     const { backing, namespace } = this.#parts;
-    if (this.#open.lengthCounts(row)) namespace.passed(ino, 0, 0, 0, 0);
+    if (this.#open.lengthCounts(row)) {
+      this.#open.setLengthCounts(row, false);
+      namespace.passed(ino, 0, 0, 0, 0);
+    }
     backing.close(this.#open.backingOf(row));
     this.#open.give(ino);
   }

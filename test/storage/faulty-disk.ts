@@ -5,7 +5,7 @@
  * and of the unsynced changes to a directory some prefix survives.
  */
 import { EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../runtime/errno.ts';
-import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
+import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../../runtime/storage/disk.ts';
 import { seeded } from './views.ts';
 
 const SECTOR = 512;
@@ -16,6 +16,8 @@ class File {
   data = new Uint8Array(0);
   durable = new Uint8Array(0);
   readonly dirty = new Set<number>();
+  /** How often it was changed: its time, in nanoseconds. */
+  changes = 0;
 }
 
 class Directory {
@@ -138,6 +140,7 @@ export class FaultyDisk implements Disk {
 
   #put(file: File, u8: Uint8Array, start: number, length: number, position: number): number {
     if (length === 0) return 0;
+    file.changes++;
     grow(file, position + length);
     file.data.set(u8.subarray(start, start + length), position);
     const last = Math.floor((position + length - 1) / SECTOR);
@@ -160,9 +163,15 @@ export class FaultyDisk implements Disk {
     const { file, path } = this.#file(descriptor);
     const failed = this.#step('truncate', path);
     if (failed < 0) return failed;
+    file.changes++;
     if (bytes > file.data.length) grow(file, bytes);
     else file.data = file.data.slice(0, bytes);
     return 0;
+  }
+
+  statOpen(descriptor: number): OpenStatus {
+    const { data, changes } = this.#file(descriptor).file;
+    return { bytes: data.length, seconds: 1e9, nanoseconds: changes };
   }
 
   fdatasync(descriptor: number): number {
@@ -340,6 +349,7 @@ function copyOf(node: File | Directory): File | Directory {
     const file = new File();
     file.data = node.data.slice();
     file.durable = node.durable.slice();
+    file.changes = node.changes;
     return file;
   }
   const directory = new Directory();
