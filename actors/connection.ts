@@ -1,14 +1,14 @@
 /**
  * The connection to the kernel, for the threads that serve it and those that answer requests another one has read.
  *
- * Roles: main writes words 0 and 1 once, after the kernel's INIT and before the first fuse actor starts; any thread
+ * Roles: main writes words 0 to 2 once, after the kernel's INIT and before the first fuse actor starts; any thread
  * reads. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
  *
  * Invariants:
- * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes word 1.
- * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags).
+ * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.
+ * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 those in flags2.
  */
-import { FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
+import { FUSE_PASSTHROUGH_2, FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
 import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
@@ -17,19 +17,22 @@ import { CONNECTION } from './regions.ts';
 
 const DESCRIPTOR = 0;
 const FLAGS = 1;
+const FLAGS2 = 2;
 export const WATCH = 16;
 
 export interface Connection {
   readonly descriptor: number;
   readonly flags: number;
+  readonly flags2?: number;
   /** The semaphore eventfd on which fuse actors stand by. */
   readonly standBy: number;
 }
 
-export function setConnection(arena: Arena, { descriptor, flags, standBy }: Connection): void {
+export function setConnection(arena: Arena, { descriptor, flags, flags2 = 0, standBy }: Connection): void {
   const { i32 } = arena.region(CONNECTION);
   Watch.format(i32, WATCH, standBy);
   Atomics.store(i32, FLAGS, flags);
+  Atomics.store(i32, FLAGS2, flags2);
   Atomics.store(i32, DESCRIPTOR, descriptor + 1);
 }
 
@@ -48,4 +51,9 @@ export function connectionOf(context: Context): number {
 /** Whether SETXATTR comes with its longer header (fuse_setxattr_in with setxattr_flags). */
 export function setxattrExtended(context: Context): boolean {
   return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS) & FUSE_SETXATTR_EXT) !== 0;
+}
+
+/** Whether OPEN may be answered with a backing file. */
+export function passthroughAgreed(context: Context): boolean {
+  return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS2) & FUSE_PASSTHROUGH_2) !== 0;
 }

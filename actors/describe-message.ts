@@ -86,6 +86,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
   [messages.COMPRESSED]: words('ino', 'generation', 'version', 'from', 'to', 'stored'),
+  [messages.REFRESH_PASSED]: words(),
   [messages.PLACED]: words('object', 'errno'),
 };
 

@@ -84,6 +84,8 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
  * PLACED. [0] ino · [4] generation · [8] version · [12] object it was made of · [16] the compressed one, the same = it is to
  * stay as it is · [20] its form (fuse/namespace/layout.ts) */
 export const COMPRESSED = 176;
+/** main → fuse-0: the tables are to follow the files that the kernel writes by itself. [0] 0 · [4] 0 */
+export const REFRESH_PASSED = 177;
 
 // ---------------------------------------------------------------- to a shard
 

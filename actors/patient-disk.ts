@@ -1,6 +1,6 @@
 import { EINVAL, EOPNOTSUPP } from '../runtime/errno.ts';
 import type { ActorState } from '../runtime/scheduling/actor-state.ts';
-import type { Disk, DiskSpace, FileStatus } from '../runtime/storage/disk.ts';
+import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../runtime/storage/disk.ts';
 
 /**
  * How long a call into the disk may take before the thread counts as one that hangs, ms. A thread inside a system
@@ -59,6 +59,11 @@ export class PatientDisk implements Disk {
   seek(descriptor: number, position: number, whence: number): number {
     this.#begin();
     return this.#end(this.#disk.seek?.(descriptor, position, whence) ?? -EINVAL);
+  }
+
+  statOpen(descriptor: number): OpenStatus | number {
+    this.#begin();
+    return this.#end(this.#disk.statOpen?.(descriptor) ?? -EINVAL);
   }
 
   fdatasync(descriptor: number): number {

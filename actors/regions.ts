@@ -2,6 +2,7 @@
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { planLastReads } from '../fuse/objects/last-reads.ts';
+import { planOpenFiles } from '../fuse/objects/open-files.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { planAbsentNames } from '../fuse/session/absent-names.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
@@ -115,6 +116,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planDataLocks(),
     planSyncHabits(),
     planLastReads(config.memory.max_files),
+    ...planOpenFiles(config.memory.max_files),
     planPending(),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },

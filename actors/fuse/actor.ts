@@ -4,10 +4,13 @@ import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { LastReads } from '../../fuse/objects/last-reads.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { OpenFiles } from '../../fuse/objects/open-files.ts';
+import { PassedFiles } from '../../fuse/objects/passed-files.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
+import { KernelBacking } from '../../fuse/session/backing.ts';
 import { ClassicChannel } from '../../fuse/session/channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
@@ -19,9 +22,9 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
+import { connectionOf, passthroughAgreed, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { COMPRESSED, PLACED, writeWords } from '../messages.ts';
+import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
 import { PatientDisk } from '../patient-disk.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
@@ -42,10 +45,25 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
   const disk = new PatientDisk(new HostDisk(store), context.state);
   const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, config.fuse.open_files);
-  const content = new Content(namespace, objects, new DataLocks(arena), handover, {
+  const locks = new DataLocks(arena);
+  const reads = new LastReads(arena, clock);
+  const passed = passthroughAgreed(context)
+    ? new PassedFiles({
+        namespace,
+        objects,
+        locks,
+        reads,
+        openFiles: new OpenFiles(arena),
+        backing: new KernelBacking(connectionOf(context)),
+        now: clock.now,
+        events: handover,
+      })
+    : undefined;
+  const content = new Content(namespace, objects, locks, handover, {
     habits: new SyncHabits(arena),
     cacheBytes: config.store.compress_cache,
-    reads: new LastReads(arena, clock),
+    reads,
+    passed,
   });
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
@@ -125,6 +143,7 @@ export function run(context: Context): void {
     },
     onMessage(kind, _u8, u32, _f64, offset) {
       if (kind === COMPRESSED) compressed(context, content, u32, offset >> 2);
+      else if (kind === REFRESH_PASSED) content.passed?.refreshAll();
       else logger.error({ kind }, 'a message that a fuse actor does not know');
     },
     // What this thread kept in reserve is for those who still run.

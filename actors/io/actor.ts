@@ -51,6 +51,9 @@ function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered
     context.logger.error(damage, 'a damaged checkpoint was passed over');
   }
   startJournal(region, recovered, context.clock);
+  const settled = recovered.damage === undefined ? tree.settleLengths(disk) : 0;
+  if (settled > 0)
+    context.logger.info({ settled }, 'files that were written past the log have been looked at');
   const { checkpointLsn, replayedTransactions, replayedRecords, tornBytes, orphans, milliseconds } =
     recovered;
   status.write({

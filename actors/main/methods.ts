@@ -15,6 +15,7 @@ import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
+import type { PassedThrough } from './passed-through.ts';
 import type { PlacementPlan } from './placement.ts';
 import type { ReloadReport } from './reload.ts';
 import type { Remotes } from './remotes.ts';
@@ -33,6 +34,7 @@ export interface MountFacts {
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
   readonly cold: ColdData;
+  readonly passed: PassedThrough;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
@@ -78,7 +80,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
-      cold: facts.cold,
+      quiet: [facts.cold, facts.passed],
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),

@@ -4,7 +4,6 @@ import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
-import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
@@ -33,6 +32,7 @@ import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
+import { PassedThrough } from './passed-through.ts';
 import { type PlacementPlan, planPlacement, shardDistances } from './placement.ts';
 import { type ReloadReport, Reloads } from './reload.ts';
 import { Remotes } from './remotes.ts';
@@ -43,6 +43,7 @@ import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { threadData } from './thread-data.ts';
 import { withinMs } from './threads.ts';
+import { wantedOf } from './wanted.ts';
 
 /** How long a mount may take from its first thread to its first answer. */
 const USABLE_TIMEOUT_MS = 30_000;
@@ -86,6 +87,7 @@ export class MountedStore {
   readonly #supervisor: Supervisor;
   readonly #checkpoints: Checkpoints;
   readonly #cold: ColdData;
+  readonly #passed: PassedThrough;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
@@ -133,6 +135,7 @@ export class MountedStore {
     this.#remotes = new Remotes(this.#context);
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
     this.#cold = new ColdData(this.#context, this.#requests);
+    this.#passed = new PassedThrough(this.#context);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -285,19 +288,17 @@ export class MountedStore {
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
-    // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback, background, read_ahead, acl } = this.#data.config.fuse;
-    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl });
-    const agreed = handshake(mounted.fd, wanted);
+    const agreed = handshake(mounted.fd, wantedOf(this.#context));
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
-    setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
+    const checked = this.#passed.check(mounted.fd, agreed);
+    setConnection(this.#arena, { ...checked, descriptor: mounted.fd, standBy: this.#standBy });
     await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
-    raiseReadAhead(this.#directory, read_ahead / KIB);
+    raiseReadAhead(this.#directory, this.#data.config.fuse.read_ahead / KIB);
   }
 
   #listen(): Promise<ControlSocket> {
@@ -311,6 +312,7 @@ export class MountedStore {
       placement: this.#placement,
       checkpoints: this.#checkpoints,
       cold: this.#cold,
+      passed: this.#passed,
       reload: () => this.reload(),
       flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),

@@ -37,7 +37,7 @@ import {
 import { BODY, encodeAttrOut, encodeStatfsOut, encodeStatxOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { QUERY_FILE, REAL } from '../virtual/node-ids.ts';
-import { type Context, finish } from './context.ts';
+import { attributesAreValid, type Context, finish } from './context.ts';
 import { dropForeignGroupId } from './privileges.ts';
 import { refuseSetattr } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
@@ -55,9 +55,10 @@ export function getattr(context: Context, request: Request, reply: Reply): numbe
 }
 
 function attributesOf(context: Context, reply: Reply, ino: number): number {
+  const attrValid = attributesAreValid(context, ino);
   const failed = context.namespace.stat(ino, context.attr);
   if (failed < 0) return failed;
-  return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, context.options.attrTimeout));
+  return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, attrValid));
 }
 
 /** As GETATTR, and the time of birth. The kernel asks so where that is wanted. */
@@ -65,13 +66,14 @@ export function statx(context: Context, request: Request, reply: Reply): number 
   const { nodeLo, nodeHi } = request;
   const { attr, namespace, options, virtual } = context;
   const isReal = nodeHi === REAL;
+  const realValid = isReal ? attributesAreValid(context, nodeLo) : options.attrTimeout;
   const failed = isReal ? namespace.stat(nodeLo, attr) : virtual.stat(nodeLo, nodeHi, attr);
   if (failed < 0) return failed;
   if (!isReal) {
     attr.btime = attr.ctime;
     attr.btimeNs = attr.ctimeNs;
   }
-  const attrValid = isReal || virtual.attributesAreStable(nodeHi) ? options.attrTimeout : 0;
+  const attrValid = isReal || virtual.attributesAreStable(nodeHi) ? realValid : 0;
   return finish(reply, encodeStatxOut(reply.u32, BODY, attr, attrValid));
 }
 
@@ -92,6 +94,8 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);
   }
+  // What was written past us was written before.
+  context.content.passed?.refresh(ino);
   readChanges(context, request, valid);
   if (context.changes.valid !== 0) {
     const failed = context.namespace.setattr(ino, context.changes);

@@ -5,7 +5,6 @@ import {
   CREATE_IN_FLAGS,
   CREATE_IN_MODE,
   CREATE_IN_UMASK,
-  FOPEN_KEEP_CACHE,
   LINK_IN_OLDNODEID,
   MKDIR_IN_MODE,
   MKDIR_IN_UMASK,
@@ -20,12 +19,13 @@ import {
   S_IFMT,
   S_IFREG,
 } from '../protocol/abi.ts';
-import { BODY, encodeNegativeEntryOut, encodeOpenOut, type Reply } from '../protocol/reply.ts';
+import { BODY, encodeNegativeEntryOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { LATER } from '../session/server.ts';
 import { FIXED, isReserved, REAL, VEXFS } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
 import { entryOfInode, entryOfVirtual } from './lookups.ts';
+import { entryOpened } from './open.ts';
 
 const O_EXCL = 0o200;
 const PERMISSIONS = 0o7777;
@@ -77,10 +77,7 @@ export function create(context: Context, request: Request, reply: Reply): number
   if (ino === -EEXIST && (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0) {
     ino = context.namespace.lookup(request.nodeLo, request.u8, request.nameStart, request.nameEnd);
   }
-  if (ino < 0) return ino;
-  const entry = entryOfInode(context, reply, ino);
-  if (entry < 0) return entry;
-  return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, FOPEN_KEEP_CACHE));
+  return ino < 0 ? ino : entryOpened(context, request, reply, ino);
 }
 
 export function mknod(context: Context, request: Request, reply: Reply): number {
@@ -104,10 +101,7 @@ export function tmpfile(context: Context, request: Request, reply: Reply): numbe
   const linkable = (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0;
   const umask = request.word(CREATE_IN_UMASK);
   const ino = context.namespace.createUnnamed(nodeLo, mode, uid, gid, umask, linkable);
-  if (ino < 0) return ino;
-  const entry = entryOfInode(context, reply, ino);
-  if (entry < 0) return entry;
-  return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, FOPEN_KEEP_CACHE));
+  return ino < 0 ? ino : entryOpened(context, request, reply, ino);
 }
 
 /** `umask` is the caller's where the kernel has left it to us (FUSE_DONT_MASK); where it has not, it says the same again. */

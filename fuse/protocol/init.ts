@@ -13,7 +13,6 @@
  * - HAS_IOCTL_DIR: says what the kernel can do and is not asked for.
  * - CREATE_SUPP_GROUP: a set-group-ID directory's group is given whoever asks, and may_create is the kernel's.
  * - ALLOW_IDMAP: on an id-mapped mount only requests that make a file come with the caller's ids, and searches need them.
- * - PASSTHROUGH: a backing file is named in the reply to OPEN, which is declined (NO_OPEN_SUPPORT).
  *
  * POSIX_ACL comes with DONT_MASK: a default list takes the place of the umask, so the raw mode is needed.
  */
@@ -38,6 +37,7 @@ import {
   FUSE_NO_OPEN_SUPPORT,
   FUSE_NO_OPENDIR_SUPPORT,
   FUSE_PARALLEL_DIROPS,
+  FUSE_PASSTHROUGH_2,
   FUSE_POSIX_ACL,
   FUSE_READDIRPLUS_AUTO,
   FUSE_SETXATTR_EXT,
@@ -54,6 +54,7 @@ import { BODY, type Reply } from './reply.ts';
 import { BODY as REQUEST_BODY, type Request } from './request.ts';
 
 const PAGE = 4 * KIB;
+const MAX_STACK_DEPTH = 1;
 /** Pages per request where MAX_PAGES is not agreed (FUSE_DEFAULT_MAX_PAGES_PER_REQ). */
 const DEFAULT_MAX_PAGES = 32;
 const BACKGROUND = 64;
@@ -88,6 +89,8 @@ export interface WantedOptions {
   readonly dataCache: 'auto' | 'explicit';
   /** POSIX access control lists, kept here and enforced by the kernel. Off if left out. */
   readonly accessLists?: boolean;
+  /** Files may be opened with a backing file. Not together with writeback. Off if left out. */
+  readonly passthrough?: boolean;
 }
 
 /** Bits of the low word to do without, for whoever counts what each of them saves (bench/work). */
@@ -114,7 +117,8 @@ export function wantedFlags(options: WantedOptions): Wanted {
   if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
   if (options.accessLists) flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
   flags &= ~withheld();
-  return { flags, flags2: 0, background: options.background ?? BACKGROUND };
+  const flags2 = options.passthrough && !options.writeback ? FUSE_PASSTHROUGH_2 : 0;
+  return { flags, flags2, background: options.background ?? BACKGROUND };
 }
 
 /**
@@ -155,6 +159,8 @@ export function negotiate(request: Request, reply: Reply, wanted: Wanted): Agree
   u32[out + 6] = 1; // time_gran: nanoseconds
   u32[out + 7] = maxPages; // and map_alignment 0
   u32[out + 8] = flags2;
+  // Backing files are on a filesystem that lies on none of its kind.
+  if ((flags2 & FUSE_PASSTHROUGH_2) !== 0) u32[out + 9] = MAX_STACK_DEPTH;
   reply.ok(INIT_OUT_BYTES);
   return { minor, flags, flags2, maxWrite, maxReadahead };
 }

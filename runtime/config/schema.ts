@@ -207,6 +207,11 @@ const fuse = section('The connection to the kernel.', {
     'Requests the kernel may send on its own account, to read ahead or write back.',
   ),
   open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
+  passthrough: choice(
+    'off',
+    ['off', 'auto'],
+    '"auto": as root, from Linux 6.9 on, the kernel reads and writes files over store.inline_limit by itself. Each open is then a request.',
+  ),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
   atime: choice(
     'relatime',

@@ -35,6 +35,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       read_ahead: MIB,
       background: 64,
       open_files: 256,
+      passthrough: 'off',
       writeback: false,
       atime: 'relatime',
       acl: true,
