@@ -1,12 +1,12 @@
 /**
  * The connection to the kernel, for the threads that serve it and those that answer requests another one has read.
  *
- * Roles: main writes words 0 and 1 once, after the kernel's INIT and before the first fuse actor starts; any thread
+ * Roles: main writes words 0 to 2 once, after the kernel's INIT and before the first fuse actor starts; any thread
  * reads. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
  *
  * Invariants:
- * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes word 1.
- * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags).
+ * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.
+ * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 whether its requests come over io_uring.
  */
 import { FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
 import { Watch } from '../fuse/session/watch.ts';
@@ -17,19 +17,22 @@ import { CONNECTION } from './regions.ts';
 
 const DESCRIPTOR = 0;
 const FLAGS = 1;
+const OVER_URING = 2;
 export const WATCH = 16;
 
 export interface Connection {
   readonly descriptor: number;
   readonly flags: number;
+  readonly overUring?: boolean;
   /** The semaphore eventfd on which fuse actors stand by. */
   readonly standBy: number;
 }
 
-export function setConnection(arena: Arena, { descriptor, flags, standBy }: Connection): void {
+export function setConnection(arena: Arena, { descriptor, flags, overUring, standBy }: Connection): void {
   const { i32 } = arena.region(CONNECTION);
   Watch.format(i32, WATCH, standBy);
   Atomics.store(i32, FLAGS, flags);
+  Atomics.store(i32, OVER_URING, overUring ? 1 : 0);
   Atomics.store(i32, DESCRIPTOR, descriptor + 1);
 }
 
@@ -43,6 +46,11 @@ export function connectionOf(context: Context): number {
   const stored = Atomics.load(context.arena.region(CONNECTION).i32, DESCRIPTOR);
   assert(stored !== 0, 'requests come only after the mount');
   return stored - 1;
+}
+
+/** Whether requests come over io_uring (fuse/session/uring-channel.ts); known once there is a connection. */
+export function isOverUring(context: Context): boolean {
+  return Atomics.load(context.arena.region(CONNECTION).i32, OVER_URING) !== 0;
 }
 
 /** Whether SETXATTR comes with its longer header (fuse_setxattr_in with setxattr_flags). */

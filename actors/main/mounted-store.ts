@@ -29,6 +29,7 @@ import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
+import { agreedChannel, type ChosenChannel, chooseChannel } from './fuse-channel.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
@@ -97,6 +98,7 @@ export class MountedStore {
   /** Of the log, that no checkpoint had when the mount began to serve. */
   #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
+  #channel: ChosenChannel = { channel: 'classic', why: '' };
   /** Of the connection to the kernel. */
   #descriptor = -1;
   /** Fuse actors neither come nor go any more. */
@@ -281,17 +283,23 @@ export class MountedStore {
   async #mount(): Promise<void> {
     const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
     indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
+    // The kernel sends INIT, and with it what it offers, from within mount(2).
+    const chosen = chooseChannel(this.#data.config);
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
     // Files change through this mount alone, so only their own writes make cached pages stale.
     const { writeback, background, read_ahead, acl } = this.#data.config.fuse;
-    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl });
+    const overUring = chosen.channel === 'uring';
+    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl, overUring });
     const agreed = handshake(mounted.fd, wanted);
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
-    setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
+    this.#channel = agreedChannel(chosen, agreed);
+    this.#context.logger.info(this.#channel, 'the channel of requests');
+    const connection = { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy };
+    setConnection(this.#arena, { ...connection, overUring: this.#channel.channel === 'uring' });
     await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
@@ -309,6 +317,7 @@ export class MountedStore {
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
       placement: this.#placement,
+      channel: () => this.#channel,
       checkpoints: this.#checkpoints,
       cold: this.#cold,
       reload: () => this.reload(),

@@ -37,6 +37,7 @@ import {
   FUSE_MINOR_MIN,
   FUSE_NO_OPEN_SUPPORT,
   FUSE_NO_OPENDIR_SUPPORT,
+  FUSE_OVER_IO_URING_2,
   FUSE_PARALLEL_DIROPS,
   FUSE_POSIX_ACL,
   FUSE_READDIRPLUS_AUTO,
@@ -88,6 +89,8 @@ export interface WantedOptions {
   readonly dataCache: 'auto' | 'explicit';
   /** POSIX access control lists, kept here and enforced by the kernel. Off if left out. */
   readonly accessLists?: boolean;
+  /** Requests come by queues of an io_uring (fuse/session/uring-channel.ts). Then nothing is answered until they are registered. */
+  readonly overUring?: boolean;
 }
 
 export function wantedFlags(options: WantedOptions): Wanted {
@@ -108,7 +111,8 @@ export function wantedFlags(options: WantedOptions): Wanted {
   flags |= options.dataCache === 'auto' ? FUSE_AUTO_INVAL_DATA : FUSE_EXPLICIT_INVAL_DATA;
   if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
   if (options.accessLists) flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
-  return { flags, flags2: 0, background: options.background ?? BACKGROUND };
+  const flags2 = options.overUring ? FUSE_OVER_IO_URING_2 : 0;
+  return { flags, flags2, background: options.background ?? BACKGROUND };
 }
 
 /**

@@ -201,6 +201,19 @@ export function pinThread(cpus: readonly number[]): number {
   return result(setAffinityCall(0, mask.length, mask));
 }
 
+const getAffinityCall = libc.func('int sched_getaffinity(int pid, size_t bytes, void *mask)');
+
+/** Where the calling thread may run, for `setAffinity`. */
+export function affinity(): Uint8Array {
+  const mask = new Uint8Array(AFFINITY_BYTES);
+  getAffinityCall(0, mask.length, mask);
+  return mask;
+}
+
+export function setAffinity(mask: Uint8Array): number {
+  return result(setAffinityCall(0, mask.length, mask));
+}
+
 /** The calling thread's id as the kernel and `top -H` know it. */
 export function threadId(): number {
   return gettidCall();
