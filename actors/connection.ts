@@ -9,6 +9,8 @@
  * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 whether its requests come over io_uring.
  */
 import { FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
+import { sealQueues } from '../fuse/session/seal-queues.ts';
+import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
 import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
@@ -40,6 +42,13 @@ export function setConnection(arena: Arena, { descriptor, flags, overUring, stan
 export function vacateWatch(context: Context, index: number): void {
   const { i32 } = context.arena.region(CONNECTION);
   if (Atomics.load(i32, DESCRIPTOR) !== 0) new Watch(i32, WATCH, index + 1).vacate();
+}
+
+/** Before the thread of the `index`-th fuse actor is ended, and after it has ended: requests wait for its successor. */
+export function sealRow(context: Context, index: number): void {
+  const { arena } = context;
+  if (!isOverUring(context)) return;
+  sealQueues(connectionOf(context), new UringMemory(arena.region(URING)), index);
 }
 
 export function connectionOf(context: Context): number {

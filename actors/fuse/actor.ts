@@ -122,7 +122,11 @@ export function run(context: Context): void {
   const { operations, content } = buildOperations(context, tree, flight);
   const channel = openChannel(context, flight, awake);
   const metrics = new RequestMetrics(context, channel, flight);
-  context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
+  context.remote.facts = () => ({
+    polled: channel.polled,
+    parkedTimes: channel.parked,
+    ...channel.facts?.(),
+  });
   const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
@@ -137,7 +141,12 @@ export function run(context: Context): void {
         const resumed = server.resume(new Resumption(operations));
         logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
       }
-      const end = server.serve();
+      let end: string;
+      try {
+        end = server.serve();
+      } finally {
+        channel.leave?.();
+      }
       logger.info({ end }, 'the connection ended');
     },
     onMessage(kind, _u8, u32, _f64, offset) {
@@ -148,7 +157,6 @@ export function run(context: Context): void {
     stop() {
       tree.slab.flush();
       awake?.close();
-      channel.close?.();
     },
   });
 }

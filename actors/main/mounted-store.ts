@@ -29,7 +29,7 @@ import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
-import { agreedChannel, type ChosenChannel, chooseChannel } from './fuse-channel.ts';
+import { agreedChannel, type ChosenChannel, chooseChannel, holdNode } from './fuse-channel.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
@@ -98,6 +98,8 @@ export class MountedStore {
   /** Of the log, that no checkpoint had when the mount began to serve. */
   #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
+  /** Holds what sealQueues needs. */
+  #inotify = -1;
   #channel: ChosenChannel = { channel: 'classic', why: '' };
   /** Of the connection to the kernel. */
   #descriptor = -1;
@@ -306,6 +308,7 @@ export class MountedStore {
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
     raiseReadAhead(this.#directory, read_ahead / KIB);
+    if (this.#channel.channel === 'uring') this.#inotify = await holdNode(this.#context, this.#directory);
   }
 
   #listen(): Promise<ControlSocket> {
@@ -401,6 +404,7 @@ export class MountedStore {
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     if (this.#isAttached) unmount(this.#directory, { lazy: true });
+    if (this.#inotify >= 0) closeSync(this.#inotify);
     this.#isAttached = false;
     await this.#socket?.close();
     this.#ended.abort();

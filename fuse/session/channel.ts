@@ -15,8 +15,10 @@ export interface Channel {
   send(reply: Reply): number;
   /** The request that was received is answered by another thread, so its client is not going to send one now. */
   handedOver?(): void;
-  /** Serving is over. */
-  close?(): void;
+  /** What else there is to know of it. */
+  facts?(): Readonly<Record<string, number>>;
+  /** This thread is going to end: requests are to wait for its successor. */
+  leave?(): void;
   /** Requests caught by busy-polling, and sleeps in the kernel. */
   readonly polled: number;
   readonly parked: number;

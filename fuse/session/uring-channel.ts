@@ -4,9 +4,8 @@
  *
  * Thread safety: one UringChannel per thread, each with a row (uring-memory.ts) and an io_uring of its own.
  */
-import { closeSync } from 'node:fs';
 import { FUSE_MAX_WRITE } from '../../runtime/config/bounds.ts';
-import { EAGAIN, EBUSY, ECANCELED, EINTR, EIO, ENODEV, ETIME } from '../../runtime/errno.ts';
+import { EAGAIN, EBUSY, EINTR, EIO, ENODEV, ETIME } from '../../runtime/errno.ts';
 import type { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import {
   addressOf,
@@ -24,7 +23,7 @@ import {
   SQE_POLL_EVENTS,
   SQE_USER_DATA,
 } from '../../runtime/system/io-uring.ts';
-import { POLLERR, POLLIN, PollSet, read } from '../../runtime/system/libc.ts';
+import { close, POLLERR, POLLIN, PollSet, read } from '../../runtime/system/libc.ts';
 import {
   FUSE_IO_URING_CMD_COMMIT_AND_FETCH,
   FUSE_IO_URING_CMD_REGISTER,
@@ -39,7 +38,7 @@ import { BusyPolling } from './busy-polling.ts';
 import { AWAKE_MS, type Channel, type ChannelOptions, PARK_MS, RANG, UNMOUNTED } from './channel.ts';
 import { sendTo } from './classic-channel.ts';
 import type { Flight } from './flight.ts';
-import { kickQueue } from './queue-kick.ts';
+import { sealQueues, wakeQueues } from './seal-queues.ts';
 import { ABSENT, ANSWERED, ARRIVED, IN_KERNEL, SERVED, type UringMemory } from './uring-memory.ts';
 
 export interface UringChannelOptions extends ChannelOptions {
@@ -49,9 +48,15 @@ export interface UringChannelOptions extends ChannelOptions {
   readonly failed: (doing: string, result: number) => void;
 }
 
+/** By the number of the state. */
+const STATES = ['absent', 'in kernel', 'arrived', 'served', 'answering', 'answered'];
+
 /** user_data of what is no entry. */
 const DOORBELL_READABLE = 0x4000_0000;
 const CONNECTION_READABLE = 0x4000_0001;
+
+/** How long the kernel may take to complete what it has of a dead thread's ring. */
+const ADOPT_MS = 1000;
 
 /** Replies are given to the kernel at the latest when there are so many, or before a request that may take long. */
 const REPLIES_PER_SUBMISSION = 8;
@@ -121,7 +126,7 @@ export class UringChannel implements Channel {
     if (this.#row === 0) this.#poll(fd, POLLIN, CONNECTION_READABLE);
     this.#takeQueues(flight);
     this.#enter(0, 0);
-    if (isSuccessor) this.#kick();
+    if (isSuccessor) wakeQueues(fd, memory, this.#row);
   }
 
   receive(request: Request): number {
@@ -161,13 +166,24 @@ export class UringChannel implements Channel {
     return 0;
   }
 
-  close(): void {
-    this.#memory.recordOf(this.#row)[0] = 0;
-    closeSync(this.#ring.fd);
+  leave(): void {
+    sealQueues(this.#fd, this.#memory, this.#row);
+    this.#enter(0, 0);
+    this.#reap(this.#ring);
   }
 
   handedOver(): void {
     this.#handedOver = true;
+  }
+
+  /** For a look from outside: how many of the row's entries are in which state. */
+  facts(): Readonly<Record<string, number>> {
+    const counts = new Array<number>(STATES.length).fill(0);
+    this.#eachOwn((entry) => {
+      const state = this.#memory.stateOf(entry);
+      counts[state] = counts[state]! + 1;
+    });
+    return Object.fromEntries(STATES.map((name, state) => [name, counts[state]!]));
   }
 
   // ---- requests
@@ -321,7 +337,7 @@ export class UringChannel implements Channel {
   }
 
   #submissionsTaken(): void {
-    for (let i = 0; i < this.#submittedCount; i++) this.#memory.setState(this.#submitted[i]!, IN_KERNEL);
+    for (let i = 0; i < this.#submittedCount; i++) this.#memory.submitted(this.#submitted[i]!, this.#row);
     this.#submittedCount = 0;
   }
 
@@ -399,18 +415,35 @@ export class UringChannel implements Channel {
     const record = memory.recordOf(row);
     if (record[0] === 0) return false;
     const ring = IoUring.attach(memory.buffer, memory.ringAt(row), memory.ringEntries, record);
+    // The kernel completes what it has of a thread's ring some time after the thread's end.
+    const deadline = performance.now() + ADOPT_MS;
+    this.#reap(ring);
+    sealQueues(this.#fd, memory, row);
+    record[0] = 0;
+    close(ring.fd);
+    while (this.#inRing(row) > 0 && performance.now() < deadline) this.#reap(ring);
+    const lost = this.#inRing(row);
+    if (lost > 0) this.#options.failed('taking entries over', -lost);
+    return true;
+  }
+
+  /** Notes what has completed, without taking the requests. */
+  #reap(ring: IoUring): void {
+    const memory = this.#memory;
     while (ring.next()) {
       const { userData, result } = ring;
       if (userData < memory.entries) {
         if (result === 0) memory.arrived(userData);
         else memory.setState(userData, ABSENT);
-        if (result === -ECANCELED) this.#options.failed('taking over a request', result);
       }
       ring.seen();
     }
-    record[0] = 0;
-    closeSync(ring.fd);
-    return true;
+  }
+
+  #inRing(row: number): number {
+    let count = 0;
+    for (let entry = 0; entry < this.#memory.entries; entry++) if (this.#memory.isIn(row, entry)) count++;
+    return count;
   }
 
   #takeQueues({ length, request: { u32 } }: Flight): void {
@@ -426,12 +459,6 @@ export class UringChannel implements Channel {
         else this.#inherited.push(entry);
       }
     });
-  }
-
-  #kick(): void {
-    for (let queue = 0; queue < this.#memory.queues; queue++) {
-      if (this.#memory.ownerOf(queue) === this.#row) kickQueue(this.#fd, queue);
-    }
   }
 
   #eachOwn(visit: (entry: number) => void): void {

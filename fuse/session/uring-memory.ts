@@ -9,9 +9,9 @@
  * Roles: each queue has an owner, a fuse actor by its row, which registers its entries in an io_uring of its own and
  * serves them; any thread may answer a request that was handed over; main gives queues to owners (assign).
  *
- * Layout: a page of words: 0 queues, 1 depth, 2 rows; from OWNERS on, the owner's row of each queue; then for each row
+ * Layout: a page of words: 0 queues, 1 depth, 2 rows, 3 and 4 the node of seal-queues.ts (0 = none); from OWNERS on, the owner's row of each queue; then for each row
  * ROW_WORDS: 0 answers that others gave, 1 incarnation of the ring's thread, 2 … its record (runtime/system/io-uring.ts);
- * then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique. Then, from the next page of the address space on, two
+ * then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique, 3 the row whose ring it is in. Then, from the next page of the address space on, two
  * rings for each row, used in turn by one incarnation and the next; then the entries' buffers.
  *
  * Invariants of an entry's state word (bits 0–7 the state, 8–31 who answers):
@@ -61,6 +61,8 @@ const ENTRY_BUFFER_BYTES = PAYLOAD + FUSE_MAX_WRITE;
 const QUEUES = 0;
 const DEPTH = 1;
 const ROWS = 2;
+const NODE_LO = 3;
+const NODE_HI = 4;
 const OWNERS = 16;
 const ROW_WORDS = 64;
 const ROW_ANSWERS = 0;
@@ -69,6 +71,7 @@ const ROW_RECORD = 2;
 const ENTRY_WORDS = CACHE_LINE / 4;
 const UNIQUE_LO = 1;
 const UNIQUE_HI = 2;
+const RING_ROW = 3;
 
 /** Entries in all queues together, unless that were fewer than DEPTH_MIN each. */
 const ENTRIES_WANTED = 512;
@@ -160,6 +163,20 @@ export class UringMemory {
     Atomics.store(this.#i32, OWNERS + queue, row);
   }
 
+  /** A regular file that the kernel does not forget. */
+  get nodeLo(): number {
+    return this.#u32[NODE_LO]!;
+  }
+
+  get nodeHi(): number {
+    return this.#u32[NODE_HI]!;
+  }
+
+  setNode(lo: number, hi: number): void {
+    this.#u32[NODE_HI] = hi;
+    Atomics.store(this.#u32, NODE_LO, lo);
+  }
+
   queueOf(entry: number): number {
     return Math.floor(entry / this.depth);
   }
@@ -194,6 +211,17 @@ export class UringMemory {
 
   setState(entry: number, state: number): void {
     Atomics.store(this.#i32, this.#at(entry), state);
+  }
+
+  /** Whether the kernel may complete it in this row's ring. */
+  isIn(row: number, entry: number): boolean {
+    return this.stateOf(entry) === IN_KERNEL && this.#i32[this.#at(entry) + RING_ROW] === row;
+  }
+
+  /** The kernel has it, from the ring of this row. */
+  submitted(entry: number, row: number): void {
+    this.#i32[this.#at(entry) + RING_ROW] = row;
+    this.setState(entry, IN_KERNEL);
   }
 
   headerAddress(entry: number): bigint {

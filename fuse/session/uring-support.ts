@@ -1,8 +1,9 @@
 /** Whether FUSE over io_uring can be had here, and what is missing if not. */
-import { closeSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { KIB } from '../../runtime/config/bounds.ts';
 import { EPERM } from '../../runtime/errno.ts';
 import { addressOf, IoUring, ioUringBytes } from '../../runtime/system/io-uring.ts';
+import { close } from '../../runtime/system/libc.ts';
 
 const PARAMETER = '/sys/module/fuse/parameters/enable_uring';
 const DISABLED = '/proc/sys/kernel/io_uring_disabled';
@@ -75,6 +76,6 @@ function tryRing(): number {
   const at = Number((BigInt(page) - (addressOf(memory) % BigInt(page))) % BigInt(page));
   const ring = IoUring.open(memory, at, 8);
   if (typeof ring === 'number') return ring;
-  closeSync(ring.fd);
+  close(ring.fd);
   return 0;
 }

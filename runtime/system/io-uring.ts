@@ -4,8 +4,9 @@
  * call returns what the system call does, or a negative errno.
  *
  * Roles: the thread that opened the ring submits and reaps (SINGLE_ISSUER); after its end one other thread may read the
- * completions that are left ({@link IoUring.attach}). The kernel runs what completes only when that thread asks for it
- * (DEFER_TASKRUN); a word of the ring says that there is something to ask for ({@link IoUring.hasWork}).
+ * completions that are left ({@link IoUring.attach}). What completes the kernel runs when that thread is in a system call or
+ * interrupted (COOP_TASKRUN), and a word of the ring says that there is something to run ({@link IoUring.hasWork}). Not
+ * DEFER_TASKRUN, with which what has completed would be lost with a thread that hangs.
  */
 import koffi from 'koffi';
 import { assert } from '../assert.ts';
@@ -33,7 +34,6 @@ const IORING_SETUP_COOP_TASKRUN = 1 << 8;
 const IORING_SETUP_TASKRUN_FLAG = 1 << 9;
 const IORING_SETUP_SQE128 = 1 << 10;
 const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
-const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const IORING_SETUP_NO_MMAP = 1 << 14;
 const IORING_SETUP_NO_SQARRAY = 1 << 16;
 
@@ -44,7 +44,6 @@ const FLAGS =
   IORING_SETUP_TASKRUN_FLAG |
   IORING_SETUP_SQE128 |
   IORING_SETUP_SINGLE_ISSUER |
-  IORING_SETUP_DEFER_TASKRUN |
   IORING_SETUP_NO_MMAP |
   IORING_SETUP_NO_SQARRAY;
 
