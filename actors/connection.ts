@@ -8,7 +8,9 @@
  * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.
  * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 those in flags2.
  */
-import { FUSE_PASSTHROUGH_2, FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
+import { FUSE_OVER_IO_URING_2, FUSE_PASSTHROUGH_2, FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
+import { sealQueues } from '../fuse/session/seal-queues.ts';
+import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
 import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
@@ -42,10 +44,22 @@ export function vacateWatch(context: Context, index: number): void {
   if (Atomics.load(i32, DESCRIPTOR) !== 0) new Watch(i32, WATCH, index + 1).vacate();
 }
 
+/** Before the thread of the `index`-th fuse actor is ended, and after it has ended: requests wait for its successor. */
+export function sealRow(context: Context, index: number): void {
+  const { arena } = context;
+  if (!isOverUring(context)) return;
+  sealQueues(connectionOf(context), new UringMemory(arena.region(URING)), index);
+}
+
 export function connectionOf(context: Context): number {
   const stored = Atomics.load(context.arena.region(CONNECTION).i32, DESCRIPTOR);
   assert(stored !== 0, 'requests come only after the mount');
   return stored - 1;
+}
+
+/** Whether requests come over io_uring (fuse/session/uring-channel.ts); known once there is a connection. */
+export function isOverUring(context: Context): boolean {
+  return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS2) & FUSE_OVER_IO_URING_2) !== 0;
 }
 
 /** Whether SETXATTR comes with its longer header (fuse_setxattr_in with setxattr_flags). */

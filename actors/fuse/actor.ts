@@ -11,9 +11,12 @@ import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { KernelBacking } from '../../fuse/session/backing.ts';
-import { ClassicChannel } from '../../fuse/session/channel.ts';
+import type { Channel } from '../../fuse/session/channel.ts';
+import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
+import { UringChannel } from '../../fuse/session/uring-channel.ts';
+import { URING, UringMemory } from '../../fuse/session/uring-memory.ts';
 import { Watch } from '../../fuse/session/watch.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
@@ -22,7 +25,7 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, passthroughAgreed, setxattrExtended, WATCH } from '../connection.ts';
+import { connectionOf, isOverUring, passthroughAgreed, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
 import { PatientDisk } from '../patient-disk.ts';
@@ -103,27 +106,45 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
   writeWords(context.outbox('main'), PLACED, to, -done);
 }
 
-export function run(context: Context): void {
+function openChannel(context: Context, flight: Flight, awake: CpuLatency | undefined): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
-  const eventfd = settings.eventfds[index]!;
-  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
-  const channel = new ClassicChannel(connectionOf(context), {
-    get spinMicroseconds() {
-      return fuse.spin_us;
-    },
+  const options = {
+    spinMicroseconds: () => fuse.spin_us,
     doorbell: mailbox.doorbell,
-    eventfd,
+    eventfd: settings.eventfds[index]!,
     awake,
-    watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
     turn: () => state.beat(),
+  };
+  const descriptor = connectionOf(context);
+  if (!isOverUring(context)) {
+    const watch = new Watch(arena.region(CONNECTION).i32, WATCH, index + 1);
+    return new ClassicChannel(descriptor, { ...options, watch });
+  }
+  const failed = (doing: string, errno: number) => logger.error({ doing, errno }, 'io_uring failed');
+  return new UringChannel(descriptor, new UringMemory(arena.region(URING)), flight, {
+    ...options,
+    row: index,
+    failed,
   });
+}
+
+export function run(context: Context): void {
+  const { arena, logger, settings, state, topology } = context;
+  const { fuse } = settings.config;
+  const { index } = topology.actor(context.name);
+  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
   const { operations, content } = buildOperations(context, tree, flight);
+  const channel = openChannel(context, flight, awake);
   const metrics = new RequestMetrics(context, channel, flight);
-  context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
+  context.remote.facts = () => ({
+    polled: channel.polled,
+    parkedTimes: channel.parked,
+    ...channel.facts?.(),
+  });
   const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
@@ -138,7 +159,12 @@ export function run(context: Context): void {
         const resumed = server.resume(new Resumption(operations));
         logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
       }
-      const end = server.serve();
+      let end: string;
+      try {
+        end = server.serve();
+      } finally {
+        channel.leave?.();
+      }
       logger.info({ end }, 'the connection ended');
     },
     onMessage(kind, _u8, u32, _f64, offset) {

@@ -18,6 +18,7 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { lateReplies } from '../late-reply.ts';
 import { CONTENT_CHANGED, HITS, QUERY, QUERY_READ, QUERY_WRITE, SETTLED, TEXT_MISSING } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
@@ -214,6 +215,7 @@ export async function run(context: Context): Promise<void> {
   });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
+  const sendLate = lateReplies(context);
   const pending = openPending(context);
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const answers = new Answers({
@@ -223,7 +225,7 @@ export async function run(context: Context): Promise<void> {
     logger,
     limits: config.index,
     pending,
-    connection,
+    sendLate,
     trace: context.trace,
     metrics,
   });
@@ -246,6 +248,7 @@ export async function run(context: Context): Promise<void> {
     queries,
     pending,
     connection,
+    sendLate,
     logger,
     trace: context.trace,
   });

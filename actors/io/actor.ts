@@ -1,6 +1,5 @@
 /** The io actors: io-0 recovers the store and writes the log, the others share the object files with it. */
 import { Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
 import { LOG_AHEAD } from '../../runtime/config/bounds.ts';
 import { EIO, EROFS } from '../../runtime/errno.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
@@ -9,8 +8,8 @@ import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import { continueJournal, formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
-import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { lateReplies } from '../late-reply.ts';
 import { SYNC, writeWords } from '../messages.ts';
 import { PatientDisk } from '../patient-disk.ts';
 import { openPending, type Pending } from '../pending.ts';
@@ -128,6 +127,7 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
   const { arena, logger, state, trace } = context;
   const { pending } = parts;
   const reply = new Reply(new ArrayBuffer(64), 0, 64);
+  const sendLate = lateReplies(context);
   const states = others.map(({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot));
   return {
     reply(uniqueLo, uniqueHi, errno, slot) {
@@ -135,7 +135,7 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
       reply.beginUnique(uniqueLo, uniqueHi);
       if (errno === 0) reply.ok(0);
       else reply.error(-errno);
-      sendTo(connectionOf(context), reply);
+      sendLate(reply);
       pending.answered(slot);
       trace.record(REPLIED, uniqueLo, uniqueHi, errno);
     },

@@ -28,6 +28,7 @@ import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
+import { agreedChannel, type ChosenChannel, chooseChannel, holdNode } from './fuse-channel.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
@@ -99,6 +100,9 @@ export class MountedStore {
   /** Of the log, that no checkpoint had when the mount began to serve. */
   #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
+  /** Holds what sealQueues needs. */
+  #inotify = -1;
+  #channel: ChosenChannel = { channel: 'classic', why: '' };
   /** Of the connection to the kernel. */
   #descriptor = -1;
   /** Fuse actors neither come nor go any more. */
@@ -284,13 +288,17 @@ export class MountedStore {
   async #mount(): Promise<void> {
     const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
     indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
+    // The kernel sends INIT, and with it what it offers, from within mount(2).
+    const chosen = chooseChannel(this.#data.config);
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
-    const agreed = handshake(mounted.fd, wantedOf(this.#context));
+    const agreed = handshake(mounted.fd, wantedOf(this.#context, chosen));
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
+    this.#channel = agreedChannel(chosen, agreed);
+    this.#context.logger.info(this.#channel, 'the channel of requests');
     const checked = this.#passed.check(mounted.fd, agreed);
     setConnection(this.#arena, { ...checked, descriptor: mounted.fd, standBy: this.#standBy });
     await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
@@ -299,6 +307,7 @@ export class MountedStore {
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
     raiseReadAhead(this.#directory, this.#data.config.fuse.read_ahead / KIB);
+    if (this.#channel.channel === 'uring') this.#inotify = await holdNode(this.#context, this.#directory);
   }
 
   #listen(): Promise<ControlSocket> {
@@ -310,6 +319,7 @@ export class MountedStore {
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
       placement: this.#placement,
+      channel: () => this.#channel,
       checkpoints: this.#checkpoints,
       cold: this.#cold,
       passed: this.#passed,
@@ -394,6 +404,7 @@ export class MountedStore {
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     if (this.#isAttached) unmount(this.#directory, { lazy: true });
+    if (this.#inotify >= 0) closeSync(this.#inotify);
     this.#isAttached = false;
     await this.#socket?.close();
     this.#ended.abort();

@@ -36,6 +36,7 @@ import {
   FUSE_MINOR_MIN,
   FUSE_NO_OPEN_SUPPORT,
   FUSE_NO_OPENDIR_SUPPORT,
+  FUSE_OVER_IO_URING_2,
   FUSE_PARALLEL_DIROPS,
   FUSE_PASSTHROUGH_2,
   FUSE_POSIX_ACL,
@@ -91,6 +92,8 @@ export interface WantedOptions {
   readonly accessLists?: boolean;
   /** Files may be opened with a backing file. Not together with writeback. Off if left out. */
   readonly passthrough?: boolean;
+  /** Requests come by queues of an io_uring (fuse/session/uring-channel.ts). Then nothing is answered until they are registered. */
+  readonly overUring?: boolean;
 }
 
 /** Bits of the low word to do without, for whoever counts what each of them saves (bench/work). */
@@ -117,7 +120,8 @@ export function wantedFlags(options: WantedOptions): Wanted {
   if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
   if (options.accessLists) flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
   flags &= ~withheld();
-  const flags2 = options.passthrough && !options.writeback ? FUSE_PASSTHROUGH_2 : 0;
+  let flags2 = options.passthrough && !options.writeback ? FUSE_PASSTHROUGH_2 : 0;
+  if (options.overUring) flags2 |= FUSE_OVER_IO_URING_2;
   return { flags, flags2, background: options.background ?? BACKGROUND };
 }
 

@@ -182,6 +182,15 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
 });
 
 const fuse = section('The connection to the kernel.', {
+  channel: choice(
+    'auto',
+    ['auto', 'uring', 'classic'],
+    'How requests come: "uring" over io_uring (Linux 6.14 and newer), "classic" by reading /dev/fuse, "auto" what serves better here.',
+  ),
+  enable_uring: flag(
+    false,
+    'As root: switch the kernel’s parameter for FUSE over io_uring on, if it is off.',
+  ),
   spin_us: live(
     count(
       100,
