@@ -81,11 +81,13 @@ export function parseHelperArguments(args: readonly string[]): HelperRequest {
     else if (![...arg.slice(1)].every((flag) => IGNORED_FLAGS.has(flag)))
       throw new UserError(`mount.vexfs does not know the option ${arg}`);
   }
-  const [store, directory] = places;
-  if (store === undefined || directory === undefined || places.length > 2)
+  const [source, directory] = places;
+  if (source === undefined || directory === undefined || places.length > 2)
     throw new UserError('usage: mount.vexfs STORE DIR [-o option,…]; mount(8) calls it for "mount -t vexfs"');
   const remount = given.includes('remount') ? remountOptions(given) : undefined;
-  return { store, directory, fake, remount, ...separate(given) };
+  const { store, options, ...rest } = separate(given);
+  if (store === undefined) return { store: source, directory, fake, remount, options, ...rest };
+  return { store, directory, fake, remount, options: [`fsname=${source}`, ...options], ...rest };
 }
 
 /**
@@ -97,17 +99,24 @@ function remountOptions(given: readonly string[]): string[] {
   return [...defaults, ...given.filter((option) => OF_ANY_MOUNT.has(option))];
 }
 
-function separate(given: readonly string[]): Pick<HelperRequest, 'options' | 'config' | 'set'> {
+interface Separated extends Pick<HelperRequest, 'options' | 'config' | 'set'> {
+  /** Given as an option: the first argument is then only a name. */
+  readonly store: string | undefined;
+}
+
+function separate(given: readonly string[]): Separated {
   const options: string[] = [];
   const set: string[] = [];
   let config: string | undefined;
+  let store: string | undefined;
   for (const option of given) {
     const equals = option.indexOf('=');
     const name = equals < 0 ? option : option.slice(0, equals);
     const value = equals < 0 ? '' : option.slice(equals + 1);
     if (name === 'config') config = value;
+    else if (name === 'store') store = value;
     else if (name === 'set') set.push(value);
     else if (!FOR_OTHERS.has(name) && !/^x-/i.test(name)) options.push(option);
   }
-  return { options, config, set };
+  return { options, config, set, store };
 }

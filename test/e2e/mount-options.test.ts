@@ -130,6 +130,14 @@ describe('arguments of mount.vexfs', () => {
     });
   });
 
+  test('the store as an option: what stands in its place is only a name', () => {
+    expect(parseHelperArguments(['notes', '/d', '-o', 'store=/s,ro'])).toMatchObject({
+      store: '/s',
+      directory: '/d',
+      options: ['fsname=notes', 'ro'],
+    });
+  });
+
   test('of a mount that is there already, they are what any mount can be told, and its defaults', () => {
     const { remount } = parseHelperArguments(['/s', '/d', '-o', 'ro,remount,noatime,user_id=0,allow_other']);
     expect(remount!.slice(-2)).toEqual(['ro', 'noatime']);
