@@ -93,11 +93,18 @@ describe.skipIf(UNAVAILABLE)(titled('a mount with options', UNAVAILABLE), () => 
     expect(helper.status, helper.stderr).toBe(0);
     const { options: seen } = mountAt(readMounts(), fs.dir)!;
     for (const option of ['ro', 'noatime']) expect(seen).toContain(option);
+    expect(seen, 'as for any filesystem').not.toContain('nosuid');
     expect(readFileSync(join(fs.dir, 'note.md'), 'utf8')).toContain('ferry');
     expect(statSync(join(fs.dir, 'note.md')).uid).toBe(0);
     expect(() => writeFileSync(join(fs.dir, 'no'), '')).toThrow('EROFS');
     const again = spawnSync(process.execPath, [HELPER, fs.store, fs.dir], { encoding: 'utf8' });
     expect([again.status, again.stderr]).toEqual([32, expect.stringContaining('already has')]);
+    // What mount(8) makes of "mount -o remount,noexec DIR".
+    const remount = 'ro,noatime,remount,noexec,user_id=0,group_id=0,default_permissions,max_read=1048576';
+    const args = [HELPER, fs.store, fs.dir, '-o', remount];
+    expect(spawnSync(process.execPath, args, { stdio: 'inherit' }).status).toBe(0);
+    const after = mountAt(readMounts(), fs.dir)!.options;
+    for (const option of ['ro', 'noatime', 'noexec']) expect(after).toContain(option);
     fs.unmount();
   });
 });
@@ -234,8 +241,23 @@ describe('arguments of mount.vexfs', () => {
     });
   });
 
+  test('the store as an option: what stands in its place is only a name', () => {
+    expect(parseHelperArguments(['notes', '/d', '-o', 'store=/s,ro'])).toMatchObject({
+      store: '/s',
+      directory: '/d',
+      options: ['fsname=notes', 'ro'],
+    });
+  });
+
+  test('of a mount that is there already, they are what any mount can be told, and its defaults', () => {
+    const { remount } = parseHelperArguments(['/s', '/d', '-o', 'ro,remount,noatime,user_id=0,allow_other']);
+    expect(remount!.slice(-2)).toEqual(['ro', 'noatime']);
+    expect(remount).toEqual(expect.arrayContaining(['suid', 'dev', 'exec']));
+    expect(parseHelperArguments(['/s', '/d', '-o', 'ro']).remount).toBeUndefined();
+  });
+
   test('that are not understood are refused', () => {
-    for (const args of [[], ['/s'], ['/s', '/d', '/e'], ['/s', '/d', '-z'], ['/s', '/d', '-o', 'remount,ro']])
+    for (const args of [[], ['/s'], ['/s', '/d', '/e'], ['/s', '/d', '-z']])
       expect(() => parseHelperArguments(args)).toThrow(UserError);
   });
 });
