@@ -18,6 +18,14 @@ export type Embedded =
   | { readonly chunks: EmbedResult }
   | { readonly failed: 'timed out' | 'thread died'; readonly error: Error };
 
+/**
+ * Keeps Piscina from loading the task with require(), which ends the whole process when its thread is terminated at that
+ * moment ("IsGraphAsync must be used on an instantiated module", Node 20.19 and later). Refused, it uses import().
+ */
+const NO_REQUIRED_MODULES = process.allowedNodeEnvironmentFlags.has('--no-experimental-require-module')
+  ? ['--no-experimental-require-module']
+  : [];
+
 /** The threads that cut and embed: as many tasks at once, so that a task's time runs from its beginning. */
 export class EmbedPool {
   readonly #options: EmbedPoolOptions;
@@ -34,6 +42,7 @@ export class EmbedPool {
       minThreads: 1,
       maxThreads: threads,
       workerData: { words },
+      execArgv: NO_REQUIRED_MODULES,
     });
     // A thread that died between two tasks is replaced; one that died in a task fails that task as well.
     this.#threads.on('error', (error) => logger.error({ err: error }, 'a task thread failed'));
