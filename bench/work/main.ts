@@ -13,7 +13,7 @@ import { gocryptfs } from '../fuse/peers/gocryptfs.ts';
 import { host } from '../fuse/peers/host.ts';
 import type { RunningPeer } from '../fuse/peers/peer.ts';
 import { vexfs } from '../fuse/peers/vexfs.ts';
-import { type Sample, summary } from './report.ts';
+import { type Sample, summary, type Taken } from './report.ts';
 import { makeRepository } from './repository.ts';
 import { countRequests } from './requests.ts';
 import { makeTasks, type Task } from './tasks.ts';
@@ -27,6 +27,11 @@ const USAGE = `npm run bench:work -- [--rounds N] [--peers host,vexfs,bindfs,goc
 `;
 const PEERS = [host, vexfs, bindfs, gocryptfs];
 const TASK_TIMEOUT_MS = 600_000;
+/** proc(5): where in /proc/PID/stat the times of user and system are, of a process and of its ended children. */
+const UTIME = 14;
+const CHILDREN_UTIME = 16;
+/** USER_HZ, on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
 
 const { values } = parseArgs({
   options: {
@@ -55,19 +60,32 @@ process.on('exit', () => {
 const repository = path.join(workspace, 'repository.git');
 const archive = path.join(workspace, 'tree.tar');
 const files = makeRepository(repository, archive);
-const { tasks: all, notes } = makeTasks(repository, archive, path.join(workspace, 'npm-cache-check'));
 const wanted = values.tasks?.split(',');
-const tasks = all.filter(({ name }) => wanted === undefined || wanted.includes(name));
+const { tasks, notes } = makeTasks(repository, archive, path.join(workspace, 'npm-cache-check'), wanted);
 console.error(`a repository of ${files} files; ${notes.join('; ')}`);
 
-/** Seconds, or what went wrong. */
-async function time(task: Task, directory: string): Promise<number | string> {
+/** Seconds of the clock, and of the processor in client and server; or what went wrong. */
+async function time(task: Task, { directory, pid }: RunningPeer): Promise<Taken | string> {
   task.prepare?.(directory);
+  const cpu = cpuSeconds(pid);
   const begin = performance.now();
   const failed = await run(task.command, task.args, TASK_TIMEOUT_MS, {
     cwd: path.join(directory, task.cwd ?? '.'),
   });
-  return failed ?? (performance.now() - begin) / 1000;
+  return failed ?? { seconds: (performance.now() - begin) / 1000, cpu: cpuSeconds(pid) - cpu };
+}
+
+/** Of this process's ended children, which the programs are, and of the server. */
+function cpuSeconds(server: number | undefined): number {
+  const ticks = (pid: number | string, from: number): number => {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // the fields after "pid (name)": proc(5) counts them from 3
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[from - 3]) + Number(fields[from - 2]);
+  };
+  return (
+    (ticks('self', CHILDREN_UTIME) + (server === undefined ? 0 : ticks(server, UTIME))) / TICKS_PER_SECOND
+  );
 }
 
 const troubles: string[] = [];
@@ -94,8 +112,8 @@ async function measure(running: Map<string, RunningPeer>): Promise<Sample[]> {
       const order = [...running];
       order.push(...order.splice(0, (round + index) % order.length));
       for (const [name, peer] of order) {
-        const took = await time(task, peer.directory);
-        if (typeof took === 'number') samples.push({ round, task: task.name, peer: name, seconds: took });
+        const took = await time(task, peer);
+        if (typeof took !== 'string') samples.push({ round, task: task.name, peer: name, ...took });
         else {
           troubles.push(`${name}: ${task.name}, round ${round + 1}: ${took}`);
           peer.abort();

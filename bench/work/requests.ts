@@ -10,6 +10,7 @@ import * as abi from '../../fuse/protocol/abi.ts';
 import { run } from '../fuse/mounts.ts';
 import { PROJECT } from '../fuse/peers/peer.ts';
 import { vexfsWith } from '../fuse/peers/vexfs.ts';
+import { table } from './report.ts';
 import type { Task } from './tasks.ts';
 
 const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
@@ -113,22 +114,24 @@ export async function countRequests(workspace: string, tasks: readonly Task[]): 
   if (!hasStrace)
     console.log('strace is not installed: what declining OPEN, OPENDIR and FLUSH saves is not counted');
   const names = tasks.map(({ name }) => name);
-  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
-  const head = (first: string) => `${line([first, ...names])}\n| --- |${names.map(() => ' ---: |').join('')}`;
   const plain = await countVariant(workspace, tasks, AS_IT_IS, false);
   const opcodes = [...new Set(names.flatMap((name) => [...plain.get(name)!.requests.keys()]))];
-  console.log(head('requests'));
-  console.log(line(['all but FORGET', ...names.map((name) => total(plain.get(name)!.requests))]));
-  for (const opcode of opcodes)
-    console.log(line([opcode, ...names.map((name) => plain.get(name)!.requests.get(opcode) ?? 0)]));
-  console.log(`\n${head('more without it')}`);
+  const perTask = (title: string, by: (name: string) => number | string) => [title, ...names.map(by)];
+  console.log(
+    table([
+      ['requests', ...names],
+      perTask('all but FORGET', (name) => total(plain.get(name)!.requests)),
+      ...opcodes.map((opcode) => perTask(opcode, (name) => plain.get(name)!.requests.get(opcode) ?? 0)),
+    ]),
+  );
+  const saved: (string | number)[][] = [['more without it', ...names]];
   const more = (variant: string, by: (name: string) => number) =>
-    console.log(line([variant, ...names.map((name) => (by(name) > 0 ? `+${by(name)}` : by(name)))]));
+    saved.push(perTask(variant, (name) => (by(name) > 0 ? `+${by(name)}` : by(name))));
   if (hasStrace) {
     const traced = await countVariant(workspace, tasks, AS_IT_IS, true);
     const of = (name: string): Calls => traced.get(name)!.calls!;
     const created = (name: string): number => traced.get(name)!.requests.get('CREATE') ?? 0;
-    more('OPEN declined (OPEN, RELEASE)', (name) => of(name).files - created(name) + of(name).files);
+    more('OPEN declined (OPEN, RELEASE)', (name) => 2 * (of(name).files - created(name)));
     more('OPENDIR declined (OPENDIR, RELEASEDIR)', (name) => 2 * of(name).directories);
     more('FLUSH declined', (name) => of(name).closes - of(name).directories);
   }
@@ -136,4 +139,5 @@ export async function countRequests(workspace: string, tasks: readonly Task[]): 
     const counted = await countVariant(workspace, tasks, variant, false);
     more(variant.name, (name) => total(counted.get(name)!.requests) - total(plain.get(name)!.requests));
   }
+  console.log(table(saved));
 }

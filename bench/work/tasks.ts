@@ -85,8 +85,15 @@ function search(): Task & { readonly note: string } {
   };
 }
 
-export function makeTasks(repository: string, archive: string, scratch: string): Tasks {
-  const installed = install(scratch);
+/** Those that are `wanted`, all if undefined. */
+export function makeTasks(
+  repository: string,
+  archive: string,
+  scratch: string,
+  wanted: readonly string[] | undefined,
+): Tasks {
+  const isInstalling = wanted === undefined || wanted.some((name) => ['npm ci', 'tsc'].includes(name));
+  const installed = isInstalling ? [install(scratch)] : [];
   const searched = search();
   const tasks: Task[] = [
     { name: 'git clone', command: 'git', args: ['clone', '-q', `file://${repository}`, 'clone'] },
@@ -94,9 +101,14 @@ export function makeTasks(repository: string, archive: string, scratch: string):
     { name: 'tar x', command: 'tar', args: ['xf', archive] },
     searched,
     { name: 'cp -r', command: 'cp', args: ['-r', 'tree', 'copy'] },
-    installed,
+    ...installed,
     { name: 'tsc', command: 'node', args: ['node_modules/typescript/bin/tsc', '-p', '.'], cwd: 'project' },
     { name: 'rm -rf', command: 'rm', args: ['-rf', 'tree', 'clone', 'copy', 'project'] },
   ];
-  return { tasks, notes: [installed.note, searched.note, 'tsc: the sources of this project, without tests'] };
+  const notes = [
+    ...installed.map(({ note }) => note),
+    searched.note,
+    'tsc: the sources of this project, without tests',
+  ];
+  return { tasks: tasks.filter(({ name }) => wanted?.includes(name) ?? true), notes };
 }
