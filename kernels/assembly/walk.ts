@@ -144,7 +144,7 @@ function measure(count: i32): void {
 export function descend(node: u32, from: i32, to: i32): u32 {
   let best = compare(form(), queryFactor, queryOffset, node);
   // What was seen on a level above was not nearer, and is not on this one.
-  const stamp = newStamp();
+  stamp = newStamp();
   for (let level = from; level > to; level--) {
     let isNearer = true;
     while (isNearer) {
@@ -170,6 +170,29 @@ export function offer(key: u64, count: i32, ef: i32): i32 {
   return insertKey(pool, key, min(count, ef - 1));
 }
 
+let stamp: u32 = 0;
+
+/** Begins a walk with an empty list for `ef`, and `entry` in it; returns how many are in it, 1. */
+@inline
+export function first(entry: u32, ef: i32): i32 {
+  stamp = newStamp();
+  clear(pool, ef);
+  store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
+  store<u8>(visitedAt(entry), <u8>stamp);
+  return 1;
+}
+
+/** Measures what `node`, at `place` of a list of `count`, leads to and the walk has not seen; returns how many. */
+@inline
+export function expand(node: u32, place: i32, count: i32, level: i32): i32 {
+  const fresh = collect(node, level, stamp);
+  // The links of the next, too, come while these are measured.
+  if (place + 1 < count) touchLinks(nodeOfKey(load<u64>(pool + (<usize>place << 3) + 8)), level);
+  touch(fresh);
+  measure(fresh);
+  return fresh;
+}
+
 /** A walk that ends when it has followed the links of all that its list holds. */
 export const NO_END: i32 = i32.MAX_VALUE;
 
@@ -178,11 +201,7 @@ export const NO_END: i32 = i32.MAX_VALUE;
  * full list, the links of `patience` in a row have led to nothing that belongs among the nearest `few`.
  */
 export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): i32 {
-  const stamp = newStamp();
-  clear(pool, ef);
-  store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
-  store<u8>(visitedAt(entry), stamp);
-  let count = 1;
+  let count = first(entry, ef);
   let next = 0;
   let idle = 0;
   while (next < count && idle < patience) {
@@ -193,11 +212,7 @@ export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): 
       continue;
     }
     store<u64>(at, key | 1);
-    const fresh = collect(nodeOfKey(key), level, stamp);
-    // The links of the next, too, come while these are measured.
-    if (next + 1 < count) touchLinks(nodeOfKey(load<u64>(at + 8)), level);
-    touch(fresh);
-    measure(fresh);
+    const fresh = expand(nodeOfKey(key), next, count, level);
     let limit = distanceAt(pool, ef - 1);
     let lowest = count;
     for (let i = 0; i < fresh; i += 4) {
