@@ -1,7 +1,7 @@
 // Searching among what passes a filter: a set of labels or of nodes, as bits in the thread's block. A node passes when its label does,
 // or that of one of its twins.
 import { EF_MAX, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE } from './layout';
-import { distances, hasVectors, header, labelOf, levelOf, neighbours, passing, pool, query, results, stateOf, twinAt } from './memory';
+import { distances, hasVectors, header, labelOf, levelOf, neighbours, newStamp, passing, pool, query, results, stateOf, twinAt } from './memory';
 import { clear, distanceAt, insertKey } from './nearest';
 import { convert, distanceOf, writeResult } from './search';
 import { descend, expand, first, keyOfNode, nodeOfKey, setQuery } from './walk';
@@ -40,7 +40,9 @@ export function findPassing(ef: i32): i32 {
   const entry = atomic.load<u32>(HEADER + ENTRY * 4);
   if (entry === NONE) return 0;
   setQuery(query);
-  let count = first(descend(entry, levelOf(entry), 0), EF_MAX);
+  const start = descend(entry, levelOf(entry), 0);
+  const stamp = newStamp();
+  let count = first(start, EF_MAX, stamp);
   clear(results, ef);
   let found = 0;
   if (passes(nodeOfKey(load<u64>(pool)))) {
@@ -56,7 +58,7 @@ export function findPassing(ef: i32): i32 {
       continue;
     }
     store<u64>(at, key | 1);
-    const fresh = expand(nodeOfKey(key), next, count, 0);
+    const fresh = expand(nodeOfKey(key), next, count, 0, stamp);
     let lowest = next + 1;
     for (let i = 0; i < fresh; i++) {
       const distance = load<f32>(distances + (<usize>i << 2));

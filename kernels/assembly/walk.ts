@@ -144,7 +144,7 @@ function measure(count: i32): void {
 export function descend(node: u32, from: i32, to: i32): u32 {
   let best = compare(form(), queryFactor, queryOffset, node);
   // What was seen on a level above was not nearer, and is not on this one.
-  stamp = newStamp();
+  const stamp = newStamp();
   for (let level = from; level > to; level--) {
     let isNearer = true;
     while (isNearer) {
@@ -170,21 +170,18 @@ export function offer(key: u64, count: i32, ef: i32): i32 {
   return insertKey(pool, key, min(count, ef - 1));
 }
 
-let stamp: u32 = 0;
-
-/** Begins a walk with an empty list for `ef`, and `entry` in it; returns how many are in it, 1. */
+/** Begins a walk, in which what was seen has `stamp`, with an empty list for `ef`, and `entry` in it; returns how many are in it, 1. */
 @inline
-export function first(entry: u32, ef: i32): i32 {
-  stamp = newStamp();
+export function first(entry: u32, ef: i32, stamp: u32): i32 {
   clear(pool, ef);
   store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
-  store<u8>(visitedAt(entry), <u8>stamp);
+  store<u8>(visitedAt(entry), stamp);
   return 1;
 }
 
 /** Measures what `node`, at `place` of a list of `count`, leads to and the walk has not seen; returns how many. */
 @inline
-export function expand(node: u32, place: i32, count: i32, level: i32): i32 {
+export function expand(node: u32, place: i32, count: i32, level: i32, stamp: u32): i32 {
   const fresh = collect(node, level, stamp);
   // The links of the next, too, come while these are measured.
   if (place + 1 < count) touchLinks(nodeOfKey(load<u64>(pool + (<usize>place << 3) + 8)), level);
@@ -201,7 +198,8 @@ export const NO_END: i32 = i32.MAX_VALUE;
  * full list, the links of `patience` in a row have led to nothing that belongs among the nearest `few`.
  */
 export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): i32 {
-  let count = first(entry, ef);
+  const stamp = newStamp();
+  let count = first(entry, ef, stamp);
   let next = 0;
   let idle = 0;
   while (next < count && idle < patience) {
@@ -212,7 +210,7 @@ export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): 
       continue;
     }
     store<u64>(at, key | 1);
-    const fresh = expand(nodeOfKey(key), next, count, level);
+    const fresh = expand(nodeOfKey(key), next, count, level, stamp);
     let limit = distanceAt(pool, ef - 1);
     let lowest = count;
     for (let i = 0; i < fresh; i += 4) {

@@ -156,7 +156,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
   set(layout.CAPACITY, capacity);
   set(layout.EF_CONSTRUCTION, Math.max(1, Math.min(options.efConstruction, layout.EF_MAX)));
   set(layout.ENTRY, layout.NONE);
-  set(layout.EPOCH, 1);
+  set(layout.EPOCH, layout.FIRST_EPOCH);
   const perNode: readonly [word: number, bytes: number][] = [
     [layout.LINKS, sizes.linkBytes],
     [layout.CODES, sizes.codeBytes],
