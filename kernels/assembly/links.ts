@@ -1,6 +1,6 @@
 // Lists of links: choosing, writing, and the lock that a writer of one holds. The contract is in graph.ts.
 import { compare, compare4 } from './compare';
-import { AWAITED, DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
+import { AWAITED, DELETED, DOOMED, EPOCH, FIRST_EPOCH, HEADER, NONE, SKIPPED, UNIT } from './layout';
 import {
   baseForm,
   candidateForm,
@@ -30,9 +30,10 @@ const AS_IS: u32 = 1;
 let salt: u32 = 0;
 
 /**
- * When what deletions took is chosen anew, only a candidate that is clearly nearer to one that was chosen is left out: its squared
- * distance is less than this share of that to the base. Without such a slack a graph gets worse with each deletion (Singh et al.,
- * FreshDiskANN, 2021). With it, lists of a graph that grows are full most of the time, and each new link chooses among all again.
+ * In a graph from which nodes were taken, only a candidate that is clearly nearer to one that was chosen is left out when a list is
+ * chosen anew: its squared distance is less than this share of that to the base. Without such a slack a graph gets worse with each
+ * deletion (Singh et al., FreshDiskANN, 2021). With it lists are full most of the time, and each new link chooses among all
+ * again, so a graph that only grows does without.
  */
 const SLACK: f32 = 0.8;
 
@@ -158,14 +159,9 @@ export function chooseFromWalk(keys: usize, count: i32, base: u32, most: i32): i
   return choose(keys, count, base, 0, most, AS_IS, false);
 }
 
-/** Chooses from `candidates`, for the links of a node that gets one more. */
-export function chooseAround(base: u32, count: i32, most: i32): i32 {
-  return choose(candidates, count, base, 0, most, UNSHUFFLE, false);
-}
-
-/** Chooses from `candidates`, for those of a node that has lost some. */
-export function chooseInstead(base: u32, count: i32, taken: i32, most: i32): i32 {
-  return choose(candidates, count, base, taken, most, UNSHUFFLE, true);
+/** Chooses from `candidates`. */
+export function chooseAround(base: u32, count: i32, taken: i32, most: i32, hasSlack: bool): i32 {
+  return choose(candidates, count, base, taken, most, UNSHUFFLE, hasSlack);
 }
 
 @inline
@@ -235,13 +231,18 @@ export function keepLast(node: u32, count: i32, most: i32): i32 {
   return count;
 }
 
+@inline
+function hasLostNodes(): bool {
+  return atomic.load<u32>(HEADER + EPOCH * 4) !== FIRST_EPOCH;
+}
+
 /** Chooses anew among the links of a full list and `node`. */
 function replaceLinks(from: u32, links: usize, most: i32, node: u32, level: i32, isForced: bool): void {
   // The newcomer stands behind the list for a moment, in a copy of it.
   memory.copy(chosen, links, <usize>most << 2);
   store<u32>(chosen + (<usize>most << 2), node);
   sortAround(from, chosen, most + 1);
-  let count = chooseAround(from, most + 1, most);
+  let count = chooseAround(from, most + 1, 0, most, hasLostNodes());
   if (level === 0) {
     addIndegree(node);
     for (let i = 0; i <= most; i++) {

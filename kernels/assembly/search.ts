@@ -25,6 +25,16 @@ import { clear, distanceAt, distanceOfKey } from './nearest';
 import { queryFactor, queryOffset } from './quantise';
 import { descend, keep, keyOfNode, NO_END, nodeOfKey, offer, setQuery, walk } from './walk';
 
+/** When this thread's walks end early: see walk(). */
+let few: i32 = 0;
+let patience: i32 = NO_END;
+
+/** From now on a search ends when the links of `patience` nodes in a row have led to nothing among the nearest `few`; 0 = it does not. */
+export function endEarly(nearest: i32, links: i32): void {
+  few = nearest;
+  patience = links > 0 ? links : NO_END;
+}
+
 /** Exact distance of the query to a node. Over unit vectors it is that of cosine. */
 @inline
 function exact(node: u32): f32 {
@@ -40,7 +50,7 @@ export function find(ef: i32): i32 {
   const entry = atomic.load<u32>(HEADER + ENTRY * 4);
   if (entry === NONE) return 0;
   setQuery(query);
-  const count = walk(descend(entry, levelOf(entry), 0), ef, 0, 0, NO_END);
+  const count = walk(descend(entry, levelOf(entry), 0), ef, 0, few, patience);
   return atomic.load<u32>(HEADER + DELETED_COUNT * 4) === 0 ? count : keepLive(count);
 }
 
@@ -66,7 +76,7 @@ function touchRows(count: i32): void {
 }
 
 /** Makes the distances of the first `count` of the list, which are in the unit of codes, those of vectors; their order stays. */
-function convert(count: i32): void {
+export function convert(count: i32): void {
   const unit = load<f32>(HEADER + UNIT * 4);
   for (let at = pool; at < pool + (<usize>count << 3); at += 8) {
     const key = load<u64>(at);
@@ -111,7 +121,7 @@ export function writeResults(count: i32, k: i32): i32 {
 }
 
 @inline
-function writeResult(i: i32, distance: f32, node: u32): void {
+export function writeResult(i: i32, distance: f32, node: u32): void {
   store<f32>(results + (<usize>i << 3), distance);
   store<u32>(results + (<usize>i << 3) + 4, load<u32>(labelOf(node)));
 }
@@ -138,7 +148,7 @@ function offerLive(distance: f32, node: u32, count: i32, k: i32): i32 {
 
 /** Where vectors are elsewhere, the distance of the code. */
 @inline
-function distanceOf(node: u32): f32 {
+export function distanceOf(node: u32): f32 {
   return hasVectors ? exact(node) : compare(queryForm, queryFactor, queryOffset, node);
 }
 

@@ -170,6 +170,26 @@ export function offer(key: u64, count: i32, ef: i32): i32 {
   return insertKey(pool, key, min(count, ef - 1));
 }
 
+/** Begins a walk, in which what was seen has `stamp`, with an empty list for `ef`, and `entry` in it; returns how many are in it, 1. */
+@inline
+export function first(entry: u32, ef: i32, stamp: u32): i32 {
+  clear(pool, ef);
+  store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
+  store<u8>(visitedAt(entry), stamp);
+  return 1;
+}
+
+/** Measures what `node`, at `place` of a list of `count`, leads to and the walk has not seen; returns how many. */
+@inline
+export function expand(node: u32, place: i32, count: i32, level: i32, stamp: u32): i32 {
+  const fresh = collect(node, level, stamp);
+  // The links of the next, too, come while these are measured.
+  if (place + 1 < count) touchLinks(nodeOfKey(load<u64>(pool + (<usize>place << 3) + 8)), level);
+  touch(fresh);
+  measure(fresh);
+  return fresh;
+}
+
 /** A walk that ends when it has followed the links of all that its list holds. */
 export const NO_END: i32 = i32.MAX_VALUE;
 
@@ -179,10 +199,7 @@ export const NO_END: i32 = i32.MAX_VALUE;
  */
 export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): i32 {
   const stamp = newStamp();
-  clear(pool, ef);
-  store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
-  store<u8>(visitedAt(entry), stamp);
-  let count = 1;
+  let count = first(entry, ef, stamp);
   let next = 0;
   let idle = 0;
   while (next < count && idle < patience) {
@@ -193,11 +210,7 @@ export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): 
       continue;
     }
     store<u64>(at, key | 1);
-    const fresh = collect(nodeOfKey(key), level, stamp);
-    // The links of the next, too, come while these are measured.
-    if (next + 1 < count) touchLinks(nodeOfKey(load<u64>(at + 8)), level);
-    touch(fresh);
-    measure(fresh);
+    const fresh = expand(nodeOfKey(key), next, count, level, stamp);
     let limit = distanceAt(pool, ef - 1);
     let lowest = count;
     for (let i = 0; i < fresh; i += 4) {

@@ -103,25 +103,26 @@ function rowSizes({ dimension, m }: IndexOptions, element: ElementType, hasVecto
   };
 }
 
-/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin; and who visited it. */
+/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin; and who visited it and whose filter it passes. */
 const NODE_WORDS = 6;
 
 function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
-  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX;
+  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * (1 + 1 / 8);
 }
 
 function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
   const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
   const lists = layout.EF_MAX * (8 + 8 + 4);
-  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 2 * CACHE_LINE;
-  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + capacity, 2 * CACHE_LINE);
+  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 3 * CACHE_LINE;
+  const passing = roundUp(capacity / 8, CACHE_LINE);
+  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + passing + capacity, 2 * CACHE_LINE);
 }
 
 /** All that does not depend on the number of nodes, with room for alignment and for the upper links of a few. */
 function fixedBytes(sizes: RowSizes): number {
   return (
     layout.FIRST_REGION +
-    layout.SLOTS_MAX * threadBytes(sizes, 0) +
+    layout.SLOTS_MAX * (threadBytes(sizes, 0) + 2 * CACHE_LINE) +
     sizes.codeLength * 14 +
     layout.LOCKS_MAX * 4 +
     4 * PAGE
@@ -155,7 +156,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
   set(layout.CAPACITY, capacity);
   set(layout.EF_CONSTRUCTION, Math.max(1, Math.min(options.efConstruction, layout.EF_MAX)));
   set(layout.ENTRY, layout.NONE);
-  set(layout.EPOCH, 1);
+  set(layout.EPOCH, layout.FIRST_EPOCH);
   const perNode: readonly [word: number, bytes: number][] = [
     [layout.LINKS, sizes.linkBytes],
     [layout.CODES, sizes.codeBytes],
