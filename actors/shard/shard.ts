@@ -1,4 +1,4 @@
-import type { CollectionOptions } from '../../fuse/namespace/collections.ts';
+import type { CollectionElement, CollectionOptions } from '../../fuse/namespace/collections.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
@@ -10,10 +10,20 @@ import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { KeptGraph } from './snapshots.ts';
 
 const SEED = 1;
-const AS_CONFIGURED: CollectionOptions = { metric: 'cosine', m: 0, efConstruction: 0 };
+const AS_CONFIGURED: CollectionOptions = {
+  metric: 'cosine',
+  element: 'int8',
+  m: 0,
+  efConstruction: 0,
+};
+
+export interface GraphOptions extends IndexOptions {
+  /** What it is to be walked over, by an engine that has a choice. */
+  readonly element: CollectionElement;
+}
 
 /** Makes the graph of a collection, which finds nothing yet. */
-export type OpenGraph = (options: IndexOptions, collection: number) => VectorIndex | TailGraph;
+export type OpenGraph = (options: GraphOptions, collection: number) => VectorIndex | TailGraph;
 
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
@@ -220,10 +230,12 @@ export class Shard {
   #collection(id: number, dimension: number): CollectionIndex {
     let collection = this.#collections.get(id);
     if (!collection) {
-      const { metric, m, efConstruction } = id === TEXT_COLLECTION ? AS_CONFIGURED : this.optionsOf(id);
+      const { metric, element, m, efConstruction } =
+        id === TEXT_COLLECTION ? AS_CONFIGURED : this.optionsOf(id);
       const options = {
         dimension,
         metric,
+        element,
         m: m || this.#config.m,
         efConstruction: efConstruction || this.#config.ef_construction,
         seed: SEED,

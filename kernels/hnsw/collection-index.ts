@@ -5,7 +5,7 @@
  */
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
 import { OwnGraph, type TailGraph } from './tail-graph.ts';
-import type { IndexOptions, SearchHits, VectorIndex } from './vector-index.ts';
+import { copyNormalised, type IndexOptions, type SearchHits, type VectorIndex } from './vector-index.ts';
 import type { VectorMemory } from './vector-memory.ts';
 import { VectorRows } from './vector-rows.ts';
 
@@ -94,13 +94,30 @@ export class CollectionIndex {
   put(record: ChunkRecord, vector: Float32Array): void {
     const label = this.table.find(record.ino, record.generation, record.chunk);
     if (label === NO_LABEL) {
-      this.tail.put(this.table.insert(record), record, vector);
+      this.putNew(record, vector);
       return;
     }
     this.beginChange();
     this.table.updatePayload(label, record);
     this.forgetInGraph(label);
     this.tail.put(label, record, vector);
+    this.endChange();
+  }
+
+  private putNew(record: ChunkRecord, vector: Float32Array): void {
+    const { graph, tail, scratch } = this;
+    if (graph === undefined || !graph.hasUnclaimed) {
+      tail.put(this.table.insert(record), record, vector);
+      return;
+    }
+    this.beginChange();
+    const label = this.table.insert(record);
+    // As it would come out of the tail, to the bit.
+    if (tail.metric === 'cosine') copyNormalised(vector, scratch, 0);
+    else scratch.set(vector);
+    if (!graph.claim(label, scratch)) tail.put(label, record, vector);
+    else if (!this.isGraphShared) tail.elsewhere = true;
+    tail.setGraph(graph.number, graph.size);
     this.endChange();
   }
 
