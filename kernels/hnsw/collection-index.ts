@@ -4,6 +4,7 @@
  * threads may search it too (shared-vectors.ts), unless the graph is one that only this thread can search.
  */
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
+import { scanRows } from './scan.ts';
 import { OwnGraph, type TailGraph } from './tail-graph.ts';
 import { copyNormalised, type IndexOptions, type SearchHits, type VectorIndex } from './vector-index.ts';
 import type { VectorMemory } from './vector-memory.ts';
@@ -204,6 +205,24 @@ export class CollectionIndex {
     const { tail } = this;
     tail.search(query, k, out);
     if (this.graphSize > 0) this.graph!.offer(query, k, ef, out, (label) => tail.has(label));
+    return out.count;
+  }
+
+  /** The same among the vectors of these inodes alone, exactly: each is compared. */
+  searchAmong(query: Float32Array, k: number, inodes: Uint32Array, out: SearchHits): number {
+    const { scratch, table, tail } = this;
+    const from = new Float32Array(query);
+    if (tail.metric === 'cosine') copyNormalised(query, from, 0);
+    const label = new Uint32Array(1);
+    out.begin(k);
+    if (k === 0) return 0;
+    for (const ino of inodes) {
+      for (let next = table.firstLabel(ino); next !== NO_LABEL; next = table.nextLabel(next)) {
+        if (!this.vectorOf(next, scratch)) continue;
+        label[0] = next;
+        scanRows(scratch, 0, 1, from, tail.metric, out, label, 0, 1);
+      }
+    }
     return out.count;
   }
 

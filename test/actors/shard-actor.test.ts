@@ -53,10 +53,10 @@ function startShard(): RunShard {
 const batch = encodeChunkBatch(1, 0, [{ byteOffset: 0, byteLength: 1, line: 1, vector: NEAR }], 3);
 
 /** Asks the shard as the indexer does; what it has of text, by inode. */
-async function search(shard: RunShard, collection = TEXT_COLLECTION): Promise<number[]> {
+async function search(shard: RunShard, collection = TEXT_COLLECTION, among?: Uint32Array): Promise<number[]> {
   const indexer = world.actor('indexer');
   const gather = new ScatterGather(indexer, () => 60_000);
-  const found = gather.search(collection, NEAR, 1000, 1000);
+  const found = gather.search(collection, NEAR, 1000, 1000, among);
   shard.run();
   for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(u32, 0);
   await gather.idle();
@@ -87,6 +87,15 @@ test('missing segments are told, and what the log brings is kept', async () => {
     [messages.SEGMENT_LOADED, 0],
   ]);
   expect(await search(shard)).toEqual([4]);
+});
+
+test('a search among some files finds theirs alone', async () => {
+  const shard = startShard();
+  const io = world.actor('io-0').outbox('shard-0');
+  for (let ino = 1; ino <= 100; ino++) writePutChunks(io, ino, 1, batch, 0, batch.length);
+  expect(await search(shard, TEXT_COLLECTION, Uint32Array.of(7, 50, 101))).toEqual([7, 50]);
+  expect(await search(shard, TEXT_COLLECTION, Uint32Array.of(101))).toEqual([]);
+  expect(await search(shard)).toHaveLength(100);
 });
 
 test('a batch that does not parse is passed over', async () => {
