@@ -32,11 +32,13 @@ interface RunShard {
   /** Takes in a message, if one waits. */
   take(): void;
   run(): void;
+  vectors(): number;
 }
 
 function startShard(): RunShard {
   const context = world.actor('shard-0');
-  const actor = new ShardActor(context, new Shard(world.config.vectors, undefined));
+  const held = new Shard(world.config.vectors, undefined);
+  const actor = new ShardActor(context, held);
   // As the run loop does: idle only when everything is empty.
   return {
     take() {
@@ -47,6 +49,7 @@ function startShard(): RunShard {
       while (context.mailbox.drain(actor, 32) > 0);
       actor.idle();
     },
+    vectors: () => held.vectors,
   };
 }
 
@@ -87,6 +90,31 @@ test('missing segments are told, and what the log brings is kept', async () => {
     [messages.SEGMENT_LOADED, 0],
   ]);
   expect(await search(shard)).toEqual([4]);
+});
+
+test('what comes late of a file that is gone is not kept, and an earlier file of its number changes nothing', async () => {
+  const shard = startShard();
+  const fuse = world.actor('fuse-0').outbox('shard-0');
+  const indexer = world.actor('indexer').outbox('shard-0');
+  const late = (generation: number): void => {
+    writePutChunks(indexer, 5, generation, batch, 0, batch.length);
+    shard.take();
+  };
+  const gone = (generation: number): void => {
+    writeRemove(fuse, messages.REMOVE_FILE, 5, generation, 0);
+    shard.take();
+  };
+  gone(1);
+  late(1);
+  expect(shard.vectors()).toBe(0);
+  gone(2);
+  gone(1);
+  late(2);
+  expect(shard.vectors()).toBe(0);
+  late(3);
+  gone(2);
+  expect(shard.vectors()).toBe(1);
+  expect(await search(shard)).toEqual([5]);
 });
 
 test('a search among some files finds theirs alone', async () => {
