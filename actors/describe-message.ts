@@ -38,10 +38,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   ],
   [messages.REMOVE_VECTORS]: words('ino', 'generation', 'collection', 'stamp'),
   [messages.REMOVE_FILE]: words('ino', 'generation'),
-  [messages.SEARCH]: [
-    ...words('search', 'collection', 'k', 'ef', 'dimension', 'reserved'),
-    ['vector', 'f32s'],
-  ],
+  [messages.SEARCH]: [...words('search', 'collection', 'k', 'ef', 'dimension', 'files'), ['vector', 'f32s']],
   [messages.LOAD_SEGMENT]: [['lsn', 'f64']],
   [messages.SAVE_SEGMENT]: [['lsn', 'f64']],
   [messages.CLEAR_TEXT]: [],

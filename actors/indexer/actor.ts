@@ -233,7 +233,7 @@ export async function run(context: Context): Promise<void> {
     if (enabled) backlog.changed(ino);
   };
   const changes = openChanges(context, namespace, virtual, () => gather.settled(), contentChanged);
-  const collections = new Collections(namespace, changes);
+  const collections = new Collections(context, namespace, changes);
   let drainMailbox = (): void => {};
   const queries = new Queries({
     namespace,

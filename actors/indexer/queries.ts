@@ -10,6 +10,7 @@ import { FileFilter } from './file-filter.ts';
 import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 export interface QueryParts {
   readonly namespace: Namespace;
@@ -141,9 +142,9 @@ export class Queries {
     const bytes =
       request.vector === undefined ? this.#vectorOf(like!, name, who) : vectorBytes(request.vector);
     if ('refused' in bytes) return bytes;
-    const wrong = wrongQuery(bytes, collection.dimension, collection.metric === 'cosine');
-    if (wrong !== undefined) return { refused: wrong };
     const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    const wrong = wrongQuery(vector, collection);
+    if (wrong !== undefined) return { refused: wrong };
     return { results: await search.byVector(collection, vector, k, who, filter) };
   }
 
@@ -278,19 +279,4 @@ function encodedNames(paths: readonly string[]): Uint8Array[] {
     end += name.length;
     return bytes.subarray(start, end);
   });
-}
-
-/** Why nothing can be near to this, in a sentence. */
-function wrongQuery(bytes: Uint8Array, dimension: number, needsDirection: boolean): string | undefined {
-  if (bytes.length !== dimension * 4)
-    return `vectors of the collection have ${dimension} elements, the query has ${bytes.length / 4}`;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let i = 0; i < dimension; i++) {
-    if (!Number.isFinite(view.getFloat32(i * 4, true)))
-      return `element ${i} of the query is not a finite float32`;
-  }
-  // −0 is not nothing but zeros.
-  const isZero = !new Float32Array(bytes.slice().buffer).some((element) => element !== 0);
-  if (needsDirection && isZero) return 'a vector of zeros has no direction, and is near to nothing';
-  return undefined;
 }

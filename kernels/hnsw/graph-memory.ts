@@ -133,6 +133,11 @@ function roomFor(sizes: RowSizes, pages: number): number {
   return Math.floor((pages * PAGE - fixedBytes(sizes)) / bytesPerNode(sizes));
 }
 
+/** Vectors that a graph of so many bytes has room for: at least one. */
+export function capacityOf(options: IndexOptions, element: ElementType, bytes: number): number {
+  return Math.max(1, roomFor(rowSizes(options, element, true), Math.floor(bytes / PAGE)));
+}
+
 function roundUp(value: number, to: number): number {
   return Math.ceil(value / to) * to;
 }
