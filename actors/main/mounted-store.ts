@@ -165,9 +165,9 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      const { segments } = await this.#recover();
+      const { segments, building } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
-      await this.#mount();
+      await this.#mount(building);
       this.#textComplete = this.#completeText(segments);
       this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
       await withinMs(TEXT_MS, this.#textComplete);
@@ -250,13 +250,21 @@ export class MountedStore {
     over.catch((error: Error) => this.#supervisor.mainFailed(error));
   }
 
-  /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
-  async #recover(): Promise<{ readonly segments: Promise<boolean> }> {
+  /**
+   * The tables are what they were. `segments` resolves to whether all vectors of the text index are there, once the shards know;
+   * `building` when those are ready that build on the tables, which load their code meanwhile and wait for the mount.
+   */
+  async #recover(): Promise<{ readonly segments: Promise<boolean>; readonly building: Promise<void> }> {
     const segments = this.#orFailure(this.#requests.segmentsLoaded());
     segments.catch(() => {}); // Heard of by whoever waits for it, if the start gets so far.
     void this.#requests.vectorsLoaded();
     // What io-0 sends before a shard is ready waits in that shard's mailbox.
-    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
+    const recovering = this.#supervisor.start(this.#actors('io', 'stats'));
+    recovering.catch(() => {}); // Reported below.
+    await this.#supervisor.start(this.#actors('shard'));
+    const building = this.#supervisor.start(this.#actors('pool', 'indexer', 'fuse'));
+    building.catch(() => {}); // Reported by whoever awaits it, unless something fails before.
+    await recovering;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
@@ -267,7 +275,7 @@ export class MountedStore {
       if (isMuch && this.#storeStatus.errno === 0 && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    return { segments };
+    return { segments, building };
   }
 
   /** The shards read their segments beside whoever uses the mount; searches wait for it. */
@@ -277,10 +285,8 @@ export class MountedStore {
     if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
-  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
-  async #mount(): Promise<void> {
-    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
-    indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
+  /** The kernel makes its first acquaintance, and those who wait for it begin. */
+  async #mount(building: Promise<void>): Promise<void> {
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
@@ -292,7 +298,7 @@ export class MountedStore {
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     setConnection(this.#arena, { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy });
-    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
+    await building;
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
