@@ -1,8 +1,8 @@
 /**
  * The connection to the kernel, for the threads that serve it and those that answer requests another one has read.
  *
- * Roles: main writes words 0 to 2 once, after the kernel's INIT and before the first fuse actor starts; any thread
- * reads. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
+ * Roles: main writes words 0 to 2 once, when the tables are there and after the kernel's INIT; any thread reads. Those who build on
+ * the tables load their code meanwhile, and then wait for it. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
  *
  * Invariants:
  * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.
@@ -13,7 +13,9 @@ import { sealQueues } from '../fuse/session/seal-queues.ts';
 import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
 import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
+import { WAIT_SLICE_MS } from '../runtime/config/bounds.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
+import { stillWaiting } from '../runtime/sync/waiting.ts';
 import type { Context } from './context.ts';
 import { CONNECTION } from './regions.ts';
 
@@ -36,6 +38,15 @@ export function setConnection(arena: Arena, { descriptor, flags, flags2 = 0, sta
   Atomics.store(i32, FLAGS, flags);
   Atomics.store(i32, FLAGS2, flags2);
   Atomics.store(i32, DESCRIPTOR, descriptor + 1);
+  Atomics.notify(i32, DESCRIPTOR);
+}
+
+export function awaitConnection(arena: Arena): void {
+  const { i32 } = arena.region(CONNECTION);
+  while (Atomics.load(i32, DESCRIPTOR) === 0) {
+    Atomics.wait(i32, DESCRIPTOR, 0, WAIT_SLICE_MS);
+    stillWaiting();
+  }
 }
 
 /** After the thread of the `index`-th fuse actor has died: no other one counts on it any more. Repeatable. */

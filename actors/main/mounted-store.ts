@@ -172,9 +172,9 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      const { segments } = await this.#recover();
+      const { segments, building } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
-      await this.#mount();
+      await this.#mount(building);
       this.#textComplete = this.#completeText(segments);
       this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
       await withinMs(TEXT_MS, this.#textComplete);
@@ -257,13 +257,21 @@ export class MountedStore {
     over.catch((error: Error) => this.#supervisor.mainFailed(error));
   }
 
-  /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
-  async #recover(): Promise<{ readonly segments: Promise<boolean> }> {
+  /**
+   * The tables are what they were. `segments` resolves to whether all vectors of the text index are there, once the shards know;
+   * `building` when those are ready that build on the tables, which load their code meanwhile and wait for the mount.
+   */
+  async #recover(): Promise<{ readonly segments: Promise<boolean>; readonly building: Promise<void> }> {
     const segments = this.#orFailure(this.#requests.segmentsLoaded());
     segments.catch(() => {}); // Heard of by whoever waits for it, if the start gets so far.
     void this.#requests.vectorsLoaded();
     // What io-0 sends before a shard is ready waits in that shard's mailbox.
-    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
+    const recovering = this.#supervisor.start(this.#actors('io', 'stats'));
+    recovering.catch(() => {}); // Reported below.
+    await this.#supervisor.start(this.#actors('shard'));
+    const building = this.#supervisor.start(this.#actors('pool', 'indexer', 'fuse'));
+    building.catch(() => {}); // Reported by whoever awaits it, unless something fails before.
+    await recovering;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
@@ -274,7 +282,7 @@ export class MountedStore {
       if (isMuch && this.#storeStatus.errno === 0 && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    return { segments };
+    return { segments, building };
   }
 
   /** The shards read their segments beside whoever uses the mount; searches wait for it. */
@@ -284,10 +292,8 @@ export class MountedStore {
     if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
-  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
-  async #mount(): Promise<void> {
-    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
-    indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
+  /** The kernel makes its first acquaintance, and those who wait for it begin. */
+  async #mount(building: Promise<void>): Promise<void> {
     // The kernel sends INIT, and with it what it offers, from within mount(2).
     const chosen = chooseChannel(this.#data.config);
     const mounted = mount(this.#directory, this.#store.path, this.#options);
@@ -301,7 +307,7 @@ export class MountedStore {
     this.#context.logger.info(this.#channel, 'the channel of requests');
     const checked = this.#passed.check(mounted.fd, agreed);
     setConnection(this.#arena, { ...checked, descriptor: mounted.fd, standBy: this.#standBy });
-    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
+    await building;
     // stat(2) runs in the thread pool, so a mount that hangs can be given up.
     const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
     if ((await this.#orFailure(usable)) === undefined)
