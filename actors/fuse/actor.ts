@@ -139,6 +139,7 @@ export function run(context: Context): void {
         logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
       }
       const end = server.serve();
+      if (end === 'unmounted') content.passed?.endAll();
       logger.info({ end }, 'the connection ended');
     },
     onMessage(kind, _u8, u32, _f64, offset) {

@@ -56,7 +56,7 @@ export class PassedThrough {
 
   #look(): void {
     // A full lane is one that fuse-0 has not come to yet.
-    if (!this.#isHeld && this.#files.anyWritten) tryWords(this.#context.outbox(FIRST), REFRESH_PASSED, 0, 0);
+    if (!this.#isHeld && this.#files.any) tryWords(this.#context.outbox(FIRST), REFRESH_PASSED, 0, 0);
     this.#wait();
   }
 }
