@@ -269,11 +269,18 @@ export class PassedFiles {
     return settled < 0 ? settled : done;
   }
 
-  /** As Content.write. */
+  /**
+   * As Content.write, and durable: a write that comes as a request although the file is passed through is one of direct I/O
+   * (FOPEN_DIRECT_IO), after which the kernel asks for no fsync, not even where it was to be synchronous.
+   */
   write(ino: number, position: number, u8: Uint8Array, start: number, length: number, flags: number): number {
+    const { events, namespace, objects } = this.#parts;
     const object = this.#change(ino);
     if (object < 0) return object;
-    return this.#changed(ino, this.#parts.objects.write(object, position, u8, start, length), flags);
+    const written = this.#changed(ino, objects.write(object, position, u8, start, length), flags);
+    if (written < 0) return written;
+    events.objectDirty(object);
+    return namespace.waitUntilDurable() || written;
   }
 
   /** The file has `size` bytes afterwards. */
