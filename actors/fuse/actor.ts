@@ -165,6 +165,7 @@ export function run(context: Context): void {
       } finally {
         channel.leave?.();
       }
+      if (end === 'unmounted') content.passed?.endAll();
       logger.info({ end }, 'the connection ended');
     },
     onMessage(kind, _u8, u32, _f64, offset) {

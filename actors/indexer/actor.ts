@@ -4,6 +4,7 @@ import { expose } from 'comlink';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { OpenFiles } from '../../fuse/objects/open-files.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
@@ -138,6 +139,7 @@ function openChanges(
     intent: new Intent(arena.region(CHANGE_INTENT)),
     absent: new AbsentNames(arena.region(ABSENT_NAMES)),
     locks: new DataLocks(arena),
+    openFiles: new OpenFiles(arena),
     objects: new ObjectFiles(new HostDisk(store), OPEN_OBJECTS),
     inlineLimit: config.store.inline_limit,
     shards: outboxes('shard'),

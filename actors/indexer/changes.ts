@@ -3,10 +3,11 @@ import { type Collection, IndexState, type Namespace } from '../../fuse/namespac
 import type { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import type { DataLocks } from '../../fuse/objects/data-locks.ts';
 import type { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { NO_ROW, type OpenFiles } from '../../fuse/objects/open-files.ts';
 import type { AbsentNames } from '../../fuse/session/absent-names.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { MIB, NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EAGAIN, ENODATA, ESTALE } from '../../runtime/errno.ts';
+import { EAGAIN, EBUSY, ENODATA, ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import {
   DROP_COLLECTION,
@@ -41,6 +42,8 @@ export interface ChangesParts {
   /** What the kernel may remember as absent. */
   readonly absent: AbsentNames;
   readonly locks: DataLocks;
+  /** Files that the kernel reads and writes by itself. */
+  readonly openFiles: OpenFiles;
   readonly objects: ObjectFiles;
   /** Largest file that is journalled itself, bytes. */
   readonly inlineLimit: number;
@@ -205,7 +208,7 @@ export class StoreChanges {
   }
 
   #make(changes: readonly Change[], who: Asker, effects: Effects): number {
-    const { namespace, locks } = this.#parts;
+    const { namespace, locks, openFiles } = this.#parts;
     for (let i = 0; i < TRIES; i++) {
       const inodes = new Set<number>();
       for (const change of changes) {
@@ -214,6 +217,8 @@ export class StoreChanges {
       }
       const held = locks.lockAll(inodes);
       try {
+        // The kernel goes on with the object that it has.
+        for (const ino of inodes) if (openFiles.rowOf(ino) !== NO_ROW) return -EBUSY;
         const result = namespace.transact(changes, who, (ino) => inodes.has(ino), effects);
         if (result !== -EAGAIN) return result;
       } finally {

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
@@ -17,7 +18,6 @@ import { MountChart } from '../../runtime/supervision/chart.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
 import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import { setConnection } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
 import { logBytesAfter } from '../log-files.ts';
 import { presentActors } from '../presence.ts';
@@ -302,14 +302,12 @@ export class MountedStore {
     this.#descriptor = mounted.fd;
     const agreed = handshake(mounted.fd, wantedOf(this.#context, chosen));
     if (typeof agreed === 'string') throw new UserError(agreed);
-    this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     this.#channel = agreedChannel(chosen, agreed);
     this.#context.logger.info(this.#channel, 'the channel of requests');
-    const checked = this.#passed.check(mounted.fd, agreed);
-    setConnection(this.#arena, { ...checked, descriptor: mounted.fd, standBy: this.#standBy });
+    this.#passed.agreed(mounted.fd, agreed, this.#standBy);
     await building;
-    // stat(2) runs in the thread pool, so a mount that hangs can be given up.
-    const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
+    // Runs in the thread pool, so a mount that hangs can be given up. An OPEN that is declined saves RELEASEs of files that are made.
+    const usable = withinMs(USABLE_TIMEOUT_MS, readFile(join(this.#directory, '.vexfs/config')));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
     raiseReadAhead(this.#directory, this.#data.config.fuse.read_ahead / KIB);

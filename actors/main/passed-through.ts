@@ -10,6 +10,7 @@ import { OpenFiles } from '../../fuse/objects/open-files.ts';
 import { FUSE_PASSTHROUGH_2 } from '../../fuse/protocol/abi.ts';
 import type { Agreed } from '../../fuse/protocol/init.ts';
 import { KernelBacking } from '../../fuse/session/backing.ts';
+import { setConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { REFRESH_PASSED, tryWords } from '../messages.ts';
 
@@ -25,21 +26,30 @@ export class PassedThrough {
     this.#files = new OpenFiles(context.arena);
   }
 
-  /** What was agreed with the kernel, without FUSE_PASSTHROUGH where it does not take files of this store. */
-  check(connection: number, agreed: Agreed): Agreed {
-    const { flags2 } = agreed;
-    if ((flags2 & FUSE_PASSTHROUGH_2) === 0) return agreed;
+  /**
+   * This was agreed with the kernel on the descriptor `connection`: it is noted for all threads, without FUSE_PASSTHROUGH where the
+   * kernel does not take files of this store. `standBy` as in connection.ts.
+   */
+  agreed(connection: number, agreed: Agreed, standBy: number): void {
+    const { arena, logger } = this.#context;
+    logger.info(agreed, 'the kernel agreed on a protocol');
+    const flags2 = this.#usable(connection, agreed.flags2);
+    setConnection(arena, { descriptor: connection, flags: agreed.flags, flags2, standBy });
+    if ((flags2 & FUSE_PASSTHROUGH_2) !== 0) this.#wait();
+  }
+
+  #usable(connection: number, flags2: number): number {
+    if ((flags2 & FUSE_PASSTHROUGH_2) === 0) return flags2;
     const backing = new KernelBacking(connection);
     const descriptor = openSync(join(this.#context.settings.store, 'lock'), 'r+');
     const id = backing.open(descriptor);
     closeSync(descriptor);
     if (id > 0) {
       backing.close(id);
-      this.#wait();
-      return agreed;
+      return flags2;
     }
     this.#context.logger.warn({ errno: -id }, 'the kernel takes no backing files from this store');
-    return { ...agreed, flags2: flags2 & ~FUSE_PASSTHROUGH_2 };
+    return flags2 & ~FUSE_PASSTHROUGH_2;
   }
 
   hold(): void {
@@ -56,7 +66,7 @@ export class PassedThrough {
 
   #look(): void {
     // A full lane is one that fuse-0 has not come to yet.
-    if (!this.#isHeld && this.#files.anyWritten) tryWords(this.#context.outbox(FIRST), REFRESH_PASSED, 0, 0);
+    if (!this.#isHeld && this.#files.any) tryWords(this.#context.outbox(FIRST), REFRESH_PASSED, 0, 0);
     this.#wait();
   }
 }

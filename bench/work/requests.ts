@@ -91,9 +91,8 @@ export function calls(trace: string, directory: string): Calls {
 async function countVariant(workspace: string, tasks: readonly Task[], variant: Variant, traced: boolean) {
   const home = path.join(workspace, variant.name.replaceAll(' ', '-') + (traced ? '-traced' : ''));
   fs.mkdirSync(home);
-  const peer = await vexfsWith(variant.settings ?? [], {
-    ...(variant.withoutFlags && { VEXFS_WITHOUT_FLAGS: String(variant.withoutFlags) }),
-  }).start(home);
+  const environment = { ...(variant.withoutFlags && { VEXFS_WITHOUT_FLAGS: String(variant.withoutFlags) }) };
+  const peer = await vexfsWith(variant.settings ?? [], environment, variant.name).start(home);
   const counted = new Map<string, { requests: Map<string, number>; calls: Calls | undefined }>();
   for (const task of tasks) {
     const trace = path.join(workspace, 'trace');

@@ -132,17 +132,17 @@ export class OpenFiles {
     this.#rows[at + FRESH] = isFresh ? 1 : 0;
   }
 
-  /** Every file of which the object's length counts: those that are written past us. */
-  eachWritten(visit: (ino: number) => void): void {
+  /** Every file that has a row. */
+  each(visit: (ino: number) => void): void {
     for (let row = 0; row < PASSED_FILES_MAX; row++) {
       const ino = Atomics.load(this.#rows, row * ROW_WORDS);
-      if (ino !== 0 && this.lengthCounts(row)) visit(ino);
+      if (ino !== 0) visit(ino);
     }
   }
 
-  get anyWritten(): boolean {
+  get any(): boolean {
     for (let row = 0; row < PASSED_FILES_MAX; row++) {
-      if (Atomics.load(this.#rows, row * ROW_WORDS) !== 0 && this.lengthCounts(row)) return true;
+      if (Atomics.load(this.#rows, row * ROW_WORDS) !== 0) return true;
     }
     return false;
   }

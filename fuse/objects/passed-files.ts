@@ -3,13 +3,15 @@
  * with objects that are changed past us. One instance per thread, over open-files.ts.
  *
  * 1. A file whose bytes are in a plain object is passed through if nobody has it open otherwise, and then for everybody
- *    until the last one closes it. Meanwhile it keeps its object, which is as long as the file at any moment: what lies behind
+ *    until the last one has closed it, and a while longer: who opens it again finds everything done. Meanwhile it keeps its object, which is as long as the file at any moment: what lies behind
  *    the end of it is cut before the first open, and changes that come as requests keep the length in step.
  * 2. Before the first byte goes past us, or the object is cut, the log says durably that the object's length and time
  *    count (namespace/passed.ts). So whatever the host filesystem has kept after a crash is the file: an O_SYNC write that
  *    we never hear of survives, and no cut undoes what a shorter log would bring back.
  * 3. The tables follow when they are asked for ({@link refresh}: attributes, fsync, a change), at each close by a writer, and
- *    after a while (main sends REFRESH_PASSED). What changed is then a record, a dirty object, and a file to be indexed.
+ *    after a while (main sends REFRESH_PASSED). What changed is then a record, and a file to be indexed.
+ * 4. An fsync makes the object durable, and so does the end of it, before the record that its length no longer counts. In
+ *    between that is left to the host filesystem, as it would be without us: the records depend on nothing in the object.
  *
  * Results are ≥ 0 or −errno.
  */
@@ -146,10 +148,7 @@ export class PassedFiles {
     this.#parts.locks.lock(ino);
     try {
       const left = this.#open.released(ino);
-      const row = this.#open.rowOf(ino);
-      if (row === NO_ROW) return;
       if (wrote || left === 0) this.settle(ino);
-      if (left === 0) this.#end(ino, row);
     } finally {
       this.#parts.locks.unlock(ino);
     }
@@ -157,9 +156,10 @@ export class PassedFiles {
 
   /** The tables have what the object is: from now on they count. A log that has failed leaves that to the next mount. */
   #end(ino: number, row: number): void {
-    const { backing, namespace } = this.#parts;
+    const { backing, events, namespace } = this.#parts;
     if (this.#open.lengthCounts(row)) {
       this.#open.setLengthCounts(row, false);
+      events.objectDirty(this.#open.objectOf(row));
       namespace.passed(ino, 0, 0, 0, 0);
     }
     backing.close(this.#open.backingOf(row));
@@ -188,9 +188,32 @@ export class PassedFiles {
     }
   }
 
-  /** For every file that is written past us. */
+  /** For all files; those that nobody has open are passed through no more. */
   refreshAll(): void {
-    this.#open.eachWritten((ino) => this.refresh(ino));
+    this.#open.each((ino) => {
+      if (this.#open.opens(ino) === 0) this.#endIdle(ino);
+      else this.refresh(ino);
+    });
+  }
+
+  /** The connection is over: nobody has a file open any more. */
+  endAll(): void {
+    this.#open.each((ino) => {
+      while (this.#open.released(ino) > 0);
+      this.#endIdle(ino);
+    });
+  }
+
+  #endIdle(ino: number): void {
+    this.#parts.locks.lock(ino);
+    try {
+      const row = this.#open.rowOf(ino);
+      if (row === NO_ROW || this.#open.opens(ino) > 0) return;
+      this.settle(ino);
+      this.#end(ino, row);
+    } finally {
+      this.#parts.locks.unlock(ino);
+    }
   }
 
   /** Before an fsync of the file: besides, the object is to be durable, and the log to have said so, whatever it looks like. */
@@ -199,6 +222,7 @@ export class PassedFiles {
     if (row === NO_ROW || !this.#open.lengthCounts(row)) return;
     this.#parts.locks.lock(ino);
     try {
+      this.#parts.events.objectDirty(this.#open.objectOf(row));
       this.settle(ino, true);
     } finally {
       this.#parts.locks.unlock(ino);
@@ -221,7 +245,6 @@ export class PassedFiles {
     const isOther = bytes !== size || this.#open.hasOtherTime(row, seconds, nanoseconds);
     const isChanged = isOther || this.#open.wasFresh(row);
     if (!isChanged && !always) return 0;
-    events.objectDirty(object);
     let how = LENGTH_COUNTS | (isOther ? TIME_CHANGED : 0);
     if (isChanged) how |= BYTES_CHANGED | ((flags & KILL_SUIDGID) === 0 ? 0 : PRIVILEGES_END);
     const hadPrivileges = (how & PRIVILEGES_END) !== 0 && this.#hasPrivileges(ino);
@@ -246,11 +269,18 @@ export class PassedFiles {
     return settled < 0 ? settled : done;
   }
 
-  /** As Content.write. */
+  /**
+   * As Content.write, and durable: a write that comes as a request although the file is passed through is one of direct I/O
+   * (FOPEN_DIRECT_IO), after which the kernel asks for no fsync, not even where it was to be synchronous.
+   */
   write(ino: number, position: number, u8: Uint8Array, start: number, length: number, flags: number): number {
+    const { events, namespace, objects } = this.#parts;
     const object = this.#change(ino);
     if (object < 0) return object;
-    return this.#changed(ino, this.#parts.objects.write(object, position, u8, start, length), flags);
+    const written = this.#changed(ino, objects.write(object, position, u8, start, length), flags);
+    if (written < 0) return written;
+    events.objectDirty(object);
+    return namespace.waitUntilDurable() || written;
   }
 
   /** The file has `size` bytes afterwards. */

@@ -340,3 +340,10 @@ test('a missing --config file is an error, a missing file of the store is not', 
     rmSync(directory, { recursive: true });
   }
 });
+
+test('a transport that is not offered is refused with the reason', () => {
+  for (const text of ['transport = "fuse-native"', '[fuse]\ntransport = "fuse-native"'])
+    expect(parseConfig({ file: { name: 'vexfs.toml', text } }).problems.map(describeProblem)).toEqual([
+      expect.stringContaining('fuse-native was tried and cannot carry what VexFS promises'),
+    ]);
+});

@@ -1,6 +1,6 @@
 /**
  * The conformance cases, on a plain temporary directory and in a mount. VEXFS_POSIX_DIR=… names another directory for the
- * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback.
+ * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback, and one with passthrough.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -114,6 +114,10 @@ const NO_MOUNT = NOT_ROOT ?? NO_FUSE;
 const MOUNTS = [
   { how: 'as mounted by default', config: '' },
   { how: 'with writeback and two fuse actors', config: '[workers]\nfuse = 2\n[fuse]\nwriteback = true\n' },
+  {
+    how: 'with passthrough, and every file an object',
+    config: '[workers]\nfuse = 2\n[fuse]\npassthrough = "auto"\n[store]\ninline_limit = 0\n',
+  },
 ];
 
 describe.each(MOUNTS.slice(0, process.env.VEXFS_POSIX === 'all' ? MOUNTS.length : 1))(
