@@ -14,8 +14,10 @@ import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
 import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
+import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import type { Context } from './context.ts';
 import { CONNECTION } from './regions.ts';
+import { mailboxRegion } from './topology.ts';
 
 const DESCRIPTOR = 0;
 const FLAGS = 1;
@@ -44,6 +46,19 @@ export function vacateWatch(context: Context, index: number): void {
   if (Atomics.load(i32, DESCRIPTOR) !== 0) new Watch(i32, WATCH, index + 1).vacate();
 }
 
+/** Gives the queues to these fuse actors, to each its share of neighbours; entries follow as they are used. */
+export function assignQueues(context: Context, rows: readonly number[]): void {
+  if (!isOverUring(context)) return;
+  const memory = new UringMemory(context.arena.region(URING));
+  for (let queue = 0; queue < memory.queues; queue++) {
+    const row = rows[Math.floor((queue * rows.length) / memory.queues)]!;
+    if (memory.ownerOf(queue) === row) continue;
+    memory.assign(queue, row);
+    memory.noticeFor(row);
+    ringActor(context, `fuse-${row}`);
+  }
+}
+
 /** Before the thread of the `index`-th fuse actor is ended, and after it has ended: requests wait for its successor. */
 export function sealRow(context: Context, index: number): void {
   const { arena } = context;
@@ -65,4 +80,9 @@ export function isOverUring(context: Context): boolean {
 /** Whether SETXATTR comes with its longer header (fuse_setxattr_in with setxattr_flags). */
 export function setxattrExtended(context: Context): boolean {
   return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS) & FUSE_SETXATTR_EXT) !== 0;
+}
+
+/** Gets the attention of an actor, whether or not there is a lane to it. */
+export function ringActor({ arena }: Context, name: string): void {
+  doorbellOf(arena.region(mailboxRegion(name))).ring();
 }

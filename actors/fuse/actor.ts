@@ -22,7 +22,7 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, isOverUring, setxattrExtended, WATCH } from '../connection.ts';
+import { connectionOf, isOverUring, ringActor, setxattrExtended, WATCH } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { COMPRESSED, PLACED, writeWords } from '../messages.ts';
 import { openPending } from '../pending.ts';
@@ -108,6 +108,7 @@ function openChannel(context: Context, flight: Flight, awake: CpuLatency | undef
   return new UringChannel(descriptor, new UringMemory(arena.region(URING)), flight, {
     ...options,
     row: index,
+    ring: (row) => ringActor(context, `fuse-${row}`),
     failed,
   });
 }
