@@ -82,6 +82,7 @@ export class UringChannel implements Channel {
         this.#heard = seen;
         this.#queues.collectNoticed();
         if (this.#queues.unsent > 0) this.#queues.enter(0, 0);
+        this.#lookForEnd();
         return RANG;
       }
       const entry = this.#queues.next();
@@ -180,6 +181,11 @@ export class UringChannel implements Channel {
     else this.#options.failed(doing, result);
   }
 
+  /** A row that has no queue is not told of it: it looks when it is rung, and each time it has slept. */
+  #lookForEnd(): void {
+    if (this.#hasEnded) this.#isUnmounted = true;
+  }
+
   get #hasEnded(): boolean {
     return this.#connection.wait(0) > 0 && (this.#connection.events(0) & POLLERR) !== 0;
   }
@@ -231,6 +237,7 @@ export class UringChannel implements Channel {
     turn?.();
     if (entered === -ETIME) {
       if (isAwake) awake?.release();
+      else this.#lookForEnd();
     } else if (!this.#queues.ring.isEmpty && this.#polling.woken(performance.now() - since)) {
       awake?.hold();
     }
