@@ -15,9 +15,11 @@ import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
 import { WAIT_SLICE_MS } from '../runtime/config/bounds.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
+import { doorbellOf } from '../runtime/messaging/mailbox.ts';
 import { stillWaiting } from '../runtime/sync/waiting.ts';
 import type { Context } from './context.ts';
 import { CONNECTION } from './regions.ts';
+import { mailboxRegion } from './topology.ts';
 
 const DESCRIPTOR = 0;
 const FLAGS = 1;
@@ -55,6 +57,19 @@ export function vacateWatch(context: Context, index: number): void {
   if (Atomics.load(i32, DESCRIPTOR) !== 0) new Watch(i32, WATCH, index + 1).vacate();
 }
 
+/** Gives the queues to these fuse actors, to each its share of neighbours; entries follow as they are used. */
+export function assignQueues(context: Context, rows: readonly number[]): void {
+  if (!isOverUring(context)) return;
+  const memory = new UringMemory(context.arena.region(URING));
+  for (let queue = 0; queue < memory.queues; queue++) {
+    const row = rows[Math.floor((queue * rows.length) / memory.queues)]!;
+    if (memory.ownerOf(queue) === row) continue;
+    memory.assign(queue, row);
+    memory.noticeFor(row);
+    ringActor(context, `fuse-${row}`);
+  }
+}
+
 /** Before the thread of the `index`-th fuse actor is ended, and after it has ended: requests wait for its successor. */
 export function sealRow(context: Context, index: number): void {
   const { arena } = context;
@@ -81,4 +96,9 @@ export function setxattrExtended(context: Context): boolean {
 /** Whether OPEN may be answered with a backing file. */
 export function passthroughAgreed(context: Context): boolean {
   return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS2) & FUSE_PASSTHROUGH_2) !== 0;
+}
+
+/** Gets the attention of an actor, whether or not there is a lane to it. */
+export function ringActor({ arena }: Context, name: string): void {
+  doorbellOf(arena.region(mailboxRegion(name))).ring();
 }

@@ -3,10 +3,8 @@ import { threadId } from 'node:worker_threads';
 import type { Reply } from '../fuse/protocol/reply.ts';
 import { sendTo } from '../fuse/session/classic-channel.ts';
 import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
-import { doorbellOf } from '../runtime/messaging/mailbox.ts';
-import { connectionOf, isOverUring } from './connection.ts';
+import { connectionOf, isOverUring, ringActor } from './connection.ts';
 import type { Context } from './context.ts';
-import { mailboxRegion } from './topology.ts';
 
 /** 0 or −errno. −ENOENT: the request needs no answer any more, but what the reply counted (lookups) has to be taken back. */
 export type SendLate = (reply: Reply) => number;
@@ -22,8 +20,7 @@ export function lateReplies(context: Context): SendLate {
     if (entry < 0) return sendTo(connectionOf(context), reply);
     const answered = memory.answer(entry, reply, threadId + 1);
     if (answered !== 0) return answered;
-    const owner = topology.ofKind('fuse')[memory.ownerOf(memory.queueOf(entry))]!;
-    doorbellOf(arena.region(mailboxRegion(owner.name))).ring();
+    ringActor(context, topology.ofKind('fuse')[memory.ownerOf(memory.queueOf(entry))]!.name);
     return 0;
   };
 }

@@ -25,7 +25,14 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, isOverUring, passthroughAgreed, setxattrExtended, WATCH } from '../connection.ts';
+import {
+  connectionOf,
+  isOverUring,
+  passthroughAgreed,
+  ringActor,
+  setxattrExtended,
+  WATCH,
+} from '../connection.ts';
 import type { Context } from '../context.ts';
 import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
 import { PatientDisk } from '../patient-disk.ts';
@@ -126,6 +133,7 @@ function openChannel(context: Context, flight: Flight, awake: CpuLatency | undef
   return new UringChannel(descriptor, new UringMemory(arena.region(URING)), flight, {
     ...options,
     row: index,
+    ring: (row) => ringActor(context, `fuse-${row}`),
     failed,
   });
 }

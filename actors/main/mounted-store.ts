@@ -18,6 +18,7 @@ import { MountChart } from '../../runtime/supervision/chart.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
 import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
+import { ringActor } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
 import { logBytesAfter } from '../log-files.ts';
 import { presentActors } from '../presence.ts';
@@ -343,6 +344,7 @@ export class MountedStore {
       this.#isEnding = true;
       await this.#reloads.idle();
       await this.#shards.stop();
+      for (const { name } of this.#actors('fuse')) ringActor(this.#context, name);
       for (const actor of this.#actors('fuse')) await this.#supervisor.stopped(actor);
       this.#isAttached = false;
       problem = await this.#drain(isDamaged);

@@ -10,8 +10,8 @@
  * serves them; any thread may answer a request that was handed over; main gives queues to owners (assign).
  *
  * Layout: a page of words: 0 queues, 1 depth, 2 rows, 3 and 4 the node of seal-queues.ts (0 = none); from OWNERS on, the owner's row of each queue; then for each row
- * ROW_WORDS: 0 answers that others gave, 1 incarnation of the ring's thread, 2 … its record (runtime/system/io-uring.ts);
- * then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique, 3 the row whose ring it is in. Then, from the next page of the address space on, two
+ * ROW_WORDS: 0 notices (what others have done to its entries), 1 incarnation of the ring's thread, 2 … its record (runtime/system/io-uring.ts);
+ * then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique, 3 the row of the thread that has it or its ring. Then, from the next page of the address space on, two
  * rings for each row, used in turn by one incarnation and the next; then the entries' buffers.
  *
  * Invariants of an entry's state word (bits 0–7 the state, 8–31 who answers):
@@ -49,6 +49,8 @@ export const ARRIVED = 2;
 export const SERVED = 3;
 export const ANSWERING = 4;
 export const ANSWERED = 5;
+/** By the number of the state. */
+export const STATE_NAMES = ['absent', 'in kernel', 'arrived', 'served', 'answering', 'answered'];
 
 const STATE_MASK = 0xff;
 const ANSWERER_SHIFT = 8;
@@ -65,7 +67,7 @@ const NODE_LO = 3;
 const NODE_HI = 4;
 const OWNERS = 16;
 const ROW_WORDS = 64;
-const ROW_ANSWERS = 0;
+const ROW_NOTICES = 0;
 const ROW_INCARNATION = 1;
 const ROW_RECORD = 2;
 const ENTRY_WORDS = CACHE_LINE / 4;
@@ -181,9 +183,13 @@ export class UringMemory {
     return Math.floor(entry / this.depth);
   }
 
-  /** How many answers others have given to requests of this row's queues: if it has changed, there is something to give back. */
-  answersOf(row: number): number {
-    return Atomics.load(this.#i32, this.#rowsAt + row * ROW_WORDS + ROW_ANSWERS);
+  /** If it has changed, others have done something to the entries of this row. */
+  noticesOf(row: number): number {
+    return Atomics.load(this.#i32, this.#rowsAt + row * ROW_WORDS + ROW_NOTICES);
+  }
+
+  noticeFor(row: number): void {
+    Atomics.add(this.#i32, this.#rowsAt + row * ROW_WORDS + ROW_NOTICES, 1);
   }
 
   /** What a row knows of its ring (IoUring.record). */
@@ -192,13 +198,13 @@ export class UringMemory {
     return this.#u32.subarray(at, at + RING_RECORD_WORDS);
   }
 
-  /** Which of a row's two places its ring is in; `useOther` makes it the other one. */
+  /** Which of a row's two places its ring is in; `useOtherRing` makes it the other one. */
   ringAt(row: number): number {
     const turn = this.#i32[this.#rowsAt + row * ROW_WORDS + ROW_INCARNATION]! & 1;
     return this.#offset + this.#ringsAt + (2 * row + turn) * ioUringBytes(this.ringEntries);
   }
 
-  useOther(row: number): void {
+  useOtherRing(row: number): void {
     const at = this.#rowsAt + row * ROW_WORDS + ROW_INCARNATION;
     this.#i32[at] = this.#i32[at]! + 1;
   }
@@ -222,6 +228,16 @@ export class UringMemory {
   submitted(entry: number, row: number): void {
     this.#i32[this.#at(entry) + RING_ROW] = row;
     this.setState(entry, IN_KERNEL);
+  }
+
+  rowOf(entry: number): number {
+    return this.#i32[this.#at(entry) + RING_ROW]!;
+  }
+
+  /** A request that has arrived and was not taken is another row's to take. */
+  leaveTo(entry: number, row: number): void {
+    Atomics.store(this.#i32, this.#at(entry) + RING_ROW, row);
+    this.noticeFor(row);
   }
 
   headerAddress(entry: number): bigint {
@@ -302,7 +318,7 @@ export class UringMemory {
     if (Atomics.compareExchange(i32, at, word, mine) !== word) return -ENOENT;
     this.#write(entry, reply);
     if (Atomics.compareExchange(i32, at, mine, ANSWERED) !== mine) return -ENOENT;
-    Atomics.add(i32, this.#rowsAt + this.ownerOf(this.queueOf(entry)) * ROW_WORDS + ROW_ANSWERS, 1);
+    this.noticeFor(this.ownerOf(this.queueOf(entry)));
     return 0;
   }
 

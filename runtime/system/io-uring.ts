@@ -4,9 +4,14 @@
  * call returns what the system call does, or a negative errno.
  *
  * Roles: the thread that opened the ring submits and reaps (SINGLE_ISSUER); after its end one other thread may read the
- * completions that are left ({@link IoUring.attach}). What completes the kernel runs when that thread is in a system call or
- * interrupted (COOP_TASKRUN), and a word of the ring says that there is something to run ({@link IoUring.hasWork}). Not
- * DEFER_TASKRUN, with which what has completed would be lost with a thread that hangs.
+ * completions that are left ({@link IoUring.attach}).
+ *
+ * Invariants:
+ * 1. Submissions are written before the store of their tail in `enter`, completions are read after the load of theirs. A
+ *    completion's place is the kernel's again with the store of the head in `seen`.
+ * 2. What completes the kernel runs when the thread is in a system call or interrupted (COOP_TASKRUN), and a word of the ring
+ *    says that there is something to run ({@link IoUring.hasWork}). Not DEFER_TASKRUN, with which what has completed would be
+ *    lost with a thread that hangs.
  */
 import koffi from 'koffi';
 import { assert } from '../assert.ts';

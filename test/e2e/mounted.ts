@@ -24,6 +24,11 @@ export const CLI = resolve(
 /** Why no mount can be made here, or undefined. */
 export const NO_FUSE = fuseUnavailable();
 
+/** VEXFS_CHANNEL=uring or classic runs all these tests on that channel. */
+const CHANNEL = process.env.VEXFS_CHANNEL
+  ? ['--set', `fuse.channel=${process.env.VEXFS_CHANNEL}`, '--set', 'fuse.enable_uring=true']
+  : [];
+
 /** `title`, with the reason appended where the test cannot run. */
 export function titled(title: string, reason: string | undefined): string {
   return reason ? `${title} (skipped: ${reason})` : title;
@@ -66,7 +71,7 @@ export class Mounted {
 
   mount(extra: readonly string[] = []): void {
     const config = existsSync(this.configFile) ? ['--config', this.configFile] : [];
-    const outcome = vexfs(['mount', this.store, this.dir, ...config, ...extra]);
+    const outcome = vexfs(['mount', this.store, this.dir, ...config, ...CHANNEL, ...extra]);
     if (outcome.code !== 0) throw new Error(`mount failed: ${outcome.stderr}${outcome.stdout}`);
   }
 
