@@ -26,6 +26,7 @@ import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
+import type { FuseCommits } from './commits.ts';
 import { FuseHandover } from './handover.ts';
 import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -33,6 +34,7 @@ import { RequestMetrics } from './request-metrics.ts';
 interface Built {
   readonly operations: Operations;
   readonly content: Content;
+  readonly commits: FuseCommits;
 }
 
 function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Built {
@@ -74,7 +76,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
       writeback: fuse.writeback,
     },
   });
-  return { operations, content };
+  return { operations, content, commits: handover.commits };
 }
 
 /** Answers COMPRESSED. */
@@ -100,10 +102,11 @@ export function run(context: Context): void {
     awake,
     watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
     turn: () => state.beat(),
+    idle: () => commits.idle(),
   });
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
-  const { operations, content } = buildOperations(context, tree, flight);
+  const { operations, content, commits } = buildOperations(context, tree, flight);
   const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
   const connection = new PollSet(connectionOf(context));
@@ -111,6 +114,8 @@ export function run(context: Context): void {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
     serve(drain, stopRequested) {
       metrics.onRing = () => {
+        // This thread may have to stand at its gate, or to stop.
+        commits.handOver();
         drain();
         return !stopRequested();
       };

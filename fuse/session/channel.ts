@@ -47,6 +47,11 @@ export interface ClassicChannelOptions {
   readonly watch?: Watch | undefined;
   /** Called after each sleep, at least once a second while no request comes: a sign of life. */
   readonly turn?: (() => void) | undefined;
+  /**
+   * What can wait while requests are there: called before the thread waits for one, and while they keep coming now and then.
+   * True: it has taken a while, or answered some, so look again.
+   */
+  readonly idle?: (() => boolean) | undefined;
 }
 
 /** A parked thread looks around this often by itself. */
@@ -55,6 +60,8 @@ const PARK_MS = 1000;
 const READS_PER_CLOCK = 8;
 /** Requests between two looks whether more are waiting than this thread can take. */
 const REQUESTS_PER_LOOK = 16;
+/** Requests between two times for what can wait. */
+const REQUESTS_PER_IDLE = 128;
 /** A request that moves more than this many bytes may wait for a disk. */
 const LARGE_BYTES = 16 * KIB;
 /** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
@@ -87,6 +94,7 @@ export class ClassicChannel implements Channel {
   readonly #standBySet: PollSet;
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
+  #untilIdle = REQUESTS_PER_IDLE;
   readonly #awake: CpuLatency | undefined;
   readonly #turn: () => void;
   readonly #options: ClassicChannelOptions;
@@ -124,7 +132,9 @@ export class ClassicChannel implements Channel {
         this.blocking();
         return RANG;
       }
+      if (--this.#untilIdle <= 0) this.#idle();
       let length = this.#read(request);
+      if (length === 0 && this.#idle()) continue;
       if (length === 0) {
         if (this.#watch === undefined || this.#watch.enter()) {
           length = this.#wait(request, seen);
@@ -140,6 +150,14 @@ export class ClassicChannel implements Channel {
         return length;
       }
     }
+  }
+
+  /** Whether it is worth another look before waiting. */
+  #idle(): boolean {
+    this.#untilIdle = REQUESTS_PER_IDLE;
+    const isWorth = this.#options.idle?.() ?? false;
+    if (isWorth) this.#handedOver = false;
+    return isWorth;
   }
 
   send(reply: Reply): number {

@@ -7,9 +7,9 @@ import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts
 import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import { checkpoint, type Recovered, recover, startJournal } from '../../actors/io/recovery.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, SYNC } from '../../actors/messages.ts';
 import { KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
 import { compressObject } from '../../fuse/objects/compress.ts';
@@ -170,6 +170,7 @@ export class SimulatedStore {
         patience: () => {},
         checkpoint: (lsn) => checkpoint(disk, identity, tree, lsn, clock),
         newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
+        resumeLog: () => 0,
         rebuild: () => 0,
         failed: () => {},
       },

@@ -6,7 +6,6 @@
 import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import {
@@ -17,6 +16,7 @@ import {
   startJournal,
 } from '../../actors/io/recovery.ts';
 import { resumeLog } from '../../actors/io/resume.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import {
   CHECKPOINT,
   FLUSH,
@@ -280,6 +280,7 @@ export class ToyStore {
           return checkpoint(disk, identity, state, lsn, clock);
         },
         newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
+        resumeLog: () => 0,
         rebuild: () => 0,
         failed: () => {},
       },
