@@ -60,9 +60,9 @@ export class LogState {
   readonly #i32: Int32Array;
   readonly #lock: Mutex;
 
-  constructor(region: { readonly i32: Int32Array; readonly f64: Float64Array }) {
+  constructor(region: { readonly i32: Int32Array; readonly f64: Float64Array }, spins?: number) {
     this.#i32 = region.i32;
-    this.#lock = new Mutex(region.i32, 0);
+    this.#lock = new Mutex(region.i32, 0, spins);
     this.numbers = region.f64.subarray(FIRST_BYTE / 8, FIRST_BYTE / 8 + NUMBERS);
   }
 

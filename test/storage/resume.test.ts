@@ -80,7 +80,8 @@ function stepsOf(options: ToyOptions, workload: Workload): number {
 }
 
 /** Who asked for fsyncs, in the order that they were asked in. */
-const answered = ({ replies }: ToyStore): number[] => replies.map(({ unique }) => unique).sort((a, b) => a - b);
+const answered = ({ replies }: ToyStore): number[] =>
+  replies.map(({ unique }) => unique).sort((a, b) => a - b);
 
 for (const options of [{ others: 0 }, { others: 2 }, { others: 0, fuse: true }, { others: 2, fuse: true }]) {
   const isFuse = options.fuse ?? false;
@@ -118,7 +119,9 @@ for (const options of [{ others: 0 }, { others: 2 }, { others: 0, fuse: true }, 
       expect(after.state.operations).toBe(workload.operations);
       checkObjects(after, workload.operations);
     }
-    console.log(`${steps} steps; deaths of io-0, io-1, io-2, fuse: ${[...died.slice(0, 3), died[FUSE]].join(', ')}`);
+    console.log(
+      `${steps} steps; deaths of io-0, io-1, io-2, fuse: ${[...died.slice(0, 3), died[FUSE]].join(', ')}`,
+    );
     expect(died[0]).toBeGreaterThan(isFuse ? 20 : 50);
     if (options.others > 0) expect(Math.min(died[1]!, died[2]!)).toBeGreaterThan(5);
     if (isFuse) expect(died[FUSE]).toBeGreaterThan(10);
