@@ -19,7 +19,7 @@ const RUNTIME_NAMES: Readonly<Record<number, string>> = {
 const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL]: [['call', 'text']],
   [CONTROL_ANSWER]: [['answer', 'text']],
-  [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
+  [messages.SYNC]: [['unique', 'u64'], ...words('slot')],
   [messages.SYNC_EXPECTED]: [],
   [messages.OBJECT_DIRTY]: words('object'),
   [messages.OBJECT_LOGGED]: words('object'),

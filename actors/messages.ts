@@ -11,8 +11,8 @@ import type { Outbox } from '../runtime/messaging/mailbox.ts';
 
 // ---------------------------------------------------------------- to io
 
-/** fuse → io-0: make an object and everything in the journal durable, then answer the kernel's request.
- * [0] unique, low · [4] unique, high · [8] object id, 0 = none · [12] slot (pending.ts) */
+/** fuse → io-0: make everything in the journal durable, then answer the kernel's request.
+ * [0] unique, low · [4] unique, high · [8] slot (pending.ts) */
 export const SYNC = 32;
 /** fuse → io-0: a SYNC is likely to follow what was written last; its commit may begin. [0] zero */
 export const SYNC_EXPECTED = 59;
@@ -49,18 +49,11 @@ export function ioOf(objectId: number, ioWorkers: number): string {
   return `io-${objectId % ioWorkers}`;
 }
 
-export function writeSync(
-  io: Outbox,
-  uniqueLo: number,
-  uniqueHi: number,
-  objectId: number,
-  slot: number,
-): void {
-  const word = io.claimOrWait(SYNC, 16) >> 2;
+export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, slot: number): void {
+  const word = io.claimOrWait(SYNC, 12) >> 2;
   io.u32[word] = uniqueLo;
   io.u32[word + 1] = uniqueHi;
-  io.u32[word + 2] = objectId;
-  io.u32[word + 3] = slot;
+  io.u32[word + 2] = slot;
   io.send();
 }
 

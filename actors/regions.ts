@@ -27,6 +27,7 @@ import { planDoors } from './graph-doors.ts';
 import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { loadBoardBytes } from './load-board.ts';
+import { planLogState } from './log-state.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
@@ -102,6 +103,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: TRACES, bytes: tracesBytes(topology.actors.length) },
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
+    planLogState(),
     { name: TASKS, bytes: planBoard(topology.ofKind('shard').length, SEARCH_TASK_BYTES) },
     ...topology.ofKind('shard').map((shard) => ({
       name: vectorsRegion(shard.name),

@@ -40,12 +40,14 @@ import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
+import type { FuseCommits } from './commits.ts';
 import { FuseHandover } from './handover.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 interface Built {
   readonly operations: Operations;
   readonly content: Content;
+  readonly commits: FuseCommits;
 }
 
 function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Built {
@@ -102,7 +104,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
       writeback: fuse.writeback,
     },
   });
-  return { operations, content };
+  return { operations, content, commits: handover.commits };
 }
 
 /** Answers COMPRESSED. */
@@ -113,7 +115,12 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
   writeWords(context.outbox('main'), PLACED, to, -done);
 }
 
-function openChannel(context: Context, flight: Flight, awake: CpuLatency | undefined): Channel {
+function openChannel(
+  context: Context,
+  flight: Flight,
+  commits: FuseCommits,
+  awake: CpuLatency | undefined,
+): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
@@ -123,6 +130,7 @@ function openChannel(context: Context, flight: Flight, awake: CpuLatency | undef
     eventfd: settings.eventfds[index]!,
     awake,
     turn: () => state.beat(),
+    idle: () => commits.idle(),
   };
   const descriptor = connectionOf(context);
   if (!isOverUring(context)) {
@@ -145,8 +153,8 @@ export function run(context: Context): void {
   const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
-  const { operations, content } = buildOperations(context, tree, flight);
-  const channel = openChannel(context, flight, awake);
+  const { operations, content, commits } = buildOperations(context, tree, flight);
+  const channel = openChannel(context, flight, commits, awake);
   const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({
     polled: channel.polled,
@@ -158,6 +166,8 @@ export function run(context: Context): void {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
     serve(drain, stopRequested) {
       metrics.onRing = () => {
+        // This thread may have to stand at its gate, or to stop.
+        commits.handOver();
         drain();
         return !stopRequested();
       };

@@ -20,6 +20,7 @@ import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { lateReplies } from '../late-reply.ts';
+import { LOG_STATE, LogState } from '../log-state.ts';
 import { CONTENT_CHANGED, HITS, QUERY, QUERY_READ, QUERY_WRITE, SETTLED, TEXT_MISSING } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
@@ -145,6 +146,7 @@ function openChanges(
     shards: outboxes('shard'),
     route: new Route(arena),
     io: outboxes('io'),
+    log: new LogState(arena.region(LOG_STATE)),
     main: context.outbox('main'),
     shardsSettled,
     contentChanged,

@@ -9,6 +9,7 @@ import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { MIB, NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EAGAIN, EBUSY, ENODATA, ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import type { LogState } from '../log-state.ts';
 import {
   DROP_COLLECTION,
   FORGET_INODE,
@@ -52,6 +53,7 @@ export interface ChangesParts {
   readonly route: Route;
   /** By number. */
   readonly io: readonly Outbox[];
+  readonly log: LogState;
   readonly main: Outbox;
   /** Resolves when the shards have taken in what was put before. */
   readonly shardsSettled: () => Promise<void>;
@@ -193,7 +195,7 @@ export class StoreChanges {
 
   /** Writes what is too large for the log into an object: its id, 0 = the log takes the bytes, or −errno. */
   async #place(change: Change): Promise<number> {
-    const { namespace, objects, inlineLimit, io } = this.#parts;
+    const { namespace, objects, inlineLimit, io, log } = this.#parts;
     if (change.kind !== 'write' || change.data.length <= inlineLimit) return 0;
     const id = namespace.newObjectId();
     const failed = objects.create(id);
@@ -204,6 +206,7 @@ export class StoreChanges {
     }
     // Before the record that depends on it: a commit makes durable what it has heard of.
     await untilSent(() => tryWords(io[this.#ioOf(id)]!, OBJECT_DIRTY, id, 0));
+    log.dirtied();
     return id;
   }
 

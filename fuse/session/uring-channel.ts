@@ -96,7 +96,8 @@ export class UringChannel implements Channel {
         const length = this.#read(request);
         if (length !== 0) return length;
       }
-      this.#wait(seen);
+      if (this.#options.idle?.()) this.#handedOver = false;
+      else this.#wait(seen);
     }
   }
 

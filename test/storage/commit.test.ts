@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { SyncQueue } from '../../actors/io/sync-queue.ts';
+import { SyncQueue } from '../../actors/sync-queue.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { ToyStore } from './toy-store.ts';
