@@ -77,6 +77,8 @@ export function writeWords(outbox: Outbox, kind: number, first: number, second =
  * PLACED. [0] ino · [4] generation · [8] version · [12] object it was made of · [16] the compressed one, the same = it is to
  * stay as it is · [20] its form (fuse/namespace/layout.ts) */
 export const COMPRESSED = 176;
+/** main → fuse-0: the tables are to follow the files that the kernel writes by itself. [0] 0 · [4] 0 */
+export const REFRESH_PASSED = 177;
 
 // ---------------------------------------------------------------- to a shard
 
@@ -91,7 +93,8 @@ export const PUT_VECTOR = 65;
 export const REMOVE_VECTORS = 66;
 /** fuse, indexer, io → shard: the file is gone; forget it in every collection. [0] ino · [4] generation */
 export const REMOVE_FILE = 67;
-/** indexer → shard: [0] search id · [4] collection · [8] k · [12] ef · [16] dimension · [20] reserved · [24] float32 × dimension */
+/** indexer → shard: [0] search id · [4] collection · [8] k · [12] ef · [16] dimension · [20] files · [24] float32 × dimension ·
+ * u32 × files: inodes, of which alone the vectors are compared, all of them; 0 = every file may be found */
 export const SEARCH = 68;
 /** io → shard: read the segment written with the checkpoint of this LSN. [0] f64 LSN */
 export const LOAD_SEGMENT = 69;

@@ -2,9 +2,11 @@
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { planLastReads } from '../fuse/objects/last-reads.ts';
+import { planOpenFiles } from '../fuse/objects/open-files.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { planAbsentNames } from '../fuse/session/absent-names.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
+import { planUring } from '../fuse/session/uring-memory.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
 import { CACHE_LINE, KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
@@ -20,6 +22,7 @@ import { planBoard } from '../runtime/scheduling/board-layout.ts';
 import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { possibleCpus } from '../runtime/system/cpu-list.ts';
 import { planDoors } from './graph-doors.ts';
 import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
@@ -117,7 +120,9 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planDataLocks(),
     planSyncHabits(),
     planLastReads(config.memory.max_files),
+    ...planOpenFiles(config.memory.max_files),
     planPending(),
+    ...(config.fuse.channel === 'classic' ? [] : [planUring(possibleCpus(), topology.ofKind('fuse').length)]),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     { name: ROUTE, bytes: CACHE_LINE },

@@ -4,13 +4,19 @@ import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { LastReads } from '../../fuse/objects/last-reads.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { OpenFiles } from '../../fuse/objects/open-files.ts';
+import { PassedFiles } from '../../fuse/objects/passed-files.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
-import { ClassicChannel } from '../../fuse/session/channel.ts';
+import { KernelBacking } from '../../fuse/session/backing.ts';
+import type { Channel, PutOff } from '../../fuse/session/channel.ts';
+import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
+import { UringChannel } from '../../fuse/session/uring-channel.ts';
+import { URING, UringMemory } from '../../fuse/session/uring-memory.ts';
 import { Watch } from '../../fuse/session/watch.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
@@ -19,16 +25,23 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, setxattrExtended, WATCH } from '../connection.ts';
+import {
+  connectionOf,
+  isOverUring,
+  passthroughAgreed,
+  ringActor,
+  setxattrExtended,
+  WATCH,
+} from '../connection.ts';
 import type { Context } from '../context.ts';
-import { COMPRESSED, PLACED, writeWords } from '../messages.ts';
+import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
+import { PatientDisk } from '../patient-disk.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import type { FuseCommits } from './commits.ts';
 import { FuseHandover } from './handover.ts';
-import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 interface Built {
@@ -44,10 +57,25 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
   const disk = new PatientDisk(new HostDisk(store), context.state);
   const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, config.fuse.open_files);
-  const content = new Content(namespace, objects, new DataLocks(arena), handover, {
+  const locks = new DataLocks(arena);
+  const reads = new LastReads(arena, clock);
+  const passed = passthroughAgreed(context)
+    ? new PassedFiles({
+        namespace,
+        objects,
+        locks,
+        reads,
+        openFiles: new OpenFiles(arena),
+        backing: new KernelBacking(connectionOf(context)),
+        now: clock.now,
+        events: handover,
+      })
+    : undefined;
+  const content = new Content(namespace, objects, locks, handover, {
     habits: new SyncHabits(arena),
     cacheBytes: config.store.compress_cache,
-    reads: new LastReads(arena, clock),
+    reads,
+    passed,
   });
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
@@ -87,28 +115,52 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
   writeWords(context.outbox('main'), PLACED, to, -done);
 }
 
-export function run(context: Context): void {
+function openChannel(
+  context: Context,
+  flight: Flight,
+  awake: CpuLatency | undefined,
+  putOff: PutOff,
+): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
-  const eventfd = settings.eventfds[index]!;
-  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
-  const channel = new ClassicChannel(connectionOf(context), {
-    get spinMicroseconds() {
-      return fuse.spin_us;
-    },
+  const options = {
+    spinMicroseconds: () => fuse.spin_us,
     doorbell: mailbox.doorbell,
-    eventfd,
+    eventfd: settings.eventfds[index]!,
     awake,
-    watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
+    putOff,
     turn: () => state.beat(),
-    idle: () => commits.idle(),
+  };
+  const descriptor = connectionOf(context);
+  if (!isOverUring(context)) {
+    const watch = new Watch(arena.region(CONNECTION).i32, WATCH, index + 1);
+    return new ClassicChannel(descriptor, { ...options, watch });
+  }
+  const failed = (doing: string, errno: number) => logger.error({ doing, errno }, 'io_uring failed');
+  return new UringChannel(descriptor, new UringMemory(arena.region(URING)), flight, {
+    ...options,
+    row: index,
+    ring: (row) => ringActor(context, `fuse-${row}`),
+    failed,
   });
+}
+
+export function run(context: Context): void {
+  const { arena, logger, settings, state, topology } = context;
+  const { fuse } = settings.config;
+  const { index } = topology.actor(context.name);
+  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
   const { operations, content, commits } = buildOperations(context, tree, flight);
+  const channel = openChannel(context, flight, awake, commits);
   const metrics = new RequestMetrics(context, channel, flight);
-  context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
+  context.remote.facts = () => ({
+    polled: channel.polled,
+    parkedTimes: channel.parked,
+    ...channel.facts?.(),
+  });
   const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
@@ -125,11 +177,18 @@ export function run(context: Context): void {
         const resumed = server.resume(new Resumption(operations));
         logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
       }
-      const end = server.serve();
+      let end: string;
+      try {
+        end = server.serve();
+      } finally {
+        channel.leave?.();
+      }
+      if (end === 'unmounted') content.passed?.endAll();
       logger.info({ end }, 'the connection ended');
     },
     onMessage(kind, _u8, u32, _f64, offset) {
       if (kind === COMPRESSED) compressed(context, content, u32, offset >> 2);
+      else if (kind === REFRESH_PASSED) content.passed?.refreshAll();
       else logger.error({ kind }, 'a message that a fuse actor does not know');
     },
     // What this thread kept in reserve is for those who still run.

@@ -1,12 +1,11 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
 import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
-import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { lateReplies, type SendLate } from '../late-reply.ts';
 import { LOG_STATE, LogState } from '../log-state.ts';
 import {
   FORGET_INODE,
@@ -44,7 +43,7 @@ export class FuseHandover implements Handover {
   readonly #indexes: boolean;
   readonly #pending: Pending;
   readonly #trace: Trace;
-  readonly #context: Context;
+  readonly #sendLate: SendLate;
   readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
@@ -61,7 +60,7 @@ export class FuseHandover implements Handover {
     this.#indexes = settings.config.index.enabled;
     this.#pending = pending;
     this.#trace = context.trace;
-    this.#context = context;
+    this.#sendLate = lateReplies(context);
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number): number {
@@ -162,7 +161,7 @@ export class FuseHandover implements Handover {
       if (lo !== uniqueLo || hi !== uniqueHi || !this.#pending.take(slot, lo, hi)) return;
       this.#interrupted.beginUnique(lo, hi);
       this.#interrupted.error(-EINTR);
-      sendTo(connectionOf(this.#context), this.#interrupted);
+      this.#sendLate(this.#interrupted);
       this.#pending.answered(slot);
     });
   }

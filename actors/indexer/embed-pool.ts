@@ -9,7 +9,7 @@ export interface EmbedPoolOptions {
   /** How long one file may take. Then its thread is replaced. */
   readonly timeoutMs: number;
   readonly logger: Logger;
-  /** Module of the task, for tests. */
+  /** URL of the task's module, for tests. */
   readonly task?: string;
 }
 
@@ -34,11 +34,11 @@ export class EmbedPool {
   #free: number;
 
   constructor(options: EmbedPoolOptions) {
-    const { words, threads, logger, task = './embed-task.js' } = options;
+    const { words, threads, logger, task } = options;
     this.#options = options;
     this.#free = threads;
     this.#threads = new Piscina<EmbedTask, EmbedResult>({
-      filename: new URL(task, import.meta.url).href,
+      filename: task ?? new URL('./embed-task.js', import.meta.url).href,
       minThreads: 1,
       maxThreads: threads,
       workerData: { words },

@@ -4,13 +4,14 @@ import { EIO, EROFS } from '../../runtime/errno.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
-import { HostDisk } from '../../runtime/storage/disk.ts';
+import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import { continueJournal, formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
 import { LOG_STATE, LogState } from '../log-state.ts';
 import { LogWriter } from '../log-writer.ts';
 import { SYNC, writeWords } from '../messages.ts';
+import { PatientDisk } from '../patient-disk.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { ACTOR_STATES, JOURNAL, STORE_STATUS } from '../regions.ts';
 import { syncReplies } from '../sync-replies.ts';
@@ -30,7 +31,7 @@ const FIRST = 'io-0';
 
 /** What io-0 works with, whether it begins or goes on. */
 interface Parts {
-  readonly disk: HostDisk;
+  readonly disk: Disk;
   readonly tree: TreeState;
   readonly status: StoreStatus;
   readonly pending: Pending;
@@ -49,6 +50,9 @@ function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered
     context.logger.error(damage, 'a damaged checkpoint was passed over');
   }
   startJournal(region, recovered, context.clock);
+  const settled = recovered.damage === undefined ? tree.settleLengths(disk) : 0;
+  if (settled > 0)
+    context.logger.info({ settled }, 'files that were written past the log have been looked at');
   const { checkpointLsn, replayedTransactions, replayedRecords, tornBytes, orphans, milliseconds } =
     recovered;
   status.write({
@@ -163,7 +167,7 @@ function commitPorts(
   };
 }
 
-function commitActor(context: Context, disk: HostDisk): DoorbellActor {
+function commitActor(context: Context, disk: Disk): DoorbellActor {
   const { settings, arena, clock, topology } = context;
   const { store } = settings.config;
   const isSuccessor = settings.incarnation > 1;
@@ -210,7 +214,7 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
   return withShardReplays(actor, replays);
 }
 
-function flushActor(context: Context, disk: HostDisk): DoorbellActor {
+function flushActor(context: Context, disk: Disk): DoorbellActor {
   const { settings, arena, clock } = context;
   const { store } = settings.config;
   return new FlushActor({
@@ -226,6 +230,6 @@ function flushActor(context: Context, disk: HostDisk): DoorbellActor {
 }
 
 export function run(context: Context): void {
-  const disk = new HostDisk(context.settings.store);
+  const disk = new PatientDisk(new HostDisk(context.settings.store), context.state);
   runOnDoorbell(context, context.name === FIRST ? commitActor(context, disk) : flushActor(context, disk));
 }

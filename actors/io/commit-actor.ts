@@ -136,6 +136,8 @@ export class CommitActor {
   #isExpected = false;
   /** Bytes of the log when they were reported last. */
   #reported = -1;
+  /** There is more to delete of what was dropped. */
+  #isDeleting = false;
 
   constructor(options: CommitOptions) {
     this.#options = options;
@@ -176,13 +178,15 @@ export class CommitActor {
       return 0;
     }
     const wait = this.#msUntilCommit();
-    if (wait > 0) return wait;
+    if (wait > 0) return this.#isDeleting ? this.#deleteDropped() : wait;
     this.#begin();
     return 0;
   }
 
   stop(): void {
     const { log } = this.#options;
+    do this.#deleteDropped();
+    while (this.#isDeleting);
     log.state.take();
     log.close();
     log.state.leave();
@@ -273,7 +277,7 @@ export class CommitActor {
   }
 
   #finish(): void {
-    const { journal, log, objects, clock, status } = this.#options;
+    const { log, clock } = this.#options;
     this.#committing = false;
     const began = clock.monotonic();
     this.#options.ports.patience(DISK_PATIENCE_MS);
@@ -289,7 +293,14 @@ export class CommitActor {
     this.#lingerUntil = now + Math.min(LINGER_MS, now - began);
     this.#report();
     this.#answer(0);
-    if (!status.keepsObjects) objects.deleteDropped(journal.durable());
+    this.#deleteDropped();
+  }
+
+  /** A part of what may be deleted: between two of them others have their turn. */
+  #deleteDropped(): number {
+    const { journal, objects, status } = this.#options;
+    this.#isDeleting = status.errno === 0 && !status.keepsObjects && objects.deleteDropped(journal.durable());
+    return 0;
   }
 
   /** Objects before the records that depend on them. 0, the errno that the store has failed with, or AGAIN. */

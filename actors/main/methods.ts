@@ -13,8 +13,10 @@ import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
+import type { ChosenChannel } from './fuse-channel.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
+import type { PassedThrough } from './passed-through.ts';
 import type { PlacementPlan } from './placement.ts';
 import type { ReloadReport } from './reload.ts';
 import type { Remotes } from './remotes.ts';
@@ -33,9 +35,11 @@ export interface MountFacts {
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
   readonly cold: ColdData;
+  readonly passed: PassedThrough;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
+  channel(): ChosenChannel;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
   stop(lazy: boolean): Promise<string | undefined>;
@@ -78,7 +82,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
-      cold: facts.cold,
+      quiet: [facts.cold, facts.passed],
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),
@@ -143,6 +147,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
     state: facts.state(),
     ...snapshot,
+    channel: facts.channel(),
     checkpoint: facts.checkpoints.status,
     cold: facts.cold.status,
     actors: [...actors, ...checkpointStatus(facts.checkpoints)],

@@ -1,4 +1,4 @@
-/** Operations on the bytes of files, and symlinks' targets. There are no handles: fh is always 0. */
+/** Operations on the bytes of files, and symlinks' targets. Handles mean nothing: fh is always 0. */
 import { FILE_SIZE_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, EIO, EPERM } from '../../runtime/errno.ts';
 import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
@@ -107,6 +107,7 @@ function askQuery(
 /** Whoever makes things durable answers. */
 export function fsync(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
+  context.content.passed?.beforeSync(request.nodeLo);
   context.content.synced(request.nodeLo);
   return sync(context, request, reply);
 }

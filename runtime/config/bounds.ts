@@ -96,6 +96,9 @@ export const COMPRESSED_SIZE_MIN = 8 * KIB;
 /** Frames of compressed objects of which one thread remembers where they are, at 8 bytes each. */
 export const COMPRESSED_INDEX_FRAMES = 256 * KIB;
 
+/** Files that the kernel reads and writes past us at a time; what is opened beyond them is not passed through. */
+export const PASSED_FILES_MAX = 1024;
+
 /** Shared-memory words that different threads write are kept this far apart, bytes. */
 export const CACHE_LINE = 64;
 

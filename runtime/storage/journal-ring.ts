@@ -16,7 +16,8 @@
  *    inside {@link JournalWriter.commit} can leave it one transaction too high: {@link continueJournal} puts it right.
  * 7. A writer that waits for room sets `wanted`, then looks at `released`; the reader stores `released`, then clears
  *    `wanted` and wakes all if it was set. So none sleeps through it, and one that ended while it waited leaves a flag
- *    that the next release clears.
+ *    that the next release clears. One that waits for what it published to be durable does the same with `durable`, and sets
+ *    `wanted` again after each wait.
  *
  * What each store publishes: Atomics.store(PUBLISHED) publishes the records before it to the reader;
  * Atomics.store(RELEASED) gives their bytes back to the writers; Atomics.store(DURABLE) allows what had to
@@ -161,6 +162,20 @@ export class JournalWriter {
       Atomics.store(this.#i32, WANTED, 1);
       this.#reader?.ring();
       Atomics.wait(this.#i32, RELEASED, released, SLICE_MS);
+      stillWaiting();
+    }
+  }
+
+  /** Parks until everything that is published now is durable. False when the log has failed. Called without the lock. */
+  waitUntilDurable(): boolean {
+    const position = this.published;
+    for (;;) {
+      const durable = Atomics.load(this.#i32, DURABLE);
+      if (this.failure !== 0) return false;
+      if (reached(durable, position)) return true;
+      Atomics.store(this.#i32, WANTED, 1);
+      this.#reader?.ring();
+      Atomics.wait(this.#i32, DURABLE, durable, SLICE_MS);
       stillWaiting();
     }
   }
@@ -324,12 +339,14 @@ export class JournalReader {
 
   setDurable(position: number): void {
     Atomics.store(this.u32, DURABLE, position);
+    Atomics.notify(this.#i32, DURABLE);
   }
 
   /** Tells all writers, for good, that the log has failed with `errno`. The first failure stays. */
   fail(errno: number): void {
     Atomics.compareExchange(this.#i32, FAILURE, 0, errno);
     Atomics.notify(this.#i32, RELEASED);
+    Atomics.notify(this.#i32, DURABLE);
   }
 
   get failure(): number {

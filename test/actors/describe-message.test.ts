@@ -37,7 +37,7 @@ test('what the writers of messages.ts write is shown field by field', () => {
     {
       kind: 'SEARCH',
       length: 44,
-      fields: { search: 9, collection: 1, k: 10, ef: 64, dimension: 5, reserved: 0, vector: [0.5, -1, 3, 4] },
+      fields: { search: 9, collection: 1, k: 10, ef: 64, dimension: 5, files: 0, vector: [0.5, -1, 3, 4] },
     },
   ]);
   const text = new TextEncoder().encode('where are the keys?');

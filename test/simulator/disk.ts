@@ -13,7 +13,7 @@
  * change of its directory. `kill()` gives the disk as it is after the process alone has died. Calls can be watched and made to fail; a write that fails may have written a part.
  */
 import { EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../runtime/errno.ts';
-import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
+import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../../runtime/storage/disk.ts';
 import { seeded } from '../storage/views.ts';
 
 export const SECTOR = 512;
@@ -36,6 +36,8 @@ class SimulatedFile {
   data: Uint8Array;
   isShared = true;
   pending: FileChange[] = [];
+  /** How often it was changed: its time, in nanoseconds. */
+  changes = 0;
 
   constructor(bytes: Uint8Array) {
     this.durable = bytes;
@@ -43,12 +45,14 @@ class SimulatedFile {
   }
 
   write(at: number, bytes: Uint8Array): void {
+    this.changes++;
     this.#own(Math.max(this.data.length, at + bytes.length));
     this.data.set(bytes, at);
     this.pending.push({ at, bytes });
   }
 
   truncate(bytes: number): void {
+    this.changes++;
     this.data = resized(this.data, bytes);
     this.isShared = false;
     this.pending.push({ truncatedTo: bytes });
@@ -71,6 +75,7 @@ class SimulatedFile {
     this.isShared = true;
     next.data = this.data;
     next.pending = [...this.pending];
+    next.changes = this.changes;
     return next;
   }
 
@@ -311,6 +316,11 @@ export class SimulatedDisk implements Disk {
     if (failed < 0) return failed;
     if (bytes !== file.data.length) file.truncate(bytes);
     return 0;
+  }
+
+  statOpen(descriptor: number): OpenStatus {
+    const { data, changes } = this.#opened(descriptor).file;
+    return { bytes: data.length, seconds: 1e9, nanoseconds: changes };
   }
 
   fdatasync(descriptor: number): number {

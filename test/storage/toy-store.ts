@@ -457,7 +457,8 @@ export class ToyStore {
     this.disk.mortality = this.mortality;
     for (let busy = true; busy; ) {
       this.#running = this.disk.thread = FUSE;
-      busy = this.#fuse?.idle() ?? false;
+      busy = this.#fuse?.waits ?? false;
+      if (busy) this.#fuse!.run();
       for (const [k, actor] of this.#actors.entries()) {
         const mailbox = this.#mailboxes[k]!;
         this.#running = k;

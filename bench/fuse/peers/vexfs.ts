@@ -6,27 +6,48 @@ import { type Peer, PROJECT } from './peer.ts';
 
 const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
 
-export const vexfs: Peer = {
-  name: 'vexfs',
-  missing: async () =>
-    fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build',
-  async start(workspace) {
-    const directory = path.join(workspace, 'mount');
-    const server = await MountedServer.start(directory, {
-      command: process.execPath,
-      args: [CLI, 'mount', '-f', path.join(workspace, 'store'), directory],
-      unmount: [process.execPath, CLI, 'umount', directory],
-    });
-    const { version } = JSON.parse(fs.readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
-    return {
-      directory,
-      description: `${version}, a fresh store with its defaults, on the host filesystem`,
-      pid: server.pid,
-      get alive() {
-        return server.alive;
-      },
-      stop: () => server.stop(),
-      abort: () => server.abort(),
-    };
-  },
+async function missing(): Promise<string | undefined> {
+  return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build';
+}
+
+/** With settings (`key=value`) and environment variables of its own; `how` says so in the report. */
+export function vexfsWith(
+  settings: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  how: string,
+): Peer {
+  return {
+    name: 'vexfs',
+    missing,
+    async start(workspace) {
+      const directory = path.join(workspace, 'mount');
+      const set = settings.flatMap((setting) => ['--set', setting]);
+      const server = await MountedServer.start(directory, {
+        command: process.execPath,
+        args: [CLI, 'mount', '-f', ...set, path.join(workspace, 'store'), directory],
+        environment,
+        unmount: [process.execPath, CLI, 'umount', directory],
+      });
+      const { version } = JSON.parse(fs.readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
+      return {
+        directory,
+        description: `${version}, a fresh store with ${how}, on the host filesystem`,
+        pid: server.pid,
+        get alive() {
+          return server.alive;
+        },
+        stop: () => server.stop(),
+        abort: () => server.abort(),
+      };
+    },
+  };
+}
+
+export const vexfs = vexfsWith([], {}, 'its defaults');
+
+/** The kernel reads and writes large files by itself; each open and close is a request. */
+export const vexfsPassthrough: Peer = {
+  ...vexfsWith(['fuse.passthrough=auto'], {}, 'fuse.passthrough = "auto"'),
+  name: 'vexfs-passthrough',
+  missing: async () => (process.getuid?.() !== 0 ? 'passthrough needs root' : missing()),
 };
