@@ -140,7 +140,8 @@ export class FuseCommits implements PutOff {
     const { log, ports } = this.#options;
     const syncs = this.#syncs;
     log.state.answered(syncs.length);
-    for (; syncs.length > 0; syncs.shift()) ports.reply(syncs.uniqueLo, syncs.uniqueHi, -outcome, syncs.slot);
+    for (; syncs.length > 0; syncs.shift())
+      ports.reply(syncs.uniqueLo, syncs.uniqueHi, Math.abs(outcome), syncs.slot);
   }
 
   /** For good, as in io-0. */
