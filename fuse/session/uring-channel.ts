@@ -10,7 +10,15 @@ import { FUSE_NOTIFY_REPLY, FUSE_READ, FUSE_WRITE } from '../protocol/abi.ts';
 import { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { BusyPolling } from './busy-polling.ts';
-import { AWAKE_MS, type Channel, type ChannelOptions, PARK_MS, RANG, UNMOUNTED } from './channel.ts';
+import {
+  AWAKE_MS,
+  type Channel,
+  type ChannelOptions,
+  PARK_MS,
+  RANG,
+  REQUESTS_PER_TIME,
+  UNMOUNTED,
+} from './channel.ts';
 import { sendTo } from './classic-channel.ts';
 import type { Flight } from './flight.ts';
 import { SERVED, type UringMemory } from './uring-memory.ts';
@@ -50,6 +58,7 @@ export class UringChannel implements Channel {
   #isDoorbellReadable = false;
   #isUnmounted = false;
   #handedOver = false;
+  #untilTime = REQUESTS_PER_TIME;
   #heard: number | undefined;
 
   /**
@@ -85,6 +94,7 @@ export class UringChannel implements Channel {
         this.#lookForEnd();
         return RANG;
       }
+      if (--this.#untilTime <= 0) this.#runPutOff();
       const entry = this.#queues.next();
       if (entry !== NOTHING) {
         const length = this.#take(entry, request);
@@ -96,9 +106,18 @@ export class UringChannel implements Channel {
         const length = this.#read(request);
         if (length !== 0) return length;
       }
-      if (this.#options.idle?.()) this.#handedOver = false;
-      else this.#wait(seen);
+      if (!this.#runPutOff()) this.#wait(seen);
     }
+  }
+
+  /** Whether there was anything. Those who have been answered need not wait for it. */
+  #runPutOff(): boolean {
+    const { putOff } = this.#options;
+    this.#untilTime = REQUESTS_PER_TIME;
+    if (!putOff?.waits) return false;
+    if (this.#queues.unsent > 0) this.#queues.enter(0, 0);
+    this.#handedOver = !putOff.run();
+    return true;
   }
 
   send(reply: Reply): number {
