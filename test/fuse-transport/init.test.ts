@@ -57,6 +57,32 @@ describe('INIT', () => {
     expect(reply.length).toBe(16 + 64);
   });
 
+  it.each(OFFERED)(
+    'of $kernel: passthrough where it is offered and wanted, with the depth of stacking, and never with writeback',
+    (offer) => {
+      const isOffered = (offer.flags2 & abi.FUSE_PASSTHROUGH_2) !== 0;
+      for (const [passthrough, writeback] of [
+        [true, false],
+        [true, true],
+        [false, false],
+      ]) {
+        const request = new Request();
+        const reply = new Reply();
+        const body = words(7, offer.minor, 131072, offer.flags, offer.flags2, ...new Array(11).fill(0));
+        request.parse(put(request, { opcode: abi.FUSE_INIT, unique: 2 }, body));
+        const asked = wantedFlags({
+          writeback: writeback!,
+          dataCache: 'explicit',
+          passthrough: passthrough!,
+        });
+        const agreed = negotiate(request, reply, asked);
+        const isDue = isOffered && passthrough && !writeback;
+        expect(has(agreed!.flags2, abi.FUSE_PASSTHROUGH_2)).toBe(isDue);
+        expect(reply.u32[4 + 9]).toBe(isDue ? 1 : 0);
+      }
+    },
+  );
+
   it('of 7.36 (Linux 5.17) agrees on the extended flags', () => {
     const { agreed } = init(7, 36, FLAGS_36, 0x3);
     expect(agreed!.minor).toBe(36);
