@@ -6,6 +6,7 @@ import { planOpenFiles } from '../fuse/objects/open-files.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { planAbsentNames } from '../fuse/session/absent-names.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
+import { planUring } from '../fuse/session/uring-memory.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
 import { CACHE_LINE, KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
@@ -21,10 +22,12 @@ import { planBoard } from '../runtime/scheduling/board-layout.ts';
 import { tapsBytes } from '../runtime/scheduling/tap.ts';
 import { journalRegionBytes } from '../runtime/storage/journal-ring.ts';
 import { STORE_STATUS_BYTES } from '../runtime/storage/store-status.ts';
+import { possibleCpus } from '../runtime/system/cpu-list.ts';
 import { planDoors } from './graph-doors.ts';
 import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { loadBoardBytes } from './load-board.ts';
+import { planLogState } from './log-state.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
@@ -100,6 +103,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: TRACES, bytes: tracesBytes(topology.actors.length) },
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
+    planLogState(),
     { name: TASKS, bytes: planBoard(topology.ofKind('shard').length, SEARCH_TASK_BYTES) },
     ...topology.ofKind('shard').map((shard) => ({
       name: vectorsRegion(shard.name),
@@ -118,6 +122,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planLastReads(config.memory.max_files),
     ...planOpenFiles(config.memory.max_files),
     planPending(),
+    ...(config.fuse.channel === 'classic' ? [] : [planUring(possibleCpus(), topology.ofKind('fuse').length)]),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },
     { name: VECTOR_ORDER, bytes: CACHE_LINE },
     { name: ROUTE, bytes: CACHE_LINE },

@@ -93,6 +93,8 @@ export interface Status {
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly state: string;
+  /** How requests come from the kernel, and half a sentence that says why. */
+  readonly channel?: { readonly channel: 'uring' | 'classic'; readonly why: string };
   readonly actors: readonly {
     readonly name: string;
     readonly state: string;

@@ -41,6 +41,13 @@ async function status(directory: string | undefined, options: { json?: true }): 
   else for (const line of describeStatus(answer)) print(line);
 }
 
+function describeRequests({ fuse, channel }: Status): string {
+  const requests = grouped(fuse.requests);
+  if (channel === undefined) return requests;
+  const way = channel.channel === 'uring' ? 'over io_uring' : 'by the classic channel';
+  return `${requests}, ${way} (${channel.why})`;
+}
+
 function share(used: number, of: number): string {
   return of > 0 ? ` (${((100 * used) / of).toFixed(1)} %)` : '';
 }
@@ -61,7 +68,7 @@ export function describeStatus(s: Status): string[] {
     ],
     ...describeBlocks(memory),
     ['index', describeIndex(index)],
-    ['requests', grouped(s.fuse.requests)],
+    ['requests', describeRequests(s)],
   ];
   if (s.moving !== undefined) {
     const { from, to, phase, left } = s.moving;

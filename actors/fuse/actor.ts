@@ -11,9 +11,12 @@ import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { KernelBacking } from '../../fuse/session/backing.ts';
-import { ClassicChannel } from '../../fuse/session/channel.ts';
+import type { Channel } from '../../fuse/session/channel.ts';
+import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
+import { UringChannel } from '../../fuse/session/uring-channel.ts';
+import { URING, UringMemory } from '../../fuse/session/uring-memory.ts';
 import { Watch } from '../../fuse/session/watch.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
@@ -22,20 +25,29 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, passthroughAgreed, setxattrExtended, WATCH } from '../connection.ts';
+import {
+  connectionOf,
+  isOverUring,
+  passthroughAgreed,
+  ringActor,
+  setxattrExtended,
+  WATCH,
+} from '../connection.ts';
 import type { Context } from '../context.ts';
 import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
+import { PatientDisk } from '../patient-disk.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
+import type { FuseCommits } from './commits.ts';
 import { FuseHandover } from './handover.ts';
-import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 interface Built {
   readonly operations: Operations;
   readonly content: Content;
+  readonly commits: FuseCommits;
 }
 
 function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Built {
@@ -92,7 +104,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
       writeback: fuse.writeback,
     },
   });
-  return { operations, content };
+  return { operations, content, commits: handover.commits };
 }
 
 /** Answers COMPRESSED. */
@@ -103,32 +115,59 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
   writeWords(context.outbox('main'), PLACED, to, -done);
 }
 
-export function run(context: Context): void {
+function openChannel(
+  context: Context,
+  flight: Flight,
+  commits: FuseCommits,
+  awake: CpuLatency | undefined,
+): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
-  const eventfd = settings.eventfds[index]!;
-  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
-  const channel = new ClassicChannel(connectionOf(context), {
-    get spinMicroseconds() {
-      return fuse.spin_us;
-    },
+  const options = {
+    spinMicroseconds: () => fuse.spin_us,
     doorbell: mailbox.doorbell,
-    eventfd,
+    eventfd: settings.eventfds[index]!,
     awake,
-    watch: new Watch(arena.region(CONNECTION).i32, WATCH, index + 1),
     turn: () => state.beat(),
+    idle: () => commits.idle(),
+  };
+  const descriptor = connectionOf(context);
+  if (!isOverUring(context)) {
+    const watch = new Watch(arena.region(CONNECTION).i32, WATCH, index + 1);
+    return new ClassicChannel(descriptor, { ...options, watch });
+  }
+  const failed = (doing: string, errno: number) => logger.error({ doing, errno }, 'io_uring failed');
+  return new UringChannel(descriptor, new UringMemory(arena.region(URING)), flight, {
+    ...options,
+    row: index,
+    ring: (row) => ringActor(context, `fuse-${row}`),
+    failed,
   });
+}
+
+export function run(context: Context): void {
+  const { arena, logger, settings, state, topology } = context;
+  const { fuse } = settings.config;
+  const { index } = topology.actor(context.name);
+  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
-  const { operations, content } = buildOperations(context, tree, flight);
+  const { operations, content, commits } = buildOperations(context, tree, flight);
+  const channel = openChannel(context, flight, commits, awake);
   const metrics = new RequestMetrics(context, channel, flight);
-  context.remote.facts = () => ({ polled: channel.polled, parkedTimes: channel.parked });
+  context.remote.facts = () => ({
+    polled: channel.polled,
+    parkedTimes: channel.parked,
+    ...channel.facts?.(),
+  });
   const connection = new PollSet(connectionOf(context));
   runOnSystemCall(context, {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
     serve(drain, stopRequested) {
       metrics.onRing = () => {
+        // This thread may have to stand at its gate, or to stop.
+        commits.handOver();
         drain();
         return !stopRequested();
       };
@@ -138,7 +177,12 @@ export function run(context: Context): void {
         const resumed = server.resume(new Resumption(operations));
         logger.warn({ resumed, request: describe(server.request) }, 'took over from a thread that died');
       }
-      const end = server.serve();
+      let end: string;
+      try {
+        end = server.serve();
+      } finally {
+        channel.leave?.();
+      }
       if (end === 'unmounted') content.passed?.endAll();
       logger.info({ end }, 'the connection ended');
     },

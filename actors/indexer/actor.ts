@@ -19,6 +19,8 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { lateReplies } from '../late-reply.ts';
+import { LOG_STATE, LogState } from '../log-state.ts';
 import { CONTENT_CHANGED, HITS, QUERY, QUERY_READ, QUERY_WRITE, SETTLED, TEXT_MISSING } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
@@ -144,6 +146,7 @@ function openChanges(
     shards: outboxes('shard'),
     route: new Route(arena),
     io: outboxes('io'),
+    log: new LogState(arena.region(LOG_STATE)),
     main: context.outbox('main'),
     shardsSettled,
     contentChanged,
@@ -216,6 +219,7 @@ export async function run(context: Context): Promise<void> {
   });
   const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
   const connection = (): number => connectionOf(context);
+  const sendLate = lateReplies(context);
   const pending = openPending(context);
   const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
   const answers = new Answers({
@@ -225,7 +229,7 @@ export async function run(context: Context): Promise<void> {
     logger,
     limits: config.index,
     pending,
-    connection,
+    sendLate,
     trace: context.trace,
     metrics,
   });
@@ -233,7 +237,7 @@ export async function run(context: Context): Promise<void> {
     if (enabled) backlog.changed(ino);
   };
   const changes = openChanges(context, namespace, virtual, () => gather.settled(), contentChanged);
-  const collections = new Collections(namespace, changes);
+  const collections = new Collections(context, namespace, changes);
   let drainMailbox = (): void => {};
   const queries = new Queries({
     namespace,
@@ -248,6 +252,7 @@ export async function run(context: Context): Promise<void> {
     queries,
     pending,
     connection,
+    sendLate,
     logger,
     trace: context.trace,
   });

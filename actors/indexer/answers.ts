@@ -1,13 +1,13 @@
 import { basename } from 'node:path';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { BODY, Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
 import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import { QUERY_SIMILAR, type VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EACCES, EINVAL, EIO } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { SearchResult } from '../indexer-remote.ts';
+import type { SendLate } from '../late-reply.ts';
 import type { Pending } from '../pending.ts';
 import type { QueryMessage } from '../query-messages.ts';
 import { REPLIED, type Trace } from '../trace.ts';
@@ -22,8 +22,7 @@ export interface AnswerParts {
   /** Links in one result directory; may change at any time. */
   readonly limits: { readonly results: number };
   readonly pending: Pending;
-  /** Descriptor of /dev/fuse, once mounted. */
-  readonly connection: () => number;
+  readonly sendLate: SendLate;
   readonly trace: Trace;
   readonly metrics: MetricsBlock;
 }
@@ -64,7 +63,7 @@ export class Answers {
       answerQuery(virtual, reply, uniqueLo, uniqueHi, question, -EIO);
     }
     // Not taken: who asked was interrupted, or the connection is over. Nobody else would give the node back.
-    const isTaken = sendTo(this.#parts.connection(), reply) === 0;
+    const isTaken = this.#parts.sendLate(reply) === 0;
     pending.answered(slot);
     this.#parts.trace.record(REPLIED, uniqueLo, uniqueHi, -reply.i32[1]!);
     if (!isTaken && reply.i32[1] === 0) {
@@ -77,12 +76,12 @@ export class Answers {
    * been taken in by its predecessor. They are answered with EIO.
    */
   orphaned(slot: number, uniqueLo: number, uniqueHi: number): void {
-    const { pending, connection } = this.#parts;
+    const { pending, sendLate } = this.#parts;
     if (this.#seen.has(keyOf(uniqueLo, uniqueHi)) || !pending.take(slot, uniqueLo, uniqueHi)) return;
     const reply = this.#reply;
     reply.beginUnique(uniqueLo, uniqueHi);
     reply.error(-EIO);
-    sendTo(connection(), reply);
+    sendLate(reply);
     pending.answered(slot);
   }
 

@@ -1,11 +1,11 @@
 import { BODY, encodeWriteOut, Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
 import { CacheNotifier } from '../../fuse/session/notify.ts';
 import { QUERY_FILE } from '../../fuse/virtual/node-ids.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { QUERY_BYTES_MAX } from '../../runtime/config/bounds.ts';
 import { EFBIG, EIO, ESPIPE, ESTALE } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
+import type { SendLate } from '../late-reply.ts';
 import type { Pending } from '../pending.ts';
 import type { QueryFileMessage } from '../query-messages.ts';
 import { REPLIED, type Trace } from '../trace.ts';
@@ -18,6 +18,7 @@ export interface QueryFileParts {
   readonly queries: Queries;
   readonly pending: Pending;
   readonly connection: () => number;
+  readonly sendLate: SendLate;
   readonly logger: Logger;
   readonly trace: Trace;
 }
@@ -198,12 +199,12 @@ export class QueryConversations {
     { slot, uniqueLo, uniqueHi }: Pick<QueryFileMessage, 'slot' | 'uniqueLo' | 'uniqueHi'>,
     encode: (reply: Reply) => void,
   ): void {
-    const { pending, connection, trace } = this.#parts;
+    const { pending, sendLate, trace } = this.#parts;
     if (!pending.take(slot, uniqueLo, uniqueHi)) return;
     const reply = this.#reply;
     reply.beginUnique(uniqueLo, uniqueHi);
     encode(reply);
-    sendTo(connection(), reply);
+    sendLate(reply);
     pending.answered(slot);
     trace.record(REPLIED, uniqueLo, uniqueHi, -reply.i32[1]!);
   }

@@ -4,7 +4,7 @@ import { STOP } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { MountChart } from '../../runtime/supervision/chart.ts';
-import { vacateWatch } from '../connection.ts';
+import { sealRow, vacateWatch } from '../connection.ts';
 import type { Context, ThreadData } from '../context.ts';
 import { setPresent } from '../presence.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
@@ -39,15 +39,17 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
   const status = new StoreStatus(arena.region(STORE_STATUS));
   const doorbell = (name: string) => doorbellOf(arena.region(mailboxRegion(name)));
   return {
-    startThread({ name, kind }, incarnation) {
+    startThread({ name, kind, index }, incarnation) {
       const started = { ...data, name, cpus: placement.get(name) ?? [], incarnation };
-      const thread = new WorkerThread(started, () => doorbell(name).ring());
+      const wake = (): void => doorbell(name).ring();
+      const thread = new WorkerThread(started, wake, () => kind === 'fuse' && sealRow(context, index));
       if (kind === 'indexer') indexer.connect(thread.worker);
       return thread;
     },
     stateOf: ({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot),
     clear({ name, kind, index }, thread) {
       if (kind === 'fuse') {
+        sealRow(context, index);
         decideFlight(context, index);
         vacateWatch(context, index);
       }

@@ -1,4 +1,5 @@
 import { UserError } from '../../runtime/user-error.ts';
+import { assignQueues } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { isPresent, presentActors } from '../presence.ts';
 import type { ActorPlan } from '../topology.ts';
@@ -44,6 +45,10 @@ export class FuseWorkers implements Workers {
       await this.#staff.add(actor);
       logger.info({ added: actor.name }, 'a fuse actor was added');
     }
+    assignQueues(
+      this.#context,
+      actors.slice(0, count).flatMap((actor) => (isPresent(arena, actor) ? [actor.index] : [])),
+    );
     for (const actor of actors.slice(count).reverse()) {
       if (!isPresent(arena, actor)) continue;
       await this.#staff.retire(actor);

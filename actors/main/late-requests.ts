@@ -1,8 +1,7 @@
 import { Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
 import { EIO } from '../../runtime/errno.ts';
-import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
+import { lateReplies } from '../late-reply.ts';
 import { openPending } from '../pending.ts';
 
 const reply = new Reply(new ArrayBuffer(64), 0, 64);
@@ -13,11 +12,12 @@ const reply = new Reply(new ArrayBuffer(64), 0, 64);
  */
 export function expirePending(context: Context, now: number, deadlineMs: number): number {
   let expired = 0;
+  const sendLate = lateReplies(context);
   openPending(context).expire(now - deadlineMs, (_slot, uniqueLo, uniqueHi, opcode, since) => {
     reply.beginUnique(uniqueLo, uniqueHi);
     reply.error(-EIO);
     // ENOENT: it was answered, and whoever did so had no time to say so.
-    const sent = sendTo(connectionOf(context), reply);
+    const sent = sendLate(reply);
     expired++;
     context.logger.error({ opcode, waited: (now >>> 0) - since, sent }, 'a request waited too long: EIO');
   });

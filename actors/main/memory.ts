@@ -1,3 +1,4 @@
+import { formatUring, URING } from '../../fuse/session/uring-memory.ts';
 import { LIVE_KEYS } from '../../runtime/config/fields.ts';
 import { publishLive } from '../../runtime/config/live.ts';
 import type { Config } from '../../runtime/config/schema.ts';
@@ -5,6 +6,7 @@ import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox } from '../../runtime/messaging/mailbox.ts';
 import { formatMetrics } from '../../runtime/metrics/metrics.ts';
 import { formatBoard } from '../../runtime/scheduling/board-layout.ts';
+import { possibleCpus } from '../../runtime/system/cpu-list.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { formatDoors } from '../graph-doors.ts';
 import { metricsPlan } from '../metrics.ts';
@@ -31,6 +33,10 @@ export function reserveMemory(config: Config, topology: Topology): Arena {
   publishLive(arena.region(LIVE), LIVE_KEYS, config);
   new Route(arena).word = settledRoute(config.workers.shards);
   formatMetrics(arena.region(METRICS), metricsPlan(topology));
+  if (config.fuse.channel !== 'classic') {
+    const fuse = topology.ofKind('fuse').length;
+    formatUring(arena.region(URING), possibleCpus(), fuse, config.workers.fuse);
+  }
   for (const actor of topology.actors) {
     const { name, senders, laneBytes } = actor;
     Mailbox.format(arena.region(mailboxRegion(name)), senders.length, laneBytes);

@@ -13,6 +13,7 @@ import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
 import { Orders } from './console-orders.ts';
 import type { Call, Method } from './control-socket.ts';
+import type { ChosenChannel } from './fuse-channel.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
 import type { PassedThrough } from './passed-through.ts';
@@ -38,6 +39,7 @@ export interface MountFacts {
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
+  channel(): ChosenChannel;
   readonly supervisor: SupervisorPort;
   /** Resolves when the mount has ended, with what went wrong, if anything did. */
   stop(lazy: boolean): Promise<string | undefined>;
@@ -145,6 +147,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     uptimeSeconds: Math.round((performance.now() - facts.startedAt) / 100) / 10,
     state: facts.state(),
     ...snapshot,
+    channel: facts.channel(),
     checkpoint: facts.checkpoints.status,
     cold: facts.cold.status,
     actors: [...actors, ...checkpointStatus(facts.checkpoints)],

@@ -18,6 +18,7 @@ import { MountChart } from '../../runtime/supervision/chart.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
 import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
+import { ringActor } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
 import { logBytesAfter } from '../log-files.ts';
 import { presentActors } from '../presence.ts';
@@ -28,6 +29,7 @@ import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
+import { agreedChannel, type ChosenChannel, chooseChannel, holdNode } from './fuse-channel.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
@@ -99,6 +101,9 @@ export class MountedStore {
   /** Of the log, that no checkpoint had when the mount began to serve. */
   #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
+  /** Holds what sealQueues needs. */
+  #inotify = -1;
+  #channel: ChosenChannel = { channel: 'classic', why: '' };
   /** Of the connection to the kernel. */
   #descriptor = -1;
   /** Fuse actors neither come nor go any more. */
@@ -168,9 +173,9 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      const { segments } = await this.#recover();
+      const { segments, building } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
-      await this.#mount();
+      await this.#mount(building);
       this.#textComplete = this.#completeText(segments);
       this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
       await withinMs(TEXT_MS, this.#textComplete);
@@ -253,13 +258,21 @@ export class MountedStore {
     over.catch((error: Error) => this.#supervisor.mainFailed(error));
   }
 
-  /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
-  async #recover(): Promise<{ readonly segments: Promise<boolean> }> {
+  /**
+   * The tables are what they were. `segments` resolves to whether all vectors of the text index are there, once the shards know;
+   * `building` when those are ready that build on the tables, which load their code meanwhile and wait for the mount.
+   */
+  async #recover(): Promise<{ readonly segments: Promise<boolean>; readonly building: Promise<void> }> {
     const segments = this.#orFailure(this.#requests.segmentsLoaded());
     segments.catch(() => {}); // Heard of by whoever waits for it, if the start gets so far.
     void this.#requests.vectorsLoaded();
     // What io-0 sends before a shard is ready waits in that shard's mailbox.
-    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
+    const recovering = this.#supervisor.start(this.#actors('io', 'stats'));
+    recovering.catch(() => {}); // Reported below.
+    await this.#supervisor.start(this.#actors('shard'));
+    const building = this.#supervisor.start(this.#actors('pool', 'indexer', 'fuse'));
+    building.catch(() => {}); // Reported by whoever awaits it, unless something fails before.
+    await recovering;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
@@ -270,7 +283,7 @@ export class MountedStore {
       if (isMuch && this.#storeStatus.errno === 0 && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    return { segments };
+    return { segments, building };
   }
 
   /** The shards read their segments beside whoever uses the mount; searches wait for it. */
@@ -280,23 +293,26 @@ export class MountedStore {
     if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
-  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
-  async #mount(): Promise<void> {
-    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
-    indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
+  /** The kernel makes its first acquaintance, and those who wait for it begin. */
+  async #mount(building: Promise<void>): Promise<void> {
+    // The kernel sends INIT, and with it what it offers, from within mount(2).
+    const chosen = chooseChannel(this.#data.config);
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
-    const agreed = handshake(mounted.fd, wantedOf(this.#context));
+    const agreed = handshake(mounted.fd, wantedOf(this.#context, chosen));
     if (typeof agreed === 'string') throw new UserError(agreed);
+    this.#channel = agreedChannel(chosen, agreed);
+    this.#context.logger.info(this.#channel, 'the channel of requests');
     this.#passed.agreed(mounted.fd, agreed, this.#standBy);
-    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
+    await building;
     // Runs in the thread pool, so a mount that hangs can be given up. An OPEN that is declined saves RELEASEs of files that are made.
     const usable = withinMs(USABLE_TIMEOUT_MS, readFile(join(this.#directory, '.vexfs/config')));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
     raiseReadAhead(this.#directory, this.#data.config.fuse.read_ahead / KIB);
+    if (this.#channel.channel === 'uring') this.#inotify = await holdNode(this.#context, this.#directory);
   }
 
   #listen(): Promise<ControlSocket> {
@@ -308,6 +324,7 @@ export class MountedStore {
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
       placement: this.#placement,
+      channel: () => this.#channel,
       checkpoints: this.#checkpoints,
       cold: this.#cold,
       passed: this.#passed,
@@ -327,6 +344,7 @@ export class MountedStore {
       this.#isEnding = true;
       await this.#reloads.idle();
       await this.#shards.stop();
+      for (const { name } of this.#actors('fuse')) ringActor(this.#context, name);
       for (const actor of this.#actors('fuse')) await this.#supervisor.stopped(actor);
       this.#isAttached = false;
       problem = await this.#drain(isDamaged);
@@ -392,6 +410,7 @@ export class MountedStore {
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
     if (this.#descriptor >= 0) closeSync(this.#descriptor);
     if (this.#isAttached) unmount(this.#directory, { lazy: true });
+    if (this.#inotify >= 0) closeSync(this.#inotify);
     this.#isAttached = false;
     await this.#socket?.close();
     this.#ended.abort();

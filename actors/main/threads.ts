@@ -18,10 +18,15 @@ export class WorkerThread implements ActorThread {
   readonly id: number;
   readonly ended: Promise<Error>;
   readonly #wake: () => void;
+  readonly #beforeEnd: () => void;
 
-  /** `wake` rings the actor's doorbell: a thread that sleeps in a system call ends when that returns. */
-  constructor(data: ThreadData, wake: () => void) {
+  /**
+   * `wake` rings the actor's doorbell: a thread that sleeps in a system call ends when that returns.
+   * @param beforeEnd is called before the thread is ended from outside
+   */
+  constructor(data: ThreadData, wake: () => void, beforeEnd: () => void = () => {}) {
     this.#wake = wake;
+    this.#beforeEnd = beforeEnd;
     const { heap_mib } = data.config.supervision;
     this.worker = new Worker(new URL('../thread.js', import.meta.url), {
       workerData: data,
@@ -39,6 +44,7 @@ export class WorkerThread implements ActorThread {
   }
 
   kill(): void {
+    this.#beforeEnd();
     void this.worker.terminate();
     this.#wake();
   }

@@ -1,8 +1,9 @@
 import { type Wanted, wantedFlags } from '../../fuse/protocol/init.ts';
 import type { Context } from '../context.ts';
+import type { ChosenChannel } from './fuse-channel.ts';
 
 /** What a mount with this configuration asks of the kernel. */
-export function wantedOf({ settings }: Context): Wanted {
+export function wantedOf({ settings }: Context, { channel }: ChosenChannel): Wanted {
   const { writeback, background, acl, passthrough } = settings.config.fuse;
   return wantedFlags({
     writeback,
@@ -11,5 +12,6 @@ export function wantedOf({ settings }: Context): Wanted {
     dataCache: 'explicit',
     accessLists: acl,
     passthrough: passthrough === 'auto' && process.geteuid!() === 0,
+    overUring: channel === 'uring',
   });
 }

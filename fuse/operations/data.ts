@@ -109,15 +109,17 @@ export function fsync(context: Context, request: Request, reply: Reply): number 
   if (request.nodeHi !== REAL) return finish(reply, 0);
   context.content.passed?.beforeSync(request.nodeLo);
   context.content.synced(request.nodeLo);
-  return sync(context, request, context.namespace.objectOf(request.nodeLo));
+  return sync(context, request, reply);
 }
 
 /** FSYNCDIR, and SYNCFS for everything. */
 export function syncNames(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
-  return sync(context, request, 0);
+  return sync(context, request, reply);
 }
 
-function sync({ handover }: Context, { opcode, uniqueLo, uniqueHi }: Request, objectId: number): number {
-  return handover.sync(opcode, uniqueLo, uniqueHi, objectId) ? LATER : -EIO;
+function sync({ handover }: Context, request: Request, reply: Reply): number {
+  const { opcode, uniqueLo, uniqueHi } = request;
+  const outcome = handover.sync(opcode, uniqueLo, uniqueHi);
+  return outcome === 0 ? finish(reply, 0) : outcome;
 }

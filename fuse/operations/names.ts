@@ -1,6 +1,6 @@
 /** Operations on names: finding, making, removing, renaming. Permissions are the kernel's (default_permissions). */
 import { NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST, EINVAL, EIO, ENAMETOOLONG, ENOENT, EPERM } from '../../runtime/errno.ts';
+import { EEXIST, EINVAL, EIO, ENAMETOOLONG, ENOENT, EPERM, ESTALE } from '../../runtime/errno.ts';
 import {
   CREATE_IN_FLAGS,
   CREATE_IN_MODE,
@@ -29,6 +29,7 @@ import { entryOpened } from './open.ts';
 
 const O_EXCL = 0o200;
 const PERMISSIONS = 0o7777;
+const DOT = 0x2e;
 
 export function lookup(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
@@ -38,6 +39,7 @@ export function lookup(context: Context, request: Request, reply: Reply): number
     const failed = context.virtual.stat(VEXFS, FIXED, context.attr);
     return failed < 0 ? failed : finish(reply, entryOfVirtual(context, reply, context.attr));
   }
+  if (nameEnd - nameStart === 1 && u8[nameStart] === DOT) return lookupSelf(context, request, reply);
   const ino = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
   if (ino >= 0) return finish(reply, entryOfInode(context, reply, ino));
   if (ino !== -ENOENT || context.options.negativeTimeout === 0) return ino;
@@ -46,6 +48,16 @@ export function lookup(context: Context, request: Request, reply: Reply): number
   const made = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
   if (made >= 0) return finish(reply, entryOfInode(context, reply, made));
   return finish(reply, encodeNegativeEntryOut(reply.u32, BODY, context.options.negativeTimeout));
+}
+
+/**
+ * The node itself, of whatever type: somebody has a handle of it, and the kernel has forgotten it. So nobody has it open, and
+ * one without a name is gone.
+ */
+function lookupSelf(context: Context, request: Request, reply: Reply): number {
+  const { namespace, attr } = context;
+  if (namespace.stat(request.nodeLo, attr) < 0 || attr.nlink === 0) return -ESTALE;
+  return finish(reply, entryOfInode(context, reply, request.nodeLo));
 }
 
 function lookupVirtual(context: Context, request: Request, reply: Reply): number {

@@ -457,3 +457,13 @@ export const DIRENT_NAME = 24;
 export const NOTIFY_INVAL_INODE_OUT_BYTES = 24;
 export const NOTIFY_INVAL_ENTRY_OUT_BYTES = 16;
 export const NOTIFY_DELETE_OUT_BYTES = 24;
+export const NOTIFY_RETRIEVE_OUT_BYTES = 32;
+
+// ---- enum fuse_uring_cmd, struct fuse_uring_req_header and, within it, struct fuse_uring_ent_in_out
+export const FUSE_IO_URING_CMD_REGISTER = 1;
+export const FUSE_IO_URING_CMD_COMMIT_AND_FETCH = 2;
+export const FUSE_URING_OP_IN_OUT_SZ = 128;
+export const FUSE_URING_REQ_HEADER_BYTES = 288;
+export const URING_REQ_HEADER_OP_IN = 128;
+export const URING_ENT_COMMIT_ID = 256 + 8;
+export const URING_ENT_PAYLOAD_SZ = 256 + 16;

@@ -1,23 +1,8 @@
-/**
- * The way requests come from the kernel and replies go back.
- *
- * ClassicChannel: read(2) and write(2) on /dev/fuse. Waking a parked thread on a halted CPU costs many times the
- * request itself, so after each reply the channel busy-polls for a while before it parks in poll(2).
- *
- * Thread safety: one ClassicChannel per thread; any number of threads share the descriptor, and the kernel gives
- * each request to exactly one of them; which of them waits on it is settled by a Watch. The descriptor is non-blocking: reads that find nothing return at once.
- */
-import { availableParallelism } from 'node:os';
-import { assert } from '../../runtime/assert.ts';
-import { KIB } from '../../runtime/config/bounds.ts';
-import { EAGAIN, EINTR, ENODEV, ENOENT } from '../../runtime/errno.ts';
+/** The way requests come from the kernel and replies go back, as a server sees it. */
 import type { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import type { CpuLatency } from '../../runtime/system/cpu-latency.ts';
-import { PollSet, read, write } from '../../runtime/system/libc.ts';
-import { FUSE_READ, FUSE_WRITE, READ_IN_SIZE } from '../protocol/abi.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
-import type { Watch } from './watch.ts';
 
 /** What `receive` returns instead of a length. */
 export const RANG = 0;
@@ -30,196 +15,33 @@ export interface Channel {
   send(reply: Reply): number;
   /** The request that was received is answered by another thread, so its client is not going to send one now. */
   handedOver?(): void;
-  /** Requests caught by busy-polling, and sleeps in poll(2). */
+  /** What else there is to know of it. */
+  facts?(): Readonly<Record<string, number>>;
+  /** This thread is going to end: requests are to wait for its successor. */
+  leave?(): void;
+  /** Requests caught by busy-polling, and sleeps in the kernel. */
   readonly polled: number;
   readonly parked: number;
 }
 
-export interface ClassicChannelOptions {
+export interface ChannelOptions {
   /** Longest busy-poll between two requests, 0 … 10,000. May change at any time. */
-  readonly spinMicroseconds: number;
+  readonly spinMicroseconds: () => number;
   /** This thread's doorbell, and the eventfd it is to ring while the thread is parked. */
   readonly doorbell: Doorbell;
   readonly eventfd: number;
   /** Held while requests keep coming: the client's CPU and this thread's then need no time to wake up. */
   readonly awake?: CpuLatency | undefined;
-  /** Needed where several threads share the descriptor. */
-  readonly watch?: Watch | undefined;
   /** Called after each sleep, at least once a second while no request comes: a sign of life. */
   readonly turn?: (() => void) | undefined;
+  /**
+   * What can wait while requests are there: called before the thread waits for one, and while they keep coming now and then.
+   * True: it has taken a while, or answered some, so look again.
+   */
+  readonly idle?: (() => boolean) | undefined;
 }
 
 /** A parked thread looks around this often by itself. */
-const PARK_MS = 1000;
-/** Reads between two looks at the clock. */
-const READS_PER_CLOCK = 8;
-/** Requests between two looks whether more are waiting than this thread can take. */
-const REQUESTS_PER_LOOK = 16;
-/** A request that moves more than this many bytes may wait for a disk. */
-const LARGE_BYTES = 16 * KIB;
-/** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
-const SOON_MS = 0.3;
+export const PARK_MS = 1000;
 /** CPUs are kept awake this long after a request, in case there is another one. */
-const AWAKE_MS = 2;
-
-/** On one CPU the client cannot run while this thread polls for its request. */
-const HAS_SEVERAL_CPUS = availableParallelism() > 1;
-
-/**
- * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno. −ENOENT: the request was
- * interrupted meanwhile; it needs no answer, but what the reply counted (lookups) has to be taken back.
- */
-export function sendTo(fd: number, reply: Reply): number {
-  for (;;) {
-    const sent = write(fd, reply.u8, reply.length);
-    if (sent >= 0) return 0;
-    if (sent !== -EINTR) return sent;
-  }
-}
-
-export class ClassicChannel implements Channel {
-  polled = 0;
-  parked = 0;
-  readonly #fd: number;
-  readonly #doorbell: Doorbell;
-  readonly #pollSet: PollSet;
-  readonly #watch: Watch | undefined;
-  readonly #standBySet: PollSet;
-  readonly #lookSet: PollSet;
-  #untilLook = REQUESTS_PER_LOOK;
-  readonly #awake: CpuLatency | undefined;
-  readonly #turn: () => void;
-  readonly #options: ClassicChannelOptions;
-  /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
-  #spinMs: number;
-  /** The last request waits for another thread, which needs a CPU more than this one does. */
-  #handedOver = false;
-  /** The doorbell's sequence as of the last RANG. */
-  #heard: number | undefined;
-
-  /** @param fd /dev/fuse, mounted and non-blocking; not closed by the channel. */
-  constructor(fd: number, options: ClassicChannelOptions) {
-    this.#fd = fd;
-    this.#doorbell = options.doorbell;
-    this.#doorbell.armDescriptor(options.eventfd);
-    this.#pollSet = new PollSet(fd, options.eventfd);
-    this.#watch = options.watch;
-    this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
-    this.#lookSet = new PollSet(fd);
-    this.#awake = options.awake;
-    this.#turn = options.turn ?? (() => {});
-    this.#options = options;
-    this.#spinMs = this.#maxSpinMs;
-  }
-
-  get #maxSpinMs(): number {
-    return HAS_SEVERAL_CPUS ? this.#options.spinMicroseconds / 1000 : 0;
-  }
-
-  receive(request: Request): number {
-    for (;;) {
-      const seen = this.#doorbell.seen();
-      if (seen !== this.#heard) {
-        this.#heard = seen;
-        this.blocking();
-        return RANG;
-      }
-      let length = this.#read(request);
-      if (length === 0) {
-        if (this.#watch === undefined || this.#watch.enter()) {
-          length = this.#wait(request, seen);
-          this.#watch?.leave();
-        } else {
-          this.#standBy(seen);
-        }
-      }
-      if (length !== 0) {
-        this.#handedOver = false;
-        if (this.#watch !== undefined && (length === UNMOUNTED || this.#needsHelp(request)))
-          this.#watch.call();
-        return length;
-      }
-    }
-  }
-
-  send(reply: Reply): number {
-    return sendTo(this.#fd, reply);
-  }
-
-  /** Lets another thread wait for requests: this one is going to do something that may take long. */
-  blocking(): void {
-    this.#watch?.call();
-  }
-
-  handedOver(): void {
-    this.#handedOver = true;
-  }
-
-  /** Length of a request, 0 for none, or UNMOUNTED. */
-  #read(request: Request): number {
-    const length = read(this.#fd, request.u8);
-    if (length > 0) return length;
-    // ENOENT: the request was interrupted while the kernel was handing it over.
-    if (length === -EAGAIN || length === -EINTR || length === -ENOENT) return 0;
-    assert(length === -ENODEV, 'reading a mounted /dev/fuse fails only by its unmount');
-    return UNMOUNTED;
-  }
-
-  #wait(request: Request, seen: number): number {
-    const length = this.#spinMs > 0 && !this.#handedOver ? this.#spin(request, seen) : 0;
-    if (length === 0 && this.#doorbell.seen() === seen) this.#park(seen);
-    return length;
-  }
-
-  /** Whether requests may have to wait for this one: it moves much data, or others are queued already. */
-  #needsHelp(request: Request): boolean {
-    const opcode = request.u32[1];
-    if ((opcode === FUSE_READ || opcode === FUSE_WRITE) && request.word(READ_IN_SIZE) > LARGE_BYTES)
-      return true;
-    if (--this.#untilLook > 0) return false;
-    this.#untilLook = REQUESTS_PER_LOOK;
-    return this.#lookSet.wait(0) > 0;
-  }
-
-  #standBy(seen: number): void {
-    if (!this.#doorbell.park(seen)) return;
-    this.parked++;
-    this.#awake?.release();
-    this.#watch!.standBy(this.#standBySet, 0, PARK_MS);
-    this.#doorbell.unpark(this.#standBySet.events(1) !== 0);
-    this.#turn();
-  }
-
-  #spin(request: Request, seen: number): number {
-    const deadline = performance.now() + this.#spinMs;
-    do {
-      for (let i = 0; i < READS_PER_CLOCK; i++) {
-        if (this.#doorbell.seen() !== seen) return 0;
-        const length = this.#read(request);
-        if (length !== 0) {
-          this.polled++;
-          this.#spinMs = this.#maxSpinMs;
-          this.#awake?.hold();
-          return length;
-        }
-      }
-    } while (performance.now() < deadline);
-    this.#spinMs = this.#spinMs > this.#maxSpinMs / 8 ? this.#spinMs / 2 : 0;
-    return 0;
-  }
-
-  #park(seen: number): void {
-    if (!this.#doorbell.park(seen)) return;
-    this.parked++;
-    const since = performance.now();
-    const isAwake = this.#awake?.held ?? false;
-    const ready = this.#pollSet.wait(isAwake ? AWAKE_MS : PARK_MS);
-    this.#doorbell.unpark(this.#pollSet.events(1) !== 0);
-    this.#turn();
-    if (isAwake && ready === 0) this.#awake?.release();
-    const isSoon = this.#pollSet.events(0) !== 0 && performance.now() - since < SOON_MS;
-    if (!isSoon) return;
-    this.#awake?.hold();
-    if (this.#spinMs === 0) this.#spinMs = this.#maxSpinMs;
-  }
-}
+export const AWAKE_MS = 2;

@@ -5,7 +5,7 @@ import { FUSE_MINOR_MIN, INIT_IN_MAJOR, INIT_IN_MINOR } from '../protocol/abi.ts
 import { type Agreed, negotiate, type Wanted } from '../protocol/init.ts';
 import { Reply } from '../protocol/reply.ts';
 import { Request } from '../protocol/request.ts';
-import { sendTo } from './channel.ts';
+import { sendTo } from './classic-channel.ts';
 
 /** The kernel queues INIT within mount(2); this is for a machine that is very slow, or a descriptor that is no mount. */
 const INIT_TIMEOUT_MS = 10_000;

@@ -74,6 +74,13 @@ export const TRANSACTION_MAX = 512 * KIB;
  */
 export const LOG_AHEAD = 256 * KIB;
 
+/**
+ * Most bytes of records that a fuse actor commits itself, and longest fdatasync after which it does so, milliseconds: other requests
+ * wait meanwhile.
+ */
+export const FUSE_COMMIT_BYTES = 256 * KIB;
+export const FUSE_COMMIT_MS = 1;
+
 /** Bytes written to a large file between two fsyncs of it that go into the log, not only to the file's object. */
 export const LOGGED_PER_SYNC = 64 * KIB;
 /** Objects that are durable only in the log, at most: a commit makes them durable before there are many more. */

@@ -182,6 +182,15 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
 });
 
 const fuse = section('The connection to the kernel.', {
+  channel: choice(
+    'auto',
+    ['auto', 'uring', 'classic'],
+    'How requests come: "uring" over io_uring (Linux 6.14 and newer), "classic" by reading /dev/fuse, "auto" what serves better here.',
+  ),
+  enable_uring: flag(
+    false,
+    'As root: switch the kernel’s parameter for FUSE over io_uring on, if it is off.',
+  ),
   spin_us: live(
     count(
       100,
@@ -238,6 +247,12 @@ const vectors = section('The vector index.', {
     1_000_000,
     'A part of a collection in one shard gets a graph when it is larger than this; until then a search compares with every vector.',
   ),
+  graph_memory: size(
+    '4GiB',
+    4 * MIB,
+    4 * GIB,
+    'Memory that one shard may use for the graph of a collection. What has no room is searched exactly, and slower.',
+  ),
   rerank: choice(
     'memory',
     ['memory', 'disk', 'off'],
@@ -250,10 +265,16 @@ const vectors = section('The vector index.', {
     'Memory, of all shards together, for vectors that any shard thread can search; what is beyond it, only its own.',
   ),
   collections: z
-    .array(z.string().regex(/^[\w-][\w.-]{0,62}:\d{1,4}(:(cosine|l2|dot))?$/))
+    .array(
+      z
+        .string()
+        .regex(
+          /^[\w-][\w.-]{0,62}:\d{1,4}(:(cosine|l2|dot|int8|float32|m=\d{1,3}|ef_construction=\d{1,5}))*$/,
+        ),
+    )
     .default([])
     .describe(
-      'Collections to make at the mount, each "NAME:DIMENSION" or "NAME:DIMENSION:METRIC" (cosine, l2, dot).',
+      'Collections to make at the mount, each "NAME:DIMENSION", and after it, if wanted, ":l2" or ":dot", ":float32", ":m=24", ":ef_construction=200".',
     ),
 });
 

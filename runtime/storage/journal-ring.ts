@@ -2,7 +2,8 @@
  * The journal: a ring in shared memory that holds log records in their on-disk format.
  *
  * Roles. Writer: any thread, one at a time (whoever holds the namespace lock; the lock orders the plain
- * stores of one writer before the loads of the next). Reader: io-0 alone. Others may look at the positions.
+ * stores of one writer before the loads of the next). Reader: one thread at a time, whoever writes the log
+ * (actors/log-state.ts). Others may look at the positions.
  *
  * Invariants
  * 1. Positions are byte counts modulo 2^32; a position's place is `position & (capacity − 1)`.
@@ -293,6 +294,11 @@ export class JournalReader {
     return true;
   }
 
+  /** Goes to where the reader before this one has come. */
+  resume(): void {
+    this.position = Atomics.load(this.u32, RELEASED);
+  }
+
   release(): void {
     Atomics.store(this.u32, RELEASED, this.position);
     if (Atomics.load(this.#i32, WANTED) === 0) return;
@@ -326,7 +332,7 @@ export class JournalReader {
     return first;
   }
 
-  /** The position up to which records are durable; io-0 moves it on. */
+  /** The position up to which records are durable; the reader moves it on. */
   durable(): number {
     return Atomics.load(this.u32, DURABLE);
   }

@@ -1,5 +1,7 @@
 /** Lists of CPUs and nodes as the kernel writes them: "0-3,8". */
 
+import { readFileSync } from 'node:fs';
+
 /** Highest CPU number that is believed: the kernel's own limit is 8,192. */
 const CPU_MAX = 65_535;
 const PART = /^(\d+)(?:-(\d+))?(?::\d+\/\d+)?$/;
@@ -18,6 +20,11 @@ export function parseCpuList(text: string): number[] | undefined {
     for (let number = first; number <= last; number++) numbers.add(number);
   }
   return [...numbers].toSorted((a, b) => a - b);
+}
+
+/** How many CPUs the kernel is prepared for, those included that are offline or not plugged in. */
+export function possibleCpus(): number {
+  return parseCpuList(readFileSync('/sys/devices/system/cpu/possible', 'latin1'))?.length ?? 1;
 }
 
 /** [0, 1, 2, 5] → "0-2,5". Numbers in order. */

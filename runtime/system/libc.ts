@@ -4,7 +4,7 @@
  * Buffers may be views of shared memory. Structs are written for 64-bit little-endian Linux.
  */
 import koffi from 'koffi';
-import { EPIPE } from '../errno.ts';
+import { EIO, EPIPE } from '../errno.ts';
 
 // The process itself: its C library, whichever that is.
 const libc = koffi.load(null);
@@ -42,6 +42,36 @@ export function read(fd: number, buffer: Uint8Array): number {
 export function write(fd: number, buffer: Uint8Array, bytes: number): number {
   const n: number = writeCall(fd, buffer, bytes);
   return n < 0 ? -koffi.errno() : n;
+}
+
+const closeCall = libc.func('int close(int fd)');
+
+/** close(2), for descriptors that Node did not open. */
+export function close(fd: number): number {
+  return result(closeCall(fd));
+}
+
+const inotifyInitCall = libc.func('int inotify_init1(int flags)');
+const inotifyAddWatchCall = libc.func('int inotify_add_watch(int fd, const char *path, uint32_t mask)');
+const IN_CLOEXEC = 0o2000000;
+const IN_NONBLOCK = 0o4000;
+const IN_DELETE_SELF = 0x400;
+
+/**
+ * Keeps the kernel from forgetting the inode of `path` until the descriptor that this resolves to is closed or the filesystem is
+ * unmounted, which it does not stand in the way of. Or −errno. The path is looked up on a thread of the pool.
+ */
+export async function holdInode(path: string): Promise<number> {
+  const fd = result(inotifyInitCall(IN_CLOEXEC | IN_NONBLOCK));
+  if (fd < 0) return fd;
+  const watch = await new Promise<number>((done) => {
+    inotifyAddWatchCall.async(fd, path, IN_DELETE_SELF, (_error: unknown, returned: number) =>
+      done(returned),
+    );
+  });
+  if (watch >= 0) return fd;
+  close(fd);
+  return -EIO;
 }
 
 const CLOCK_REALTIME = 0;
@@ -204,6 +234,19 @@ const AFFINITY_BYTES = 1024;
 export function pinThread(cpus: readonly number[]): number {
   const mask = new Uint8Array(AFFINITY_BYTES);
   for (const cpu of cpus) mask[cpu >> 3] = mask[cpu >> 3]! | (1 << (cpu & 7));
+  return result(setAffinityCall(0, mask.length, mask));
+}
+
+const getAffinityCall = libc.func('int sched_getaffinity(int pid, size_t bytes, void *mask)');
+
+/** Where the calling thread may run, for `setAffinity`. */
+export function affinity(): Uint8Array {
+  const mask = new Uint8Array(AFFINITY_BYTES);
+  getAffinityCall(0, mask.length, mask);
+  return mask;
+}
+
+export function setAffinity(mask: Uint8Array): number {
   return result(setAffinityCall(0, mask.length, mask));
 }
 

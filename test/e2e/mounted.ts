@@ -10,16 +10,24 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 
 /** A checkpoint on a busy machine takes its time. */
 const END_TIMEOUT_MS = 30_000;
 
-export const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
+/** VEXFS_PROGRAM=dist/bundle/vexfs.js: what is installed, which the compiler alone does not make anew. */
+export const CLI = resolve(
+  process.env.VEXFS_PROGRAM ?? new URL('../../cli/vexfs.js', import.meta.url).pathname,
+);
 
 /** Why no mount can be made here, or undefined. */
 export const NO_FUSE = fuseUnavailable();
+
+/** VEXFS_CHANNEL=uring or classic runs all these tests on that channel. */
+const CHANNEL = process.env.VEXFS_CHANNEL
+  ? ['--set', `fuse.channel=${process.env.VEXFS_CHANNEL}`, '--set', 'fuse.enable_uring=true']
+  : [];
 
 /** `title`, with the reason appended where the test cannot run. */
 export function titled(title: string, reason: string | undefined): string {
@@ -63,7 +71,7 @@ export class Mounted {
 
   mount(extra: readonly string[] = []): void {
     const config = existsSync(this.configFile) ? ['--config', this.configFile] : [];
-    const outcome = vexfs(['mount', this.store, this.dir, ...config, ...extra]);
+    const outcome = vexfs(['mount', this.store, this.dir, ...config, ...CHANNEL, ...extra]);
     if (outcome.code !== 0) throw new Error(`mount failed: ${outcome.stderr}${outcome.stdout}`);
   }
 

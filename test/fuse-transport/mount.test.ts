@@ -18,7 +18,7 @@ import * as abi from '../../fuse/protocol/abi.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { type Agreed, wantedFlags } from '../../fuse/protocol/init.ts';
 import { BODY, encodeEntryOut, FOREVER, Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
+import { sendTo } from '../../fuse/session/classic-channel.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { Watch } from '../../fuse/session/watch.ts';
 import { Doorbell } from '../../runtime/messaging/doorbell.ts';

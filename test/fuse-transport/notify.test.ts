@@ -14,7 +14,7 @@ import { unmount } from '../../fuse/mount/unmount.ts';
 import { FUSE_GETATTR, FUSE_LOOKUP } from '../../fuse/protocol/abi.ts';
 import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
-import { sendTo } from '../../fuse/session/channel.ts';
+import { sendTo } from '../../fuse/session/classic-channel.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { CacheNotifier } from '../../fuse/session/notify.ts';
 import { ENOENT, ENOTCONN } from '../../runtime/errno.ts';

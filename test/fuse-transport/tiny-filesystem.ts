@@ -19,7 +19,7 @@ import {
   type Reply,
 } from '../../fuse/protocol/reply.ts';
 import type { Request } from '../../fuse/protocol/request.ts';
-import { ClassicChannel } from '../../fuse/session/channel.ts';
+import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import {
   type Dispatcher,
   LATER,
@@ -149,7 +149,7 @@ class TinyFilesystem implements Dispatcher {
 if (parentPort !== null) {
   const { fd, shared, eventfd, spinMicroseconds, watch, id } = workerData as TinyData;
   const channel = new ClassicChannel(fd, {
-    spinMicroseconds,
+    spinMicroseconds: () => spinMicroseconds,
     doorbell: new Doorbell(shared, DOORBELL),
     eventfd,
     watch: watch === undefined ? undefined : new Watch(watch, 0, id),

@@ -81,7 +81,7 @@ export function run<T>({ prepare, request }: Scenario<T>): Run {
       isAnswered = false;
     }
     if (step === 'answered') isAnswered = true;
-    remains.push({ step, buffer: copied(harness.arena.buffer), disk: disk.copy(), isAnswered });
+    remains.push({ step, buffer: copied(harness.arena.buffer), disk: disk.kill(), isAnswered });
   };
   watchSteps(harness, keep);
   const handedBefore = harness.handed;
@@ -172,7 +172,7 @@ function keepOverRebuild(from: SharedArrayBuffer, to: SharedArrayBuffer): void {
 export function recover(run: Run, { buffer, disk, isAnswered }: Remains): Recovered {
   const memory = copied(buffer);
   let isOpen = !isAnswered;
-  const options = { ...OPTIONS, over: memory, disk: disk.copy() };
+  const options = { ...OPTIONS, over: memory, disk: disk.kill() };
   const harness = new Harness({
     ...options,
     waitsFor: () => {

@@ -20,11 +20,11 @@ import type { Request } from '../../fuse/protocol/request.ts';
 import type { Backing } from '../../fuse/session/backing.ts';
 import { type Channel, UNMOUNTED } from '../../fuse/session/channel.ts';
 import { Flight, flightBytes } from '../../fuse/session/flight.ts';
-import { type Resumed, Server } from '../../fuse/session/server.ts';
+import { LATER, type Resumed, Server } from '../../fuse/session/server.ts';
 import { planVirtual } from '../../fuse/virtual/node-table.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
-import { ENOENT } from '../../runtime/errno.ts';
+import { EIO, ENOENT } from '../../runtime/errno.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
@@ -103,7 +103,7 @@ export interface HarnessOptions {
 
 /** What was handed over, newest last. */
 export class Handed implements Handover {
-  readonly synced: { unique: number; object: number }[] = [];
+  readonly synced: { unique: number }[] = [];
   readonly dirty: number[] = [];
   readonly dropped: number[] = [];
   readonly changed: number[] = [];
@@ -127,10 +127,13 @@ export class Handed implements Handover {
 
   /** Whether there is room for one more request that waits for its answer. */
   hasRoom = true;
+  /** Whether an fsync has nothing to wait for. */
+  isDurable = false;
 
-  sync(_opcode: number, uniqueLo: number, _uniqueHi: number, object: number): boolean {
-    if (this.hasRoom) this.synced.push({ unique: uniqueLo, object });
-    return this.hasRoom;
+  sync(_opcode: number, uniqueLo: number): number {
+    if (this.isDurable) return 0;
+    if (this.hasRoom) this.synced.push({ unique: uniqueLo });
+    return this.hasRoom ? LATER : -EIO;
   }
   syncExpected(): void {
     this.expected++;

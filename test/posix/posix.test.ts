@@ -23,6 +23,7 @@ import { pathErrors, preparePathErrors } from './cases/path-errors.ts';
 import { renameCases, rmdirCases, stickyCases, unlinkCases } from './cases/removing.ts';
 import { sharingCases } from './cases/sharing.ts';
 import { timeCases } from './cases/times.ts';
+import { xattrCases } from './cases/xattrs.ts';
 import { type Cases, Place, type PlaceOptions } from './place.ts';
 
 const CLASSES: readonly Cases[] = [
@@ -47,6 +48,7 @@ const CLASSES: readonly Cases[] = [
   timeCases,
   listingCases,
   sharingCases,
+  xattrCases,
 ];
 
 const NOT_ROOT = canBecomeOthers() ? undefined : 'only root can become other users';

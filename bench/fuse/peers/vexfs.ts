@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { MountedServer } from '../mounts.ts';
 import { fuseDeviceMissing } from './bindfs.ts';
-import { type Peer, PROJECT, type RunningPeer } from './peer.ts';
+import { type Peer, PROJECT } from './peer.ts';
 
 const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
 
@@ -10,39 +10,44 @@ async function missing(): Promise<string | undefined> {
   return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build';
 }
 
-async function start(workspace: string, settings: readonly string[], how: string): Promise<RunningPeer> {
-  const directory = path.join(workspace, 'mount');
-  const set = settings.flatMap((setting) => ['--set', setting]);
-  const server = await MountedServer.start(directory, {
-    command: process.execPath,
-    args: [CLI, 'mount', '-f', path.join(workspace, 'store'), directory, ...set],
-    unmount: [process.execPath, CLI, 'umount', directory],
-  });
-  const { version } = JSON.parse(fs.readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
+/** With settings (`key=value`) and environment variables of its own; `how` says so in the report. */
+export function vexfsWith(
+  settings: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  how: string,
+): Peer {
   return {
-    directory,
-    description: `${version}, a fresh store with ${how}, on the host filesystem`,
-    pid: server.pid,
-    get alive() {
-      return server.alive;
+    name: 'vexfs',
+    missing,
+    async start(workspace) {
+      const directory = path.join(workspace, 'mount');
+      const set = settings.flatMap((setting) => ['--set', setting]);
+      const server = await MountedServer.start(directory, {
+        command: process.execPath,
+        args: [CLI, 'mount', '-f', ...set, path.join(workspace, 'store'), directory],
+        environment,
+        unmount: [process.execPath, CLI, 'umount', directory],
+      });
+      const { version } = JSON.parse(fs.readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
+      return {
+        directory,
+        description: `${version}, a fresh store with ${how}, on the host filesystem`,
+        pid: server.pid,
+        get alive() {
+          return server.alive;
+        },
+        stop: () => server.stop(),
+        abort: () => server.abort(),
+      };
     },
-    stop: () => server.stop(),
-    abort: () => server.abort(),
   };
 }
 
-export const vexfs: Peer = {
-  name: 'vexfs',
-  missing,
-  start: (workspace) => start(workspace, [], 'its defaults'),
-};
+export const vexfs = vexfsWith([], {}, 'its defaults');
 
 /** The kernel reads and writes large files by itself; each open and close is a request. */
 export const vexfsPassthrough: Peer = {
+  ...vexfsWith(['fuse.passthrough=auto'], {}, 'fuse.passthrough = "auto"'),
   name: 'vexfs-passthrough',
-  async missing() {
-    if (process.getuid?.() !== 0) return 'passthrough needs root';
-    return missing();
-  },
-  start: (workspace) => start(workspace, ['fuse.passthrough=auto'], 'fuse.passthrough = "auto"'),
+  missing: async () => (process.getuid?.() !== 0 ? 'passthrough needs root' : missing()),
 };
