@@ -88,16 +88,14 @@ describe('INIT', () => {
   it.each(OFFERED)(
     'of $kernel: passthrough where it is offered and wanted, with the depth of stacking, and never with writeback',
     (offer) => {
-      const isOffered = (offer.flags2 & abi.FUSE_PASSTHROUGH_2) !== 0;
+      const isOffered = ((offer.flags2 ?? 0) & abi.FUSE_PASSTHROUGH_2) !== 0;
       for (const [passthrough, writeback] of [
         [true, false],
         [true, true],
         [false, false],
       ]) {
-        const request = new Request();
+        const request = parsed(message(offer.minor, offer.flags, offer.flags2));
         const reply = new Reply();
-        const body = words(7, offer.minor, 131072, offer.flags, offer.flags2, ...new Array(11).fill(0));
-        request.parse(put(request, { opcode: abi.FUSE_INIT, unique: 2 }, body));
         const asked = wantedFlags({
           writeback: writeback!,
           dataCache: 'explicit',
