@@ -16,6 +16,8 @@ export interface Row {
   /** Median over the rounds of VexFS / peer within the round, by peer. */
   readonly ratios: Readonly<Record<string, number>>;
   readonly targets: Operation['targets'];
+  /** Whose the ratios are; VexFS's with its defaults if left out. */
+  readonly subject?: string | undefined;
   /** True when every target of a peer that ran is reached; undefined when there is nothing to judge. */
   readonly met: boolean | undefined;
 }
@@ -60,6 +62,7 @@ function row(operation: Operation, outcome: Outcome): Row {
     medians,
     ratios,
     targets: operation.targets,
+    subject: operation.subject,
     met: judged.length === 0 ? undefined : judged.every(([peer, least]) => ratios[peer]! >= least),
   };
 }
@@ -96,8 +99,9 @@ function rate(value: number | undefined, unit: Operation['unit']): string {
 function judgement(row: Row): string {
   if (Object.keys(row.targets).length === 0) return '';
   const targets = Object.entries(row.targets).map(([peer, least]) => `≥ ${least} × ${peer}`);
+  const whose = row.subject === undefined ? '' : `${row.subject} `;
   const verdict = row.met === undefined ? 'not judged' : row.met ? 'met' : '**missed**';
-  return `${targets.join(', ')}: ${verdict}`;
+  return `${whose}${targets.join(', ')}: ${verdict}`;
 }
 
 export function markdown(report: Report): string {
