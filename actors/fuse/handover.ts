@@ -2,6 +2,7 @@ import type { Handover } from '../../fuse/operations/ports.ts';
 import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
+import { forgetAttributesNow } from '../../fuse/session/notify.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
@@ -196,6 +197,10 @@ export class FuseHandover implements Handover {
 
   forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void {
     writeForgetName(this.#main, parentLo, parentHi, u8, start, length);
+  }
+
+  forgetAttributes(lo: number, hi: number): void {
+    forgetAttributesNow(connectionOf(this.#context), lo, hi);
   }
 
   forgetInode(lo: number, hi: number): void {
