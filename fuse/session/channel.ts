@@ -7,7 +7,6 @@
  * Thread safety: one ClassicChannel per thread; any number of threads share the descriptor, and the kernel gives
  * each request to exactly one of them; which of them waits on it is settled by a Watch. The descriptor is non-blocking: reads that find nothing return at once.
  */
-import { availableParallelism } from 'node:os';
 import { assert } from '../../runtime/assert.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT } from '../../runtime/errno.ts';
@@ -17,6 +16,7 @@ import { PollSet, read, write } from '../../runtime/system/libc.ts';
 import { FUSE_READ, FUSE_WRITE, READ_IN_SIZE } from '../protocol/abi.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
+import { BusyPolling } from './busy-polling.ts';
 import type { Watch } from './watch.ts';
 
 /** What `receive` returns instead of a length. */
@@ -57,13 +57,8 @@ const READS_PER_CLOCK = 8;
 const REQUESTS_PER_LOOK = 16;
 /** A request that moves more than this many bytes may wait for a disk. */
 const LARGE_BYTES = 16 * KIB;
-/** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
-const SOON_MS = 0.3;
 /** CPUs are kept awake this long after a request, in case there is another one. */
 const AWAKE_MS = 2;
-
-/** On one CPU the client cannot run while this thread polls for its request. */
-const HAS_SEVERAL_CPUS = availableParallelism() > 1;
 
 /**
  * Sends a reply on any thread, for a request that another thread read. 0 or a negative errno. −ENOENT: the request was
@@ -89,9 +84,7 @@ export class ClassicChannel implements Channel {
   #untilLook = REQUESTS_PER_LOOK;
   readonly #awake: CpuLatency | undefined;
   readonly #turn: () => void;
-  readonly #options: ClassicChannelOptions;
-  /** What the next busy-poll may take: everything while polling pays, halved for each one that ends without a request. */
-  #spinMs: number;
+  readonly #polling: BusyPolling;
   /** The last request waits for another thread, which needs a CPU more than this one does. */
   #handedOver = false;
   /** The doorbell's sequence as of the last RANG. */
@@ -108,12 +101,7 @@ export class ClassicChannel implements Channel {
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
     this.#turn = options.turn ?? (() => {});
-    this.#options = options;
-    this.#spinMs = this.#maxSpinMs;
-  }
-
-  get #maxSpinMs(): number {
-    return HAS_SEVERAL_CPUS ? this.#options.spinMicroseconds / 1000 : 0;
+    this.#polling = new BusyPolling(() => options.spinMicroseconds);
   }
 
   receive(request: Request): number {
@@ -166,7 +154,7 @@ export class ClassicChannel implements Channel {
   }
 
   #wait(request: Request, seen: number): number {
-    const length = this.#spinMs > 0 && !this.#handedOver ? this.#spin(request, seen) : 0;
+    const length = this.#polling.ms > 0 && !this.#handedOver ? this.#spin(request, seen) : 0;
     if (length === 0 && this.#doorbell.seen() === seen) this.#park(seen);
     return length;
   }
@@ -191,20 +179,20 @@ export class ClassicChannel implements Channel {
   }
 
   #spin(request: Request, seen: number): number {
-    const deadline = performance.now() + this.#spinMs;
+    const deadline = performance.now() + this.#polling.ms;
     do {
       for (let i = 0; i < READS_PER_CLOCK; i++) {
         if (this.#doorbell.seen() !== seen) return 0;
         const length = this.#read(request);
         if (length !== 0) {
           this.polled++;
-          this.#spinMs = this.#maxSpinMs;
+          this.#polling.caught();
           this.#awake?.hold();
           return length;
         }
       }
     } while (performance.now() < deadline);
-    this.#spinMs = this.#spinMs > this.#maxSpinMs / 8 ? this.#spinMs / 2 : 0;
+    this.#polling.missed();
     return 0;
   }
 
@@ -217,9 +205,7 @@ export class ClassicChannel implements Channel {
     this.#doorbell.unpark(this.#pollSet.events(1) !== 0);
     this.#turn();
     if (isAwake && ready === 0) this.#awake?.release();
-    const isSoon = this.#pollSet.events(0) !== 0 && performance.now() - since < SOON_MS;
-    if (!isSoon) return;
-    this.#awake?.hold();
-    if (this.#spinMs === 0) this.#spinMs = this.#maxSpinMs;
+    const hasRequest = this.#pollSet.events(0) !== 0;
+    if (hasRequest && this.#polling.woken(performance.now() - since)) this.#awake?.hold();
   }
 }
