@@ -34,8 +34,6 @@ const VARIANTS: readonly Variant[] = [
   { name: 'without READDIRPLUS', withoutFlags: READDIRPLUS },
   { name: 'READDIRPLUS always', withoutFlags: abi.FUSE_READDIRPLUS_AUTO },
   { name: 'without HANDLE_KILLPRIV_V2', withoutFlags: abi.FUSE_HANDLE_KILLPRIV_V2 },
-  { name: 'without CACHE_SYMLINKS', withoutFlags: abi.FUSE_CACHE_SYMLINKS },
-  { name: 'without MAX_PAGES', withoutFlags: abi.FUSE_MAX_PAGES },
   { name: 'with writeback', settings: ['fuse.writeback=true'] },
 ];
 
