@@ -25,7 +25,7 @@ const USAGE = `npm run bench:vectors -- [options]
 
 /** Those of the run with unit vectors, and their efforts. */
 const UNIT_ENGINES = ['hnswlib-node f32', 'native i8', UNIT_ONLY];
-const UNIT_EFFORTS = [32, 64, 128];
+const UNIT_EFFORTS = [16, 32, 64, 128];
 
 function parse() {
   const options = {
