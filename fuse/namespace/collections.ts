@@ -110,15 +110,11 @@ export function checkCollectionName(u8: Uint8Array, start: number, end: number):
   return 0;
 }
 
-/** Two vectors of this squared length still have a finite float32 distance, and inner product. */
-export const SQUARED_LENGTH_MAX = 3.4e38 / 4;
-
 /**
  * Dimension of a vector given as little-endian float32; −EINVAL unless it has 1 … 8,192 finite elements, not all
- * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it), and not longer than can be compared elsewhere:
- * {@link SQUARED_LENGTH_MAX}.
+ * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it).
  */
-export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
+function checkElements(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
   const bytes = end - start;
   if (bytes % 4 !== 0 || bytes === 0 || bytes > VECTOR_DIMENSION_MAX * 4) return -EINVAL;
   let any = 0;
@@ -127,21 +123,20 @@ export function checkVector(u8: Uint8Array, start: number, end: number, needsDir
     if (exponent === 255) return -EINVAL;
     any |= u8[i]! | u8[i + 1]! | u8[i + 2]! | (u8[i + 3]! & 0x7f);
   }
-  const isOfNoUse = needsDirection ? any === 0 : squaredLength(u8, start, end) > SQUARED_LENGTH_MAX;
-  return isOfNoUse ? -EINVAL : bytes / 4;
+  return any === 0 && needsDirection ? -EINVAL : bytes / 4;
 }
 
-/** A float32 and its bytes. */
-const element = new Float32Array(1);
-const elementBytes = new Uint8Array(element.buffer);
+/** Two vectors of this squared length still have a finite float32 distance, and inner product. */
+export const SQUARED_LENGTH_MAX = 3.4e38 / 4;
 
-function squaredLength(u8: Uint8Array, start: number, end: number): number {
+/** The same, and −EINVAL for one longer than can be compared, where it is not the direction alone that is: {@link SQUARED_LENGTH_MAX}. */
+export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
+  const dimension = checkElements(u8, start, end, needsDirection);
+  if (dimension < 0 || needsDirection) return dimension;
+  const view = new DataView(u8.buffer, u8.byteOffset + start, end - start);
   let squares = 0;
-  for (let i = start; i < end; i += 4) {
-    for (let byte = 0; byte < 4; byte++) elementBytes[byte] = u8[i + byte]!;
-    squares += element[0]! * element[0]!;
-  }
-  return squares;
+  for (let i = 0; i < dimension; i++) squares += view.getFloat32(i * 4, true) ** 2;
+  return squares > SQUARED_LENGTH_MAX ? -EINVAL : dimension;
 }
 
 function recordAt(id: number): number {
