@@ -7,11 +7,10 @@ import { CLEAR_TEXT, trySignal } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
 import type { FileIndexer } from './index-file.ts';
 import { untilSent } from './lanes.ts';
-import type { Queries } from './queries.ts';
+import { type Queries, wrongQuery } from './queries.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import { countSearch, type Search } from './search.ts';
 import { listVectors } from './vector-list.ts';
-import { wrongQuery } from './wrong-query.ts';
 
 export interface IndexerParts {
   readonly namespace: Namespace;

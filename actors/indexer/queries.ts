@@ -1,5 +1,6 @@
 import type { Asker } from '../../fuse/namespace/change-set.ts';
-import { IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { SQUARED_LENGTH_MAX } from '../../fuse/namespace/collections.ts';
+import { type Collection, IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import { QUERY_MAX, XATTR_SIZE_MAX } from '../../runtime/config/bounds.ts';
 import * as errnos from '../../runtime/errno.ts';
@@ -10,7 +11,6 @@ import { FileFilter } from './file-filter.ts';
 import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
-import { wrongQuery } from './wrong-query.ts';
 
 export interface QueryParts {
   readonly namespace: Namespace;
@@ -279,4 +279,23 @@ function encodedNames(paths: readonly string[]): Uint8Array[] {
     end += name.length;
     return bytes.subarray(start, end);
   });
+}
+
+/** Why nothing can be near to this, in a sentence. */
+export function wrongQuery(
+  vector: Float32Array,
+  { name, dimension, metric }: Pick<Collection, 'name' | 'dimension' | 'metric'>,
+): string | undefined {
+  if (vector.length !== dimension)
+    return `vectors of the collection "${name}" have ${dimension} elements, the query has ${vector.length}`;
+  let squares = 0;
+  for (let i = 0; i < dimension; i++) {
+    if (!Number.isFinite(vector[i]!)) return `element ${i} of the query is not a finite float32`;
+    squares += vector[i]! * vector[i]!;
+  }
+  if (metric !== 'cosine' && squares > SQUARED_LENGTH_MAX)
+    return 'the query is too long: distances to it are no finite float32';
+  if (metric === 'cosine' && squares === 0)
+    return 'a vector of zeros has no direction, and is near to nothing';
+  return undefined;
 }

@@ -113,15 +113,11 @@ export function checkCollectionName(u8: Uint8Array, start: number, end: number):
 /** The bits of a float32. */
 const INFINITY_BITS = 0x7f800000;
 
-/** Two vectors of this squared length still have a finite float32 distance, and inner product. */
-export const SQUARED_LENGTH_MAX = 3.4e38 / 4;
-
 /**
  * Dimension of a vector given as little-endian float32; −EINVAL unless it has 1 … 8,192 finite elements, not all
- * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it), and not longer than can be compared elsewhere:
- * {@link SQUARED_LENGTH_MAX}.
+ * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it).
  */
-export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
+function checkElements(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
   const bytes = end - start;
   if (bytes % 4 !== 0 || bytes === 0 || bytes > VECTOR_DIMENSION_MAX * 4) return -EINVAL;
   const view = new DataView(u8.buffer, u8.byteOffset + start, bytes);
@@ -132,14 +128,20 @@ export function checkVector(u8: Uint8Array, start: number, end: number, needsDir
     if (magnitude >= INFINITY_BITS) return -EINVAL;
     any |= magnitude;
   }
-  const isOfNoUse = needsDirection ? any === 0 : squaredLength(view) > SQUARED_LENGTH_MAX;
-  return isOfNoUse ? -EINVAL : bytes / 4;
+  return any === 0 && needsDirection ? -EINVAL : bytes / 4;
 }
 
-function squaredLength(view: DataView): number {
+/** Two vectors of this squared length still have a finite float32 distance, and inner product. */
+export const SQUARED_LENGTH_MAX = 3.4e38 / 4;
+
+/** The same, and −EINVAL for one longer than can be compared, where it is not the direction alone that is: {@link SQUARED_LENGTH_MAX}. */
+export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
+  const dimension = checkElements(u8, start, end, needsDirection);
+  if (dimension < 0 || needsDirection) return dimension;
+  const view = new DataView(u8.buffer, u8.byteOffset + start, end - start);
   let squares = 0;
-  for (let i = 0; i < view.byteLength; i += 4) squares += view.getFloat32(i, true) ** 2;
-  return squares;
+  for (let i = 0; i < dimension; i++) squares += view.getFloat32(i * 4, true) ** 2;
+  return squares > SQUARED_LENGTH_MAX ? -EINVAL : dimension;
 }
 
 function recordAt(id: number): number {

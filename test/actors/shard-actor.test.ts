@@ -8,12 +8,14 @@ import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
 import { TreeState } from '../../actors/io/tree-state.ts';
 import * as messages from '../../actors/messages.ts';
 import { JOURNAL } from '../../actors/regions.ts';
+import { nextRoute, Route, settledRoute } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { writePutChunks, writePutVector, writeRemove } from '../../actors/shard-messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
+import { shardOf } from '../../actors/topology.ts';
 import { openTree } from '../../actors/tree.ts';
-import { VectorOrder } from '../../actors/vector-order.ts';
+import { FIRST_STAMP, VectorOrder } from '../../actors/vector-order.ts';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { formatJournal } from '../../runtime/storage/journal-ring.ts';
 import { seeded } from '../storage/views.ts';
@@ -115,6 +117,35 @@ test('what comes late of a file that is gone is not kept, and an earlier file of
   gone(2);
   expect(shard.vectors()).toBe(1);
   expect(await search(shard)).toEqual([5]);
+});
+
+test('what another shard sends on is taken in the course of a move alone, and only by who is to hold it', async () => {
+  world = new World({ shards: 2, fuse: 1 }, store);
+  const route = new Route(world.actor('shard-0').arena);
+  route.word = settledRoute(1);
+  const shard = startShard();
+  const sender = world.actor('shard-1').outbox('shard-0');
+  const mine = [1, 2, 3, 4, 5, 6].filter((ino) => shardOf(ino, 2) === 0);
+  const others = [1, 2, 3, 4, 5, 6].filter((ino) => shardOf(ino, 2) === 1);
+  const sendOn = (): void => {
+    for (const ino of [...mine, ...others]) {
+      writePutChunks(sender, ino, 1, batch, 0, batch.length);
+      writePutVector(sender, ino, 1, 1, FIRST_STAMP, new Uint8Array(NEAR.buffer), 0, 12);
+    }
+    shard.run();
+  };
+  sendOn();
+  expect(shard.vectors()).toBe(0);
+  route.word = settledRoute(2);
+  sendOn();
+  expect(shard.vectors()).toBe(0);
+  route.word = nextRoute(settledRoute(1), 2);
+  const told = mine[0]!;
+  writeRemove(world.actor('fuse-0').outbox('shard-0'), messages.REMOVE_FILE, told, 1, 0);
+  shard.take();
+  route.word = nextRoute(route.word, 2);
+  sendOn();
+  expect(shard.vectors()).toBe(2 * (mine.length - 1));
 });
 
 test('a search among some files finds theirs alone', async () => {

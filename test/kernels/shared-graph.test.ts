@@ -7,6 +7,7 @@ import { aloneWithGraphs, type GraphAccess } from '../../kernels/hnsw/graph-acce
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
 import { type GraphMemory, headerWord } from '../../kernels/hnsw/graph-memory.ts';
 import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
+import { NodeTable } from '../../kernels/hnsw/node-table.ts';
 import { SharedGraph, type SharedGraphOptions } from '../../kernels/hnsw/shared-graph.ts';
 import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
@@ -292,3 +293,35 @@ describe('a shared graph', () => {
     expect(shared.others(query, 10)).toBe(ASK_OWNER);
   });
 });
+
+test('the table of nodes holds what a plain set holds, at every step of its growth', () => {
+  const random = new Random(SEED);
+  // Few hashes, so that runs are long; a node is found by itself.
+  const hashOf = (node: number): number => Math.imul(node % 701, 0x9e3779b1);
+  const table = new NodeTable(hashOf, (node, wanted) => node === wanted);
+  const model = new Set<number>();
+  for (let step = 0; step < 30_000; step++) {
+    const node = random.below(4000);
+    const isAdded = random.next() < (step % 10_000 < 7000 ? 0.8 : 0.3);
+    if (isAdded && !model.has(node)) {
+      table.add(hashOf(node), node);
+      model.add(node);
+    } else if (!isAdded && model.delete(node)) table.remove(hashOf(node), node);
+    const asked = random.below(4000);
+    expect(table.find(hashOf(asked), asked), `seed ${SEED}, step ${step}`).toBe(
+      model.has(asked) ? asked : -1,
+    );
+    expect(table.size).toBe(model.size);
+    if (step % 500 === 0) expect(new Set(nodesOf(table))).toEqual(model);
+  }
+  for (const node of model) expect(table.find(hashOf(node), node)).toBe(node);
+  expect(nodesOf(table)).toHaveLength(model.size);
+});
+
+function nodesOf(table: NodeTable): number[] {
+  const nodes: number[] = [];
+  table.forEach((node) => {
+    nodes.push(node);
+  });
+  return nodes;
+}
