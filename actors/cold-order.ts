@@ -12,6 +12,8 @@ export interface ColdOrder {
 
 /** Thread → main. */
 export type ColdNews =
+  /** The operating system's number of the thread. */
+  | { readonly kind: 'started'; readonly thread: number }
   /** A file of this object is being made. */
   | { readonly kind: 'begun'; readonly object: number; readonly bytes: number }
   /** Its object, or that it is to stay as it is: see COMPRESSED in messages.ts. The thread waits for an answer. */

@@ -50,6 +50,12 @@ export interface ThreadData {
   readonly shardDistances?: Distances;
 }
 
+/** What a thread of its own is started with. */
+export interface StartedThread extends ThreadData {
+  /** Whoever waits for it to have loaded its code (loading.ts). */
+  readonly loading?: Int32Array;
+}
+
 export type Context = ActorContext<ThreadData> & {
   readonly topology: Topology;
   /** What main may call of this actor; it adds its own facts. */

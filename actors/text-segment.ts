@@ -113,10 +113,7 @@ export class SegmentWriter {
     this.#words[(this.#filled >> 2) + 1] = this.#records;
     this.#filled += RECORD_HEADER_BYTES;
     this.#flush();
-    if (this.#descriptor >= 0) {
-      if (this.#status === 0) this.#status = this.#disk.fdatasync(this.#descriptor);
-      this.#disk.close(this.#descriptor);
-    }
+    if (this.#descriptor >= 0) this.#disk.close(this.#descriptor);
     if (this.#status === 0) this.#status = this.#disk.rename(`${this.#path}.tmp`, this.#path);
     if (this.#status === 0) this.#status = this.#disk.syncDirectory(DIRECTORY);
     return this.#status;
@@ -139,10 +136,11 @@ export class SegmentWriter {
     if (this.#filled + bytes > WRITE_BUFFER_BYTES) this.#flush();
   }
 
+  /** Durable at once: an fsync of the log is not to wait for a whole segment. */
   #flush(): void {
     if (this.#status === 0) {
       const written = this.#disk.pwrite(this.#descriptor, this.#buffer, 0, this.#filled, this.#position);
-      if (written < 0) this.#status = written;
+      this.#status = Math.min(0, written) || this.#disk.fdatasync(this.#descriptor);
     }
     this.#position += this.#filled;
     this.#filled = 0;

@@ -4,7 +4,8 @@ import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
 import { whileWaiting } from '../runtime/sync/waiting.ts';
 import { pinThread, threadId } from '../runtime/system/libc.ts';
 import { awaitConnection } from './connection.ts';
-import { attachContext, type Context, type ThreadData } from './context.ts';
+import { attachContext, type Context, type StartedThread } from './context.ts';
+import { isLoaded } from './loading.ts';
 import type { ActorKind } from './topology.ts';
 
 type Run = (context: Context) => void | Promise<void>;
@@ -21,7 +22,8 @@ const ACTORS: Record<Exclude<ActorKind, 'main'>, () => Promise<{ run: Run }>> = 
 /** At a mount they are started before the tables are there. */
 const ON_TABLES: ReadonlySet<ActorKind> = new Set(['pool', 'indexer', 'fuse']);
 
-const context = attachContext(workerData as ThreadData);
+const started = workerData as StartedThread;
+const context = attachContext(started);
 const { kind } = context.topology.actor(context.name);
 if (kind === 'main') throw new Error('the main actor has no thread of its own');
 context.state.thread = threadId();
@@ -33,6 +35,7 @@ const pinned = cpus.length > 0 ? pinThread(cpus) : 0;
 if (pinned < 0) context.logger.warn({ cpus, errno: -pinned }, 'the thread could not be kept on its CPUs');
 try {
   const { run } = await ACTORS[kind]();
+  if (started.loading !== undefined) isLoaded(started.loading);
   if (ON_TABLES.has(kind)) awaitConnection(context.arena);
   await run(context);
 } catch (error) {

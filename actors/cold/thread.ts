@@ -17,7 +17,7 @@ import { COMPRESSED_SIZE_MIN } from '../../runtime/config/bounds.ts';
 import { EEXIST, EIO, ENOENT } from '../../runtime/errno.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { dropCached } from '../../runtime/system/libc.ts';
+import { dropCached, threadId } from '../../runtime/system/libc.ts';
 import type { ColdNews, ColdOrder, ColdReply } from '../cold-order.ts';
 
 /** Longest rest between two steps, ms: a step that was held up needs none so long. */
@@ -87,5 +87,6 @@ async function run(): Promise<void> {
 }
 
 setPriority(constants.priority.PRIORITY_LOW);
+tell({ kind: 'started', thread: threadId() });
 await run();
 main.close();

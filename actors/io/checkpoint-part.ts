@@ -8,10 +8,8 @@ import { BlockCompressor } from '../../runtime/storage/zstd-block.ts';
 import { isZero } from '../checkpoint-files.ts';
 import { BLOCK_BYTES, type StoredBlock } from '../checkpoint-manifest.ts';
 
-/** Handed to the disk at once, bytes. */
-const WRITE_BYTES = 4 * BLOCK_BYTES;
-/** Written before it is made durable, bytes: an fsync of the log must not wait for a whole checkpoint. */
-const SYNC_BYTES = 32 * BLOCK_BYTES;
+/** Handed to the disk at once and made durable, bytes: so long an fsync of the log may have to wait. */
+const WRITE_BYTES = BLOCK_BYTES;
 /** A frame is worth keeping when it has at most this share of the block: loading is faster without. */
 const WORTHWHILE = 7 / 8;
 /** Blocks after one that does not get smaller that are not tried, once there were as many in a row. */
@@ -42,7 +40,6 @@ class PartFile {
   readonly #buffer: Uint8Array;
   #filled = 0;
   #position = 0;
-  #unsynced = 0;
   /** Blocks in a row that did not get smaller, and how many are yet to be taken as they are. */
   #stubborn = 0;
   #skip = 0;
@@ -67,7 +64,6 @@ class PartFile {
   /** 0 or −errno. */
   finish(): number {
     this.#flush();
-    if (this.errno === 0) this.errno = this.#disk.fdatasync(this.#descriptor);
     return this.errno;
   }
 
@@ -88,15 +84,10 @@ class PartFile {
   }
 
   #flush(): void {
-    if (this.errno === 0 && this.#filled > 0) {
-      const wrote = this.#disk.pwrite(this.#descriptor, this.#buffer, 0, this.#filled, this.#position);
-      this.errno = Math.min(0, wrote);
-    }
+    if (this.errno !== 0) return;
+    const wrote = this.#disk.pwrite(this.#descriptor, this.#buffer, 0, this.#filled, this.#position);
+    this.errno = Math.min(0, wrote) || this.#disk.fdatasync(this.#descriptor);
     this.#position += this.#filled;
-    this.#unsynced += this.#filled;
     this.#filled = 0;
-    if (this.errno !== 0 || this.#unsynced < SYNC_BYTES) return;
-    this.errno = this.#disk.fdatasync(this.#descriptor);
-    this.#unsynced = 0;
   }
 }

@@ -25,6 +25,7 @@ import { TEXT_MISSING } from '../messages.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { tryList } from '../shard-messages.ts';
 import { viewSlab } from '../slab.ts';
+import { type Background, BackgroundThread } from './background-row.ts';
 import type { MainRequests } from './requests.ts';
 import { pause } from './threads.ts';
 
@@ -57,29 +58,17 @@ export interface CheckpointStatus {
   readonly failure?: string;
 }
 
-/** The thread that makes one now. */
-export interface CheckpointThread {
-  /** The operating system's number, 0 = it has said nothing yet. */
-  id: number;
-  /** Which one it is since the mount, from 1 on. */
-  readonly ordinal: number;
-  /** Milliseconds of the monotonic clock: when it was started, and when it last said what it does. */
-  readonly startedAt: number;
-  heardAt: number;
-  /** Steps that it has told of. */
-  steps: number;
-}
-
 /** To whoever asked for one: what came of it. */
 export type CheckpointReport = MadeCheckpoint | Extract<CheckpointOutcome, { kind: 'current' }>;
 
-export class Checkpoints {
+export class Checkpoints implements Background {
+  readonly name = 'checkpoint';
   readonly #context: Context;
   readonly #requests: MainRequests;
   readonly #status: StoreStatus;
   #timer: NodeJS.Timeout | undefined;
   #worker: Worker | undefined;
-  #thread: CheckpointThread | undefined;
+  #thread: BackgroundThread | undefined;
   #threads = 0;
   #running: Promise<CheckpointOutcome> | undefined;
   #isClosed = false;
@@ -128,12 +117,10 @@ export class Checkpoints {
     };
   }
 
-  /** Undefined while none is made. */
-  get thread(): Readonly<CheckpointThread> | undefined {
+  get thread(): Readonly<BackgroundThread> | undefined {
     return this.#thread;
   }
 
-  /** Ends the thread wherever it is, as a fault would; false when there is none. */
   end(): boolean {
     void this.#worker?.terminate();
     return this.#worker !== undefined;
@@ -276,11 +263,10 @@ export class Checkpoints {
       untilLsn,
     };
     this.#doing = 'starting';
-    const now = this.#context.clock.monotonic();
-    this.#thread = { id: 0, ordinal: ++this.#threads, startedAt: now, heardAt: now, steps: 0 };
+    this.#thread = new BackgroundThread(++this.#threads, this.#context.clock.monotonic());
     return new Worker(new URL('../io/checkpoint-thread.js', import.meta.url), {
       workerData: order,
-      name: 'checkpoint',
+      name: this.name,
     });
   }
 
@@ -288,8 +274,7 @@ export class Checkpoints {
     this.#doing = doing;
     if (this.#thread === undefined) return;
     this.#thread.id = id;
-    this.#thread.heardAt = this.#context.clock.monotonic();
-    this.#thread.steps++;
+    this.#thread.heard(this.#context.clock.monotonic());
   }
 
   async #announce(worker: Worker): Promise<void> {

@@ -13,6 +13,7 @@ import type { ColdNews, ColdOrder, ColdReply } from '../cold-order.ts';
 import type { Context } from '../context.ts';
 import { tryCompressed } from '../messages.ts';
 import { STORE_STATUS } from '../regions.ts';
+import { type Background, BackgroundThread } from './background-row.ts';
 import type { MainRequests } from './requests.ts';
 import { pause } from './threads.ts';
 
@@ -43,12 +44,15 @@ export interface ColdStatus {
   readonly failure?: string;
 }
 
-export class ColdData {
+export class ColdData implements Background {
+  readonly name = 'cold';
   readonly #context: Context;
   readonly #requests: MainRequests;
   readonly #status: StoreStatus;
   #timer: NodeJS.Timeout | undefined;
   #worker: Worker | undefined;
+  #thread: BackgroundThread | undefined;
+  #threads = 0;
   #isClosed = false;
   #isHeld = false;
   #lookedAt = 0;
@@ -105,6 +109,15 @@ export class ColdData {
     };
   }
 
+  get thread(): Readonly<BackgroundThread> | undefined {
+    return this.#thread;
+  }
+
+  end(): boolean {
+    void this.#worker?.terminate();
+    return this.#worker !== undefined;
+  }
+
   get #mode(): 'off' | 'cold' {
     return this.#context.settings.config.store.compress;
   }
@@ -138,9 +151,10 @@ export class ColdData {
     };
     const worker = new Worker(new URL('../cold/thread.js', import.meta.url), {
       workerData: order,
-      name: 'cold',
+      name: this.name,
     });
     this.#worker = worker;
+    this.#thread = new BackgroundThread(++this.#threads, this.#now);
     this.#doing = 'looking for cold files';
     worker.on('message', (news: ColdNews) => this.#heard(worker, news));
     worker.on('error', (error) => {
@@ -151,7 +165,10 @@ export class ColdData {
   }
 
   #heard(worker: Worker, news: ColdNews): void {
-    if (news.kind === 'begun') {
+    this.#thread?.heard(this.#now);
+    if (news.kind === 'started') {
+      if (this.#thread !== undefined) this.#thread.id = news.thread;
+    } else if (news.kind === 'begun') {
       this.#object = news.object;
       this.#doing = `compressing ${news.bytes} bytes`;
     } else if (news.kind === 'compressed') {
@@ -178,6 +195,7 @@ export class ColdData {
     const object = this.#object;
     this.#object = 0;
     this.#worker = undefined;
+    this.#thread = undefined;
     this.#doing = '';
     this.#lookedAt = this.#now;
     // Of no file: it is given up. If there is no room, the next mount deletes it.

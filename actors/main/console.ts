@@ -14,7 +14,7 @@ import { kindNames } from '../describe-message.ts';
 import { poolStatus } from '../pool-status.ts';
 import { presentActors } from '../presence.ts';
 import { takeSnapshot } from '../status.ts';
-import { CHECKPOINT_THREAD, checkpointRows } from './checkpoint-row.ts';
+import { type Background, backgroundRows } from './background-row.ts';
 import type { CheckpointReport, Checkpoints } from './checkpoints.ts';
 import { logTail, writeDump } from './console-dump.ts';
 import { Orders } from './console-orders.ts';
@@ -37,6 +37,8 @@ export interface ConsoleParts {
   /** What `vexfs status` shows. */
   readonly status: () => object;
   readonly checkpoints: Checkpoints;
+  /** Threads that are no actors, and have rows among them. */
+  readonly background: readonly Background[];
 }
 
 const PROGRESS_MS = 250;
@@ -97,7 +99,8 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
     restart: (params) => orders.restart(parse(one, params).actor),
     kill(params) {
       const { actor, how } = parse(killParams, params);
-      return actor === CHECKPOINT_THREAD ? endCheckpoint(parts.checkpoints) : orders.kill(actor, how);
+      const thread = parts.background.find(({ name }) => name === actor);
+      return thread === undefined ? orders.kill(actor, how) : endBackground(thread);
     },
     checkpoint: (_params, call) => checkpoint(parts.checkpoints, call),
     dump: () => commands.dump(),
@@ -106,9 +109,9 @@ export function consoleMethods(context: Context, parts: ConsoleParts): Record<st
 }
 
 /** However it is to die: it has no turn at which it could have another fault. */
-function endCheckpoint(checkpoints: Checkpoints): { actor: string; killed: string } {
-  if (checkpoints.end()) return { actor: CHECKPOINT_THREAD, killed: 'end' };
-  throw new UserError('no checkpoint is being made now');
+function endBackground(thread: Background): { actor: string; killed: string } {
+  if (thread.end()) return { actor: thread.name, killed: 'end' };
+  throw new UserError(`there is no thread '${thread.name}' now`);
 }
 
 /** Whoever asked hears what is being done, so it knows how long to wait. */
@@ -211,7 +214,7 @@ class Console {
       const age = this.sampler.heartbeatAge(actor.name, samples[1]);
       return actorRow(this.#context, actor, samples, age, supervised.get(actor.name));
     });
-    return [...rows, ...checkpointRows(this.#parts.checkpoints, this.#context.clock.monotonic())];
+    return [...rows, ...backgroundRows(this.#parts.background, this.#context.clock.monotonic())];
   }
 }
 

@@ -6,8 +6,8 @@ import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
 import { auditMemory } from '../slab-audit.ts';
 import { takeSnapshot } from '../status.ts';
+import { backgroundStatus } from './background-row.ts';
 import { BackupHold } from './backup-hold.ts';
-import { checkpointStatus } from './checkpoint-row.ts';
 import type { Checkpoints } from './checkpoints.ts';
 import type { ColdData } from './cold-data.ts';
 import { consoleMethods } from './console.ts';
@@ -78,6 +78,7 @@ export function controlMethods(
       placement: facts.placement,
       status: () => statusOf(context, facts),
       checkpoints: facts.checkpoints,
+      background: [facts.checkpoints, facts.cold],
     }),
     ...new BackupHold({
       context,
@@ -150,7 +151,7 @@ function statusOf(context: Context, facts: MountFacts): object {
     channel: facts.channel(),
     checkpoint: facts.checkpoints.status,
     cold: facts.cold.status,
-    actors: [...actors, ...checkpointStatus(facts.checkpoints)],
+    actors: [...actors, ...backgroundStatus([facts.checkpoints, facts.cold])],
   };
 }
 

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { waitsForSyncs } from '../../runtime/system/sync-files.ts';
-import type { ThreadData } from '../context.ts';
+import type { StartedThread, ThreadData } from '../context.ts';
+import { newLoading, untilLoaded } from '../loading.ts';
+
+/** How long a thread may take to load its code before it is ended all the same. */
+const LOADING_MS = 2000;
 
 /** One thread of an actor, from its start to its end. */
 export interface ActorThread {
@@ -19,6 +23,7 @@ export class WorkerThread implements ActorThread {
   readonly ended: Promise<Error>;
   readonly #wake: () => void;
   readonly #beforeEnd: () => void;
+  readonly #loading = newLoading();
 
   /**
    * `wake` rings the actor's doorbell: a thread that sleeps in a system call ends when that returns.
@@ -29,7 +34,7 @@ export class WorkerThread implements ActorThread {
     this.#beforeEnd = beforeEnd;
     const { heap_mib } = data.config.supervision;
     this.worker = new Worker(new URL('../thread.js', import.meta.url), {
-      workerData: data,
+      workerData: { ...data, loading: this.#loading } satisfies StartedThread,
       name: data.name,
       ...(heap_mib > 0 ? { resourceLimits: { maxOldGenerationSizeMb: heap_mib } } : {}),
     });
@@ -45,6 +50,11 @@ export class WorkerThread implements ActorThread {
 
   kill(): void {
     this.#beforeEnd();
+    void this.#terminate();
+  }
+
+  async #terminate(): Promise<void> {
+    await Promise.race([untilLoaded(this.#loading, LOADING_MS), this.ended]);
     void this.worker.terminate();
     this.#wake();
   }

@@ -18,7 +18,7 @@ const USAGE = `npm run bench:checkpoint -- [options]
   --files N       files in the store, each with a vector (1000000)
   --dimension N   of the vectors, 0 = none (128)
   --text          the vectors are those of text, one passage a file
-  --rounds N      of loading, replaying and mounting; the best of each counts (2)
+  --rounds N      of loading, replaying, mounting and pauses; the best of each counts, of pauses all (2)
   --only WHAT     replay, mount or pause
   --engine NAME   of the mounts (exact: no graph is built meanwhile)
   --json FILE     also write all figures there
@@ -143,11 +143,19 @@ async function mounts(path: string, mount: string): Promise<void> {
   }
 }
 
+/** In turns: what a disk makes one wait for changes from minute to minute. */
 async function pauses(mount: string): Promise<void> {
-  note('waitsAloneMs', rounded(await waitsAlone(join(mount, 'alone'), values.quick ? 200 : ALONE_MS)));
-  const { waits, report } = await waitsDuringCheckpoint(CLI, mount, join(mount, 'during'));
-  note('waitsDuringCheckpointMs', rounded(waits));
-  note('liveCheckpointSeconds', Math.round(report.milliseconds as number) / 1000);
+  const longest: { alone: number; during: number }[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const alone = rounded(await waitsAlone(join(mount, `alone${round}`), values.quick ? 200 : ALONE_MS));
+    note(`waitsAloneMs${round}`, alone);
+    const { waits, report } = await waitsDuringCheckpoint(CLI, mount, join(mount, `during${round}`));
+    const during = rounded(waits);
+    note(`waitsDuringCheckpointMs${round}`, during);
+    note(`liveCheckpointSeconds${round}`, Math.round(report.milliseconds as number) / 1000);
+    longest.push({ alone: alone.longest, during: during.longest });
+  }
+  note('longestWaitsMs', longest);
 }
 
 const root = fs.mkdtempSync(join(tmpdir(), 'vexfs-bench-checkpoint-'));

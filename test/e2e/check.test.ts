@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ControlClient } from '../../cli/client.ts';
 import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
@@ -86,7 +87,14 @@ test.skipIf(NO_FUSE)(
     writeFileSync(file, content);
     const before = statSync(file);
     const limit = performance.now() + COMPRESSED_MS;
-    while (statSync(file).blocks === before.blocks && performance.now() < limit) await pause(200);
+    const client = await ControlClient.connect(mounted.store);
+    let row: object | undefined;
+    while ((row === undefined || statSync(file).blocks === before.blocks) && performance.now() < limit) {
+      row ??= (await client.call('status', {})).actors.find(({ name }) => name === 'cold');
+      await pause(10);
+    }
+    client.close();
+    expect(row).toMatchObject({ state: 'busy', doing: expect.stringMatching(/cold files|compressing/) });
     const { blocks, size, mtimeMs } = statSync(file);
     expect(blocks).toBeLessThan(before.blocks / 3);
     expect([size, mtimeMs]).toEqual([before.size, before.mtimeMs]);

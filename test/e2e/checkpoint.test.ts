@@ -26,7 +26,7 @@ async function endThread(client: ControlClient, ms: number): Promise<void> {
   await new Promise((resume) => setTimeout(resume, ms));
   if (last !== undefined) expect(last).toMatchObject({ state: 'busy', doing: expect.any(String) });
   await client.call('kill', { actor: 'checkpoint', how: 'end' }).catch((error: Error) => {
-    expect(error.message).toBe('no checkpoint is being made now');
+    expect(error.message).toBe("there is no thread 'checkpoint' now");
   });
 }
 

@@ -5,6 +5,7 @@
 import {
   E2BIG,
   EACCES,
+  EBUSY,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -102,7 +103,11 @@ export class Model {
   readonly root: Node;
   /** All nodes that exist, named or held. */
   readonly nodes: Node[] = [];
+  /** Their dimensions. */
   readonly collections = new Map<string, number>();
+  readonly dropping = new Set<string>();
+  readonly #collectionIds = new Map<string, number>();
+  #collectionsMade = 0;
   readonly inlineLimit: number;
   now: Time = { seconds: 0, nanoseconds: 0 };
 
@@ -457,15 +462,36 @@ export class Model {
     );
     if (total > XATTRS_MAX) return -ENOSPC;
     if (collection !== undefined && !this.collections.has(collection))
-      this.collections.set(collection, value.length / 4);
+      this.#addCollection(collection, value.length / 4);
     node.xattrs.set(name, value);
     if (name === ACCESS) node.permissions = (node.permissions & ~0o777) | list!.permissions;
     node.ctime = this.now;
-    return collection === undefined ? 0 : this.#collectionId(collection);
+    return collection === undefined ? 0 : this.collectionId(collection);
   }
 
-  #collectionId(collection: string): number {
-    return [...this.collections.keys()].indexOf(collection) + 1;
+  collectionId(collection: string): number {
+    return this.#collectionIds.get(collection) ?? 0;
+  }
+
+  #addCollection(name: string, dimension: number): void {
+    this.collections.set(name, dimension);
+    this.#collectionIds.set(name, ++this.#collectionsMade);
+  }
+
+  /** Its id. */
+  createCollection(name: string, dimension: number): number {
+    if (!this.collections.has(name)) this.#addCollection(name, dimension);
+    return this.collections.get(name) === dimension ? this.collectionId(name) : -EINVAL;
+  }
+
+  /** Its id. To be gone, it must have no vectors. */
+  dropCollection(name: string, isGone: boolean): number {
+    if (!this.collections.has(name)) return -ENOENT;
+    if (isGone && !this.dropping.has(name)) return -EBUSY;
+    const id = this.collectionId(name);
+    if (!isGone) this.dropping.add(name);
+    else for (const map of [this.collections, this.#collectionIds, this.dropping]) map.delete(name);
+    return id;
   }
 
   collectionOf(name: string): string | undefined {
@@ -478,6 +504,7 @@ export class Model {
     if (value.length === 0 || value.length % 4 !== 0 || value.length > 8192 * 4) return -EINVAL;
     const floats = Array.from({ length: value.length / 4 }, (_, i) => value.readFloatLE(4 * i));
     if (!floats.every(Number.isFinite) || floats.every((x) => x === 0)) return -EINVAL;
+    if (this.dropping.has(collection)) return -EBUSY;
     if ((this.collections.get(collection) ?? floats.length) !== floats.length) return -EINVAL;
     return this.collections.has(collection) || this.collections.size < 64 ? 0 : -ENOSPC;
   }
@@ -487,7 +514,7 @@ export class Model {
     if (!node.xattrs.delete(name)) return -ENODATA;
     node.ctime = this.now;
     const collection = this.collectionOf(name);
-    return collection === undefined ? 0 : this.#collectionId(collection);
+    return collection === undefined ? 0 : this.collectionId(collection);
   }
 
   addLookup(node: Node, n: number): void {

@@ -5,8 +5,9 @@ import { IndexState } from '../../fuse/namespace/namespace.ts';
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from '../../fuse/protocol/abi.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { ENOENT } from '../../runtime/errno.ts';
-import { type Change, fill } from './operations.ts';
+import { type Change, fill, LISTS } from './operations.ts';
 import type { SimulatedStore } from './store.ts';
+import { transact } from './transactions.ts';
 
 const TYPES = { file: S_IFREG | 0o644, directory: S_IFDIR | 0o755, fifo: S_IFIFO | 0o644 };
 const DIMENSION = 4;
@@ -23,6 +24,19 @@ export function written(n: number, offset: number, length: number): Uint8Array {
 
 export function vectorOf(n: number): Uint8Array {
   return new Uint8Array(Float32Array.of(1, n, n / 3, -n).buffer);
+}
+
+/** One of the {@link LISTS}, as the kernel writes it. */
+export function listOf(number: number): Buffer {
+  const numbers = LISTS[number]!;
+  const bytes = Buffer.alloc(4 + (numbers.length / 3) * 8);
+  bytes.writeUInt32LE(2);
+  for (let i = 0; i < numbers.length; i += 3) {
+    bytes.writeUInt16LE(numbers[i]!, 4 + (i / 3) * 8);
+    bytes.writeUInt16LE(numbers[i + 1]!, 6 + (i / 3) * 8);
+    bytes.writeInt32LE(numbers[i + 2]!, 8 + (i / 3) * 8);
+  }
+  return bytes;
 }
 
 /** The text vectors of a file's version: empty when it has no chunks. */
@@ -44,7 +58,50 @@ function placeOf({ tree }: SimulatedStore, path: string): Place {
 
 /** ≥ 0 or −errno. The parent of a name exists. */
 export function applyChange(store: SimulatedStore, change: Change, n: number): number {
-  if (change.op === 'close') return close(store);
+  const { namespace } = store.tree;
+  switch (change.op) {
+    case 'close':
+      return close(store);
+    case 'transaction':
+      return transact(store, change.parts, n);
+    case 'collection':
+      return namespace.createCollection(change.name, change.dimension);
+    case 'dropCollection':
+      return namespace.dropCollection(change.name, change.isGone);
+    case 'unnamed':
+      return unnamed(store, change.path, change.linkable);
+    case 'writeOpen': {
+      const bytes = written(n, change.offset, change.length);
+      return store.content.write(store.held.at(-1)!, change.offset, bytes, 0, bytes.length, 0);
+    }
+    case 'linkOpen': {
+      const to = placeOf(store, change.to);
+      return namespace.link(store.held.at(-1)!, to.parent, to.name, 0, to.name.length);
+    }
+    default:
+      return applyToName(store, change, n);
+  }
+}
+
+/** As an answer to the kernel, which holds it from then on. */
+function unnamed({ tree, held }: SimulatedStore, path: string, linkable: boolean): number {
+  const directory = path === '' ? 1 : tree.namespace.resolve(path);
+  if (directory < 0) return -ENOENT;
+  const ino = tree.namespace.createUnnamed(directory, TYPES.file, 0, 0, 0, linkable);
+  if (ino < 0) return ino;
+  tree.namespace.addLookup(ino, 1);
+  held.push(ino);
+  return ino;
+}
+
+export type OfName = Exclude<
+  Change,
+  {
+    op: 'close' | 'transaction' | 'collection' | 'dropCollection' | 'unnamed' | 'writeOpen' | 'linkOpen';
+  }
+>;
+
+function applyToName(store: SimulatedStore, change: OfName, n: number): number {
   const { namespace } = store.tree;
   const { parent, name } = placeOf(store, change.path);
   const end = name.length;
@@ -72,6 +129,25 @@ export function applyChange(store: SimulatedStore, change: Change, n: number): n
         namespace.rename(parent, name, 0, end, to.parent, to.name, 0, to.name.length, change.flags),
       );
     }
+    case 'whiteout': {
+      const to = placeOf(store, change.to);
+      const both = Buffer.concat([name, to.name]);
+      return removed(
+        store,
+        namespace.renameLeavingWhiteout(
+          parent,
+          both,
+          0,
+          end,
+          to.parent,
+          end,
+          both.length,
+          change.flags,
+          0,
+          0,
+        ),
+      );
+    }
     default: {
       const ino = namespace.resolve(change.path);
       return ino < 0 ? -ENOENT : applyToInode(store, change, ino, n);
@@ -86,7 +162,7 @@ function removed({ tree, content }: SimulatedStore, result: number): number {
   return result;
 }
 
-type OfInode = Exclude<Change, { op: 'create' | 'symlink' | 'link' | 'remove' | 'rename' | 'close' }>;
+type OfInode = Exclude<OfName, { op: 'create' | 'symlink' | 'link' | 'remove' | 'rename' | 'whiteout' }>;
 
 function applyToInode(store: SimulatedStore, change: OfInode, ino: number, n: number): number {
   const { content } = store;
@@ -110,6 +186,10 @@ function applyToInode(store: SimulatedStore, change: OfInode, ino: number, n: nu
     }
     case 'vector':
       return setxattr(store, ino, change.name, vectorOf(n));
+    case 'list':
+      return setxattr(store, ino, change.name, listOf(change.list));
+    case 'flags':
+      return namespace.setFlags(ino, change.flags);
     case 'removexattr': {
       const name = Buffer.from(change.name);
       return namespace.removexattr(ino, name, 0, name.length);

@@ -3,6 +3,7 @@
  * and of the io actors between them. Generated from a seed, or enumerated.
  */
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../fuse/namespace/namespace.ts';
+import { ACCESS, DEFAULT } from '../namespace/list-model.ts';
 import { seeded } from '../storage/views.ts';
 
 /** A change of the tree. Offsets and sizes in bytes. */
@@ -22,9 +23,29 @@ export type Change =
   | { readonly op: 'removexattr'; readonly path: string; readonly name: string }
   /** The index has seen the content as it is; `chunks` of text were in it. */
   | { readonly op: 'index'; readonly path: string; readonly chunks: number }
+  /** One of {@link LISTS} as an access control list. */
+  | { readonly op: 'list'; readonly path: string; readonly name: string; readonly list: number }
+  /** Those of chattr(1). */
+  | { readonly op: 'flags'; readonly path: string; readonly flags: number }
+  /** A rename that leaves a whiteout. */
+  | { readonly op: 'whiteout'; readonly path: string; readonly to: string; readonly flags: number }
+  /** O_TMPFILE in a directory: opened, as by `open`. */
+  | { readonly op: 'unnamed'; readonly path: string; readonly linkable: boolean }
+  /** Of what is open, the newest. */
+  | { readonly op: 'writeOpen'; readonly offset: number; readonly length: number }
+  | { readonly op: 'linkOpen'; readonly to: string }
+  | { readonly op: 'collection'; readonly name: string; readonly dimension: number }
+  /** It takes no vectors any more; or, when it has none, it is no more. */
+  | { readonly op: 'dropCollection'; readonly name: string; readonly isGone: boolean }
+  | { readonly op: 'transaction'; readonly parts: readonly PartOfTransaction[] }
   | { readonly op: 'open'; readonly path: string }
   /** Of what was opened and is still, the oldest. */
   | { readonly op: 'close' };
+
+export type PartOfTransaction =
+  | { readonly kind: 'write'; readonly path: string; readonly length: number }
+  | { readonly kind: 'vector' | 'attribute'; readonly path: string; readonly name: string }
+  | { readonly kind: 'directory' | 'remove'; readonly path: string };
 
 export type Step =
   | Change
@@ -64,10 +85,26 @@ export function fill(n: number, at: number): number {
   return 1 + ((n * 37 + at * 11) % 251);
 }
 
+/** The directories in which a change needs names to be. */
+export function pathsOf(change: Change): readonly string[] {
+  const path = 'path' in change ? [change.path] : [];
+  return 'to' in change ? [...path, change.to] : path;
+}
+
+/** Tag, permissions and id of each entry. The last says no more than permission bits do. */
+export const LISTS = [
+  [1, 7, -1, 2, 7, 1000, 4, 0, -1, 8, 5, 2000, 16, 6, -1, 32, 4, -1],
+  [1, 6, -1, 4, 4, -1, 16, 2, -1, 32, 0, -1],
+  [1, 7, -1, 4, 5, -1, 32, 1, -1],
+] as const;
+const IMMUTABLE = 0x10;
+const APPEND_ONLY = 0x20;
+const NO_DUMP = 0x40;
+const COLLECTIONS = ['x', 'y'];
 const PATHS = ['a', 'b', 'd', 'd/a', 'd/b', 'e', 'e/a', 'd/e', 'd/e/a', 'a-name-of-more-than-24-bytes'];
 const DIRECTORIES = ['d', 'e', 'd/e'];
 const XATTRS = ['user.a', 'user.b'];
-const VECTORS = ['user.vexfs.vector', 'user.vexfs.vector.x'];
+const VECTORS = ['user.vexfs.vector', 'user.vexfs.vector.x', 'user.vexfs.vector.y'];
 /** On both sides of the inline limit of simulated stores, of a sector, and of several. */
 const SIZES = [1, 30, 180, 200, 201, 300, 512, 700, 1024, 1700, 2600];
 
@@ -82,7 +119,8 @@ export function randomSteps(seed: number, length: number, checkpoints: boolean):
   ];
   while (steps.length < length) {
     const dice = random(100);
-    if (dice < 63) steps.push(randomChange(random, one));
+    if (dice < 45) steps.push(randomChange(random, one));
+    else if (dice < 63) steps.push(randomLinuxChange(random, one));
     else if (dice < 68) steps.push({ op: 'compress', path: one(PATHS) });
     else if (dice < 70) steps.push({ op: 'place' });
     else if (dice < 78) steps.push({ op: 'sync' });
@@ -101,7 +139,7 @@ function randomChange(random: (bound: number) => number, one: <T>(values: readon
   if (dice < 22) return { op: 'create', path, kind: random(20) === 0 ? 'fifo' : 'file' };
   if (dice < 24) return { op: 'symlink', path, target: one(['t', '/x/'.repeat(30)]) };
   if (dice < 28) return { op: 'link', path, to: one(PATHS) };
-  if (dice < 34) return { op: 'remove', path, directory: false };
+  if (dice < 34) return { op: 'remove', path: one([...PATHS, 'f', 'd/f']), directory: false };
   if (dice < 36) return { op: 'remove', path: one(DIRECTORIES), directory: true };
   if (dice < 46) {
     return { op: 'rename', path, to: one(PATHS), flags: one([0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE]) };
@@ -114,10 +152,43 @@ function randomChange(random: (bound: number) => number, one: <T>(values: readon
   if (dice < 85) return { op: 'chmod', path, mode: one([0o600, 0o755, 0o640]) };
   if (dice < 87) return { op: 'setxattr', path, name: one(XATTRS), length: 1 + random(60) };
   if (dice < 91) return { op: 'vector', path, name: one(VECTORS) };
-  if (dice < 93) return { op: 'removexattr', path, name: one([...XATTRS, ...VECTORS]) };
+  if (dice < 93) return { op: 'removexattr', path, name: one([XATTRS[0]!, VECTORS[0]!]) };
   if (dice < 96) return { op: 'index', path, chunks: random(3) };
   if (dice < 98) return { op: 'open', path };
   return { op: 'close' };
+}
+
+/** What Linux, collections and `.vexfs/query` have beside it. */
+function randomLinuxChange(random: (bound: number) => number, one: <T>(values: readonly T[]) => T): Change {
+  const path = one(PATHS);
+  const directory = one(['', ...DIRECTORIES]);
+  const dice = random(100);
+  if (dice < 15) return { op: 'list', path, name: one([ACCESS, DEFAULT]), list: random(LISTS.length) };
+  if (dice < 20) return { op: 'list', path: one(DIRECTORIES), name: DEFAULT, list: random(LISTS.length) };
+  // Mostly none, so that things go on happening.
+  if (dice < 30) return { op: 'flags', path, flags: one([0, 0, 0, NO_DUMP, IMMUTABLE, APPEND_ONLY]) };
+  if (dice < 38) return { op: 'whiteout', path, to: one(PATHS), flags: one([0, 0, RENAME_NOREPLACE]) };
+  if (dice < 46) return { op: 'unnamed', path: directory, linkable: random(4) > 0 };
+  if (dice < 54) return { op: 'writeOpen', offset: one([0, 0, 100]), length: one(SIZES) };
+  if (dice < 60) return { op: 'linkOpen', to: one(['f', 'd/f']) };
+  if (dice < 64) return { op: 'collection', name: one(COLLECTIONS), dimension: 4 };
+  if (dice < 68) return { op: 'dropCollection', name: one(COLLECTIONS), isGone: random(2) === 0 };
+  const parts = Array.from({ length: 1 + random(4) }, () => randomPart(random, one));
+  return { op: 'transaction', parts };
+}
+
+function randomPart(
+  random: (bound: number) => number,
+  one: <T>(values: readonly T[]) => T,
+): PartOfTransaction {
+  const path = one(PATHS);
+  const dice = random(100);
+  if (dice < 45) return { kind: 'write', path, length: one([0, ...SIZES]) };
+  if (dice < 65) return { kind: 'vector', path, name: one(VECTORS) };
+  if (dice < 75) return { kind: 'attribute', path, name: one(XATTRS) };
+  if (dice < 85) return { kind: 'directory', path: one(DIRECTORIES) };
+  // Nothing of the transaction happens where there is no such file.
+  return { kind: 'remove', path };
 }
 
 /** What is there before each of {@link triples}, and durable. */
@@ -172,6 +243,21 @@ const ATOMS: readonly Change[] = [
   { op: 'vector', path: 'd/a', name: VECTORS[0]! },
   { op: 'removexattr', path: 'd/a', name: VECTORS[0]! },
   { op: 'index', path: 'd/a', chunks: 2 },
+  { op: 'list', path: 'd', name: DEFAULT, list: 0 },
+  { op: 'list', path: 'a', name: ACCESS, list: 0 },
+  { op: 'whiteout', path: 'a', to: 'b', flags: 0 },
+  { op: 'unnamed', path: 'd', linkable: true },
+  { op: 'writeOpen', offset: 0, length: 700 },
+  { op: 'linkOpen', to: 'b' },
+  {
+    op: 'transaction',
+    parts: [
+      { kind: 'write', path: 'd/a', length: 1100 },
+      { kind: 'vector', path: 'd/a', name: VECTORS[0]! },
+      { kind: 'write', path: 'b', length: 90 },
+      { kind: 'remove', path: 'a' },
+    ],
+  },
 ];
 
 export const TRIPLES = ATOMS.length ** 3;

@@ -11,6 +11,9 @@ import type { Change } from './operations.ts';
 import { type NamedObject, type ObjectContent, StoreModel } from './store-model.ts';
 import { difference } from './tree-text.ts';
 
+/** What is in the log as several records of one transaction. */
+const IN_SEVERAL_RECORDS: ReadonlySet<Change['op']> = new Set(['whiteout', 'transaction']);
+
 interface Version extends ObjectContent {
   /** The state that it became part of; −1 = none, the write has failed. */
   readonly state: number;
@@ -29,7 +32,8 @@ interface Made {
   readonly change: Change;
   readonly n: number;
   readonly now: number;
-  readonly result: number;
+  /** Of the inodes that it has made. */
+  readonly inos: readonly number[];
 }
 
 /** A tree without what the shards hold. */
@@ -83,17 +87,22 @@ export class Oracle {
   }
 
   #note(state: number): void {
-    const { touched } = this.#model;
-    if (touched === undefined) return;
-    const versions = this.#versions.get(touched.id) ?? [];
-    versions.push({ ...touched.content, state });
-    this.#versions.set(touched.id, versions);
+    for (const { id, content } of this.#model.touched) {
+      const versions = this.#versions.get(id) ?? [];
+      versions.push({ ...content, state });
+      this.#versions.set(id, versions);
+    }
   }
 
-  /** The change was made; a new inode has the number `result`. */
+  /** Names of the inodes that the change makes which is expected; '' = one has none. */
+  get made(): string[] {
+    return this.#model.made.map(({ path }) => path);
+  }
+
+  /** The change was made. */
   succeeded(made: Made, lsn: number): void {
-    if (lsn === this.lastLsn + 2) this.#madePlainFirst(lsn - 1);
-    if (this.#model.made !== undefined) this.#model.made.ino = made.result;
+    if (lsn === this.lastLsn + 2 && !IN_SEVERAL_RECORDS.has(made.change.op)) this.#madePlainFirst(lsn - 1);
+    number(this.#model, made.inos);
     this.#made.push(made);
     this.#enter(lsn);
   }
@@ -101,16 +110,15 @@ export class Oracle {
   /** A compressed object was made plain, with a record of its own; what the change wrote came after it. */
   #madePlainFirst(lsn: number): void {
     this.#states.push({ ...this.#states.at(-1)!, lsn });
-    const versions = this.#versions.get(this.#model.touched?.id ?? -1);
+    const versions = this.#versions.get(this.#model.touched[0]?.id ?? -1);
     const last = versions?.pop();
     if (last !== undefined) versions?.push({ ...last, state: last.state + 1 });
   }
 
   /** The store refused the change that was expected, because its disk did. */
   failed(lsn: number): void {
-    const { touched } = this.#model;
-    if (touched !== undefined) {
-      const versions = this.#versions.get(touched.id)!;
+    for (const { id } of this.#model.touched) {
+      const versions = this.#versions.get(id)!;
       versions.push({ ...versions.pop()!, state: -1 });
     }
     this.#model = this.#replayed(this.#made.length);
@@ -184,9 +192,9 @@ export class Oracle {
   /** The model after the first `count` changes. */
   #replayed(count: number): StoreModel {
     const model = new StoreModel(this.#created);
-    for (const { change, n, now, result } of this.#made.slice(0, count)) {
+    for (const { change, n, now, inos } of this.#made.slice(0, count)) {
       model.apply(change, n, now);
-      if (model.made !== undefined) model.made.ino = result;
+      number(model, inos);
     }
     return model;
   }
@@ -195,4 +203,8 @@ export class Oracle {
     const model = this.#model;
     this.#states.push({ lsn, changes: this.#made.length, tree: model.tree(), objects: model.objects() });
   }
+}
+
+function number({ made }: StoreModel, inos: readonly number[]): void {
+  for (const [i, { node }] of made.entries()) node.ino = inos[i]!;
 }

@@ -3,13 +3,19 @@
  * disk may then be in the store is mounted again, and what is there is compared with what may be there. Now and then
  * the power goes again while the store recovers, or is used on and cut once more. Everything follows from a plan.
  */
+
+import { checkStore } from '../../cli/offline/check.ts';
+import { describeFinding } from '../../cli/offline/findings.ts';
 import { isCompressed } from '../../fuse/namespace/namespace.ts';
+import type { Config } from '../../runtime/config/schema.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { seeded } from '../storage/views.ts';
 import { type Fate, SimulatedDisk } from './disk.ts';
+import { INODES, SLAB } from './memory.ts';
 import { type Change, isChange, randomSteps, type Step } from './operations.ts';
 import { type Found, Oracle } from './oracle.ts';
-import { Refusal, SimulatedStore, type StoreOptions } from './store.ts';
+import { IDENTITY, Refusal, SimulatedStore, type StoreOptions } from './store.ts';
+import { REFUSED } from './store-model.ts';
 import { treeOf } from './tree-text.ts';
 
 export interface Plan {
@@ -58,10 +64,15 @@ const RECOVERY_CUTS = 6;
 const USED_ON = 6;
 /** And at one of so many only the process is killed. */
 const KILLS = 10;
+/** And one of so many is looked at by `vexfs check`. */
+const CHECKED = 12;
 /** Changes that are made after a recovery. */
 const USED_ON_STEPS = 12;
 /** Numbers of those changes: no workload is that long. */
 const USED_ON_FIRST = 1_000_000;
+
+/** Changes whose answer is the inode that they have made. */
+const MAKES_ONE: ReadonlySet<Change['op']> = new Set(['create', 'symlink', 'unnamed']);
 
 export class Simulation {
   /** Power cuts, and disks that were mounted after one. */
@@ -136,9 +147,11 @@ export class Simulation {
     if (!oracle.accepts(change)) return;
     const due = oracle.expect(change, n, store.now);
     const result = store.change(change, n);
-    const isMade = due === 0 && (change.op === 'create' || change.op === 'symlink') && result > 0;
-    if (result === due || isMade) {
-      oracle.succeeded({ change, n, now: store.now, result }, store.lastLsn);
+    const isMade = due === 0 && MAKES_ONE.has(change.op) && result > 0;
+    if (result === due || isMade || (due === REFUSED && result < 0)) {
+      const { namespace } = store.tree;
+      const inos = oracle.made.map((path) => (path === '' ? result : namespace.resolve(path)));
+      oracle.succeeded({ change, n, now: store.now, inos }, store.lastLsn);
     } else if (result < 0 && store.disk instanceof SimulatedDisk && store.disk.fault !== undefined) {
       oracle.failed(store.lastLsn);
     } else {
@@ -187,7 +200,10 @@ export class Simulation {
     }
     image.onCall = undefined;
     const found = foundIn(store);
-    const problem = oracle.violation(found, acknowledged) ?? leftBehind(store);
+    const problem =
+      oracle.violation(found, acknowledged) ??
+      leftBehind(store) ??
+      (random(CHECKED) === 0 ? checked(store) : undefined);
     if (problem !== undefined) throw new Violation(`${where}: ${problem}`);
     if (depth === 0 && random(USED_ON) === 0) {
       const next = { disk: image, store, oracle: oracle.resumed(found, store.lastLsn) };
@@ -214,6 +230,13 @@ export function foundIn(store: SimulatedStore): Found {
     tree: text,
     read: (path) => store.read(inodes.get(path)!),
   };
+}
+
+/** What `vexfs check` finds in a store that nothing is wrong with: a sentence when it finds anything. */
+function checked({ disk }: SimulatedStore): string | undefined {
+  const memory = { max_files: INODES, budget: SLAB } as Config['memory'];
+  const { findings } = checkStore(disk, IDENTITY, { memory }, () => {});
+  return findings.isClean ? undefined : `vexfs check: ${findings.problems.map(describeFinding).join('; ')}`;
 }
 
 /** What a recovery after a power cut has to have dealt with: a sentence when it has not. */

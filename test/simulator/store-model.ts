@@ -3,13 +3,17 @@
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../fuse/protocol/abi.ts';
 import { ENOENT } from '../../runtime/errno.ts';
 import { Model, NEEDS, type Node, type Time } from '../namespace/model.ts';
-import { textOf, vectorOf, written } from './apply.ts';
-import type { Change } from './operations.ts';
+import { listOf, type OfName, textOf, vectorOf, written } from './apply.ts';
+import { type Change, type PartOfTransaction, pathsOf } from './operations.ts';
 import { INLINE_LIMIT } from './store.ts';
-import { lineOf } from './tree-text.ts';
+import { ATTRIBUTE_BYTES, canTransact, partNumber } from './transactions.ts';
+import { collectionsLine, lineOf } from './tree-text.ts';
 
 const TYPES = { file: S_IFREG, directory: S_IFDIR, symlink: S_IFLNK, fifo: S_IFIFO, device: S_IFCHR };
 const NO_EFFECT = { kill: false, keepTimes: false };
+
+/** The answer to a transaction that does not happen: some −errno. */
+export const REFUSED = -1_000_000;
 
 /** Bytes of a file's object; each object that the file has had is another epoch. */
 export interface ObjectContent {
@@ -28,10 +32,10 @@ function timeOf(now: number): Time {
 }
 
 export class StoreModel {
-  /** The inode that the last change has made. */
-  made: Node | undefined;
-  /** The file whose object the last change has changed. */
-  touched: { readonly id: number; readonly content: ObjectContent } | undefined;
+  /** The inodes that the last change has made, with their names; '' = it has none. */
+  made: { readonly node: Node; readonly path: string }[] = [];
+  /** The files whose objects the last change has changed. */
+  touched: { readonly id: number; readonly content: ObjectContent }[] = [];
   readonly #model: Model;
   readonly #objects = new Map<Node, ObjectContent>();
   readonly #epochs = new Map<Node, number>();
@@ -46,23 +50,94 @@ export class StoreModel {
 
   /** Whether `change` can be asked of a store at all: a program names a parent that exists. */
   accepts(change: Change): boolean {
-    if (change.op === 'close') return this.#held.length > 0;
-    const paths = 'to' in change ? [change.path, change.to] : [change.path];
-    return paths.every((path) => this.#parent(path)?.isDirectory === true);
+    const needsOpen = change.op === 'close' || change.op === 'writeOpen' || change.op === 'linkOpen';
+    if (needsOpen && this.#held.length === 0) return false;
+    if (change.op === 'transaction') return true;
+    if (change.op === 'dropCollection') return !change.isGone || !this.#hasVectors(change.name);
+    return pathsOf(change).every((path) => this.#parent(path)?.isDirectory === true);
+  }
+
+  #hasVectors(collection: string): boolean {
+    const isOf = (name: string): boolean => this.#model.collectionOf(name) === collection;
+    return this.#model.nodes.some(({ xattrs }) => [...xattrs.keys()].some(isOf));
   }
 
   /** Makes the `n`th change: the answer that is due. */
   apply(change: Change, n: number, now: number): number {
     this.#model.now = timeOf(now);
-    this.made = undefined;
-    this.touched = undefined;
-    if (change.op === 'close') {
-      this.#model.forget(this.#held.shift()!, 1);
-      return 0;
+    this.made = [];
+    this.touched = [];
+    if (change.op !== 'transaction') return this.#applyOne(change, n);
+    if (!canTransact(this.#model, change.parts)) return REFUSED;
+    for (const [i, part] of change.parts.entries()) this.#applyPart(part, partNumber(n, i));
+    return 0;
+  }
+
+  #applyOne(change: Exclude<Change, { op: 'transaction' }>, n: number): number {
+    const model = this.#model;
+    switch (change.op) {
+      case 'close':
+        model.forget(this.#held.shift()!, 1);
+        return 0;
+      case 'collection':
+        return model.createCollection(change.name, change.dimension);
+      case 'dropCollection':
+        return model.dropCollection(change.name, change.isGone);
+      case 'unnamed':
+        return this.#unnamed(change.path, change.linkable, n);
+      case 'writeOpen':
+        return this.#write(this.#held.at(-1)!, change.offset, written(n, change.offset, change.length));
+      case 'linkOpen':
+        return model.link(this.#held.at(-1)!, this.#parent(change.to)!, nameOf(change.to));
+      default:
+        return this.#applyToName(change, n);
     }
-    const result = this.#applyToName(change, n);
-    if (this.made !== undefined) this.#ids.set(this.made, n);
-    return result;
+  }
+
+  #unnamed(path: string, linkable: boolean, n: number): number {
+    const directory = path === '' ? this.#model.root : this.#find(path);
+    if (directory === undefined) return -ENOENT;
+    const node = this.#model.createUnnamed(directory, 0o644, linkable);
+    if (typeof node === 'number') return node;
+    this.#model.addLookup(node, 1);
+    this.#held.push(node);
+    return this.#made(node, '', n);
+  }
+
+  /** Of a transaction that happens. */
+  #applyPart(part: PartOfTransaction, n: number): void {
+    const { path } = part;
+    const parent = this.#parent(path)!;
+    const there = parent.entries.get(nameOf(path));
+    switch (part.kind) {
+      case 'directory':
+        this.#applyToName({ op: 'create', path, kind: 'directory' }, n);
+        break;
+      case 'remove':
+        this.#model.remove(parent, nameOf(path), false);
+        break;
+      case 'write':
+        this.#replace(path, there, written(n, 0, part.length), n);
+        break;
+      case 'vector':
+        this.#model.setxattr(there!, part.name, Buffer.from(vectorOf(n)), 0);
+        break;
+      case 'attribute':
+        this.#model.setxattr(there!, part.name, Buffer.from(written(n, 0, ATTRIBUTE_BYTES)), 0);
+    }
+  }
+
+  /** The file's bytes are these, and nothing of those it had is left. */
+  #replace(path: string, there: Node | undefined, bytes: Uint8Array, n: number): void {
+    if (there === undefined) this.#applyToName({ op: 'create', path, kind: 'file' }, n);
+    const node = there ?? this.#find(path)!;
+    if (bytes.length > INLINE_LIMIT) {
+      this.#attach(node, Buffer.alloc(0), bytes.length);
+      this.#setObject(node, bytes.length, bytes, 0);
+      return;
+    }
+    if (there !== undefined) this.#resize(node, 0);
+    if (bytes.length > 0) this.#write(node, 0, bytes);
   }
 
   /** After a crash nobody holds anything open, and an object has the bytes that were found. */
@@ -90,16 +165,22 @@ export class StoreModel {
       named.add(node);
       lines.push(this.#line(path, node));
     });
-    return [...lines, `${named.size} inodes`].join('\n');
+    const collections = [...this.#model.collections].map(([name, dimension]) => ({
+      id: this.#model.collectionId(name),
+      name,
+      dimension,
+      isDropping: this.#model.dropping.has(name),
+    }));
+    return [...lines, `${named.size} inodes`, collectionsLine(collections)].join('\n');
   }
 
   #line(path: string, node: Node): string {
     const isInline = node.kind === 'symlink' || (node.kind === 'file' && node.objectSize < 0);
-    const { ino, nlink, size, atime, mtime, ctime, version, xattrs } = node;
+    const { ino, nlink, size, atime, mtime, ctime, version, flags, xattrs } = node;
     const mode = TYPES[node.kind] | node.permissions;
     const bytes = isInline ? node.bytes : undefined;
     const text = this.#texts.get(node);
-    return lineOf({ path, ino, mode, nlink, size, atime, mtime, ctime, version, bytes, xattrs, text });
+    return lineOf({ path, ino, mode, nlink, size, atime, mtime, ctime, version, flags, bytes, xattrs, text });
   }
 
   #walk(visit: (path: string, node: Node) => void): void {
@@ -123,22 +204,27 @@ export class StoreModel {
     return node;
   }
 
-  #applyToName(change: Exclude<Change, { op: 'close' }>, n: number): number {
+  #applyToName(change: OfName, n: number): number {
     const model = this.#model;
-    const parent = this.#parent(change.path)!;
-    const name = change.path.slice(change.path.lastIndexOf('/') + 1);
+    const { path } = change;
+    const parent = this.#parent(path)!;
+    const name = nameOf(path);
     switch (change.op) {
       case 'create': {
         const permissions = change.kind === 'directory' ? 0o755 : 0o644;
-        return this.#made(model.create(parent, name, change.kind, permissions, 0, 0));
+        return this.#made(model.create(parent, name, change.kind, permissions, 0, 0), path, n);
       }
       case 'symlink':
-        return this.#made(model.create(parent, name, 'symlink', 0, 0, 0, change.target));
+        return this.#made(model.create(parent, name, 'symlink', 0, 0, 0, change.target), path, n);
+      case 'whiteout': {
+        const to = this.#parent(change.to)!;
+        const left = model.renameLeavingWhiteout(parent, name, to, nameOf(change.to), change.flags);
+        return this.#made(left, path, n);
+      }
       case 'remove':
         return model.remove(parent, name, change.directory);
       case 'rename': {
-        const to = change.to.slice(change.to.lastIndexOf('/') + 1);
-        return model.rename(parent, name, this.#parent(change.to)!, to, change.flags);
+        return model.rename(parent, name, this.#parent(change.to)!, nameOf(change.to), change.flags);
       }
       default: {
         const node = parent.entries.get(name);
@@ -147,23 +233,22 @@ export class StoreModel {
     }
   }
 
-  #made(made: Node | number): number {
+  #made(made: Node | number, path: string, n: number): number {
     if (typeof made === 'number') return made;
-    this.made = made;
+    this.#ids.set(made, n);
+    this.made.push({ node: made, path });
     return 0;
   }
 
   #applyToNode(
-    change: Exclude<Change, { op: 'create' | 'symlink' | 'remove' | 'rename' | 'close' }>,
+    change: Exclude<OfName, { op: 'create' | 'symlink' | 'remove' | 'rename' | 'whiteout' }>,
     node: Node,
     n: number,
   ): number {
     const model = this.#model;
     switch (change.op) {
-      case 'link': {
-        const name = change.to.slice(change.to.lastIndexOf('/') + 1);
-        return model.link(node, this.#parent(change.to)!, name);
-      }
+      case 'link':
+        return model.link(node, this.#parent(change.to)!, nameOf(change.to));
       case 'write':
         return this.#write(node, change.offset, written(n, change.offset, change.length));
       case 'truncate':
@@ -178,6 +263,10 @@ export class StoreModel {
         return model.setxattr(node, change.name, Buffer.from(written(n, 0, change.length)), 0);
       case 'vector':
         return model.setxattr(node, change.name, Buffer.from(vectorOf(n)), 0);
+      case 'list':
+        return model.setxattr(node, change.name, listOf(change.list), 0);
+      case 'flags':
+        return model.setFlags(node, change.flags);
       case 'removexattr':
         return model.removexattr(node, change.name);
       case 'index':
@@ -243,6 +332,10 @@ export class StoreModel {
     bytes.set(change, offset);
     const content = { epoch: old.epoch, bytes };
     this.#objects.set(node, content);
-    this.touched = { id: this.#ids.get(node)!, content };
+    this.touched.push({ id: this.#ids.get(node)!, content });
   }
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }

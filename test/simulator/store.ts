@@ -24,7 +24,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { JournalReader } from '../../runtime/storage/journal-ring.ts';
-import type { StoreIdentity } from '../../runtime/storage/store.ts';
+import { STORE_DIRECTORIES, type StoreIdentity } from '../../runtime/storage/store.ts';
 import { STORE_STATUS_BYTES, StoreStatus } from '../../runtime/storage/store-status.ts';
 import { sharedRegion } from '../storage/views.ts';
 import { applyChange } from './apply.ts';
@@ -32,7 +32,7 @@ import { giveMemory, INODES, SLAB, takeMemory } from './memory.ts';
 import type { Change } from './operations.ts';
 import { SimulatedTree } from './tree.ts';
 
-const identity: StoreIdentity = {
+export const IDENTITY: StoreIdentity = {
   uuid: 'simulated',
   bytes: Uint8Array.from({ length: 16 }, (_, i) => i * 13 + 5),
   created: '',
@@ -40,7 +40,6 @@ const identity: StoreIdentity = {
 
 /** Bytes of a file that lives in an object when it has more. */
 export const INLINE_LIMIT = 200;
-const DIRECTORIES = ['log', 'checkpoint', 'objects', 'vectors'];
 const COMMIT_MS = 1000;
 /** Bytes of a file in one frame of a compressed object. */
 const FRAME = 600;
@@ -104,6 +103,7 @@ export class SimulatedStore {
   readonly #actors: (CommitActor | FlushActor)[] = [];
   readonly #mailboxes: Message[][] = [];
   readonly #habits: SyncHabits;
+  readonly #objects: ObjectFiles;
   readonly #message = new Uint32Array(4);
   /** LSN of the last record when each fsync was asked for. */
   readonly #syncs: number[] = [];
@@ -119,7 +119,7 @@ export class SimulatedStore {
     this.#planted = options.planted;
     this.#habits = new SyncHabits(this.arena, options.logged ?? LOGGED);
     this.#everythingSynced();
-    for (const name of DIRECTORIES) if (typeof disk.stat(name) === 'number') disk.mkdir(name);
+    for (const name of STORE_DIRECTORIES) if (typeof disk.stat(name) === 'number') disk.mkdir(name);
     disk.syncDirectory('.');
     const clock: Clock = { now: () => this.now, monotonic: () => this.now };
     const journal = this.arena.region('journal');
@@ -128,7 +128,7 @@ export class SimulatedStore {
     this.tree = new SimulatedTree(this.arena, disk, { inlineLimit: INLINE_LIMIT, clock }, reader);
     if (this.#planted?.redoesNothing) this.tree.objectWritten = () => {};
     if (this.#planted?.redoesFlushed) this.tree.objectFlushed = () => {};
-    const recovered = recover(disk, identity, this.tree, clock);
+    const recovered = recover(disk, IDENTITY, this.tree, clock);
     if (typeof recovered === 'string') throw new Refusal(recovered);
     this.recovered = recovered;
     this.status.write({ objectsLsn: recovered.lastLsn });
@@ -137,7 +137,7 @@ export class SimulatedStore {
     const { lastLsn, nextSequence } = recovered;
     this.#logState = LogState.alone();
     this.#log = new LogWriter(disk, {
-      uuid: identity.bytes,
+      uuid: IDENTITY.bytes,
       state: this.#logState,
       segmentBytes,
       nextSequence,
@@ -146,9 +146,10 @@ export class SimulatedStore {
     });
     if (this.#planted?.endsSegments)
       Object.defineProperty(this.#log, 'bytesLeft', { value: Number.POSITIVE_INFINITY });
+    this.#objects = new ObjectFiles(disk, DESCRIPTORS);
     this.content = new Content(
       this.tree.namespace,
-      new ObjectFiles(disk, DESCRIPTORS),
+      this.#objects,
       new DataLocks(this.arena),
       {
         objectDirty: (id) => this.#dirty(id),
@@ -209,8 +210,8 @@ export class SimulatedStore {
           void this.#mailboxes[index + 1]!.push([kind, question, logged]),
         incarnationOf: () => 1,
         patience: () => {},
-        checkpoint: (lsn) => checkpoint(disk, identity, tree, lsn, clock),
-        newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
+        checkpoint: (lsn) => checkpoint(disk, IDENTITY, tree, lsn, clock),
+        newestCheckpoint: () => newestCheckpoint(disk, IDENTITY.uuid),
         resumeLog: () => 0,
         rebuild: () => 0,
         failed: () => {},
@@ -271,11 +272,11 @@ export class SimulatedStore {
     const { durableLsn, objectsLsn } = this.status.read();
     const untilLsn = this.#planted?.checkpointsAhead ? durableLsn : objectsLsn;
     const options = { capacity: CAPACITY, untilLsn, shards: 1 };
-    const made = makeCheckpoint(this.disk, identity, options, {
+    const made = makeCheckpoint(this.disk, IDENTITY, options, {
       now: () => this.now,
       monotonic: () => this.now,
     });
-    return made.kind === 'made' ? settle(this.disk, identity, made.damaged) : 0;
+    return made.kind === 'made' ? settle(this.disk, IDENTITY, made.damaged) : 0;
   }
 
   /** Makes the compressed form of a file's object, as the thread that looks for cold files. */
@@ -289,6 +290,21 @@ export class SimulatedStore {
     const stored = compressObject(this.disk, from, id, size, { frameBytes: FRAME, blockBytes: 1 });
     if (stored < 0) return;
     this.#compressed.push({ ino, generation, version, from, to: stored === KEPT_PLAIN ? from : id, stored });
+  }
+
+  /** As the indexer does for a transaction's bytes that are too many for the log: the object's id, or −errno. */
+  placeObject(data: Uint8Array): number {
+    const id = this.tree.namespace.newObjectId();
+    const failed = this.#objects.create(id);
+    const written = failed < 0 ? failed : this.#objects.write(id, 0, data, 0, data.length);
+    if (written < 0) this.dropObject(id);
+    else this.#post(OBJECT_DIRTY, id);
+    return written < 0 ? written : id;
+  }
+
+  dropObject(id: number): void {
+    this.#objects.forget(id);
+    this.#post(OBJECT_DROPPED, id);
   }
 
   /** The oldest of them takes its place, if it still can; whether there was one. */

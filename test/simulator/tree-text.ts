@@ -1,6 +1,6 @@
 /** A tree as text, a line for each name in it: of a store and of the model, to be compared. */
 
-import { DirEntry, IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
+import { type Collection, DirEntry, IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../fuse/protocol/abi.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { crc32c } from '../../kernels/codec/crc32c.ts';
@@ -22,6 +22,7 @@ export interface Described {
   readonly mtime: Time;
   readonly ctime: Time;
   readonly version: number;
+  readonly flags: number;
   /** Of a symlink or an inline file. */
   readonly bytes: Uint8Array | undefined;
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
@@ -47,11 +48,21 @@ export function lineOf(d: Described): string {
     `links ${d.nlink}`,
     `size ${d.size}`,
     `version ${d.version}`,
+    `flags ${d.flags}`,
     `bytes ${sum(d.bytes)}`,
     `text ${sum(d.text)}`,
     ...xattrs,
     ...times,
   ].join(' ');
+}
+
+export function collectionsLine(
+  collections: readonly Pick<Collection, 'id' | 'name' | 'dimension' | 'isDropping'>[],
+): string {
+  const all = collections.map(
+    ({ id, name, dimension, isDropping }) => `${id}:${name}:${dimension}${isDropping ? ':dropping' : ''}`,
+  );
+  return `collections ${all.sort().join(' ')}`;
 }
 
 /** The first line in which two trees differ. */
@@ -85,7 +96,7 @@ export function treeOf(
   };
   walk(1, '');
   const { files, freeFiles } = namespace.statfs();
-  lines.push(`${files - freeFiles} inodes`);
+  lines.push(`${files - freeFiles} inodes`, collectionsLine(namespace.collections()));
   return { text: lines.join('\n'), inodes };
 }
 
@@ -114,6 +125,7 @@ function describe(
     mtime: { seconds: attr.mtime, nanoseconds: attr.mtimeNs },
     ctime: { seconds: attr.ctime, nanoseconds: attr.ctimeNs },
     version: index.version,
+    flags: namespace.flags(ino),
     bytes: length < 0 ? undefined : buffer.slice(0, length),
     xattrs: xattrsOf(namespace, ino),
     text: text?.generation === index.generation ? text.bytes : undefined,
