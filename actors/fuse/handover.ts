@@ -2,7 +2,6 @@ import type { Handover } from '../../fuse/operations/ports.ts';
 import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
 import { sendTo } from '../../fuse/session/channel.ts';
-import { forgetAttributesNow } from '../../fuse/session/notify.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
@@ -32,6 +31,7 @@ import { writeQuery, writeQueryFile } from '../query-messages.ts';
 import { holderOf, otherOf, Route } from '../route.ts';
 import { writePutVector, writeRemove } from '../shard-messages.ts';
 import type { Trace } from '../trace.ts';
+import { forgetAttributes } from './cached-attributes.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
@@ -200,7 +200,7 @@ export class FuseHandover implements Handover {
   }
 
   forgetAttributes(lo: number, hi: number): void {
-    forgetAttributesNow(connectionOf(this.#context), lo, hi);
+    forgetAttributes(this.#context, lo, hi);
   }
 
   forgetInode(lo: number, hi: number): void {
