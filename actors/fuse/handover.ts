@@ -1,11 +1,9 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
 import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
-import { forgetAttributesNow } from '../../fuse/session/notify.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
-import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { lateReplies, type SendLate } from '../late-reply.ts';
 import { LOG_STATE, LogState } from '../log-state.ts';
@@ -30,6 +28,7 @@ import { writeQuery, writeQueryFile } from '../query-messages.ts';
 import { holderOf, otherOf, Route } from '../route.ts';
 import { writePutVector, writeRemove } from '../shard-messages.ts';
 import type { Trace } from '../trace.ts';
+import { forgetAttributes } from './cached-attributes.ts';
 import { type FuseCommits, openCommits } from './commits.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
@@ -200,7 +199,7 @@ export class FuseHandover implements Handover {
   }
 
   forgetAttributes(lo: number, hi: number): void {
-    forgetAttributesNow(connectionOf(this.#context), lo, hi);
+    forgetAttributes(this.#context, lo, hi);
   }
 
   forgetInode(lo: number, hi: number): void {

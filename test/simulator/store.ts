@@ -167,7 +167,7 @@ export class SimulatedStore {
 
   #fuseCommits(clock: Clock, segmentBytes: number): FuseCommits {
     const log = new LogWriter(this.disk, {
-      uuid: identity.bytes,
+      uuid: IDENTITY.bytes,
       segmentBytes,
       state: this.#logState,
       aheadBytes: AHEAD,
