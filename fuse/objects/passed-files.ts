@@ -277,9 +277,11 @@ export class PassedFiles {
     const { events, namespace, objects } = this.#parts;
     const object = this.#change(ino);
     if (object < 0) return object;
-    const written = this.#changed(ino, objects.write(object, position, u8, start, length), flags);
-    if (written < 0) return written;
+    const done = objects.write(object, position, u8, start, length);
+    // Before the record: a commit makes durable what it has heard of.
     events.objectDirty(object);
+    const written = this.#changed(ino, done, flags);
+    if (written < 0) return written;
     return namespace.waitUntilDurable() || written;
   }
 
