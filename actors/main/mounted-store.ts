@@ -299,7 +299,8 @@ export class MountedStore {
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     this.#channel = agreedChannel(chosen, agreed);
-    this.#context.logger.info(this.#channel, 'the channel of requests');
+    const isFallback = this.#data.config.fuse.enable_uring && this.#channel.channel === 'classic';
+    this.#context.logger[isFallback ? 'warn' : 'info'](this.#channel, 'the channel of requests');
     const connection = { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy };
     setConnection(this.#arena, { ...connection, overUring: this.#channel.channel === 'uring' });
     await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);

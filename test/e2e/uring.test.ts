@@ -94,7 +94,7 @@ describe.skipIf(NO_URING !== undefined)(titled('over io_uring', NO_URING), () =>
     const script = `mount --bind ${off} ${PARAMETER} && cd ${fs.root}
       run() { "${process.execPath}" "${CLI}" "$@" 2>&1; }
       run doctor; run mount store mnt --set fuse.channel=uring; echo "refused: $?"
-      run mount store mnt --set fuse.channel=auto && run status mnt; run umount mnt; echo "unmounted: $?"`;
+      run mount store mnt --set fuse.enable_uring=true && run status mnt; run umount mnt; echo "unmounted: $?"`;
     const args = ['--mount', '--propagation', 'private', 'sh', '-c', script];
     const { stdout } = spawnSync('unshare', args, { encoding: 'utf8', timeout: PATIENCE_MS });
     expect(stdout).toContain(`run "echo Y > ${PARAMETER}" as root`);
