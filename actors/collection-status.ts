@@ -35,7 +35,8 @@ export function collectionsStatus(context: Context): CollectionStatus[] {
     .filter((status) => status !== undefined);
 }
 
-function collectionStatus(context: Context, name: string, id: number): CollectionStatus | undefined {
+/** Of one collection; undefined as long as no shard has anything of it. */
+export function collectionStatus(context: Context, name: string, id: number): CollectionStatus | undefined {
   const shards = presentActors(context, 'shard')
     .map((shard) => figuresOf(context.arena.region(vectorsRegion(shard.name)), id))
     .filter((figures) => figures !== undefined);

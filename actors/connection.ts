@@ -1,43 +1,54 @@
 /**
  * The connection to the kernel, for the threads that serve it and those that answer requests another one has read.
  *
- * Roles: main writes words 0 to 2 once, after the kernel's INIT and before the first fuse actor starts; any thread
- * reads. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
+ * Roles: main writes words 0 to 2 once, when the tables are there and after the kernel's INIT; any thread reads. Those who build on
+ * the tables load their code meanwhile, and then wait for it. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
  *
  * Invariants:
  * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.
- * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 whether its requests come over io_uring.
+ * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 those in flags2.
  */
-import { FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
+import { FUSE_OVER_IO_URING_2, FUSE_PASSTHROUGH_2, FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
 import { sealQueues } from '../fuse/session/seal-queues.ts';
 import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
 import { Watch } from '../fuse/session/watch.ts';
 import { assert } from '../runtime/assert.ts';
+import { WAIT_SLICE_MS } from '../runtime/config/bounds.ts';
 import type { Arena } from '../runtime/memory/arena.ts';
 import { doorbellOf } from '../runtime/messaging/mailbox.ts';
+import { stillWaiting } from '../runtime/sync/waiting.ts';
 import type { Context } from './context.ts';
 import { CONNECTION } from './regions.ts';
 import { mailboxRegion } from './topology.ts';
 
 const DESCRIPTOR = 0;
 const FLAGS = 1;
-const OVER_URING = 2;
+const FLAGS2 = 2;
 export const WATCH = 16;
 
 export interface Connection {
   readonly descriptor: number;
   readonly flags: number;
-  readonly overUring?: boolean;
+  readonly flags2?: number;
   /** The semaphore eventfd on which fuse actors stand by. */
   readonly standBy: number;
 }
 
-export function setConnection(arena: Arena, { descriptor, flags, overUring, standBy }: Connection): void {
+export function setConnection(arena: Arena, { descriptor, flags, flags2 = 0, standBy }: Connection): void {
   const { i32 } = arena.region(CONNECTION);
   Watch.format(i32, WATCH, standBy);
   Atomics.store(i32, FLAGS, flags);
-  Atomics.store(i32, OVER_URING, overUring ? 1 : 0);
+  Atomics.store(i32, FLAGS2, flags2);
   Atomics.store(i32, DESCRIPTOR, descriptor + 1);
+  Atomics.notify(i32, DESCRIPTOR);
+}
+
+export function awaitConnection(arena: Arena): void {
+  const { i32 } = arena.region(CONNECTION);
+  while (Atomics.load(i32, DESCRIPTOR) === 0) {
+    Atomics.wait(i32, DESCRIPTOR, 0, WAIT_SLICE_MS);
+    stillWaiting();
+  }
 }
 
 /** After the thread of the `index`-th fuse actor has died: no other one counts on it any more. Repeatable. */
@@ -74,12 +85,17 @@ export function connectionOf(context: Context): number {
 
 /** Whether requests come over io_uring (fuse/session/uring-channel.ts); known once there is a connection. */
 export function isOverUring(context: Context): boolean {
-  return Atomics.load(context.arena.region(CONNECTION).i32, OVER_URING) !== 0;
+  return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS2) & FUSE_OVER_IO_URING_2) !== 0;
 }
 
 /** Whether SETXATTR comes with its longer header (fuse_setxattr_in with setxattr_flags). */
 export function setxattrExtended(context: Context): boolean {
   return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS) & FUSE_SETXATTR_EXT) !== 0;
+}
+
+/** Whether OPEN may be answered with a backing file. */
+export function passthroughAgreed(context: Context): boolean {
+  return (Atomics.load(context.arena.region(CONNECTION).i32, FLAGS2) & FUSE_PASSTHROUGH_2) !== 0;
 }
 
 /** Gets the attention of an actor, whether or not there is a lane to it. */

@@ -19,7 +19,7 @@ const RUNTIME_NAMES: Readonly<Record<number, string>> = {
 const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL]: [['call', 'text']],
   [CONTROL_ANSWER]: [['answer', 'text']],
-  [messages.SYNC]: [['unique', 'u64'], ...words('object', 'slot')],
+  [messages.SYNC]: [['unique', 'u64'], ...words('slot')],
   [messages.SYNC_EXPECTED]: [],
   [messages.OBJECT_DIRTY]: words('object'),
   [messages.OBJECT_LOGGED]: words('object'),
@@ -38,10 +38,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   ],
   [messages.REMOVE_VECTORS]: words('ino', 'generation', 'collection', 'stamp'),
   [messages.REMOVE_FILE]: words('ino', 'generation'),
-  [messages.SEARCH]: [
-    ...words('search', 'collection', 'k', 'ef', 'dimension', 'reserved'),
-    ['vector', 'f32s'],
-  ],
+  [messages.SEARCH]: [...words('search', 'collection', 'k', 'ef', 'dimension', 'files'), ['vector', 'f32s']],
   [messages.LOAD_SEGMENT]: [['lsn', 'f64']],
   [messages.SAVE_SEGMENT]: [['lsn', 'f64']],
   [messages.CLEAR_TEXT]: [],
@@ -86,6 +83,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
   [messages.COMPRESSED]: words('ino', 'generation', 'version', 'from', 'to', 'stored'),
+  [messages.REFRESH_PASSED]: words(),
   [messages.PLACED]: words('object', 'errno'),
 };
 

@@ -2,6 +2,7 @@
 import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.ts';
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { planLastReads } from '../fuse/objects/last-reads.ts';
+import { planOpenFiles } from '../fuse/objects/open-files.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { planAbsentNames } from '../fuse/session/absent-names.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
@@ -26,6 +27,7 @@ import { planDoors } from './graph-doors.ts';
 import { planIntent } from './indexer/intent.ts';
 import { filesAtOnce, planTransit } from './indexer/transit.ts';
 import { loadBoardBytes } from './load-board.ts';
+import { planLogState } from './log-state.ts';
 import { metricsPlan } from './metrics.ts';
 import { planPending } from './pending.ts';
 import { POOL_REPORT_BYTES } from './pool-report.ts';
@@ -101,6 +103,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: TRACES, bytes: tracesBytes(topology.actors.length) },
     { name: METRICS, bytes: planMetrics(metricsPlan(topology)) },
     { name: JOURNAL, bytes: journalRegionBytes(config.store.journal_buffer) },
+    planLogState(),
     { name: TASKS, bytes: planBoard(topology.ofKind('shard').length, SEARCH_TASK_BYTES) },
     ...topology.ofKind('shard').map((shard) => ({
       name: vectorsRegion(shard.name),
@@ -117,6 +120,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planDataLocks(),
     planSyncHabits(),
     planLastReads(config.memory.max_files),
+    ...planOpenFiles(config.memory.max_files),
     planPending(),
     ...(config.fuse.channel === 'classic' ? [] : [planUring(possibleCpus(), topology.ofKind('fuse').length)]),
     { name: FLIGHTS, bytes: flightBytes(topology.ofKind('fuse').length) },

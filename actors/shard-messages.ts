@@ -1,4 +1,5 @@
 /** How the messages to shards are written, and those of lists. The layouts are in messages.ts. */
+import { copyBytes } from '../fuse/namespace/names.ts';
 import type { Outbox } from '../runtime/messaging/mailbox.ts';
 import { PUT_CHUNKS, PUT_VECTOR, REPLAY, SEARCH } from './messages.ts';
 
@@ -8,7 +9,9 @@ export const PUT_VECTOR_HEADER_BYTES = 24;
 /** Of REPLAY_FILES and TEXT_MISSING. */
 export const LIST_HEADER_BYTES = 8;
 
-/** False when the lane is full; the caller may not block. */
+const ALL_FILES = new Uint32Array(0);
+
+/** False when the lane is full; the caller may not block. `among`: inodes, if only the vectors of some files are to be found. */
 export function trySearch(
   shard: Outbox,
   id: number,
@@ -16,8 +19,10 @@ export function trySearch(
   k: number,
   ef: number,
   vector: Float32Array,
+  among: Uint32Array = ALL_FILES,
 ): boolean {
-  const at = shard.claim(SEARCH, SEARCH_HEADER_BYTES + vector.byteLength);
+  const inodes = SEARCH_HEADER_BYTES + vector.byteLength;
+  const at = shard.claim(SEARCH, inodes + among.byteLength);
   if (at < 0) return false;
   const word = at >> 2;
   shard.u32[word] = id;
@@ -25,8 +30,9 @@ export function trySearch(
   shard.u32[word + 2] = k;
   shard.u32[word + 3] = ef;
   shard.u32[word + 4] = vector.length;
-  shard.u32[word + 5] = 0;
+  shard.u32[word + 5] = among.length;
   shard.u8.set(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength), at + SEARCH_HEADER_BYTES);
+  shard.u32.set(among, (at + inodes) >> 2);
   shard.send();
   return true;
 }
@@ -83,7 +89,7 @@ function fillPutVector(
   shard.u32[word + 4] = stamp;
   shard.u32[word + 5] = 0;
   const to = at + PUT_VECTOR_HEADER_BYTES;
-  for (let i = start; i < end; i++) shard.u8[to + i - start] = bytes[i]!;
+  copyBytes(shard.u8, to, bytes, start, end - start);
   shard.post();
 }
 

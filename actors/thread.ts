@@ -3,6 +3,7 @@ import { threadId as nodeThreadId, workerData } from 'node:worker_threads';
 import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
 import { whileWaiting } from '../runtime/sync/waiting.ts';
 import { pinThread, threadId } from '../runtime/system/libc.ts';
+import { awaitConnection } from './connection.ts';
 import { attachContext, type Context, type ThreadData } from './context.ts';
 import type { ActorKind } from './topology.ts';
 
@@ -17,6 +18,9 @@ const ACTORS: Record<Exclude<ActorKind, 'main'>, () => Promise<{ run: Run }>> = 
   fuse: () => import('./fuse/actor.ts'),
 };
 
+/** At a mount they are started before the tables are there. */
+const ON_TABLES: ReadonlySet<ActorKind> = new Set(['pool', 'indexer', 'fuse']);
+
 const context = attachContext(workerData as ThreadData);
 const { kind } = context.topology.actor(context.name);
 if (kind === 'main') throw new Error('the main actor has no thread of its own');
@@ -29,6 +33,7 @@ const pinned = cpus.length > 0 ? pinThread(cpus) : 0;
 if (pinned < 0) context.logger.warn({ cpus, errno: -pinned }, 'the thread could not be kept on its CPUs');
 try {
   const { run } = await ACTORS[kind]();
+  if (ON_TABLES.has(kind)) awaitConnection(context.arena);
   await run(context);
 } catch (error) {
   context.logger.fatal({ err: error }, 'the actor ended with an error');

@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
+import { roundSize } from '../runtime/config/size.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { wholeNumber } from './arguments.ts';
 import { findMount, type RunningMount, withMount } from './mounts.ts';
@@ -13,6 +14,7 @@ interface Options {
 interface CreateOptions extends Options {
   readonly dimension: number;
   readonly metric: string;
+  readonly element: string;
   readonly m?: number;
   readonly efConstruction?: number;
 }
@@ -21,13 +23,24 @@ interface CollectionRow {
   readonly name: string;
   readonly dimension: number;
   readonly metric: string;
+  readonly element: string;
   readonly m: number;
   readonly efConstruction: number;
   readonly vectors: number;
   readonly state: string;
+  readonly figures?: {
+    readonly engine: string;
+    readonly tail: number;
+    readonly graph: number;
+    readonly walked: string;
+    readonly full: number;
+    readonly bytes: number;
+    readonly bytesPerVector: number;
+  };
 }
 
 const METRICS = ['cosine', 'l2', 'dot'];
+const ELEMENTS = ['int8', 'float32'];
 const HELP = `
 A collection is made by its first vector, with that vector's length, and compared by cosine. Make it before for another metric.
 
@@ -50,7 +63,7 @@ export function addCollection(program: Command): void {
     .option(where, mount)
     .option(
       '--json',
-      'print JSON: [{"name", "dimension", "metric", "m", "efConstruction", "vectors", "state"}, …]',
+      'print JSON: [{"name", "dimension", "metric", "element", "m", "efConstruction", "vectors", "state", "figures"}, …]',
     )
     .action(list);
   collection
@@ -65,7 +78,12 @@ export function addCollection(program: Command): void {
     .description('Make a collection; one that is there and is the same is left as it is.')
     .argument('<name>')
     .requiredOption('--dimension <number>', 'elements of its vectors', wholeNumber(1, VECTOR_DIMENSION_MAX))
-    .option('--metric <metric>', METRICS.join(', '), 'cosine')
+    .addOption(new Option('--metric <metric>', 'what nearness is').choices(METRICS).default('cosine'))
+    .addOption(
+      new Option('--element <type>', 'what the graph is walked over; int8 is faster and takes less memory')
+        .choices(ELEMENTS)
+        .default('int8'),
+    )
     .option('--m <number>', 'links of a vector in the graph (default: vectors.m)', wholeNumber(2, 128))
     .option(
       '--ef-construction <number>',
@@ -126,14 +144,38 @@ async function describe(name: string, options: Options): Promise<void> {
   print(`collection      ${found.name}, ${found.state}`);
   print(`vectors         ${grouped(found.vectors)} of ${grouped(found.dimension)} float32`);
   print(`compared by     ${found.metric}`);
-  print(`graph           M ${configured(found.m)}, efConstruction ${configured(found.efConstruction)}`);
+  print(
+    `graph           over ${found.element}, M ${configured(found.m)}, efConstruction ${configured(found.efConstruction)}`,
+  );
+  if (found.figures !== undefined) for (const line of describeFigures(found.figures)) print(line);
+}
+
+function describeFigures({
+  engine,
+  tail,
+  graph,
+  walked,
+  full,
+  bytes,
+  bytesPerVector,
+}: NonNullable<CollectionRow['figures']>): string[] {
+  const over = walked === '' ? '' : `, walked over ${walked}`;
+  const lines = [
+    `searched        ${grouped(graph)} by the graph (${engine}${over}), ${grouped(tail)} exactly`,
+    `memory          ${roundSize(bytes)}, ${grouped(bytesPerVector)} bytes a vector`,
+  ];
+  if (full > 0)
+    lines.push(
+      `no room         in the graph of ${grouped(full)} shard(s): what comes is searched exactly; raise vectors.graph_memory, or workers.shards`,
+    );
+  return lines;
 }
 
 async function create(
   name: string,
-  { dimension, metric, m, efConstruction, mount }: CreateOptions,
+  { dimension, metric, element, m, efConstruction, mount }: CreateOptions,
 ): Promise<void> {
-  const request = { op: 'create-collection', name, dimension, metric, m, efConstruction };
+  const request = { op: 'create-collection', name, dimension, metric, element, m, efConstruction };
   await ask(findMount({ mount }), request);
   print(`the collection "${name}" takes vectors of ${grouped(dimension)} elements, compared by ${metric}`);
 }

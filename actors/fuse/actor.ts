@@ -4,10 +4,13 @@ import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { LastReads } from '../../fuse/objects/last-reads.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { OpenFiles } from '../../fuse/objects/open-files.ts';
+import { PassedFiles } from '../../fuse/objects/passed-files.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
+import { KernelBacking } from '../../fuse/session/backing.ts';
 import type { Channel } from '../../fuse/session/channel.ts';
 import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
@@ -22,20 +25,29 @@ import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
 import { POLLERR, PollSet } from '../../runtime/system/libc.ts';
-import { connectionOf, isOverUring, ringActor, setxattrExtended, WATCH } from '../connection.ts';
+import {
+  connectionOf,
+  isOverUring,
+  passthroughAgreed,
+  ringActor,
+  setxattrExtended,
+  WATCH,
+} from '../connection.ts';
 import type { Context } from '../context.ts';
-import { COMPRESSED, PLACED, writeWords } from '../messages.ts';
+import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
+import { PatientDisk } from '../patient-disk.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
 import { openTree, type Tree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
+import type { FuseCommits } from './commits.ts';
 import { FuseHandover } from './handover.ts';
-import { PatientDisk } from './patient-disk.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
 interface Built {
   readonly operations: Operations;
   readonly content: Content;
+  readonly commits: FuseCommits;
 }
 
 function buildOperations(context: Context, { slab, namespace }: Tree, flight: Flight): Built {
@@ -45,10 +57,25 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
   const disk = new PatientDisk(new HostDisk(store), context.state);
   const handover = new FuseHandover(context, virtual, openPending(context));
   const objects = new ObjectFiles(disk, config.fuse.open_files);
-  const content = new Content(namespace, objects, new DataLocks(arena), handover, {
+  const locks = new DataLocks(arena);
+  const reads = new LastReads(arena, clock);
+  const passed = passthroughAgreed(context)
+    ? new PassedFiles({
+        namespace,
+        objects,
+        locks,
+        reads,
+        openFiles: new OpenFiles(arena),
+        backing: new KernelBacking(connectionOf(context)),
+        now: clock.now,
+        events: handover,
+      })
+    : undefined;
+  const content = new Content(namespace, objects, locks, handover, {
     habits: new SyncHabits(arena),
     cacheBytes: config.store.compress_cache,
-    reads: new LastReads(arena, clock),
+    reads,
+    passed,
   });
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
@@ -77,7 +104,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
       writeback: fuse.writeback,
     },
   });
-  return { operations, content };
+  return { operations, content, commits: handover.commits };
 }
 
 /** Answers COMPRESSED. */
@@ -88,7 +115,12 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
   writeWords(context.outbox('main'), PLACED, to, -done);
 }
 
-function openChannel(context: Context, flight: Flight, awake: CpuLatency | undefined): Channel {
+function openChannel(
+  context: Context,
+  flight: Flight,
+  commits: FuseCommits,
+  awake: CpuLatency | undefined,
+): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
@@ -98,6 +130,8 @@ function openChannel(context: Context, flight: Flight, awake: CpuLatency | undef
     eventfd: settings.eventfds[index]!,
     awake,
     turn: () => state.beat(),
+    idle: () => commits.idle(),
+    isIdleDue: () => commits.isDue,
   };
   const descriptor = connectionOf(context);
   if (!isOverUring(context)) {
@@ -120,8 +154,8 @@ export function run(context: Context): void {
   const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
-  const { operations, content } = buildOperations(context, tree, flight);
-  const channel = openChannel(context, flight, awake);
+  const { operations, content, commits } = buildOperations(context, tree, flight);
+  const channel = openChannel(context, flight, commits, awake);
   const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({
     polled: channel.polled,
@@ -133,6 +167,8 @@ export function run(context: Context): void {
     ended: () => connection.wait(0) > 0 && (connection.events(0) & POLLERR) !== 0,
     serve(drain, stopRequested) {
       metrics.onRing = () => {
+        // This thread may have to stand at its gate, or to stop.
+        commits.handOver();
         drain();
         return !stopRequested();
       };
@@ -148,10 +184,12 @@ export function run(context: Context): void {
       } finally {
         channel.leave?.();
       }
+      if (end === 'unmounted') content.passed?.endAll();
       logger.info({ end }, 'the connection ended');
     },
     onMessage(kind, _u8, u32, _f64, offset) {
       if (kind === COMPRESSED) compressed(context, content, u32, offset >> 2);
+      else if (kind === REFRESH_PASSED) content.passed?.refreshAll();
       else logger.error({ kind }, 'a message that a fuse actor does not know');
     },
     // What this thread kept in reserve is for those who still run.

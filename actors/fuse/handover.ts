@@ -6,6 +6,7 @@ import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Context } from '../context.ts';
 import { lateReplies, type SendLate } from '../late-reply.ts';
+import { LOG_STATE, LogState } from '../log-state.ts';
 import {
   FORGET_INODE,
   ioOf,
@@ -19,10 +20,7 @@ import {
   QUERY_WRITE,
   REMOVE_FILE,
   REMOVE_VECTORS,
-  SYNC,
-  SYNC_EXPECTED,
   writeForgetName,
-  writeSync,
   writeWords,
 } from '../messages.ts';
 import type { Pending } from '../pending.ts';
@@ -30,14 +28,16 @@ import { writeQuery, writeQueryFile } from '../query-messages.ts';
 import { holderOf, otherOf, Route } from '../route.ts';
 import { writePutVector, writeRemove } from '../shard-messages.ts';
 import type { Trace } from '../trace.ts';
+import { type FuseCommits, openCommits } from './commits.ts';
 
 /** What a fuse actor passes on to others. Only a sync and a query wake anybody: somebody waits for those. */
 export class FuseHandover implements Handover {
+  readonly commits: FuseCommits;
+  readonly #log: LogState;
   readonly #indexer: Outbox;
   readonly #shards: readonly Outbox[];
   readonly #route: Route;
   readonly #io: readonly Outbox[];
-  readonly #first: Outbox;
   readonly #main: Outbox;
   readonly #virtual: VirtualTree;
   readonly #indexes: boolean;
@@ -47,13 +47,14 @@ export class FuseHandover implements Handover {
   readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
+    this.commits = openCommits(context, pending);
+    this.#log = new LogState(context.arena.region(LOG_STATE));
     const { topology, settings } = context;
     this.#indexer = context.outbox('indexer');
     this.#shards = topology.ofKind('shard').map(({ name }) => context.outbox(name));
     this.#route = new Route(context.arena);
     const workers = topology.ofKind('io').length;
     this.#io = Array.from({ length: workers }, (_, id) => context.outbox(ioOf(id, workers)));
-    this.#first = context.outbox('io-0');
     this.#main = context.outbox('main');
     this.#virtual = virtual;
     this.#indexes = settings.config.index.enabled;
@@ -62,20 +63,17 @@ export class FuseHandover implements Handover {
     this.#sendLate = lateReplies(context);
   }
 
-  sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean {
-    const slot = this.#pending.enter(SYNC, uniqueLo, uniqueHi, opcode);
-    if (slot < 0) return false;
-    this.#trace.handedOver(uniqueLo, uniqueHi, SYNC);
-    writeSync(this.#first, uniqueLo, uniqueHi, objectId, slot);
-    return true;
+  sync(opcode: number, uniqueLo: number, uniqueHi: number): number {
+    return this.commits.sync(opcode, uniqueLo, uniqueHi);
   }
 
   syncExpected(): void {
-    writeWords(this.#first, SYNC_EXPECTED, 0);
+    this.commits.expect();
   }
 
   objectDirty(objectId: number): void {
     postObject(this.#io[objectId % this.#io.length]!, OBJECT_DIRTY, objectId);
+    this.#log.dirtied();
   }
 
   objectLogged(objectId: number): void {

@@ -4,6 +4,7 @@ import { expose } from 'comlink';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { OpenFiles } from '../../fuse/objects/open-files.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { Embedder } from '../../kernels/text/embedder.ts';
@@ -19,6 +20,7 @@ import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { lateReplies } from '../late-reply.ts';
+import { LOG_STATE, LogState } from '../log-state.ts';
 import { CONTENT_CHANGED, HITS, QUERY, QUERY_READ, QUERY_WRITE, SETTLED, TEXT_MISSING } from '../messages.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { presentActors } from '../presence.ts';
@@ -138,11 +140,13 @@ function openChanges(
     intent: new Intent(arena.region(CHANGE_INTENT)),
     absent: new AbsentNames(arena.region(ABSENT_NAMES)),
     locks: new DataLocks(arena),
+    openFiles: new OpenFiles(arena),
     objects: new ObjectFiles(new HostDisk(store), OPEN_OBJECTS),
     inlineLimit: config.store.inline_limit,
     shards: outboxes('shard'),
     route: new Route(arena),
     io: outboxes('io'),
+    log: new LogState(arena.region(LOG_STATE)),
     main: context.outbox('main'),
     shardsSettled,
     contentChanged,
@@ -233,7 +237,7 @@ export async function run(context: Context): Promise<void> {
     if (enabled) backlog.changed(ino);
   };
   const changes = openChanges(context, namespace, virtual, () => gather.settled(), contentChanged);
-  const collections = new Collections(namespace, changes);
+  const collections = new Collections(context, namespace, changes);
   let drainMailbox = (): void => {};
   const queries = new Queries({
     namespace,

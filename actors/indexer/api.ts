@@ -11,6 +11,7 @@ import type { Queries } from './queries.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import { countSearch, type Search } from './search.ts';
 import { listVectors } from './vector-list.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 export interface IndexerParts {
   readonly namespace: Namespace;
@@ -80,11 +81,8 @@ export class IndexerApi implements IndexerRemote {
     if (wrongK) return wrongK;
     const collection = namespace.collection(name);
     if (!collection) return { refused: `there is no collection "${name}"` };
-    if (collection.dimension !== vector.length) {
-      return {
-        refused: `vectors of the collection "${name}" have ${collection.dimension} elements, the query has ${vector.length}`,
-      };
-    }
+    const wrong = wrongQuery(vector, collection);
+    if (wrong !== undefined) return { refused: wrong };
     return this.#timed(() => search.byVector(collection, vector, k, { uid, gids }));
   }
 

@@ -3,11 +3,13 @@ import { type Collection, IndexState, type Namespace } from '../../fuse/namespac
 import type { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import type { DataLocks } from '../../fuse/objects/data-locks.ts';
 import type { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { NO_ROW, type OpenFiles } from '../../fuse/objects/open-files.ts';
 import type { AbsentNames } from '../../fuse/session/absent-names.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EAGAIN, ENODATA, ESTALE } from '../../runtime/errno.ts';
+import { MIB, NAME_MAX } from '../../runtime/config/bounds.ts';
+import { EAGAIN, EBUSY, ENODATA, ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import type { LogState } from '../log-state.ts';
 import {
   DROP_COLLECTION,
   FORGET_INODE,
@@ -16,6 +18,7 @@ import {
   REMOVE_FILE,
   REMOVE_VECTORS,
   SETTLE,
+  SYNC_EXPECTED,
   tryForgetName,
   tryWords,
 } from '../messages.ts';
@@ -28,6 +31,8 @@ import { vectorAttribute } from './query-request.ts';
 /** How often paths may change between a look at them and the locks of what they name. */
 const TRIES = 16;
 const NOTHING = new Uint8Array(0);
+/** Of a batch that is to be durable: io-0 writes as much while the rest is being made. */
+const WRITE_AHEAD_BYTES = 2 * MIB;
 /** Vectors of a collection that is dropped that are removed without a pause. */
 const REMOVALS = 256;
 
@@ -38,6 +43,8 @@ export interface ChangesParts {
   /** What the kernel may remember as absent. */
   readonly absent: AbsentNames;
   readonly locks: DataLocks;
+  /** Files that the kernel reads and writes by itself. */
+  readonly openFiles: OpenFiles;
   readonly objects: ObjectFiles;
   /** Largest file that is journalled itself, bytes. */
   readonly inlineLimit: number;
@@ -46,6 +53,7 @@ export interface ChangesParts {
   readonly route: Route;
   /** By number. */
   readonly io: readonly Outbox[];
+  readonly log: LogState;
   readonly main: Outbox;
   /** Resolves when the shards have taken in what was put before. */
   readonly shardsSettled: () => Promise<void>;
@@ -111,6 +119,7 @@ export class StoreChanges {
   /** What came of each vector is in `batch.results`. 0, or the errno of a store that takes no changes. */
   async putVectors(batch: VectorBatch, isDurable: boolean): Promise<number> {
     let errno = 0;
+    let unwritten = 0;
     for (let i = 0; i < batch.count && errno === 0; ) {
       const end = Math.min(i + INTENTS_MAX, batch.count);
       await this.#inTurn(
@@ -120,7 +129,14 @@ export class StoreChanges {
             const next = this.#parts.namespace.putVectors(batch, i, end, effects);
             await this.#tell(effects);
             if (next < 0) errno = -next;
-            else i = next;
+            else {
+              unwritten += (next - i) * batch.recordBytes;
+              i = next;
+            }
+            if (unwritten < WRITE_AHEAD_BYTES || i === batch.count || !isDurable) continue;
+            // What is not taken is written with the rest.
+            tryWords(this.#parts.io[0]!, SYNC_EXPECTED, 0, 0);
+            unwritten = 0;
           }
         },
         () => this.#intendedOf(batch, i, end),
@@ -179,7 +195,7 @@ export class StoreChanges {
 
   /** Writes what is too large for the log into an object: its id, 0 = the log takes the bytes, or −errno. */
   async #place(change: Change): Promise<number> {
-    const { namespace, objects, inlineLimit, io } = this.#parts;
+    const { namespace, objects, inlineLimit, io, log } = this.#parts;
     if (change.kind !== 'write' || change.data.length <= inlineLimit) return 0;
     const id = namespace.newObjectId();
     const failed = objects.create(id);
@@ -190,11 +206,12 @@ export class StoreChanges {
     }
     // Before the record that depends on it: a commit makes durable what it has heard of.
     await untilSent(() => tryWords(io[this.#ioOf(id)]!, OBJECT_DIRTY, id, 0));
+    log.dirtied();
     return id;
   }
 
   #make(changes: readonly Change[], who: Asker, effects: Effects): number {
-    const { namespace, locks } = this.#parts;
+    const { namespace, locks, openFiles } = this.#parts;
     for (let i = 0; i < TRIES; i++) {
       const inodes = new Set<number>();
       for (const change of changes) {
@@ -203,6 +220,8 @@ export class StoreChanges {
       }
       const held = locks.lockAll(inodes);
       try {
+        // The kernel goes on with the object that it has.
+        for (const ino of inodes) if (openFiles.rowOf(ino) !== NO_ROW) return -EBUSY;
         const result = namespace.transact(changes, who, (ino) => inodes.has(ino), effects);
         if (result !== -EAGAIN) return result;
       } finally {
@@ -267,11 +286,12 @@ export class StoreChanges {
     const { namespace, virtual, contentChanged, main, absent } = this.#parts;
     for (const ino of effects.contents) contentChanged(ino);
     for (const { collection, ino, generation, stamp, value } of effects.vectors) {
-      await this.#toShards(ino, (shard) =>
+      const attempt = (shard: Outbox): boolean =>
         value === undefined
           ? tryRemove(shard, REMOVE_VECTORS, ino, generation, collection, stamp)
-          : tryPutVector(shard, ino, generation, collection, stamp, value),
-      );
+          : tryPutVector(shard, ino, generation, collection, stamp, value);
+      // A batch has thousands: each promise costs as much as the message.
+      if (!this.#tryToShards(ino, attempt)) await this.#toShards(ino, attempt);
     }
     for (const { ino, generation } of effects.removed) {
       await this.#toShards(ino, (shard) => tryRemove(shard, REMOVE_FILE, ino, generation, 0));
@@ -286,18 +306,21 @@ export class StoreChanges {
 
   /** Tells the shard that has the file, and the one that is to have it; again if that changes meanwhile. */
   async #toShards(ino: number, attempt: (shard: Outbox) => boolean): Promise<void> {
+    if (!this.#tryToShards(ino, attempt)) await untilSent(() => this.#tryToShards(ino, attempt));
+  }
+
+  /** False when a lane is full; those that were told may be told again. */
+  #tryToShards(ino: number, attempt: (shard: Outbox) => boolean): boolean {
     const { shards, route } = this.#parts;
     let word: number;
     do {
       word = route.word;
-      for (const index of [holderOf(word, ino), otherOf(word, ino)]) {
-        const shard = shards[index];
-        if (shard === undefined || attempt(shard)) continue;
-        // Vectors are posted quietly: a shard that sleeps would not make room.
-        shard.send();
-        await untilSent(() => attempt(shard));
-      }
+      const holder = shards[holderOf(word, ino)];
+      if (holder !== undefined && !tryOrRing(holder, attempt)) return false;
+      const other = shards[otherOf(word, ino)];
+      if (other !== undefined && !tryOrRing(other, attempt)) return false;
     } while (route.word !== word);
+    return true;
   }
 
   async #drop(id: number): Promise<void> {
@@ -317,4 +340,11 @@ export class StoreChanges {
     await untilSent(() => tryWords(this.#parts.main, SETTLE, ticket, isDurable ? 1 : 0));
     return answer;
   }
+}
+
+/** Vectors are posted quietly: a shard that sleeps would not make room. */
+function tryOrRing(shard: Outbox, attempt: (shard: Outbox) => boolean): boolean {
+  if (attempt(shard)) return true;
+  shard.send();
+  return false;
 }

@@ -1,8 +1,11 @@
 import type { Asker } from '../../fuse/namespace/change-set.ts';
+import { ELEMENTS, METRICS } from '../../fuse/namespace/collections.ts';
 import { type Collection, type Namespace, packOptions } from '../../fuse/namespace/namespace.ts';
 import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
+import { type CollectionStatus, collectionStatus } from '../collection-status.ts';
+import type { Context } from '../context.ts';
 import type { Refusal } from '../indexer-remote.ts';
 import type { StoreChanges } from './changes.ts';
 import { vectorAttribute } from './query-request.ts';
@@ -11,6 +14,7 @@ export interface CollectionRequest {
   readonly name: string;
   readonly dimension: number;
   readonly metric: Collection['metric'];
+  readonly element?: Collection['element'] | undefined;
   readonly m?: number | undefined;
   readonly efConstruction?: number | undefined;
 }
@@ -20,19 +24,24 @@ interface Described {
   readonly name: string;
   readonly dimension: number;
   readonly metric: Collection['metric'];
+  readonly element: Collection['element'];
   /** Of its graph; 0 = as configured. */
   readonly m: number;
   readonly efConstruction: number;
   readonly vectors: number;
   readonly state: 'ready' | 'being dropped';
+  /** As the shards have it; left out as long as they have nothing of it. */
+  readonly figures?: Omit<CollectionStatus, 'name' | 'dimension' | 'metric'>;
 }
 
 /** The users' collections of vectors: what there is, making one, dropping one. */
 export class Collections {
+  readonly #context: Context;
   readonly #namespace: Namespace;
   readonly #changes: StoreChanges;
 
-  constructor(namespace: Namespace, changes: StoreChanges) {
+  constructor(context: Context, namespace: Namespace, changes: StoreChanges) {
+    this.#context = context;
     this.#namespace = namespace;
     this.#changes = changes;
   }
@@ -40,11 +49,7 @@ export class Collections {
   /** Makes those that are configured, and goes on with what a predecessor, or the last mount, was dropping. */
   start(configured: readonly string[], logger: Logger): void {
     for (const text of configured) {
-      const [name = '', dimension, metric = 'cosine'] = text.split(':');
-      const request = { name, dimension: Number(dimension), metric: metric as Collection['metric'] };
-      const existing = this.#namespace.collection(name);
-      if (existing?.dimension === request.dimension && existing.metric === metric) continue;
-      const answer = this.create(request);
+      const answer = this.create(configuredCollection(text));
       if ('refused' in answer) logger.warn({ collection: text }, answer.refused as string);
     }
     for (const collection of this.#namespace.collections()) {
@@ -62,17 +67,25 @@ export class Collections {
     return { collections };
   }
 
-  create({ name, dimension, metric, m = 0, efConstruction = 0 }: CollectionRequest): object | Refusal {
+  create({
+    name,
+    dimension,
+    metric,
+    element = 'int8',
+    m = 0,
+    efConstruction = 0,
+  }: CollectionRequest): object | Refusal {
     if (dimension < 1 || dimension > VECTOR_DIMENSION_MAX)
       return { refused: `vectors have 1 to ${VECTOR_DIMENSION_MAX} elements, not ${dimension}` };
-    const options = packOptions({ metric, m, efConstruction });
+    if ((m !== 0 && (m < 2 || m > 128)) || efConstruction > 10_000)
+      return { refused: `M is 2 to 128 and efConstruction 1 to 10,000, not ${m} and ${efConstruction}` };
+    const options = packOptions({ metric, element, m, efConstruction });
     const id = this.#namespace.createCollection(name, dimension, options);
     if (id > 0) return { created: name };
     const existing = this.#namespace.collection(name);
     if (id === -EINVAL && existing !== undefined) {
-      const { dimension: own, metric: ownMetric } = existing;
       return {
-        refused: `there is a collection "${name}" already, of ${own} elements compared by ${ownMetric}; drop it first, or choose another name`,
+        refused: `there is a collection "${name}" already, ${formOf(existing)}; drop it first, or choose another name`,
       };
     }
     return { refused: `the collection "${name}" cannot be made (errno ${-id}): there can be 64` };
@@ -90,21 +103,43 @@ export class Collections {
       : { refused: `the collection "${name}" was not dropped as a whole (errno ${errno}); try again` };
   }
 
-  #describe({ name, dimension, metric, m, efConstruction, isDropping }: Collection): Described {
+  #describe(collection: Collection): Described {
+    const { id, name, dimension, metric, element, m, efConstruction, isDropping } = collection;
     const namespace = this.#namespace;
     const attribute = vectorAttribute(name);
     let vectors = 0;
     for (let ino = 1; ino < namespace.inodesEnd; ino++) {
       if (namespace.getxattr(ino, attribute, 0, attribute.length, attribute, 0, 0) >= 0) vectors++;
     }
-    return {
-      name,
-      dimension,
-      metric,
-      m,
-      efConstruction,
-      vectors,
-      state: isDropping ? 'being dropped' : 'ready',
-    };
+    const state = isDropping ? 'being dropped' : 'ready';
+    const status = collectionStatus(this.#context, name, id);
+    const described: Described = { name, dimension, metric, element, m, efConstruction, vectors, state };
+    if (status === undefined || status.dimension !== dimension) return described;
+    const { engine, tail, graph, walked, full, bytes, bytesPerVector } = status;
+    const figures = { engine, vectors: status.vectors, tail, graph, walked, full, bytes, bytesPerVector };
+    return { ...described, figures };
   }
+}
+
+/** "NAME:DIMENSION", then in any order the metric, the element, "m=N" and "ef_construction=N" (vectors.collections). */
+function configuredCollection(text: string): CollectionRequest {
+  const [name = '', dimension, ...options] = text.split(':');
+  const numberOf = (key: string): number | undefined => {
+    const value = options.find((option) => option.startsWith(`${key}=`));
+    return value === undefined ? undefined : Number(value.slice(key.length + 1));
+  };
+  return {
+    name,
+    dimension: Number(dimension),
+    metric: METRICS.find((metric) => options.includes(metric)) ?? 'cosine',
+    element: ELEMENTS.find((element) => options.includes(element)) ?? 'int8',
+    m: numberOf('m'),
+    efConstruction: numberOf('ef_construction'),
+  };
+}
+
+function formOf({ dimension, metric, element, m, efConstruction }: Collection): string {
+  const links = m === 0 ? '' : `, M ${m}`;
+  const effort = efConstruction === 0 ? '' : `, efConstruction ${efConstruction}`;
+  return `of ${dimension} elements compared by ${metric}, walked over ${element}${links}${effort}`;
 }

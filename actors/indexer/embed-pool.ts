@@ -9,7 +9,7 @@ export interface EmbedPoolOptions {
   /** How long one file may take. Then its thread is replaced. */
   readonly timeoutMs: number;
   readonly logger: Logger;
-  /** Module of the task, for tests. */
+  /** URL of the task's module, for tests. */
   readonly task?: string;
 }
 
@@ -17,6 +17,14 @@ export interface EmbedPoolOptions {
 export type Embedded =
   | { readonly chunks: EmbedResult }
   | { readonly failed: 'timed out' | 'thread died'; readonly error: Error };
+
+/**
+ * Keeps Piscina from loading the task with require(), which ends the whole process when its thread is terminated at that
+ * moment ("IsGraphAsync must be used on an instantiated module", Node 20.19 and later). Refused, it uses import().
+ */
+const NO_REQUIRED_MODULES = process.allowedNodeEnvironmentFlags.has('--no-experimental-require-module')
+  ? ['--no-experimental-require-module']
+  : [];
 
 /** The threads that cut and embed: as many tasks at once, so that a task's time runs from its beginning. */
 export class EmbedPool {
@@ -26,14 +34,15 @@ export class EmbedPool {
   #free: number;
 
   constructor(options: EmbedPoolOptions) {
-    const { words, threads, logger, task = './embed-task.js' } = options;
+    const { words, threads, logger, task } = options;
     this.#options = options;
     this.#free = threads;
     this.#threads = new Piscina<EmbedTask, EmbedResult>({
-      filename: new URL(task, import.meta.url).href,
+      filename: task ?? new URL('./embed-task.js', import.meta.url).href,
       minThreads: 1,
       maxThreads: threads,
       workerData: { words },
+      execArgv: NO_REQUIRED_MODULES,
     });
     // A thread that died between two tasks is replaced; one that died in a task fails that task as well.
     this.#threads.on('error', (error) => logger.error({ err: error }, 'a task thread failed'));

@@ -24,6 +24,11 @@ export class FileFilter {
     return Object.keys(this.#filter).length === 0;
   }
 
+  /** The directory, or file, below which files are; undefined = anywhere. */
+  get under(): string | undefined {
+    return this.#filter.under;
+  }
+
   accepts(ino: number, path: string): boolean {
     const { under, tag } = this.#filter;
     if (under !== undefined && !isUnder(path, under)) return false;

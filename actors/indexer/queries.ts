@@ -10,6 +10,7 @@ import { FileFilter } from './file-filter.ts';
 import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 export interface QueryParts {
   readonly namespace: Namespace;
@@ -22,6 +23,7 @@ export interface QueryParts {
   readonly drain: () => void;
 }
 
+const DOT = 0x2e;
 /** How many files that were refused are named. */
 const NAMED_MAX = 20;
 const ERRNO_NAMES = new Map(Object.entries(errnos).map(([name, value]) => [value, name]));
@@ -140,9 +142,9 @@ export class Queries {
     const bytes =
       request.vector === undefined ? this.#vectorOf(like!, name, who) : vectorBytes(request.vector);
     if ('refused' in bytes) return bytes;
-    const wrong = wrongQuery(bytes, collection.dimension, collection.metric === 'cosine');
-    if (wrong !== undefined) return { refused: wrong };
     const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    const wrong = wrongQuery(vector, collection);
+    if (wrong !== undefined) return { refused: wrong };
     return { results: await search.byVector(collection, vector, k, who, filter) };
   }
 
@@ -177,7 +179,7 @@ export class Queries {
     if (!isWhole) {
       return { refused: `${bytes.length} bytes are not ${paths.length} vectors of as many float32 each` };
     }
-    const names = paths.map((path) => Buffer.from(path.slice(path.lastIndexOf('/') + 1)));
+    const names = encodedNames(paths);
     const batch = new VectorBatch(vectorAttribute(collection), names, bytes, create ? 0o644 : -1, who);
     this.#findDirectories(paths, batch);
     const errno = await this.#parts.changes.putVectors(batch, request.durable);
@@ -194,25 +196,34 @@ export class Queries {
 
   /** Most paths of a batch are in one directory: each is looked up once. */
   #findDirectories(paths: readonly string[], batch: VectorBatch): void {
-    const { namespace } = this.#parts;
-    const state = new IndexState();
-    const known = new Map<string, { ino: number; generation: number }>();
+    const known = new Map<string, Place>();
     for (const [i, path] of paths.entries()) {
-      const directory = path.slice(0, path.lastIndexOf('/') + 1);
+      const end = path.lastIndexOf('/') + 1;
+      const directory = path.slice(0, end);
       let place = known.get(directory);
       if (place === undefined) {
-        const isReserved =
-          directory === '' || /^\/+\.vexfs\//.test(directory) || /(^|\/)\.\.?\//.test(directory);
-        const ino = isReserved ? -errnos.EINVAL : namespace.resolve(directory);
-        const isMissing = ino > 0 && namespace.indexState(ino, state) < 0;
-        place = { ino: isMissing ? -errnos.ENOENT : ino, generation: state.generation };
+        place = this.#placeOf(directory);
         known.set(directory, place);
       }
-      const isNamed = batch.names[i]!.length > 0 && !/^\/*\.vexfs$/.test(path) && !/(^|\/)\.\.?$/.test(path);
-      if (place.ino < 0 || !isNamed) batch.results[i] = place.ino < 0 ? place.ino : -errnos.EINVAL;
+      if (place.ino < 0 || !isName(path, end, place))
+        batch.results[i] = place.ino < 0 ? place.ino : -errnos.EINVAL;
       batch.directories[i] = Math.max(0, place.ino);
       batch.generations[i] = place.generation;
     }
+  }
+
+  /** `directory` ends with a slash, or is empty. */
+  #placeOf(directory: string): Place {
+    const { namespace } = this.#parts;
+    const state = new IndexState();
+    const isReserved = directory === '' || /^\/+\.vexfs\//.test(directory) || /(^|\/)\.\.?\//.test(directory);
+    const ino = isReserved ? -errnos.EINVAL : namespace.resolve(directory);
+    const isMissing = ino > 0 && namespace.indexState(ino, state) < 0;
+    return {
+      ino: isMissing ? -errnos.ENOENT : ino,
+      generation: state.generation,
+      isRoot: /^\/+$/.test(directory),
+    };
   }
 
   #readable(path: string, who: Asker): number | Refusal {
@@ -241,17 +252,31 @@ export class Queries {
   }
 }
 
-/** Why nothing can be near to this, in a sentence. */
-function wrongQuery(bytes: Uint8Array, dimension: number, needsDirection: boolean): string | undefined {
-  if (bytes.length !== dimension * 4)
-    return `vectors of the collection have ${dimension} elements, the query has ${bytes.length / 4}`;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let i = 0; i < dimension; i++) {
-    if (!Number.isFinite(view.getFloat32(i * 4, true)))
-      return `element ${i} of the query is not a finite float32`;
-  }
-  // −0 is not nothing but zeros.
-  const isZero = !new Float32Array(bytes.slice().buffer).some((element) => element !== 0);
-  if (needsDirection && isZero) return 'a vector of zeros has no direction, and is near to nothing';
-  return undefined;
+/** Where the directory of a path is; `ino` is −errno if there is none. */
+interface Place {
+  readonly ino: number;
+  readonly generation: number;
+  readonly isRoot: boolean;
+}
+
+/** Whether a file of this place may have the name that begins at `start` of the path. */
+function isName(path: string, start: number, { isRoot }: Place): boolean {
+  if (start === path.length) return false;
+  if (path.charCodeAt(start) !== DOT) return true;
+  const name = path.slice(start);
+  return name !== '.' && name !== '..' && !(isRoot && name === '.vexfs');
+}
+
+/** What follows the last slash of each, in UTF-8: parts of one array where all of it is ASCII. */
+function encodedNames(paths: readonly string[]): Uint8Array[] {
+  const names = paths.map((path) => path.slice(path.lastIndexOf('/') + 1));
+  const joined = names.join('');
+  const bytes = Buffer.from(joined);
+  if (bytes.length !== joined.length) return names.map((name) => Buffer.from(name));
+  let end = 0;
+  return names.map((name) => {
+    const start = end;
+    end += name.length;
+    return bytes.subarray(start, end);
+  });
 }

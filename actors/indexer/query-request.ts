@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import type { Change } from '../../fuse/namespace/change-set.ts';
-import { METRICS } from '../../fuse/namespace/collections.ts';
+import { ELEMENTS, METRICS } from '../../fuse/namespace/collections.ts';
 import { SEARCH_K_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 
 const DEFAULT = 'default';
@@ -108,6 +108,7 @@ export const queryRequest = z.discriminatedUnion('op', [
     name: collectionName,
     dimension: z.int().min(1).max(VECTOR_DIMENSION_MAX),
     metric: z.enum(METRICS).default('cosine'),
+    element: z.enum(ELEMENTS).default('int8'),
     m: z.int().min(2).max(128).optional(),
     efConstruction: z.int().min(1).max(10_000).optional(),
   }),

@@ -49,6 +49,7 @@ interface Question {
   readonly vector: Float32Array;
   readonly k: number;
   readonly ef: number;
+  readonly among: Uint32Array | undefined;
   readonly since: number;
   /** By shard number: those that have not answered, with the incarnation that was asked. */
   readonly missing: Map<number, number>;
@@ -89,8 +90,17 @@ export class ScatterGather {
     while (this.#open.size > 0) await new Promise((resume) => setTimeout(resume, 1));
   }
 
-  /** The `k` nearest entries of the collection over all shards, nearest first. Rejects with a {@link SearchTimeout}. */
-  async search(collection: number, vector: Float32Array, k: number, ef: number): Promise<Hit[]> {
+  /**
+   * The `k` nearest entries of the collection over all shards, nearest first; with `among` exactly, and of these inodes alone. Rejects
+   * with a {@link SearchTimeout}.
+   */
+  async search(
+    collection: number,
+    vector: Float32Array,
+    k: number,
+    ef: number,
+    among?: Uint32Array,
+  ): Promise<Hit[]> {
     const hits = await new Promise<Hit[]>((answered, failed) => {
       const since = this.#now();
       const missing = new Map<number, number>();
@@ -101,6 +111,7 @@ export class ScatterGather {
         vector,
         k,
         ef,
+        among,
         since,
         missing,
         hits: [],
@@ -176,14 +187,14 @@ export class ScatterGather {
   /** Puts the question into the shard's lane as soon as there is room; an event loop may not wait for it. */
   #ask(question: Question, shard: number): void {
     const { state, outbox } = this.#lines[shard]!;
-    const { id, collection, k, ef, vector } = question;
+    const { id, collection, k, ef, vector, among } = question;
     // Read before the question is sent: whoever takes it is this incarnation or a later one.
     const { incarnation } = state;
     question.missing.set(shard, incarnation);
     const attempt = (): void => {
       // Answered, given up, or being asked again.
       if (this.#open.get(id) !== question || question.missing.get(shard) !== incarnation) return;
-      if (!trySearch(outbox, id, collection, k, ef, vector)) setTimeout(attempt, RETRY_MS);
+      if (!trySearch(outbox, id, collection, k, ef, vector, among)) setTimeout(attempt, RETRY_MS);
     };
     attempt();
   }

@@ -7,9 +7,9 @@ import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
-import { searchExactly } from './exact-search.ts';
 import type { FileContent } from './file-content.ts';
 import { type FileFilter, isUnder } from './file-filter.ts';
+import { passingBelow, passingOfAll } from './passing-files.ts';
 import type { Hit, ScatterGather } from './scatter-gather.ts';
 
 /** Files that the vectors propose and whose words then decide the order. */
@@ -20,6 +20,8 @@ const PASSAGES = 3;
 const EF_PER_HIT = 4;
 /** Most hits asked of a shard: what its answer's lane holds several of. */
 const HITS_MAX = 4096;
+/** Files that a shard compares for one question before the next has its turn: some milliseconds. */
+const AMONG_MAX = 2048;
 
 /** A file that was found and may be shown, with its best hits, best first. */
 interface Candidate {
@@ -76,45 +78,27 @@ export class Search {
   }
 
   async byVector(
-    collection: Pick<Collection, 'id' | 'name' | 'metric'>,
+    collection: Pick<Collection, 'id' | 'metric'>,
     vector: Float32Array,
     k: number,
     who: Credentials,
     filter?: FileFilter,
   ): Promise<SearchResult[]> {
     const scope = { who, under: '/', filter };
-    const { candidates, isCut } = await this.#candidates(collection.id, vector, k, scope);
-    const found = isCut
-      ? await this.#exactly(collection, vector, k, scope)
-      : candidates.map(({ path, hits }) => ({ path, distance: hits[0]!.distance }));
-    return found.map(({ path, distance }) => ({
+    const candidates = await this.#candidates(collection.id, vector, k, scope);
+    return candidates.map(({ path, hits }) => ({
       path,
-      score: rounded(scoreOf(distance, collection.metric)),
+      score: rounded(scoreOf(hits[0]!.distance, collection.metric)),
       line: 0,
       snippet: '',
     }));
-  }
-
-  /** Where all that the shards proposed was little of what may be shown. */
-  async #exactly(
-    collection: Pick<Collection, 'name' | 'metric'>,
-    vector: Float32Array,
-    k: number,
-    scope: Scope,
-  ): Promise<{ path: string; distance: number }[]> {
-    const accepts = (ino: number): boolean => this.#shownPath(ino, scope) !== undefined;
-    const near = await searchExactly(this.#namespace, collection, vector, k, accepts);
-    return near.flatMap(({ ino, distance }) => {
-      const path = this.#shownPath(ino, scope);
-      return path === undefined ? [] : [{ path, distance }];
-    });
   }
 
   /** Vectors propose, words put in order (relevance.ts). */
   async #inOrder(query: string, k: number, scope: Scope): Promise<SearchResult[]> {
     const vector = this.#embedder.embed(query);
     const most = Math.max(k, CANDIDATES);
-    const { candidates } = await this.#candidates(TEXT_COLLECTION, vector, most, scope);
+    const candidates = await this.#candidates(TEXT_COLLECTION, vector, most, scope);
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
@@ -131,25 +115,55 @@ export class Search {
     );
   }
 
-  /** The best `wanted` files. Asks for more while filtering leaves too few; `isCut` when there are more, and too many to ask for. */
+  /**
+   * The best `wanted` files. Where filtering leaves too few of what the index proposes, it is asked for more, and in the end all vectors of
+   * the files that pass are compared; at once when few files are below the directory that is wanted.
+   */
   async #candidates(
     collection: number,
     vector: Float32Array,
     wanted: number,
     scope: Scope,
-  ): Promise<{ candidates: Candidate[]; isCut: boolean }> {
+  ): Promise<Candidate[]> {
     const most = Math.min(wanted, SEARCH_K_MAX);
+    let among: Uint32Array | undefined;
+    let isLookedBelow = false;
     for (let asked = Math.min(most * 4 + 16, HITS_MAX); ; asked = Math.min(asked * 4, HITS_MAX)) {
-      const hits = await this.#shards.search(
-        collection,
-        vector,
-        asked,
-        Math.max(this.#effort.ef, asked * EF_PER_HIT),
-      );
+      const hits = await this.#hits(collection, vector, asked, among);
       const candidates = this.#readable(hits, most, scope);
-      if (candidates.length === most || hits.length < asked) return { candidates, isCut: false };
-      if (asked === HITS_MAX) return { candidates, isCut: true };
+      const isAll = hits.length < asked || (asked === HITS_MAX && among !== undefined);
+      if (candidates.length === most || isAll) return candidates;
+      if (!isLookedBelow) among = this.#passingBelow(scope);
+      isLookedBelow = true;
+      if (asked === HITS_MAX) among ??= await passingOfAll(this.#namespace, this.#passes(scope));
     }
+  }
+
+  async #hits(
+    collection: number,
+    vector: Float32Array,
+    asked: number,
+    among: Uint32Array | undefined,
+  ): Promise<Hit[]> {
+    const ef = Math.max(this.#effort.ef, asked * EF_PER_HIT);
+    if (among === undefined) return this.#shards.search(collection, vector, asked, ef);
+    let hits: Hit[] = [];
+    for (let at = 0; at < among.length; at += AMONG_MAX) {
+      const some = among.subarray(at, at + AMONG_MAX);
+      hits = hits.concat(await this.#shards.search(collection, vector, asked, ef, some));
+      hits = hits.sort((a, b) => a.distance - b.distance).slice(0, asked);
+    }
+    return hits;
+  }
+
+  /** The files that may be shown, if few are below the directory that is wanted. */
+  #passingBelow(scope: Scope): Uint32Array | undefined {
+    const under = scope.filter?.under ?? scope.under;
+    return under === '/' ? undefined : passingBelow(this.#namespace, under, this.#passes(scope));
+  }
+
+  #passes(scope: Scope): (ino: number) => boolean {
+    return (ino) => this.#shownPath(ino, scope) !== undefined;
   }
 
   #readable(hits: readonly Hit[], most: number, scope: Scope): Candidate[] {

@@ -1,24 +1,25 @@
 /** The io actors: io-0 recovers the store and writes the log, the others share the object files with it. */
-import { Reply } from '../../fuse/protocol/reply.ts';
 import { LOG_AHEAD } from '../../runtime/config/bounds.ts';
 import { EIO, EROFS } from '../../runtime/errno.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
-import { HostDisk } from '../../runtime/storage/disk.ts';
+import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
 import { continueJournal, formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
-import { lateReplies } from '../late-reply.ts';
+import { LOG_STATE, LogState } from '../log-state.ts';
+import { LogWriter } from '../log-writer.ts';
 import { SYNC, writeWords } from '../messages.ts';
+import { PatientDisk } from '../patient-disk.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { ACTOR_STATES, JOURNAL, STORE_STATUS } from '../regions.ts';
+import { syncReplies } from '../sync-replies.ts';
 import type { ActorPlan } from '../topology.ts';
-import { DURABLE, LOG_WRITTEN, REPLIED } from '../trace.ts';
+import { DURABLE, LOG_WRITTEN } from '../trace.ts';
 import { newestCheckpoint } from './checkpoint.ts';
 import { CommitActor, type CommitPorts } from './commit-actor.ts';
 import { FlushActor } from './flush-actor.ts';
-import { LogWriter } from './log.ts';
 import { DirtyObjects } from './objects.ts';
 import { rebuild } from './rebuild.ts';
 import { checkpoint, type Recovered, recover, startJournal } from './recovery.ts';
@@ -30,7 +31,7 @@ const FIRST = 'io-0';
 
 /** What io-0 works with, whether it begins or goes on. */
 interface Parts {
-  readonly disk: HostDisk;
+  readonly disk: Disk;
   readonly tree: TreeState;
   readonly status: StoreStatus;
   readonly pending: Pending;
@@ -49,6 +50,9 @@ function recoverTree(context: Context, { disk, tree, status }: Parts): Recovered
     context.logger.error(damage, 'a damaged checkpoint was passed over');
   }
   startJournal(region, recovered, context.clock);
+  const settled = recovered.damage === undefined ? tree.settleLengths(disk) : 0;
+  if (settled > 0)
+    context.logger.info({ settled }, 'files that were written past the log have been looked at');
   const { checkpointLsn, replayedTransactions, replayedRecords, tornBytes, orphans, milliseconds } =
     recovered;
   status.write({
@@ -119,22 +123,29 @@ function writeCheckpoint(context: Context, parts: Parts, lsn: number): number {
   return checkpoint(disk, context.settings.identity, tree, lsn, context.clock);
 }
 
-function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[]): CommitPorts {
+/** This thread goes on with a log that another one was at when it ended: 0 or −errno. */
+function resumeWithin(context: Context, parts: Parts, journal: JournalReader, log: LogWriter): number {
+  try {
+    const { lastLsn, nextSequence } = resume(context, parts, journal);
+    log.goOn(lastLsn, nextSequence);
+    return 0;
+  } catch (error) {
+    context.logger.fatal({ err: error }, 'the log cannot be gone on with');
+    return -EIO;
+  }
+}
+
+function commitPorts(
+  context: Context,
+  parts: Parts,
+  others: readonly ActorPlan[],
+  resumeLog: () => number,
+): CommitPorts {
   const { arena, logger, state, trace } = context;
   const { pending } = parts;
-  const reply = new Reply(new ArrayBuffer(64), 0, 64);
-  const sendLate = lateReplies(context);
   const states = others.map(({ slot }) => new ActorState(arena.region(ACTOR_STATES), slot));
   return {
-    reply(uniqueLo, uniqueHi, errno, slot) {
-      if (!pending.take(slot, uniqueLo, uniqueHi)) return;
-      reply.beginUnique(uniqueLo, uniqueHi);
-      if (errno === 0) reply.ok(0);
-      else reply.error(-errno);
-      sendLate(reply);
-      pending.answered(slot);
-      trace.record(REPLIED, uniqueLo, uniqueHi, errno);
-    },
+    reply: syncReplies(context, pending),
     logWritten: () => trace.record(LOG_WRITTEN, 0, 0, 0),
     logDurable: () => trace.record(DURABLE, 0, 0, 0),
     toMain: (kind, first, second) => writeWords(context.outbox('main'), kind, first, second),
@@ -144,6 +155,7 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
     patience(ms) {
       state.patience = ms;
     },
+    resumeLog,
     checkpoint: (lsn) => writeCheckpoint(context, parts, lsn),
     newestCheckpoint: () => newestCheckpoint(parts.disk, context.settings.identity.uuid),
     rebuild(lsn) {
@@ -155,7 +167,7 @@ function commitPorts(context: Context, parts: Parts, others: readonly ActorPlan[
   };
 }
 
-function commitActor(context: Context, disk: HostDisk): DoorbellActor {
+function commitActor(context: Context, disk: Disk): DoorbellActor {
   const { settings, arena, clock, topology } = context;
   const { store } = settings.config;
   const isSuccessor = settings.incarnation > 1;
@@ -167,22 +179,25 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
   });
   const objects = new DirtyObjects(disk, isSuccessor);
   const parts: Parts = { disk, tree, status, pending: openPending(context), objects, replays };
+  const state = new LogState(arena.region(LOG_STATE));
+  // Whoever has it is at its end, or has ended; nobody else gets it before it is known where the log goes on.
+  state.take();
   const recovered = isSuccessor ? undefined : recoverTree(context, parts);
   const journal = new JournalReader(arena.region(JOURNAL));
   if (recovered) serveReadOnly(context, recovered, status, journal);
   const { lastLsn, nextSequence } = recovered ?? resume(context, parts, journal);
   const others = topology.ofKind('io').filter(({ name }) => name !== FIRST);
-  const { logBytes, logSyncs } = status.read();
   const { bytes: uuid } = settings.identity;
   const log = new LogWriter(disk, {
     uuid,
     segmentBytes: store.log_segment,
+    state,
     nextSequence,
     lastLsn,
     aheadBytes: LOG_AHEAD,
+    clock,
   });
-  log.bytes = logBytes;
-  log.syncs = logSyncs;
+  state.leave();
   const actor = new CommitActor({
     journal,
     log,
@@ -193,13 +208,13 @@ function commitActor(context: Context, disk: HostDisk): DoorbellActor {
     get intervalMs() {
       return store.commit_interval_ms;
     },
-    ports: commitPorts(context, parts, others),
+    ports: commitPorts(context, parts, others, () => resumeWithin(context, parts, journal, log)),
   });
   if (isSuccessor) parts.pending.each(SYNC, (slot, lo, hi) => actor.takeUp(lo, hi, slot));
   return withShardReplays(actor, replays);
 }
 
-function flushActor(context: Context, disk: HostDisk): DoorbellActor {
+function flushActor(context: Context, disk: Disk): DoorbellActor {
   const { settings, arena, clock } = context;
   const { store } = settings.config;
   return new FlushActor({
@@ -215,6 +230,6 @@ function flushActor(context: Context, disk: HostDisk): DoorbellActor {
 }
 
 export function run(context: Context): void {
-  const disk = new HostDisk(context.settings.store);
+  const disk = new PatientDisk(new HostDisk(context.settings.store), context.state);
   runOnDoorbell(context, context.name === FIRST ? commitActor(context, disk) : flushActor(context, disk));
 }

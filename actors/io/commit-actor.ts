@@ -5,10 +5,13 @@
  *   begin   take the position; ask the other io actors to flush their objects
  *   drain   (the run loop) every message sent before that position was published is received, so every object
  *           the records up to it depend on is known to be dirty
- *   finish  own objects, log write, log fdatasync; then the answers
+ *   finish  own objects; then with the log's lock log write and fdatasync; then the answers
  * Objects whose last bytes are in the log, too, are left to later commits: those that nobody waits for, those that main has asked
  * for (so a checkpoint is of an LSN up to which objects need no log), and those in which the log may come to a new segment (so
  * that a segment can be deleted once a checkpoint has its records).
+ *
+ * Fuse actors make small commits themselves (actors/fuse/commits.ts) when no object has to be flushed for them. So what a commit finds of
+ * the log can have changed since it began, only ever by whole commits of others: it then has less to write, or begins once more.
  *
  * Nothing waits inside a commit but the disk; requests that come meanwhile share the next one. Whoever was answered by
  * the last one is likely to be back at once: the next waits a little for as many as there were (LINGER_MS). For a writer that is
@@ -23,6 +26,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { LOGGED_OBJECTS_MAX } from '../../runtime/config/bounds.ts';
 import { type JournalReader, reached } from '../../runtime/storage/journal-ring.ts';
 import type { StoreStatus } from '../../runtime/storage/store-status.ts';
+import type { LogWriter } from '../log-writer.ts';
 import {
   CHECKPOINT,
   CHECKPOINT_MADE,
@@ -37,9 +41,8 @@ import {
   SYNC,
   SYNC_EXPECTED,
 } from '../messages.ts';
-import type { LogWriter } from './log.ts';
+import { SyncQueue } from '../sync-queue.ts';
 import type { DirtyObjects } from './objects.ts';
-import { SyncQueue } from './sync-queue.ts';
 
 export interface CommitPorts {
   /** Answers the FUSE request in this slot of the pending ones: 0 or an errno. */
@@ -52,6 +55,8 @@ export interface CommitPorts {
   incarnationOf(index: number): number;
   /** How long the next step may take, milliseconds; 0 = as usual. */
   patience(ms: number): void;
+  /** Another thread ended while it wrote the log: makes log and ring fit each other. 0 or −errno, with which the store fails. */
+  resumeLog(): number;
   /** Writes a checkpoint as of `lsn`: 0 or −errno. */
   checkpoint(lsn: number): number;
   /** LSN of the newest checkpoint on the disk, or −errno. */
@@ -90,6 +95,8 @@ const ROUNDS = 2 ** (32 - INDEX_BITS);
 /** Values of #asked beside an incarnation. */
 const TO_BE_ASKED = -1;
 const HAS_ANSWERED = -2;
+/** No errno: the commit has to begin once more. */
+const AGAIN = -1;
 
 /** What main asks, with a ticket. */
 const ASKED = new Set([FLUSH, CHECKPOINT, REBUILD, CHECKPOINT_MADE]);
@@ -110,31 +117,35 @@ export class CommitActor {
   readonly #tickets: Ticket[] = [];
   #committing = false;
   #limit = 0;
+  /** What the log's state is told when all objects are durable that this commit depends on. */
+  #dirtied = 0;
+  /** LSN that was durable when the commit began. */
+  #durableBefore = 0;
+  /** Up to it no record is needed for what is in objects; −1 = no commit of this thread has seen to it. */
+  #objectsLsn = -1;
   /** Whether this commit makes those objects durable that are logged. */
   #everything = false;
   #round: number;
   /** Of each other io actor: the incarnation that was asked in this round. */
   readonly #asked: number[];
   #othersErrno = 0;
-  #lastCommit: number;
   /** Requests that the last commit answered, and that waited already for the next one then. */
   #company = 0;
   #lingerUntil = 0;
   /** One writer alone is about to ask for an fsync. */
   #isExpected = false;
-  #commits: number;
-  #answered: number;
+  /** There is more to delete of what was dropped. */
+  #isDeleting = false;
+  /** Bytes of the log when they were reported last. */
+  #reported = -1;
 
   constructor(options: CommitOptions) {
     this.#options = options;
-    this.#lastCommit = options.clock.monotonic();
+    options.log.state.settled(options.clock.monotonic());
     this.#asked = new Array<number>(options.others).fill(HAS_ANSWERED);
     assert(options.others < 2 ** INDEX_BITS, 'an io actor has its number in a few bits');
     // An answer to a predecessor must not pass for one to this thread.
     this.#round = Math.floor(Math.random() * ROUNDS);
-    const { commits, syncRequests } = options.status.read();
-    this.#commits = commits;
-    this.#answered = syncRequests;
   }
 
   /** A successor: the request was taken in by the thread before this one, and is not answered yet. */
@@ -145,7 +156,7 @@ export class CommitActor {
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
     const { journal, objects } = this.#options;
     const word = offset >> 2;
-    if (kind === SYNC) this.#takeSync(u32[word]!, u32[word + 1]!, u32[word + 3]!);
+    if (kind === SYNC) this.#takeSync(u32[word]!, u32[word + 1]!, u32[word + 2]!);
     else if (kind === SYNC_EXPECTED) this.#isExpected = !this.#committing && this.#company <= 1;
     else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
     else if (kind === OBJECT_LOGGED) objects.logged(u32[word]!);
@@ -167,18 +178,23 @@ export class CommitActor {
       return 0;
     }
     const wait = this.#msUntilCommit();
-    if (wait > 0) return wait;
+    if (wait > 0) return this.#isDeleting ? this.#deleteDropped() : wait;
     this.#begin();
     return 0;
   }
 
   stop(): void {
-    this.#options.log.close();
+    do this.#deleteDropped();
+    while (this.#isDeleting);
+    const { log } = this.#options;
+    log.state.take();
+    log.close();
+    log.state.leave();
   }
 
   /** An fsync whose commit is over already, because it was expected or had nothing to do, is answered at once. */
   #takeSync(uniqueLo: number, uniqueHi: number, slot: number): void {
-    const { journal, ports, status } = this.#options;
+    const { journal, log, ports, status } = this.#options;
     const position = journal.published();
     const isDone = this.#syncs.length === 0 && reached(journal.durable(), position);
     if (!isDone || status.errno !== 0) {
@@ -186,7 +202,8 @@ export class CommitActor {
       return;
     }
     ports.reply(uniqueLo, uniqueHi, 0, slot);
-    status.write({ syncRequests: ++this.#answered });
+    log.state.answered(1);
+    status.write({ syncRequests: log.state.fsyncs });
   }
 
   /** 0 = now. Idle stores look at the journal once per interval and touch no disk. */
@@ -197,17 +214,23 @@ export class CommitActor {
     if (fsyncs > 0) return fsyncs < this.#company ? Math.max(0, this.#lingerUntil - clock.monotonic()) : 0;
     const used = journal.used();
     if (used * 2 > journal.capacity || (used > 0 && journal.wanted())) return 0;
+    if (log.bytes !== this.#reported) this.#report();
     const { dirtyCount, loggedCount, droppedCount } = objects;
-    if (used === 0 && !log.unsynced && dirtyCount + loggedCount + droppedCount === 0) {
-      this.#lastCommit = clock.monotonic();
+    if (loggedCount > LOGGED_OBJECTS_MAX) return 0;
+    const { state } = log;
+    if (journal.durable() === journal.published() && dirtyCount + loggedCount + droppedCount === 0) {
+      state.settled(clock.monotonic());
       return intervalMs;
     }
-    return Math.max(0, this.#lastCommit + intervalMs - clock.monotonic());
+    return Math.max(0, intervalMs - state.sinceSettled(clock.monotonic()));
   }
 
   #begin(): void {
+    const { journal, log } = this.#options;
     this.#committing = true;
-    this.#limit = this.#options.journal.published();
+    this.#limit = journal.published();
+    this.#dirtied = log.state.dirtiedCount;
+    this.#durableBefore = log.durableLsn;
     this.#everything = this.#needsEverything();
     this.#isExpected = false;
     for (const ticket of this.#tickets) ticket.isBegun = true;
@@ -218,9 +241,14 @@ export class CommitActor {
   }
 
   #needsEverything(): boolean {
-    const { journal, log, objects } = this.#options;
     if (this.#tickets.length > 0 || (this.#syncs.length === 0 && !this.#isExpected)) return true;
-    return journal.used() >= log.bytesLeft || objects.loggedCount > LOGGED_OBJECTS_MAX;
+    return this.#fillsSegment() || this.#options.objects.loggedCount > LOGGED_OBJECTS_MAX;
+  }
+
+  /** Whether a segment may end in this commit, so that what it alone has of objects must be durable in them before. */
+  #fillsSegment(): boolean {
+    const { journal, log } = this.#options;
+    return journal.used() >= log.bytesLeft;
   }
 
   /** Asks those that have not answered and were started since they were asked. Whether an answer is missing. */
@@ -249,42 +277,67 @@ export class CommitActor {
   }
 
   #finish(): void {
-    const { journal, objects, clock, status } = this.#options;
+    const { log, clock } = this.#options;
     this.#committing = false;
     const began = clock.monotonic();
     this.#options.ports.patience(DISK_PATIENCE_MS);
     const failed = this.#makeDurable();
     this.#options.ports.patience(0);
     if (failed !== 0) {
-      this.#answer(failed);
+      if (failed === AGAIN) this.#begin();
+      else this.#answer(failed);
       return;
     }
-    journal.setDurable(this.#limit);
-    this.#commits++;
-    this.#lastCommit = clock.monotonic();
-    this.#lingerUntil = this.#lastCommit + Math.min(LINGER_MS, this.#lastCommit - began);
+    const now = clock.monotonic();
+    log.state.settled(now);
+    this.#lingerUntil = now + Math.min(LINGER_MS, now - began);
     this.#report();
     this.#answer(0);
-    if (!status.keepsObjects) objects.deleteDropped(this.#limit);
+    this.#deleteDropped();
   }
 
-  /** Objects before the records that depend on them. 0 or the errno that the store has failed with. */
+  /** A part of what may be deleted: between two of them others have their turn. */
+  #deleteDropped(): number {
+    const { journal, objects, status } = this.#options;
+    this.#isDeleting = status.errno === 0 && !status.keepsObjects && objects.deleteDropped(journal.durable());
+    return 0;
+  }
+
+  /** Objects before the records that depend on them. 0, the errno that the store has failed with, or AGAIN. */
   #makeDurable(): number {
-    const { journal, log, objects, ports } = this.#options;
+    const { log, objects } = this.#options;
     const flushed = this.#othersErrno || -objects.flush(this.#everything);
     if (flushed !== 0) return this.#fail(flushed, 'making objects durable');
-    const written = log.append(journal, this.#limit);
-    if (written < 0) return this.#fail(-written, 'writing the log');
-    ports.logWritten?.();
-    const synced = log.sync();
-    if (synced < 0) return this.#fail(-synced, 'making the log durable');
+    log.state.flushed(this.#dirtied);
+    const failed = this.#takeLog() || this.#writeLog();
+    log.state.leave();
+    return failed;
+  }
+
+  /** Returns with the lock: 0, or the errno that the store has failed with. */
+  #takeLog(): number {
+    const { log, journal, ports } = this.#options;
+    if (log.state.take()) return 0;
+    journal.resume();
+    const failed = ports.resumeLog();
+    return failed < 0 ? this.#fail(-failed, 'going on with the log') : 0;
+  }
+
+  #writeLog(): number {
+    const { journal, log, ports } = this.#options;
+    // Since the commit began, others may have filled the segment, or ended in the midst of it.
+    if (!this.#everything && this.#fillsSegment()) return AGAIN;
+    const before = this.#durableBefore;
+    const failed = log.commit(journal, this.#limit, ports.logWritten);
+    if (failed < 0) return this.#fail(-failed, 'writing the log');
     ports.logDurable?.();
+    if (this.#everything) this.#objectsLsn = journal.position === this.#limit ? log.durableLsn : before;
     return 0;
   }
 
   #report(): void {
     const { log, status } = this.#options;
-    const { durableLsn, writtenLsn, segment, segmentBytes, bytes, syncs } = log;
+    const { durableLsn, writtenLsn, segment, segmentBytes, bytes, syncs, commits } = log;
     status.write({
       durableLsn,
       writtenLsn,
@@ -292,24 +345,25 @@ export class CommitActor {
       segmentBytes,
       logBytes: bytes,
       logSyncs: syncs,
-      commits: this.#commits,
-      ...(this.#everything ? { objectsLsn: durableLsn } : {}),
+      commits,
+      syncRequests: log.state.fsyncs,
+      ...(this.#objectsLsn >= 0 ? { objectsLsn: this.#objectsLsn } : {}),
     });
+    this.#reported = bytes;
   }
 
   /** Answers whoever waited for what is durable now; after a failure, everybody. */
   #answer(errno: number): void {
-    const { journal, ports, status } = this.#options;
+    const { journal, log, ports, status } = this.#options;
     const durable = journal.durable();
-    const before = this.#answered;
+    const waited = this.#syncs.length;
     while (this.#syncs.length > 0 && (errno !== 0 || reached(durable, this.#syncs.position))) {
       ports.reply(this.#syncs.uniqueLo, this.#syncs.uniqueHi, errno, this.#syncs.slot);
       this.#syncs.shift();
-      this.#answered++;
     }
-    const answered = this.#answered - before;
-    this.#company = answered + this.#syncs.length;
-    if (answered > 0) status.write({ syncRequests: this.#answered });
+    this.#company = waited;
+    log.state.answered(waited - this.#syncs.length);
+    if (waited > this.#syncs.length) status.write({ syncRequests: log.state.fsyncs });
     while (this.#tickets.length > 0 && this.#isDue(this.#tickets[0]!, errno)) {
       const { kind, ticket } = this.#tickets.shift()!;
       const result = errno || this.#perform(kind);
@@ -333,7 +387,9 @@ export class CommitActor {
     const { journal } = this.#options;
     if (errno !== 0) return true;
     if (!isBegun) return false;
-    return reached(journal.durable(), position) && (!ON_TABLES.has(kind) || journal.used() === 0);
+    if (!reached(journal.durable(), position)) return false;
+    // Others may have made more durable since the last commit began, and not the objects that only their log has.
+    return !ON_TABLES.has(kind) || journal.published() === this.#limit;
   }
 
   /** 0 or an errno. */
@@ -342,7 +398,7 @@ export class CommitActor {
     if (kind === CHECKPOINT_MADE) return this.#noteCheckpoint();
     const { log, ports, status } = this.#options;
     ports.patience(DISK_PATIENCE_MS);
-    let failed = log.finishSegment();
+    let failed = -this.#takeLog() || log.finishSegment();
     if (failed === 0 && kind === CHECKPOINT) {
       failed = ports.checkpoint(log.durableLsn);
       if (failed === 0) status.write({ checkpointLsn: log.durableLsn });
@@ -350,6 +406,7 @@ export class CommitActor {
       failed = ports.rebuild(log.durableLsn);
       if (failed !== 0) this.#fail(-failed, 'making the tables anew');
     }
+    log.state.leave();
     ports.patience(0);
     return Math.abs(failed);
   }

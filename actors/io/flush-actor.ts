@@ -50,9 +50,9 @@ export class FlushActor {
 
   idle(): number {
     const { intervalMs, journal, objects, status, toFirst } = this.#options;
-    if (!status.keepsObjects) objects.deleteDropped(journal.durable());
+    const isDeleting = !status.keepsObjects && objects.deleteDropped(journal.durable());
     const wait = this.#asked ? 0 : this.#msUntilFlush();
-    if (wait > 0) return wait;
+    if (wait > 0) return isDeleting ? 0 : wait;
     this.#errno ||= status.errno || Math.abs(objects.flush(this.#everything || !this.#asked));
     this.#lastFlush = this.#options.clock.monotonic();
     if (this.#asked) toFirst(OBJECTS_FLUSHED, this.#question, this.#errno);

@@ -12,12 +12,19 @@
  *    before those records are given up.
  */
 import { OBJECT_DIRECTORY, objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
+import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import { ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { reached } from '../../runtime/storage/journal-ring.ts';
 
 /** Objects made durable at the same time, each with a descriptor meanwhile. */
 const AT_ONCE = 64;
+/**
+ * What one call deletes at most, bytes, and what any object counts as at least. The host's filesystem frees a file extent by extent, so
+ * one of many small pieces can take it many seconds, in which nobody's fsync would be answered.
+ */
+const DELETED_AT_ONCE = 4 * MIB;
+const DELETED_AT_LEAST = 64 * KIB;
 
 export class DirtyObjects {
   /** Totals since the start. */
@@ -87,23 +94,22 @@ export class DirtyObjects {
     return 0;
   }
 
-  /** Deletes the dropped objects whose drop lies before `durablePosition`. 0 or the first −errno. */
-  deleteDropped(durablePosition: number): number {
-    let failed = 0;
-    let count = 0;
-    for (const { id, position } of this.#dropped) {
-      if (!reached(durablePosition, position)) break;
-      count++;
-      this.#dirty.delete(id);
-      this.#logged.delete(id);
-      this.#named.delete(id);
-      this.#empty(id);
-      const result = this.#disk.unlink(objectPath(id));
-      if (result === 0) this.deleted++;
-      else if (result !== -ENOENT) failed ||= result;
+  /**
+   * Deletes of the dropped objects whose drop lies before `durablePosition` as much as a call may. Whether there is more: then
+   * it is to be called again, once others have had their turn.
+   */
+  deleteDropped(durablePosition: number): boolean {
+    for (let left = DELETED_AT_ONCE; ; this.#dropped.shift()) {
+      const next = this.#dropped[0];
+      if (next === undefined || !reached(durablePosition, next.position)) return false;
+      if (left <= 0) return true;
+      left -= this.#shorten(next.id, left);
+      if (left === Number.NEGATIVE_INFINITY) return true;
+      this.#dirty.delete(next.id);
+      this.#logged.delete(next.id);
+      this.#named.delete(next.id);
+      if (this.#disk.unlink(objectPath(next.id)) === 0) this.deleted++;
     }
-    this.#dropped.splice(0, count);
-    return failed;
   }
 
   #flushAll(): number {
@@ -133,12 +139,21 @@ export class DirtyObjects {
     return above;
   }
 
-  /** A fuse actor may keep the file open for a while: its space is to be free at once. */
-  #empty(id: number): void {
-    const descriptor = this.#disk.open(objectPath(id), 'write');
-    if (descriptor < 0) return;
-    this.#disk.truncate(descriptor, 0);
+  /**
+   * Cuts off the end what takes up to `most` bytes: a fuse actor may keep the file open for a while, and its space is to be free at
+   * once. What it counts for; Infinity when something is left.
+   */
+  #shorten(id: number, most: number): number {
+    const path = objectPath(id);
+    const status = this.#disk.stat(path);
+    if (typeof status === 'number') return DELETED_AT_LEAST;
+    const { bytes, allocated = bytes } = status;
+    const kept = allocated <= most ? 0 : Math.floor(bytes * (1 - most / allocated));
+    const descriptor = this.#disk.open(path, 'write');
+    if (descriptor < 0) return DELETED_AT_LEAST;
+    const failed = this.#disk.truncate(descriptor, kept);
     this.#disk.close(descriptor);
+    return failed === 0 && kept > 0 ? Number.POSITIVE_INFINITY : Math.max(DELETED_AT_LEAST, allocated);
   }
 
   /** Adds to `directories` those whose names are not known to be durable. An object that is gone needs nothing. */

@@ -18,8 +18,8 @@ import {
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import type { ReadCheckpoint } from '../checkpoint-files.ts';
+import { LOG_DIRECTORY } from '../log-files.ts';
 import { loadCheckpoint, type Part, removeUnfinished, setAside, writeCheckpoint } from './checkpoint.ts';
-import { LOG_DIRECTORY } from './log.ts';
 import {
   type Damage,
   endLog,

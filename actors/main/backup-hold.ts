@@ -21,8 +21,8 @@ export interface BackupPorts {
   readonly context: Context;
   /** Opens or closes the gate of an actor; resolves when the actor has seen it. */
   gate(name: string, gate: number): Promise<unknown>;
-  /** Whether compressed objects take the place of others. */
-  readonly cold: { hold(): void; release(): void };
+  /** Who asks fuse actors for changes that are no requests. */
+  readonly quiet: readonly { hold(): void; release(): void }[];
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
 }
@@ -79,7 +79,7 @@ export class BackupHold {
     const gated = this.#running();
     this.#frozen = gated;
     this.#limit = setTimeout(() => void this.#open(), FREEZE_MS);
-    this.#ports.cold.hold();
+    for (const one of this.#ports.quiet) one.hold();
     try {
       for (const { name } of gated) await this.#ports.gate(name, GATE_CLOSED);
       const failed = await this.#ports.flush();
@@ -122,7 +122,7 @@ export class BackupHold {
     const gated = this.#frozen ?? [];
     this.#frozen = undefined;
     clearTimeout(this.#limit);
-    this.#ports.cold.release();
+    for (const one of this.#ports.quiet) one.release();
     for (const { name, state } of gated) {
       if (state.gate !== GATE_CLOSED) continue;
       await this.#ports.gate(name, GATE_OPEN).catch(() => {});

@@ -166,10 +166,10 @@ class Client {
     });
   }
 
-  async #answer({ line, payload }: Received): Promise<void> {
+  async #answer({ line, request: known, payload }: Received): Promise<void> {
     let id: unknown = null;
     try {
-      const request: unknown = JSON.parse(line);
+      const request: unknown = known ?? JSON.parse(line);
       if (typeof request !== 'object' || request === null) throw new UserError('a request is a JSON object');
       const { method, params } = request as { method?: unknown; params?: unknown };
       id = (request as { id?: unknown }).id ?? null;

@@ -16,6 +16,7 @@ import type { Call, Method } from './control-socket.ts';
 import type { ChosenChannel } from './fuse-channel.ts';
 import type { Indexer } from './indexer-link.ts';
 import { parse } from './params.ts';
+import type { PassedThrough } from './passed-through.ts';
 import type { PlacementPlan } from './placement.ts';
 import type { ReloadReport } from './reload.ts';
 import type { Remotes } from './remotes.ts';
@@ -34,6 +35,7 @@ export interface MountFacts {
   reload(): Promise<ReloadReport>;
   readonly checkpoints: Checkpoints;
   readonly cold: ColdData;
+  readonly passed: PassedThrough;
   /** Makes everything durable: 0 or an errno. */
   flush(): Promise<number>;
   readonly placement: PlacementPlan;
@@ -80,7 +82,7 @@ export function controlMethods(
     ...new BackupHold({
       context,
       gate: (name, gate) => new Orders(context, remotes, facts.supervisor).gate(name, gate),
-      cold: facts.cold,
+      quiet: [facts.cold, facts.passed],
       flush: () => facts.flush(),
     }).methods,
     status: () => statusOf(context, facts),

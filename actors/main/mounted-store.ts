@@ -1,10 +1,10 @@
 import { closeSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
 import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
-import { wantedFlags } from '../../fuse/protocol/init.ts';
 import { handshake } from '../../fuse/session/handshake.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
@@ -18,7 +18,7 @@ import { MountChart } from '../../runtime/supervision/chart.ts';
 import { eventfd, threadId } from '../../runtime/system/libc.ts';
 import { readMachine } from '../../runtime/system/topology.ts';
 import { UserError } from '../../runtime/user-error.ts';
-import { ringActor, setConnection } from '../connection.ts';
+import { ringActor } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
 import { logBytesAfter } from '../log-files.ts';
 import { presentActors } from '../presence.ts';
@@ -34,6 +34,7 @@ import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
+import { PassedThrough } from './passed-through.ts';
 import { type PlacementPlan, planPlacement, shardDistances } from './placement.ts';
 import { type ReloadReport, Reloads } from './reload.ts';
 import { Remotes } from './remotes.ts';
@@ -44,6 +45,7 @@ import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { threadData } from './thread-data.ts';
 import { withinMs } from './threads.ts';
+import { wantedOf } from './wanted.ts';
 
 /** How long a mount may take from its first thread to its first answer. */
 const USABLE_TIMEOUT_MS = 30_000;
@@ -87,6 +89,7 @@ export class MountedStore {
   readonly #supervisor: Supervisor;
   readonly #checkpoints: Checkpoints;
   readonly #cold: ColdData;
+  readonly #passed: PassedThrough;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
@@ -137,6 +140,7 @@ export class MountedStore {
     this.#remotes = new Remotes(this.#context);
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
     this.#cold = new ColdData(this.#context, this.#requests);
+    this.#passed = new PassedThrough(this.#context);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -169,9 +173,9 @@ export class MountedStore {
     this.#chart.send({ type: 'start' });
     this.#runMain();
     try {
-      const { segments } = await this.#recover();
+      const { segments, building } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
-      await this.#mount();
+      await this.#mount(building);
       this.#textComplete = this.#completeText(segments);
       this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
       await withinMs(TEXT_MS, this.#textComplete);
@@ -254,13 +258,21 @@ export class MountedStore {
     over.catch((error: Error) => this.#supervisor.mainFailed(error));
   }
 
-  /** The tables are what they were. Resolves to whether all vectors of the text index are there, once the shards know. */
-  async #recover(): Promise<{ readonly segments: Promise<boolean> }> {
+  /**
+   * The tables are what they were. `segments` resolves to whether all vectors of the text index are there, once the shards know;
+   * `building` when those are ready that build on the tables, which load their code meanwhile and wait for the mount.
+   */
+  async #recover(): Promise<{ readonly segments: Promise<boolean>; readonly building: Promise<void> }> {
     const segments = this.#orFailure(this.#requests.segmentsLoaded());
     segments.catch(() => {}); // Heard of by whoever waits for it, if the start gets so far.
     void this.#requests.vectorsLoaded();
     // What io-0 sends before a shard is ready waits in that shard's mailbox.
-    await this.#supervisor.start(this.#actors('shard', 'io', 'stats'));
+    const recovering = this.#supervisor.start(this.#actors('io', 'stats'));
+    recovering.catch(() => {}); // Reported below.
+    await this.#supervisor.start(this.#actors('shard'));
+    const building = this.#supervisor.start(this.#actors('pool', 'indexer', 'fuse'));
+    building.catch(() => {}); // Reported by whoever awaits it, unless something fails before.
+    await recovering;
     const { checkpointLsn, replayedTransactions, tornBytes } = this.#storeStatus.read();
     if (replayedTransactions > 1) {
       const torn = tornBytes > 0 ? `, ${tornBytes} unfinished bytes dropped` : '';
@@ -271,7 +283,7 @@ export class MountedStore {
       if (isMuch && this.#storeStatus.errno === 0 && (await segments)) await this.#checkpoint();
       else this.#uncoveredBytes = replayed;
     }
-    return { segments };
+    return { segments, building };
   }
 
   /** The shards read their segments beside whoever uses the mount; searches wait for it. */
@@ -281,34 +293,26 @@ export class MountedStore {
     if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
-  /** Starts those who build on the tables, while the kernel makes its first acquaintance. */
-  async #mount(): Promise<void> {
-    const indexing = this.#supervisor.start(this.#actors('pool', 'indexer'));
-    indexing.catch(() => {}); // Reported by whoever awaits it, unless mounting fails before.
+  /** The kernel makes its first acquaintance, and those who wait for it begin. */
+  async #mount(building: Promise<void>): Promise<void> {
     // The kernel sends INIT, and with it what it offers, from within mount(2).
     const chosen = chooseChannel(this.#data.config);
     const mounted = mount(this.#directory, this.#store.path, this.#options);
     if (mounted instanceof Failure) throw new UserError(mounted.message);
     this.#isAttached = true;
     this.#descriptor = mounted.fd;
-    // Files change through this mount alone, so only their own writes make cached pages stale.
-    const { writeback, background, read_ahead, acl } = this.#data.config.fuse;
-    const overUring = chosen.channel === 'uring';
-    const wanted = wantedFlags({ writeback, background, dataCache: 'explicit', accessLists: acl, overUring });
-    const agreed = handshake(mounted.fd, wanted);
+    const agreed = handshake(mounted.fd, wantedOf(this.#context, chosen));
     if (typeof agreed === 'string') throw new UserError(agreed);
-    this.#context.logger.info(agreed, 'the kernel agreed on a protocol');
     this.#channel = agreedChannel(chosen, agreed);
     const isFallback = this.#data.config.fuse.enable_uring && this.#channel.channel === 'classic';
     this.#context.logger[isFallback ? 'warn' : 'info'](this.#channel, 'the channel of requests');
-    const connection = { descriptor: mounted.fd, flags: agreed.flags, standBy: this.#standBy };
-    setConnection(this.#arena, { ...connection, overUring: this.#channel.channel === 'uring' });
-    await Promise.all([indexing, this.#supervisor.start(this.#actors('fuse'))]);
-    // stat(2) runs in the thread pool, so a mount that hangs can be given up.
-    const usable = withinMs(USABLE_TIMEOUT_MS, stat(this.#directory));
+    this.#passed.agreed(mounted.fd, agreed, this.#standBy);
+    await building;
+    // Runs in the thread pool, so a mount that hangs can be given up. An OPEN that is declined saves RELEASEs of files that are made.
+    const usable = withinMs(USABLE_TIMEOUT_MS, readFile(join(this.#directory, '.vexfs/config')));
     if ((await this.#orFailure(usable)) === undefined)
       throw new UserError(`${this.#directory} was mounted but does not answer`);
-    raiseReadAhead(this.#directory, read_ahead / KIB);
+    raiseReadAhead(this.#directory, this.#data.config.fuse.read_ahead / KIB);
     if (this.#channel.channel === 'uring') this.#inotify = await holdNode(this.#context, this.#directory);
   }
 
@@ -324,6 +328,7 @@ export class MountedStore {
       channel: () => this.#channel,
       checkpoints: this.#checkpoints,
       cold: this.#cold,
+      passed: this.#passed,
       reload: () => this.reload(),
       flush: () => this.#orFailure(this.#requests.flush()),
       stop: (lazy: boolean) => this.stop(lazy),

@@ -27,7 +27,7 @@ import { ACTOR_STATES } from '../regions.ts';
 import { holders, Route } from '../route.ts';
 import { mailboxRegion } from '../topology.ts';
 import { KernelCache } from './kernel-cache.ts';
-import { ShardReplays } from './shard-replays.ts';
+import { ReplayRequests } from './replay-requests.ts';
 
 const FIRST = 'io-0';
 /** What each shard says once, when it has done what it was asked for. */
@@ -55,7 +55,7 @@ export class MainRequests implements EventLoopActor {
   readonly #questions = new Map<number, Question>();
   /** Lanes of the shards that there is room for, by number. */
   readonly #shards: readonly number[];
-  readonly #replays: ShardReplays;
+  readonly #replays: ReplayRequests;
   readonly #route: Route;
   /** LSN of the segments that are being saved. */
   #savedAsOf = 0;
@@ -75,7 +75,7 @@ export class MainRequests implements EventLoopActor {
     const { senders } = context.topology.actor('main');
     this.#shards = context.topology.ofKind('shard').map(({ name }) => senders.indexOf(name));
     this.#route = new Route(context.arena);
-    this.#replays = new ShardReplays(context, () => this.flush());
+    this.#replays = new ReplayRequests(context, () => this.flush());
   }
 
   start(drain: () => void): void {

@@ -10,7 +10,9 @@
  * 2. The namespace's lock is freed if its tables are certainly whole ('clean'). If not ('tables'), it stays held and the
  *    tables take no changes: whoever waits for them, writers in the lock and readers for an even sequence, can only be
  *    ended; then io-0 makes the tables anew (REBUILD) and frees every lock.
- * 3. Nothing else is waited for without a bound: mailbox lanes, the journal's room and doorbells are waited for in
+ * 3. The log's lock is freed in any case: its state says whether the thread was in the midst of a commit, and io-0 then finds out how
+ *    far it had come.
+ * 4. Nothing else is waited for without a bound: mailbox lanes, the journal's room and doorbells are waited for in
  *    slices, by loops that go on when a successor has taken over the other end; and the slab's lists are lock-free.
  */
 import { inspectNamespace, isBroken, type Wreck } from '../../fuse/namespace/namespace.ts';
@@ -19,6 +21,7 @@ import { abandonNodes } from '../../fuse/virtual/node-table.ts';
 import { assert } from '../../runtime/assert.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import type { Context } from '../context.ts';
+import { LOG_STATE, LogState } from '../log-state.ts';
 import { JOURNAL } from '../regions.ts';
 
 /** 'tables': the namespace must be made anew, by a REBUILD, before any actor that uses it is started again. */
@@ -28,7 +31,8 @@ export function inspectLocks(context: Context, deadThreadId: number): Wreck {
   const verdict = inspectNamespace(arena, new JournalWriter(arena.region(JOURNAL)), deadThreadId);
   const locks = new DataLocks(arena).breakFor(deadThreadId);
   const nodes = abandonNodes(arena, deadThreadId);
-  logger.info({ deadThreadId, verdict, locks, nodes }, 'what the thread left was looked at');
+  const log = new LogState(arena.region(LOG_STATE)).breakFor(deadThreadId);
+  logger.info({ deadThreadId, verdict, locks, nodes, log }, 'what the thread left was looked at');
   return verdict;
 }
 

@@ -28,12 +28,13 @@ import {
   writeNumber,
 } from '../messages.ts';
 import { METRICS, vectorsRegion } from '../regions.ts';
-import { COPYING, holders, keeps, phaseOf, Route } from '../route.ts';
-import { PUT_VECTOR_HEADER_BYTES } from '../shard-messages.ts';
+import { COPYING, holders, phaseOf, Route } from '../route.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { ActorKind } from '../topology.ts';
+import { Building } from './building.ts';
 import { graphMaker } from './graph-maker.ts';
 import { Graphs } from './graphs.ts';
+import { Intake } from './intake.ts';
 import { Moving } from './moving.ts';
 import { Recent } from './recent.ts';
 import { FULL_LANE_MS, Searches } from './searches.ts';
@@ -43,8 +44,6 @@ import { Snapshots } from './snapshots.ts';
 import { Succession } from './succession.ts';
 import { TableVectors } from './table-vectors.ts';
 
-/** Vectors taken into a graph between two looks at the mailbox: about a millisecond. */
-const ABSORB_SLICE = 4;
 /** Searches before building has its turn: it is late by a few searches then, and a search by one slice. */
 const SEARCHES_PER_SLICE = 8;
 /** Batches of messages before files that move, and vectors that graphs wait for, have their turn, however many messages there are. */
@@ -63,8 +62,10 @@ export class ShardActor implements DoorbellActor {
   /** Kind of the actor behind each lane. */
   readonly #senders: readonly ActorKind[];
   readonly #searches: Searches;
+  readonly #building: Building;
   readonly #recent = new Recent();
   readonly #succession: Succession;
+  readonly #intake: Intake;
   readonly #moving: Moving;
   readonly #tables: TableVectors;
   /** The route as of the last time that the mailbox was empty. */
@@ -76,7 +77,7 @@ export class ShardActor implements DoorbellActor {
   /** LSN of the segment that is to be written; −1 = none. */
   #saveAsOf = -1;
   readonly #metrics: MetricsBlock;
-  readonly #counter: Record<'vectors' | 'chunks' | 'tail' | 'puts' | 'removes' | 'helped', number>;
+  readonly #counter: Record<'vectors' | 'chunks' | 'tail', number>;
 
   constructor(context: Context, shard: Shard, graphs = new Graphs(context)) {
     this.#graphs = graphs;
@@ -92,16 +93,15 @@ export class ShardActor implements DoorbellActor {
     this.#succession = new Succession(context, this.#disk, shard, this.#recent);
     const metrics = new MetricsBlock(context.arena.region(METRICS), context.name);
     this.#metrics = metrics;
+    this.#intake = new Intake(context, shard, this.#route, this.#recent, this.#succession, metrics);
     this.#searches = new Searches(context, shard, graphs, metrics);
+    this.#building = new Building(context, shard, graphs, this.#snapshots, metrics);
     this.#moving = new Moving(context, shard, this.#route, metrics);
     this.#tables = new TableVectors(context, shard, this.#recent);
     this.#counter = {
       vectors: metrics.counter('vectors'),
       chunks: metrics.counter('chunks'),
       tail: metrics.counter('tail'),
-      puts: metrics.counter('puts'),
-      removes: metrics.counter('removes'),
-      helped: metrics.counter('helped'),
     };
   }
 
@@ -131,19 +131,18 @@ export class ShardActor implements DoorbellActor {
     const word = offset >> 2;
     switch (kind) {
       case PUT_CHUNKS:
-        if (from === 'shard') this.#takeSentText(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
-        else this.#putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
+        if (from === 'shard')
+          this.#intake.takeSentText(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
+        else this.#intake.putChunks(u32[word]!, u32[word + 1]!, u8, offset + 8, length - 8);
         break;
       case PUT_VECTOR:
-        this.#putVector(u8, u32, offset, from);
+        this.#intake.putVector(u8, u32, offset, from);
         break;
       case REMOVE_VECTORS:
-        this.#removeVectors(u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!);
+        this.#intake.removeVectors(u32[word]!, u32[word + 1]!, u32[word + 2]!, u32[word + 3]!);
         break;
       case REMOVE_FILE:
-        this.#recent.gone(u32[word]!, u32[word + 1]!);
-        this.#shard.removeFile(u32[word]!, u32[word + 1]!);
-        this.#metrics.add(this.#counter.removes, 1);
+        this.#intake.removeFile(u32[word]!, u32[word + 1]!);
         break;
       case CLEAR_TEXT:
         this.#shard.clear(TEXT_COLLECTION);
@@ -194,7 +193,7 @@ export class ShardActor implements DoorbellActor {
   afterBatch(): void {
     if (this.#succession.isUnderWay || this.#tables.isUnderWay) return;
     this.#releaseSearches();
-    this.#searches.serve();
+    if (this.#searches.serve()) this.#building.searched();
     if (++this.#batches % BATCHES_PER_SLICE !== 0) return;
     this.#moving.step();
     // Whoever has time builds what this thread has none for.
@@ -210,29 +209,19 @@ export class ShardActor implements DoorbellActor {
     const isReported = this.#succession.reportMissing();
     this.#releaseSearches();
     this.#saveIfAsked();
-    if (this.#searches.serve() && ++this.#searched < SEARCHES_PER_SLICE) return 0;
+    if (this.#searches.serve()) {
+      this.#building.searched();
+      if (++this.#searched < SEARCHES_PER_SLICE) return 0;
+    }
     const isBusy = this.#searched === SEARCHES_PER_SLICE;
     this.#searched = 0;
     const progress = this.#moving.step();
-    const isBuilt = this.#build();
+    const isBuilt = this.#building.step();
     this.#metrics.set(this.#counter.tail, this.#shard.tail);
     this.#shard.report();
     if (isBuilt || isBusy || progress === 'more') return 0;
     const isWaiting = !isReported || progress !== 'nothing to do' || this.#shard.isBuilding;
     return isWaiting ? Math.min(FULL_LANE_MS, this.#searches.sleepMs) : this.#searches.sleepMs;
-  }
-
-  /** A slice of what there is to do in graphs, of others when there is nothing in its own; false when there is nothing. */
-  #build(): boolean {
-    this.#graphs.lookForEnded();
-    const moved = this.#shard.absorb(ABSORB_SLICE);
-    const isTidying = this.#shard.tidy();
-    if (moved > 0) return true;
-    const { steal } = this.#context.settings.config.workers;
-    const helped = steal ? this.#graphs.help(ABSORB_SLICE) : 0;
-    if (helped > 0) this.#metrics.add(this.#counter.helped, helped);
-    if (helped > 0 || isTidying) return true;
-    return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
   stop(): void {
@@ -302,71 +291,8 @@ export class ShardActor implements DoorbellActor {
     this.#saveAsOf = -1;
   }
 
-  #putChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
-    this.#metrics.add(this.#counter.puts, 1);
-    this.#succession.heardOf(ino);
-    if (this.#refuses(ino, generation, TEXT_COLLECTION)) return;
-    this.#recent.toldOfText(ino);
-    this.#storeChunks(ino, generation, u8, offset, length);
-  }
-
-  /** What a shard sends on, that held the file until now: only if nobody who knows better has said anything. */
-  #takeSentText(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
-    const route = this.#route.word;
-    if (!this.#succession.needsWhatIsSentOn(route) || !keeps(route, this.#index, ino)) return;
-    if (!this.#recent.hasHeardOfText(ino)) this.#storeChunks(ino, generation, u8, offset, length);
-  }
-
-  /** Whether the file is none of this shard's; then nothing of it stays. */
-  #refuses(ino: number, generation: number, collection: number): boolean {
-    if (keeps(this.#route.word, this.#index, ino)) return false;
-    this.#shard.remove(ino, generation, collection);
-    return true;
-  }
-
-  #storeChunks(ino: number, generation: number, u8: Uint8Array, offset: number, length: number): void {
-    if (this.#recent.isGone(ino, generation)) return;
-    if (!this.#shard.putChunks(ino, generation, u8, offset, length)) {
-      this.#context.logger.error({ ino, generation, length }, 'a batch of chunks does not parse');
-    }
-  }
-
-  #putVector(u8: Uint8Array, u32: Uint32Array, offset: number, from: ActorKind): void {
-    const word = offset >> 2;
-    const ino = u32[word]!;
-    const generation = u32[word + 1]!;
-    const collection = u32[word + 2]!;
-    const stamp = u32[word + 4]!;
-    this.#metrics.add(this.#counter.puts, 1);
-    if (this.#refuses(ino, generation, collection)) return;
-    if (!this.#isNews(from, ino, collection, stamp) || this.#recent.isGone(ino, generation)) return;
-    const bytes = u8.byteOffset + offset + PUT_VECTOR_HEADER_BYTES;
-    const vector = new Float32Array(u8.buffer, bytes, u32[word + 3]!);
-    if (!this.#shard.putVector(ino, generation, collection, vector)) {
-      this.#context.logger.error({ collection, dimension: vector.length }, 'a vector of another dimension');
-    }
-  }
-
-  /** Whether a vector is later than what is known of it. The tables say it with the stamp as of which they are told. */
-  #isNews(from: ActorKind, ino: number, collection: number, stamp: number): boolean {
-    if (from === 'io') return this.#recent.isNoOlder(ino, collection, stamp);
-    if (from !== 'shard') return this.#recent.isLatest(ino, collection, stamp);
-    return this.#succession.needsWhatIsSentOn(this.#route.word) && !this.#recent.hasHeardOf(ino, collection);
-  }
-
-  #removeVectors(ino: number, generation: number, collection: number, stamp: number): void {
-    this.#metrics.add(this.#counter.removes, 1);
-    // Who never has the file need not remember: what a retired shard left in the lanes would pass for news later.
-    const isKept = keeps(this.#route.word, this.#index, ino);
-    if (collection === TEXT_COLLECTION) {
-      this.#succession.heardOf(ino);
-      if (isKept) this.#recent.toldOfText(ino);
-    } else if (isKept && !this.#recent.isLatest(ino, collection, stamp)) return;
-    this.#shard.remove(ino, generation, collection);
-  }
-
   #load(lsn: number): void {
-    const put = this.#putChunks.bind(this);
+    const put = this.#intake.putChunks.bind(this.#intake);
     const complete = loadSegment(this.#disk, lsn, this.#index, this.#route.word, put);
     if (!complete) this.#shard.clear(TEXT_COLLECTION);
     writeNumber(this.#context.outbox('main'), SEGMENT_LOADED, complete ? 1 : 0);

@@ -1,7 +1,9 @@
+import { capacityOf } from '../../kernels/hnsw/graph-memory.ts';
 import { graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { adviseHugePages } from '../../runtime/system/huge-pages.ts';
 import type { Context } from '../context.ts';
 import type { Graphs } from './graphs.ts';
 import type { OpenGraph } from './shard.ts';
@@ -13,7 +15,7 @@ const READ_PATIENCE_MS = 600_000;
 
 /** What makes the graphs of a shard's collections, by the configuration; undefined = every search is exact. */
 export async function graphMaker(context: Context, graphs: Graphs): Promise<OpenGraph | undefined> {
-  const { engine, rerank } = context.settings.config.vectors;
+  const { engine, rerank, graph_memory } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
   graphModule('i8');
@@ -21,8 +23,16 @@ export async function graphMaker(context: Context, graphs: Graphs): Promise<Open
   const snapshots = new Snapshots(context, disk);
   const { index } = context.topology.actor(context.name);
   const room = rerank === 'memory' ? undefined : new VectorFiles(disk, index, context.logger);
-  return (options, collection) => {
-    const graph = new SharedGraph(options, graphs, { room, isReranked: graphs.isReranked });
+  return (wanted, collection) => {
+    const element = wanted.element === 'float32' ? 'f32' : 'i8';
+    const capacity = capacityOf(wanted, element, graph_memory);
+    const options = { ...wanted, onRows: adviseHugePages };
+    const graph = new SharedGraph(options, graphs, {
+      element,
+      capacity,
+      room,
+      isReranked: graphs.isReranked,
+    });
     const { patience } = context.state;
     context.state.patience = READ_PATIENCE_MS;
     snapshots.restore(collection, options.dimension, graph);

@@ -128,6 +128,8 @@ export class Graphs implements GraphAccess {
         if (!hasBatch(other.graph) || !this.#doors.enter(owner)) continue;
         const done = this.#readerOf(other).exports.insertBatch(budget);
         this.#doors.leave(owner);
+        // An owner that has come to the end of a batch waits for this.
+        if (!hasBatch(other.graph) && this.#bells[owner]!.isAsleep) this.#bells[owner]!.ring();
         if (done > 0) return done;
       }
     }

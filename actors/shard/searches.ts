@@ -16,7 +16,7 @@ import { SEARCH_HEADER_BYTES } from '../shard-messages.ts';
 import { mailboxRegion } from '../topology.ts';
 import { SEARCHED } from '../trace.ts';
 import type { Graphs } from './graphs.ts';
-import type { Shard } from './shard.ts';
+import type { Shard, Visit } from './shard.ts';
 
 /** A SEARCH message, copied. */
 interface Search {
@@ -25,6 +25,8 @@ interface Search {
   readonly k: number;
   readonly ef: number;
   readonly query: Float32Array;
+  /** Inodes of the files that may be found; none = all. */
+  readonly among: Uint32Array;
 }
 
 interface WaitingSearch extends Search {
@@ -136,7 +138,8 @@ export class Searches {
     let taken = 0;
     for (; taken < this.#ready.length; taken++) {
       const search = this.#ready[taken]!;
-      if (!steal || !this.#shard.share(search.collection)) this.#own.push(search);
+      const isForAll = steal && search.among.length === 0 && this.#shard.share(search.collection);
+      if (!isForAll) this.#own.push(search);
       else if (this.#post(search)) posted++;
       else break;
     }
@@ -166,14 +169,16 @@ export class Searches {
     board.done();
   }
 
-  #answer({ id, collection, k, ef, query }: Search): void {
+  #answer({ id, collection, k, ef, query, among }: Search): void {
     const started = performance.now();
     const hits: number[] = [];
-    this.#shard.search(collection, query, k, ef, (record, distance) => {
+    const visit: Visit = (record, distance) => {
       const { ino, generation, chunk, byteOffset, byteLength, line, version } = record;
       this.#distance[0] = distance;
       hits.push(ino, generation, chunk, byteOffset, byteLength, line, version, this.#distanceBits[0]!);
-    });
+    };
+    if (among.length === 0) this.#shard.search(collection, query, k, ef, visit);
+    else this.#shard.searchAmong(collection, query, k, among, visit);
     this.#context.trace.record(SEARCHED, id, 0, (hits.length * 4) / HIT_BYTES);
     this.#unsent.push({ id, hits: Uint32Array.from(hits) });
     this.#sendUnsent();
@@ -232,5 +237,6 @@ function readSearch(u8: Uint8Array, u32: Uint32Array, offset: number): Search {
     k: u32[word + 2]!,
     ef: u32[word + 3]!,
     query: new Float32Array(u8.buffer, bytes, u32[word + 4]!).slice(),
+    among: new Uint32Array(u8.buffer, bytes + u32[word + 4]! * 4, u32[word + 5]!).slice(),
   };
 }

@@ -1,4 +1,5 @@
-import type { CollectionOptions } from '../../fuse/namespace/collections.ts';
+import type { CollectionElement, CollectionOptions } from '../../fuse/namespace/collections.ts';
+import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
@@ -10,10 +11,23 @@ import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { KeptGraph } from './snapshots.ts';
 
 const SEED = 1;
-const AS_CONFIGURED: CollectionOptions = { metric: 'cosine', m: 0, efConstruction: 0 };
+const AS_CONFIGURED: CollectionOptions = {
+  metric: 'cosine',
+  element: 'int8',
+  m: 0,
+  efConstruction: 0,
+};
+
+export interface GraphOptions extends IndexOptions {
+  /** What it is to be walked over, by an engine that has a choice. */
+  readonly element: CollectionElement;
+}
 
 /** Makes the graph of a collection, which finds nothing yet. */
-export type OpenGraph = (options: IndexOptions, collection: number) => VectorIndex | TailGraph;
+export type OpenGraph = (options: GraphOptions, collection: number) => VectorIndex | TailGraph;
+
+/** Called for each that a search has found, nearest first. */
+export type Visit = (record: Readonly<ChunkRecord>, distance: number) => void;
 
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
@@ -108,17 +122,36 @@ export class Shard {
   }
 
   /** Calls `visit` for each of the nearest, nearest first; returns how many. A query of another dimension finds none. */
-  search(
+  search(collectionId: number, query: Float32Array, k: number, ef: number, visit: Visit): number {
+    return this.#visitFound(collectionId, query, k, visit, (collection) =>
+      collection.search(query, k, ef, this.#hits),
+    );
+  }
+
+  /** The same, exactly, among the vectors of some files; inodes that there is nothing of are ignored. */
+  searchAmong(
     collectionId: number,
     query: Float32Array,
     k: number,
-    ef: number,
-    visit: (record: Readonly<ReturnType<typeof emptyRecord>>, distance: number) => void,
+    inodes: Uint32Array,
+    visit: Visit,
+  ): number {
+    return this.#visitFound(collectionId, query, k, visit, (collection) =>
+      collection.searchAmong(query, k, inodes, this.#hits),
+    );
+  }
+
+  #visitFound(
+    collectionId: number,
+    query: Float32Array,
+    k: number,
+    visit: Visit,
+    search: (collection: CollectionIndex) => number,
   ): number {
     const collection = this.#collections.get(collectionId);
     if (!collection || collection.dimension !== query.length) return 0;
     if (this.#hits.capacity < k) this.#hits = new SearchHits(k);
-    const found = collection.search(query, k, ef, this.#hits);
+    const found = search(collection);
     for (let i = 0; i < found; i++) {
       collection.record(this.#hits.labels[i]!, this.#record);
       visit(this.#record, this.#hits.distances[i]!);
@@ -220,10 +253,12 @@ export class Shard {
   #collection(id: number, dimension: number): CollectionIndex {
     let collection = this.#collections.get(id);
     if (!collection) {
-      const { metric, m, efConstruction } = id === TEXT_COLLECTION ? AS_CONFIGURED : this.optionsOf(id);
+      const { metric, element, m, efConstruction } =
+        id === TEXT_COLLECTION ? AS_CONFIGURED : this.optionsOf(id);
       const options = {
         dimension,
         metric,
+        element,
         m: m || this.#config.m,
         efConstruction: efConstruction || this.#config.ef_construction,
         seed: SEED,

@@ -1,7 +1,7 @@
 /** A store as a mount with that many files and vectors would leave it when it is killed: all of it in the log. */
 
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
-import { LogWriter } from '../../actors/io/log.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, type Recoverable } from '../../actors/io/recovery.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../../actors/regions.ts';

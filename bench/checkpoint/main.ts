@@ -24,7 +24,7 @@ const USAGE = `npm run bench:checkpoint -- [options]
   --json FILE     also write all figures there
   --quick         2,000 files: shows that everything runs, measures nothing`;
 
-const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
+const CLI = new URL('../../bundle/vexfs.js', import.meta.url).pathname;
 const ALONE_MS = 5000;
 
 const { values } = parseArgs({

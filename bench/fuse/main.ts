@@ -10,7 +10,7 @@ import { fuseNative, fuseNativeTuned } from './peers/fuse-native.ts';
 import { gocryptfs } from './peers/gocryptfs.ts';
 import { host } from './peers/host.ts';
 import { passthroughLl, passthroughLlCached } from './peers/passthrough-ll.ts';
-import { vexfs, vexfsClassic, vexfsUring } from './peers/vexfs.ts';
+import { vexfs, vexfsClassic, vexfsPassthrough, vexfsUring } from './peers/vexfs.ts';
 import { markdown, summarise } from './report.ts';
 
 const PEERS = [
@@ -18,6 +18,7 @@ const PEERS = [
   vexfs,
   vexfsClassic,
   vexfsUring,
+  vexfsPassthrough,
   passthroughLl,
   passthroughLlCached,
   bindfs,
@@ -26,7 +27,7 @@ const PEERS = [
   fuseNative,
   fuseNativeTuned,
 ];
-const BY_DEFAULT = 'host,vexfs,passthrough_ll,bindfs,gocryptfs,fuse-native';
+const BY_DEFAULT = 'host,vexfs,vexfs-passthrough,passthrough_ll,bindfs,gocryptfs,fuse-native';
 
 const USAGE = `npm run bench:fuse -- [options]
   --rounds N     rounds of every operation by every peer (5)

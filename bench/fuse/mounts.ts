@@ -117,6 +117,11 @@ export class MountedServer {
     return this.#child.pid!;
   }
 
+  /** The end of what it wrote to standard error. */
+  get said(): string {
+    return this.#said.trim();
+  }
+
   get alive(): boolean {
     return !ended(this.#child) && mountedDevice(this.directory) !== undefined;
   }

@@ -49,10 +49,11 @@ function row(operation: Operation, clients: number, outcome: Outcome): Row {
   }
   const medians: Record<string, number> = {};
   const ratios: Record<string, number> = {};
-  const ours = rates.get(SUBJECT);
+  const subject = operation.subject ?? SUBJECT;
+  const ours = rates.get(subject);
   for (const [peer, byRound] of rates) {
     medians[peer] = median([...byRound.values()]);
-    if (!ours || peer === SUBJECT) continue;
+    if (!ours || peer === subject) continue;
     const shared = [...byRound.keys()].filter((round) => ours.has(round));
     if (shared.length > 0)
       ratios[peer] = median(shared.map((round) => ours.get(round)! / byRound.get(round)!));

@@ -89,6 +89,34 @@ function writeNew(name: string): void {
   fs.closeSync(fd);
 }
 
+/** A file of so many MiB that is read once, so that whatever keeps pages has them. */
+function largeFile(blocks: number): void {
+  if (!fs.existsSync('large')) {
+    const fd = fs.openSync('large', 'w');
+    for (let i = 0; i < blocks; i++) fs.writeSync(fd, content);
+    fs.closeSync(fd);
+    sleep(100); // a server hears of closing a little later
+  }
+  const fd = fs.openSync('large', 'r');
+  while (fs.readSync(fd, target) > 0);
+  fs.closeSync(fd);
+}
+
+/** Moves so many MiB by `move`, twice, with the file opened for it. */
+function inBlocks(blocks: number, flags: string, move: (fd: number, block: number) => number): Workload {
+  let fd = -1;
+  return {
+    batch: blocks,
+    passes: 2,
+    bytes: MEBIBYTE,
+    step: (i) => {
+      if (i === 0) fd = fs.openSync('large', flags);
+      if (move(fd, i) !== MEBIBYTE) throw new Error('fewer bytes than asked for');
+      if (i === blocks - 1) fs.closeSync(fd);
+    },
+  };
+}
+
 let fresh = 0;
 
 export const workloads: Readonly<Record<string, MakeWorkload>> = {
@@ -229,6 +257,18 @@ export const workloads: Readonly<Record<string, MakeWorkload>> = {
       },
       after: () => forgetPages('big'), // also writes it out, so that the next peer has the disk for itself
     };
+  },
+
+  'write-large': (shrink) => {
+    const blocks = scaled(256, shrink);
+    largeFile(blocks);
+    return inBlocks(blocks, 'r+', (fd, i) => fs.writeSync(fd, content, 0, MEBIBYTE, i * MEBIBYTE));
+  },
+
+  'read-large': (shrink) => {
+    const blocks = scaled(256, shrink);
+    largeFile(blocks);
+    return inBlocks(blocks, 'r', (fd, i) => fs.readSync(fd, target, 0, MEBIBYTE, i * MEBIBYTE));
   },
 
   'read-seq': (shrink) => {

@@ -3,16 +3,16 @@ import fs from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { GraphFile } from '../../actors/graph-file.ts';
-import { aloneWithGraphs } from '../../kernels/hnsw/graph-access.ts';
-import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
-import { COLLECTION, optionsFor, ShardThreads } from './shard-threads.ts';
+import { readGraphs } from './read-graph.ts';
+import { ShardThreads } from './shard-threads.ts';
 import { makeVectors } from './vectors.ts';
 
 const USAGE = `npm run bench:shards -- [options]
   --n N          vectors (200000)
   --dim N        their dimension (128)
   --shards N     threads (2)
+  --batch        only a batch of 10,000 vectors after N others: until it is in the graphs
+  --snapshot     only what keeping graphs takes, and reading them again
   --json FILE    also write all figures there
   --quick        3,000 vectors: shows that everything runs, measures nothing`;
 
@@ -21,6 +21,8 @@ const { values } = parseArgs({
     n: { type: 'string', default: '200000' },
     dim: { type: 'string', default: '128' },
     shards: { type: 'string', default: '2' },
+    batch: { type: 'boolean', default: false },
+    snapshot: { type: 'boolean', default: false },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -33,6 +35,11 @@ if (values.help) {
 const n = values.quick ? 3000 : Number(values.n);
 const dimension = Number(values.dim);
 const shards = Number(values.shards);
+const batch = values.quick ? 1000 : 10_000;
+/** Rounds of a batch, each in new threads. */
+const ROUNDS = 3;
+/** What the target for reading is said of. */
+const MILLION = 1_000_000;
 const figures: Record<string, unknown> = { n, dimension, shards };
 
 function note(name: string, value: unknown): void {
@@ -40,55 +47,80 @@ function note(name: string, value: unknown): void {
   console.log(`${name}: ${typeof value === 'object' ? JSON.stringify(value) : value}`);
 }
 
-const vectors = makeVectors(n, dimension, 1);
+const vectors = makeVectors(n + batch, dimension, 1);
 const queries = makeVectors(1000, dimension, 1, n);
 const root = fs.mkdtempSync(join(tmpdir(), 'vexfs-bench-shards-'));
 try {
   note('loadAtBegin', loadavg()[0]!.toFixed(1));
-  // All vectors are one shard's: with the others' help, and without it.
-  for (const steal of [true, false]) {
-    const threads = new ShardThreads(join(root, `one-${steal}`), shards, dimension, {
-      steal,
-      isOneOwner: true,
-    });
-    await threads.start();
-    const share = Math.min(n, 50_000);
-    const { caughtUpPerSecond } = await threads.fill(vectors, share);
-    note(steal ? 'oneShardBuiltByAllPerSecond' : 'oneShardBuiltAlonePerSecond', caughtUpPerSecond);
-    note(steal ? 'oneShardSearchedByAll' : 'oneShardSearchedAlone', await threads.search(queries, 8));
-    await threads.end();
-  }
-  const threads = new ShardThreads(join(root, 'all'), shards, dimension, { steal: true, isOneOwner: false });
-  await threads.start();
-  note('filled', await threads.fill(vectors, n, queries));
-  note('searchesAfterwards', await threads.search(queries, 8));
-  note(
-    'recall',
-    threads.recall(vectors, n, queries.subarray(0, 50 * dimension), await threads.answers(queries, 50)),
-  );
-  note('bytesPerVector', threads.bytesPerVector);
-  note('writtenInSeconds', await threads.save());
-  await threads.end();
-  note('snapshotBytes', threads.snapshotBytes);
-  note('oneGraphReadInSeconds', readGraph(threads));
-  const again = new ShardThreads(join(root, 'all'), shards, dimension, { steal: true, isOneOwner: false });
-  await again.start();
-  note('toldAgain', await again.fill(vectors, n));
-  await again.end();
+  const isAll = !values.batch && !values.snapshot;
+  if (isAll) await oneOwner();
+  if (isAll || values.batch) await batches();
+  if (isAll || values.snapshot) await fillAndKeep(isAll);
   note('loadAtEnd', loadavg()[0]!.toFixed(1));
 } finally {
   fs.rmSync(root, { recursive: true });
 }
 if (values.json !== undefined) fs.writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`);
 
-/** The first shard's graph from a warm disk into memory, verified: as the shard does it when it hears of the first vector. */
-function readGraph({ disk }: ShardThreads): number {
-  const started = performance.now();
-  const file = GraphFile.open(disk, 0, COLLECTION);
-  if (file === undefined) throw new Error('no graph was kept');
-  const graph = new SharedGraph(optionsFor(dimension), aloneWithGraphs());
-  if (!graph.restore(file.description, (part) => file.read(part)))
-    throw new Error('the graph cannot be used');
-  file.close();
-  return Math.round(performance.now() - started) / 1000;
+async function withThreads(
+  name: string,
+  options: { steal: boolean; isOneOwner: boolean },
+  work: (threads: ShardThreads) => Promise<void>,
+): Promise<ShardThreads> {
+  const threads = new ShardThreads(join(root, name), shards, dimension, options);
+  await threads.start();
+  await work(threads);
+  await threads.end();
+  return threads;
+}
+
+/** All vectors are one shard's: with the others' help, and without it. */
+async function oneOwner(): Promise<void> {
+  for (const steal of [true, false]) {
+    await withThreads(`one-${steal}`, { steal, isOneOwner: true }, async (threads) => {
+      note(
+        steal ? 'oneShardBuiltByAll' : 'oneShardBuiltAlone',
+        await threads.fill(vectors, Math.min(n, 50_000)),
+      );
+      note(steal ? 'oneShardSearchedByAll' : 'oneShardSearchedAlone', await threads.search(queries, 8));
+    });
+  }
+}
+
+/** A first batch, which makes the graphs, and one that comes after it. Threads are new each time, and warm for the second. */
+async function batches(): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) {
+    await withThreads(`batch-${round}`, { steal: true, isOneOwner: false }, async (threads) => {
+      const before = values.batch ? n : batch;
+      note(`batchOf${before}`, await threads.fill(vectors, before));
+      note(`batchOf${batch}After${before}`, await threads.fill(vectors, before + batch, undefined, before));
+    });
+  }
+}
+
+async function fillAndKeep(isAll: boolean): Promise<void> {
+  const options = { steal: true, isOneOwner: false };
+  const kept = await withThreads('all', options, async (threads) => {
+    note('filled', await threads.fill(vectors, n, isAll ? queries : undefined));
+    if (isAll) {
+      note('searchesAfterwardsOneByOne', await threads.search(queries, 1));
+      note('searchesAfterwards', await threads.search(queries, 8));
+      const asked = queries.subarray(0, 50 * dimension);
+      note('recall', threads.recall(vectors, n, asked, await threads.answers(queries, 50)));
+    }
+    note('bytesPerVector', threads.bytesPerVector);
+    note('writtenInSeconds', await threads.save());
+  });
+  note('snapshotBytes', kept.snapshotBytes);
+  const readings = await readGraphs(join(root, 'all'), shards, dimension);
+  for (const reading of readings) note('graphRead', reading);
+  const slowest = Math.max(...readings.map(({ cpuSeconds, vectors }) => cpuSeconds / vectors));
+  note('graphsOfAMillionReadByAllAtOnceInSecondsOfCpu', round((slowest * MILLION) / shards));
+  await withThreads('all', options, async (threads) => {
+    note('toldAgain', await threads.fill(vectors, n));
+  });
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
 }

@@ -33,6 +33,10 @@ export interface Filling {
   readonly putPerSecond: number;
   /** From the first put until every vector is in a graph. */
   readonly caughtUpPerSecond: number;
+  /** Of processor time of all threads but the one that puts and asks, microseconds. */
+  readonly cpuOfVector: number;
+  /** What the shards' threads do if nothing takes a processor from them: by that time. */
+  readonly perSecondByCpu: number;
   /** One search after the other meanwhile. */
   readonly searchesMeanwhile?: Latencies;
 }
@@ -88,15 +92,16 @@ export class ShardThreads {
     for (const worker of this.#workers) await worker.terminate();
   }
 
-  /** Puts the first `count` vectors and waits until all are in graphs; meanwhile asks one question after the other. */
-  async fill(vectors: Float32Array, count: number, queries?: Float32Array): Promise<Filling> {
+  /** Puts the vectors `from` … `count` − 1 and waits until all are in graphs; meanwhile asks one question after the other. */
+  async fill(vectors: Float32Array, count: number, queries?: Float32Array, from = 0): Promise<Filling> {
     const dimension = this.#dimension;
     const fuse = this.#world.actor('fuse-0');
     const order = new VectorOrder(fuse.arena);
     const lanes = Array.from({ length: this.#shards }, (_, index) => fuse.outbox(`shard-${index}`));
     const bytes = new Uint8Array(vectors.buffer);
+    const cpu = cpuOfOthers();
     const started = performance.now();
-    for (let i = 0; i < count; i++) {
+    for (let i = from; i < count; i++) {
       const ino = FIRST_INO + i;
       const lane = lanes[this.#isOneOwner ? 0 : shardOf(ino, this.#shards)]!;
       const at = i * dimension * 4;
@@ -109,9 +114,12 @@ export class ShardThreads {
       else latencies.push(await this.#ask(queries, asked));
     }
     const end = performance.now();
+    const cpuOfVector = (cpuOfOthers() - cpu) / (count - from);
     return {
-      putPerSecond: rate(count, put - started),
-      caughtUpPerSecond: rate(count, end - started),
+      putPerSecond: rate(count - from, put - started),
+      caughtUpPerSecond: rate(count - from, end - started),
+      cpuOfVector: Math.round(cpuOfVector * 10) / 10,
+      perSecondByCpu: Math.round((this.#shards * 1e6) / cpuOfVector),
       ...(queries === undefined ? {} : { searchesMeanwhile: summary(latencies, end - put) }),
     };
   }
@@ -228,6 +236,20 @@ export class ShardThreads {
       else await new Promise(setImmediate);
     }
   }
+}
+
+/** Processor time of all threads of this process but the main one, microseconds. */
+function cpuOfOthers(): number {
+  let nanoseconds = 0;
+  for (const task of fs.readdirSync('/proc/self/task')) {
+    if (Number(task) === process.pid) continue;
+    try {
+      nanoseconds += Number(fs.readFileSync(`/proc/self/task/${task}/schedstat`, 'utf8').split(' ')[0]);
+    } catch {
+      // The thread has ended.
+    }
+  }
+  return nanoseconds / 1000;
 }
 
 function rate(count: number, ms: number): number {

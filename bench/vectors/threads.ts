@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ElementType } from '../../kernels/hnsw/graph-memory.ts';
 import { GraphOwner } from '../../kernels/hnsw/graph-owner.ts';
+import { adviseHugePages } from '../../runtime/system/huge-pages.ts';
 import { median } from './compare.ts';
 import type { Dataset } from './data.ts';
 import { EF_CONSTRUCTION, M } from './engines.ts';
@@ -47,7 +48,14 @@ const BUILD_TURNS = 18;
 
 export async function measureThreads(data: Dataset, elementType: ElementType): Promise<ThreadsRow> {
   const { dimension, vectors } = data;
-  const options = { dimension, metric: 'l2', m: M, efConstruction: EF_CONSTRUCTION, seed: 1 } as const;
+  const options = {
+    dimension,
+    metric: 'l2',
+    m: M,
+    efConstruction: EF_CONSTRUCTION,
+    seed: 1,
+    onRows: adviseHugePages,
+  } as const;
   const owner = new GraphOwner(options, elementType, vectors.length);
   for (const [label, vector] of vectors.entries()) owner.place(label, vector);
   if (owner.wantsTraining) owner.train();

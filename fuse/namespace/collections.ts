@@ -5,7 +5,7 @@
  * comes into being with its first vector, which sets its dimension, or is made before; it stays until it is dropped. An id is
  * given again only when all have been used.
  *
- * Options, one word: bits 0–1 the metric, 4–11 M and 12–25 efConstruction of its graph (0 = as configured), 31 it is being
+ * Options, one word: bits 0–1 the metric, 2 what its graph is walked over, 4–11 M and 12–25 efConstruction of its graph (0 = as configured), 31 it is being
  * dropped: it takes no vectors.
  */
 import { COLLECTION_NAME_MAX, COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
@@ -31,9 +31,13 @@ const DOT = 0x2e;
 /** By their number in the options. */
 export const METRICS = ['cosine', 'l2', 'dot'] as const;
 export type CollectionMetric = (typeof METRICS)[number];
+/** What a graph is walked over, by its number in the options: int8 codes where these show enough, or float32 always. */
+export const ELEMENTS = ['int8', 'float32'] as const;
+export type CollectionElement = (typeof ELEMENTS)[number];
 
 export interface CollectionOptions {
   readonly metric: CollectionMetric;
+  readonly element: CollectionElement;
   /** Links of a vector in the graph, 2 … 128; 0 = as configured. */
   readonly m: number;
   /** Candidates looked at when one is added, 1 … 10,000; 0 = as configured. */
@@ -41,19 +45,22 @@ export interface CollectionOptions {
 }
 
 const METRIC_MASK = 3;
+const ELEMENT_SHIFT = 2;
 const M_SHIFT = 4;
 const M_MASK = 0xff;
 const EF_SHIFT = 12;
 const EF_MASK = 0x3fff;
 export const DROPPING = 0x8000_0000;
 
-export function packOptions({ metric, m, efConstruction }: CollectionOptions): number {
-  return (METRICS.indexOf(metric) | (m << M_SHIFT) | (efConstruction << EF_SHIFT)) >>> 0;
+export function packOptions({ metric, element, m, efConstruction }: CollectionOptions): number {
+  const kind = METRICS.indexOf(metric) | (ELEMENTS.indexOf(element) << ELEMENT_SHIFT);
+  return (kind | (m << M_SHIFT) | (efConstruction << EF_SHIFT)) >>> 0;
 }
 
 export function unpackOptions(word: number): CollectionOptions {
   return {
     metric: METRICS[word & METRIC_MASK] ?? 'cosine',
+    element: ELEMENTS[(word >>> ELEMENT_SHIFT) & 1]!,
     m: (word >>> M_SHIFT) & M_MASK,
     efConstruction: (word >>> EF_SHIFT) & EF_MASK,
   };
@@ -103,20 +110,36 @@ export function checkCollectionName(u8: Uint8Array, start: number, end: number):
   return 0;
 }
 
+/** The bits of a float32. */
+const INFINITY_BITS = 0x7f800000;
+
+/** Two vectors of this squared length still have a finite float32 distance, and inner product. */
+export const SQUARED_LENGTH_MAX = 3.4e38 / 4;
+
 /**
  * Dimension of a vector given as little-endian float32; −EINVAL unless it has 1 … 8,192 finite elements, not all
- * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it).
+ * zero where `needsDirection` (a zero vector has none, so cosine cannot rank it), and not longer than can be compared elsewhere:
+ * {@link SQUARED_LENGTH_MAX}.
  */
 export function checkVector(u8: Uint8Array, start: number, end: number, needsDirection = true): number {
   const bytes = end - start;
   if (bytes % 4 !== 0 || bytes === 0 || bytes > VECTOR_DIMENSION_MAX * 4) return -EINVAL;
+  const view = new DataView(u8.buffer, u8.byteOffset + start, bytes);
   let any = 0;
-  for (let i = start; i < end; i += 4) {
-    const exponent = ((u8[i + 3]! & 0x7f) << 1) | (u8[i + 2]! >> 7);
-    if (exponent === 255) return -EINVAL;
-    any |= u8[i]! | u8[i + 1]! | u8[i + 2]! | (u8[i + 3]! & 0x7f);
+  for (let i = 0; i < bytes; i += 4) {
+    // Without the sign; from the exponent of all ones on it is no number.
+    const magnitude = view.getInt32(i, true) & 0x7fffffff;
+    if (magnitude >= INFINITY_BITS) return -EINVAL;
+    any |= magnitude;
   }
-  return any === 0 && needsDirection ? -EINVAL : bytes / 4;
+  const isOfNoUse = needsDirection ? any === 0 : squaredLength(view) > SQUARED_LENGTH_MAX;
+  return isOfNoUse ? -EINVAL : bytes / 4;
+}
+
+function squaredLength(view: DataView): number {
+  let squares = 0;
+  for (let i = 0; i < view.byteLength; i += 4) squares += view.getFloat32(i, true) ** 2;
+  return squares;
 }
 
 function recordAt(id: number): number {

@@ -4,6 +4,7 @@
  */
 import * as collections from './collections.ts';
 import { chain, nameOffset } from './dentries.ts';
+import { flagsOf, OWN_LENGTH } from './inode-flags.ts';
 import { give, isLive, isRegular, sizeOf } from './inodes.ts';
 import {
   COLLECTION_BYTES,
@@ -100,6 +101,7 @@ export function afterRecovery(t: Tables, observer: ReplayObserver, heldOf: Looku
     t.inode[at + I_LOOKUPS] = isLive && held > 0 ? held : 0;
     if (isLive && (t.inode[at + I_NLINK] !== 0 || held > 0)) {
       t.header[H_INODES_LIVE]!++;
+      if ((flagsOf(t, ino) & OWN_LENGTH) !== 0) observer.lengthCounts?.(ino);
     } else if (isLive) {
       observer.inodeFreed?.(ino, t.inode[at + I_GENERATION]!);
       t.header[H_INODES_LIVE]!++;
@@ -126,15 +128,16 @@ function rebuildDentryFreeList(t: Tables): void {
   }
 }
 
-/** With the file's size and the object's form (stored.ts). */
+/** With the file's size, infinite where the object's own length counts (passed.ts), and the object's form (stored.ts). */
 export type ObjectVisitor = (object: number, size: number, stored: number) => void;
 
 /** Every object that holds a file's bytes. */
 export function objects(t: Tables, visit: ObjectVisitor): void {
   for (let ino = 1; ino < t.header[H_INODES_END]!; ino++) {
     const object = t.inode[ino * INODE_WORDS + I_OBJECT]!;
-    if (isLive(t, ino) && isRegular(t, ino) && object !== 0)
-      visit(object, sizeOf(t, ino), t.inode[ino * INODE_WORDS + I_STORED]!);
+    if (!isLive(t, ino) || !isRegular(t, ino) || object === 0) continue;
+    const size = (flagsOf(t, ino) & OWN_LENGTH) === 0 ? sizeOf(t, ino) : Number.POSITIVE_INFINITY;
+    visit(object, size, t.inode[ino * INODE_WORDS + I_STORED]!);
   }
 }
 

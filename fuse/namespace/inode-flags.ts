@@ -1,5 +1,5 @@
 /**
- * The flags of chattr(1) in word I_FLAGS of an inode, with the bits of FS_IOC_GETFLAGS (include/uapi/linux/fs.h), and one
+ * The flags of chattr(1) in word I_FLAGS of an inode, with the bits of FS_IOC_GETFLAGS (include/uapi/linux/fs.h), and two
  * of our own above them. The kernel's FUSE client knows nothing of them, so whoever changes something asks here first: for
  * names the mutations, for what one inode has the operations. Contract and locking: tables.ts.
  */
@@ -20,7 +20,9 @@ export const NO_ACCESS_TIME = 0x80;
 export const USER_FLAGS = IMMUTABLE | APPEND_ONLY | NO_DUMP | NO_ACCESS_TIME;
 /** It has no name yet and may be given one: made by O_TMPFILE without O_EXCL. */
 export const LINKABLE = 0x4000_0000;
-export const ALL_FLAGS = USER_FLAGS | LINKABLE;
+/** The length and the time of its object are those of the file (passed.ts). */
+export const OWN_LENGTH = 0x2000_0000;
+export const ALL_FLAGS = USER_FLAGS | LINKABLE | OWN_LENGTH;
 
 /** May be called by readers. */
 export function flagsOf(t: Tables, ino: number): number {

@@ -3,6 +3,7 @@ import { ESTALE } from '../../runtime/errno.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { I_OBJECT, INODE_WORDS } from './layout.ts';
 import { LinuxChanges } from './linux-changes.ts';
+import { encodePassed, PASSED_BYTES, passed } from './passed.ts';
 import * as records from './records.ts';
 import { type Place, place } from './stored.ts';
 
@@ -14,6 +15,31 @@ export class NamespaceObjects extends LinuxChanges {
       const isFile = out.fill(this.tables, ino);
       if (this.tables.endRead()) return isFile ? 0 : -ESTALE;
     }
+  }
+
+  /**
+   * The file's object is changed past us, or was, as `how` says (passed.ts): it has `size` bytes, and was changed last at the time
+   * that is given. 0 or −errno.
+   */
+  passed(ino: number, size: number, seconds: number, nanoseconds: number, how: number): number {
+    const t = this.tables;
+    const refusal = this.transaction.begin(recordBytes(PASSED_BYTES));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = passed(t, ino, size, seconds, nanoseconds, how);
+      if (result < 0) return this.transaction.end(result);
+      encodePassed(this.transaction.journal, t, ino, size, seconds, nanoseconds, how);
+      this.transaction.commit();
+      return this.transaction.end(0);
+    } finally {
+      this.transaction.release();
+    }
+  }
+
+  /** Waits until all that was changed so far is durable: 0, or the −errno of a log that has failed. */
+  waitUntilDurable(): number {
+    const { journal } = this.transaction;
+    return journal.waitUntilDurable() ? 0 : -journal.failure;
   }
 
   /**

@@ -21,12 +21,14 @@
  * 13 INDEXED      ino, generation, version, status, chunks                                 @32 vectors, opaque here
  * 20, 21          inode-records.ts
  * 22 PLACE        ino, object, form (stored.ts)
+ * 23              passed.ts
  */
 import * as attribute from './attribute-records.ts';
 import { NEEDS_OBJECT } from './content.ts';
 import * as data from './data-records.ts';
 import { applyFlags, applyUnnamed, FLAGS, UNNAMED } from './inode-records.ts';
 import * as name from './name-records.ts';
+import { applyPassed, PASSED } from './passed.ts';
 import { Payload, RecordError } from './payload.ts';
 import type { Tables } from './tables.ts';
 
@@ -54,6 +56,8 @@ export interface ReplayObserver {
   ): void;
   vectorRemoved?(collection: number, ino: number, generation: number): void;
   inodeFreed?(ino: number, generation: number): void;
+  /** At the end of a recovery: the length of this file's object is the file's (passed.ts). */
+  lengthCounts?(ino: number): void;
   /** u8[start, end) was written to the object at `position`, and is nowhere but here for certain. */
   objectWritten?(object: number, position: number, u8: Uint8Array, start: number, end: number): void;
   /** Whatever was written to the object before this record was durable in its file when this was written. */
@@ -109,4 +113,5 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [UNNAMED]: applyUnnamed,
   [FLAGS]: applyFlags,
   [data.PLACE]: data.applyPlace,
+  [PASSED]: applyPassed,
 };

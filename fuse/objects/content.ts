@@ -31,6 +31,7 @@ import { CompressedObjects } from './compressed-objects.ts';
 import type { DataLocks } from './data-locks.ts';
 import type { LastReads } from './last-reads.ts';
 import type { ObjectFiles } from './object-files.ts';
+import type { PassedFiles } from './passed-files.ts';
 import type { SyncHabits } from './sync-habits.ts';
 
 const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
@@ -65,9 +66,12 @@ export interface ContentOptions {
   readonly cacheBytes?: number;
   /** When files were read last, for whoever wants to know. */
   readonly reads?: LastReads;
+  /** Where the kernel may read and write files by itself. */
+  readonly passed?: PassedFiles | undefined;
 }
 
 export class Content {
+  readonly passed: PassedFiles | undefined;
   readonly #namespace: Namespace;
   readonly #objects: ObjectFiles;
   readonly #compressed: CompressedObjects;
@@ -85,7 +89,7 @@ export class Content {
     objects: ObjectFiles,
     locks: DataLocks,
     events: ObjectEvents,
-    { habits, cacheBytes = 0, reads }: ContentOptions,
+    { habits, cacheBytes = 0, reads, passed }: ContentOptions,
   ) {
     this.#namespace = namespace;
     this.#objects = objects;
@@ -94,10 +98,12 @@ export class Content {
     this.#events = events;
     this.#habits = habits;
     this.#reads = reads;
+    this.passed = passed;
   }
 
   /** Copies up to `length` bytes to `u8[at]`; fewer only at the end of the file. */
   read(ino: number, position: number, length: number, u8: Uint8Array, at: number): number {
+    this.passed?.refresh(ino);
     for (;;) {
       const inline = this.#namespace.readInline(ino, position, length, u8, at);
       if (inline !== IS_OBJECT) return inline;
@@ -130,6 +136,7 @@ export class Content {
     if (position + length > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
+      if (this.passed?.has(ino)) return this.passed.write(ino, position, u8, start, length, flags);
       const inline = this.#namespace.writeInline(ino, position, u8, start, length, flags);
       if (inline === IS_OBJECT) return this.#writeObject(ino, position, u8, start, length, flags);
       if (inline === NEEDS_OBJECT) return this.#promote(ino, position, u8, start, length, 0, flags);
@@ -155,6 +162,7 @@ export class Content {
     if (end > FILE_SIZE_MAX) return -EFBIG;
     this.#locks.lock(ino);
     try {
+      this.passed?.settle(ino);
       const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
       return this.#resize(ino, end, flags);
@@ -167,6 +175,7 @@ export class Content {
   zero(ino: number, start: number, end: number, flags = 0): number {
     this.#locks.lock(ino);
     try {
+      this.passed?.settle(ino);
       const size = this.size(ino);
       if (size < 0 || start >= size) return Math.min(size, 0);
       return this.#zeroWithin(ino, start, Math.min(end, size), flags);
@@ -190,6 +199,7 @@ export class Content {
    * `offset` is not within the file, or there is no more data.
    */
   seek(ino: number, offset: number, whence: number): number {
+    this.passed?.refresh(ino);
     const failed = this.size(ino);
     if (failed < 0) return failed;
     const place = this.#place;
@@ -212,7 +222,7 @@ export class Content {
     let done = -ESTALE;
     try {
       const place = this.#place;
-      const isKnown = this.#namespace.locate(ino, place) === 0;
+      const isKnown = this.#namespace.locate(ino, place) === 0 && !this.passed?.has(ino);
       // With the lock, nobody is between writing to the object and saying so.
       if (isKnown && place.generation === generation && place.version === version && place.object === from) {
         if (to !== from) this.#events.objectDirty(to);
@@ -349,6 +359,7 @@ export class Content {
   }
 
   #resize(ino: number, size: number, flags: number): number {
+    if (this.passed?.has(ino)) return this.passed.resize(ino, size, flags);
     const id = size > 0 ? this.#plainObject(ino) : 0;
     if (id < 0) return id;
     if (id > 0) {
@@ -367,6 +378,7 @@ export class Content {
   }
 
   #zeroWithin(ino: number, start: number, end: number, flags: number): number {
+    if (this.passed?.has(ino)) return this.passed.zero(ino, start, end, flags);
     const id = this.#plainObject(ino);
     if (id < 0) return id;
     if (id > 0) {

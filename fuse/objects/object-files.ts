@@ -10,7 +10,7 @@
  */
 import { assert } from '../../runtime/assert.ts';
 import { EIO, EMFILE, ENFILE, ENOENT, EOPNOTSUPP } from '../../runtime/errno.ts';
-import type { Disk } from '../../runtime/storage/disk.ts';
+import type { Disk, OpenStatus } from '../../runtime/storage/disk.ts';
 import { SEEK_DATA } from '../protocol/abi.ts';
 import { objectDirectory, objectPath } from './object-path.ts';
 
@@ -87,13 +87,38 @@ export class ObjectFiles {
     if (typeof status === 'number') return lost(status);
     if (status.bytes <= start) return 0;
     if (status.bytes <= end) return this.#disk.truncate(this.#descriptors[slot]!, start);
-    const punched = this.#disk.punch?.(this.#descriptors[slot]!, start, end - start) ?? -EOPNOTSUPP;
+    return this.clear(id, start, end);
+  }
+
+  /** Makes [start, end), which lies within the host file, read as zeros, and leaves its length as it is. */
+  clear(id: number, start: number, end: number): number {
+    const descriptor = this.descriptor(id);
+    if (descriptor < 0) return descriptor;
+    const punched = this.#disk.punch?.(descriptor, start, end - start) ?? -EOPNOTSUPP;
     if (punched !== -EOPNOTSUPP) return punched;
     for (let position = start; position < end; position += ZEROS.length) {
       const written = this.write(id, position, ZEROS, 0, Math.min(ZEROS.length, end - position));
       if (written < 0) return written;
     }
     return 0;
+  }
+
+  /** A descriptor of the object, until the next call of any method; or −errno. */
+  descriptor(id: number): number {
+    const slot = this.#open(id, 'write');
+    return slot < 0 ? lost(slot) : this.#descriptors[slot]!;
+  }
+
+  /** Length and time of the host file, by its descriptor. */
+  status(id: number): OpenStatus | number {
+    const descriptor = this.descriptor(id);
+    return descriptor < 0 ? descriptor : (this.#disk.statOpen?.(descriptor) ?? -EOPNOTSUPP);
+  }
+
+  /** Cuts the host file, or makes it longer by zeros. */
+  setLength(id: number, bytes: number): number {
+    const descriptor = this.descriptor(id);
+    return descriptor < 0 ? descriptor : this.#disk.truncate(descriptor, bytes);
   }
 
   /** lseek(2) with SEEK_DATA or SEEK_HOLE in the host's file; −ENXIO beyond its data, or its end. Not every disk knows of holes. */

@@ -15,8 +15,10 @@ import {
   FATTR_ATIME,
   FATTR_ATIME_NOW,
   FATTR_CTIME,
+  FATTR_FH,
   FATTR_GID,
   FATTR_KILL_SUIDGID,
+  FATTR_LOCKOWNER,
   FATTR_MODE,
   FATTR_MTIME,
   FATTR_MTIME_NOW,
@@ -37,12 +39,14 @@ import {
 import { BODY, encodeAttrOut, encodeStatfsOut, encodeStatxOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { QUERY_FILE, REAL } from '../virtual/node-ids.ts';
-import { type Context, finish } from './context.ts';
+import { attributesAreValid, type Context, finish } from './context.ts';
 import { dropForeignGroupId } from './privileges.ts';
-import { refuseSetattr } from './protection.ts';
+import { refuseChange, refuseSetattr } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
 const BLOCK = 4096;
+/** What says how, and not what. */
+const NO_CHANGE = FATTR_FH | FATTR_LOCKOWNER | FATTR_KILL_SUIDGID;
 
 export function getattr(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi } = request;
@@ -55,9 +59,10 @@ export function getattr(context: Context, request: Request, reply: Reply): numbe
 }
 
 function attributesOf(context: Context, reply: Reply, ino: number): number {
+  const attrValid = attributesAreValid(context, ino);
   const failed = context.namespace.stat(ino, context.attr);
   if (failed < 0) return failed;
-  return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, context.options.attrTimeout));
+  return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, attrValid));
 }
 
 /** As GETATTR, and the time of birth. The kernel asks so where that is wanted. */
@@ -65,13 +70,14 @@ export function statx(context: Context, request: Request, reply: Reply): number 
   const { nodeLo, nodeHi } = request;
   const { attr, namespace, options, virtual } = context;
   const isReal = nodeHi === REAL;
+  const realValid = isReal ? attributesAreValid(context, nodeLo) : options.attrTimeout;
   const failed = isReal ? namespace.stat(nodeLo, attr) : virtual.stat(nodeLo, nodeHi, attr);
   if (failed < 0) return failed;
   if (!isReal) {
     attr.btime = attr.ctime;
     attr.btimeNs = attr.ctimeNs;
   }
-  const attrValid = isReal || virtual.attributesAreStable(nodeHi) ? options.attrTimeout : 0;
+  const attrValid = isReal || virtual.attributesAreStable(nodeHi) ? realValid : 0;
   return finish(reply, encodeStatxOut(reply.u32, BODY, attr, attrValid));
 }
 
@@ -92,14 +98,27 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);
   }
+  // What was written past us was written before.
+  context.content.passed?.refresh(ino);
   readChanges(context, request, valid);
-  if (context.changes.valid !== 0) {
+  const isOfNothing = (valid & ~NO_CHANGE) === 0;
+  if (isOfNothing && mayDropPrivileges(context, request, ino)) context.changes.valid = KILL_SUIDGID;
+  if (context.changes.valid !== 0 || isOfNothing) {
     const failed = context.namespace.setattr(ino, context.changes);
     if (failed < 0) return failed;
     if ((valid & (FATTR_MODE | FATTR_UID | FATTR_GID)) !== 0) context.virtual.searchableChanged();
   }
   if ((valid & (FATTR_SIZE | FATTR_UID | FATTR_GID)) !== 0) dropCapability(context, ino);
   return attributesOf(context, reply, ino);
+}
+
+/**
+ * Whether a SETATTR of nothing takes set-id bits. It is chown(2) of neither user nor group, which does, if the file is the
+ * caller's; or the kernel announces the write of somebody else, which will say so itself.
+ */
+function mayDropPrivileges(context: Context, request: Request, ino: number): boolean {
+  if (context.namespace.stat(ino, context.attr) < 0 || refuseChange(context, ino) < 0) return false;
+  return request.uid === 0 || request.uid === context.attr.uid;
 }
 
 /** As O_TRUNC asks for; then a new conversation begins. Nothing else of a query file can be changed. */

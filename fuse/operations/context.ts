@@ -81,6 +81,17 @@ export class Context {
 /** Runs one well-formed request: REPLY_READY, NO_REPLY, LATER (fuse/session/server.ts) or −errno. */
 export type Operation = (context: Context, request: Request, reply: Reply) => number;
 
+/**
+ * Brings the attributes of a real inode up to date; how many seconds the kernel may then keep them: none, while it changes the file
+ * itself.
+ */
+export function attributesAreValid({ content, options }: Context, ino: number): number {
+  const { passed } = content;
+  if (passed === undefined || !passed.has(ino)) return options.attrTimeout;
+  passed.refresh(ino);
+  return 0;
+}
+
 /** Ends the reply with the `bytes` encoded at its BODY, or passes −errno on. */
 export function finish(reply: Reply, bytes: number): number {
   if (bytes < 0) return bytes;

@@ -1,4 +1,4 @@
-/** Operations on the bytes of files, and symlinks' targets. There are no handles: fh is always 0. */
+/** Operations on the bytes of files, and symlinks' targets. Handles mean nothing: fh is always 0. */
 import { FILE_SIZE_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, EIO, EPERM } from '../../runtime/errno.ts';
 import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
@@ -107,16 +107,19 @@ function askQuery(
 /** Whoever makes things durable answers. */
 export function fsync(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
+  context.content.passed?.beforeSync(request.nodeLo);
   context.content.synced(request.nodeLo);
-  return sync(context, request, context.namespace.objectOf(request.nodeLo));
+  return sync(context, request, reply);
 }
 
 /** FSYNCDIR, and SYNCFS for everything. */
 export function syncNames(context: Context, request: Request, reply: Reply): number {
   if (request.nodeHi !== REAL) return finish(reply, 0);
-  return sync(context, request, 0);
+  return sync(context, request, reply);
 }
 
-function sync({ handover }: Context, { opcode, uniqueLo, uniqueHi }: Request, objectId: number): number {
-  return handover.sync(opcode, uniqueLo, uniqueHi, objectId) ? LATER : -EIO;
+function sync({ handover }: Context, request: Request, reply: Reply): number {
+  const { opcode, uniqueLo, uniqueHi } = request;
+  const outcome = handover.sync(opcode, uniqueLo, uniqueHi);
+  return outcome === 0 ? finish(reply, 0) : outcome;
 }

@@ -11,7 +11,7 @@ import {
 } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
-import { type Context, finish } from './context.ts';
+import { attributesAreValid, type Context, finish } from './context.ts';
 import { accessed } from './data.ts';
 
 const DOT = 0x2e;
@@ -64,12 +64,14 @@ function putWithAttributes(context: Context, request: Request, reply: Reply, at:
     return encodeNegativeEntryOut(reply.u32, at, 0) + putName(context, reply, at + ENTRY_OUT_BYTES);
   }
   namespace.addLookup(entry.ino, 1);
+  const attrValid = attributesAreValid(context, entry.ino);
+  if (attrValid === 0) namespace.stat(entry.ino, attr);
   return encodeDirentplus(
     reply,
     at,
     attr,
     options.entryTimeout,
-    options.attrTimeout,
+    attrValid,
     entry.cookieLo,
     entry.cookieHi,
     entry.name,

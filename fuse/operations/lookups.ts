@@ -9,25 +9,28 @@ import {
   FORGET_ONE_NLOOKUP,
   FUSE_BATCH_FORGET,
   FUSE_FORGET,
+  FUSE_OPEN,
   FUSE_READDIRPLUS,
+  FUSE_RELEASE,
 } from '../protocol/abi.ts';
 import type { Attr } from '../protocol/attr.ts';
 import { BODY, encodeEntryOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { NO_REPLY } from '../session/server.ts';
 import { REAL } from '../virtual/node-ids.ts';
-import type { Context } from './context.ts';
+import { attributesAreValid, type Context } from './context.ts';
 
 /** Counts a lookup of a real inode and encodes its fuse_entry_out at BODY. Its size, or −errno. */
 export function entryOfInode(context: Context, reply: Reply, ino: number): number {
   const { namespace, attr, options } = context;
   namespace.addLookup(ino, 1);
+  const attrValid = attributesAreValid(context, ino);
   const failed = namespace.stat(ino, attr);
   if (failed < 0) {
     giveBack(context, ino, REAL, 1);
     return failed;
   }
-  const bytes = encodeEntryOut(reply.u32, BODY, attr, options.entryTimeout, options.attrTimeout);
+  const bytes = encodeEntryOut(reply.u32, BODY, attr, options.entryTimeout, attrValid);
   context.flight.counted = BODY + bytes;
   return bytes;
 }
@@ -63,13 +66,19 @@ export function batchForget(context: Context, request: Request): number {
   return NO_REPLY;
 }
 
-/** Takes back the lookups counted for a reply, finished or not, to a request of this opcode that the kernel did not take. */
-export function undoLookups(context: Context, opcode: number, reply: Reply): void {
-  if (opcode === FUSE_FORGET || opcode === FUSE_BATCH_FORGET) return;
+/** Takes back the lookups, and the open, counted for a reply, finished or not, to this request, that the kernel did not take. */
+export function undoLookups(context: Context, request: Request, reply: Reply): void {
+  const { opcode } = request;
+  if (opcode === FUSE_FORGET || opcode === FUSE_BATCH_FORGET || opcode === FUSE_RELEASE) return;
   const counted = context.flight.takeCounted();
   if (counted === 0) return;
+  const lo = reply.u32[BODY >>> 2]!;
   if (opcode === FUSE_READDIRPLUS) undoListed(context, reply, counted);
-  else giveBack(context, reply.u32[BODY >>> 2]!, reply.u32[(BODY >>> 2) + 1]!, 1);
+  else if (opcode === FUSE_OPEN) context.content.passed?.release(request.nodeLo, false);
+  else {
+    if (counted > BODY + ENTRY_OUT_BYTES) context.content.passed?.release(lo, false);
+    giveBack(context, lo, reply.u32[(BODY >>> 2) + 1]!, 1);
+  }
 }
 
 function undoListed(context: Context, reply: Reply, end: number): void {
@@ -84,7 +93,7 @@ function giveBack(context: Context, nodeLo: number, nodeHi: number, lookups: num
   if (nodeHi !== REAL) {
     context.virtual.forget(nodeLo, nodeHi, lookups);
   } else if (nodeLo !== 0) {
-    context.namespace.forget(nodeLo, lookups);
+    if (context.namespace.forget(nodeLo, lookups) === 1) context.content.passed?.forgotten(nodeLo);
     context.content.passOnDropped();
   }
 }

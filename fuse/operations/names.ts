@@ -1,11 +1,10 @@
 /** Operations on names: finding, making, removing, renaming. Permissions are the kernel's (default_permissions). */
 import { NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST, EINVAL, EIO, ENAMETOOLONG, ENOENT, EPERM } from '../../runtime/errno.ts';
+import { EEXIST, EINVAL, EIO, ENAMETOOLONG, ENOENT, EPERM, ESTALE } from '../../runtime/errno.ts';
 import {
   CREATE_IN_FLAGS,
   CREATE_IN_MODE,
   CREATE_IN_UMASK,
-  FOPEN_KEEP_CACHE,
   LINK_IN_OLDNODEID,
   MKDIR_IN_MODE,
   MKDIR_IN_UMASK,
@@ -20,15 +19,17 @@ import {
   S_IFMT,
   S_IFREG,
 } from '../protocol/abi.ts';
-import { BODY, encodeNegativeEntryOut, encodeOpenOut, type Reply } from '../protocol/reply.ts';
+import { BODY, encodeNegativeEntryOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { LATER } from '../session/server.ts';
 import { FIXED, isReserved, REAL, VEXFS } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
 import { entryOfInode, entryOfVirtual } from './lookups.ts';
+import { entryOpened } from './open.ts';
 
 const O_EXCL = 0o200;
 const PERMISSIONS = 0o7777;
+const DOT = 0x2e;
 
 export function lookup(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi, u8, nameStart, nameEnd } = request;
@@ -38,6 +39,7 @@ export function lookup(context: Context, request: Request, reply: Reply): number
     const failed = context.virtual.stat(VEXFS, FIXED, context.attr);
     return failed < 0 ? failed : finish(reply, entryOfVirtual(context, reply, context.attr));
   }
+  if (nameEnd - nameStart === 1 && u8[nameStart] === DOT) return lookupSelf(context, request, reply);
   const ino = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
   if (ino >= 0) return finish(reply, entryOfInode(context, reply, ino));
   if (ino !== -ENOENT || context.options.negativeTimeout === 0) return ino;
@@ -46,6 +48,16 @@ export function lookup(context: Context, request: Request, reply: Reply): number
   const made = context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
   if (made >= 0) return finish(reply, entryOfInode(context, reply, made));
   return finish(reply, encodeNegativeEntryOut(reply.u32, BODY, context.options.negativeTimeout));
+}
+
+/**
+ * The node itself, of whatever type: somebody has a handle of it, and the kernel has forgotten it. So nobody has it open, and
+ * one without a name is gone.
+ */
+function lookupSelf(context: Context, request: Request, reply: Reply): number {
+  const { namespace, attr } = context;
+  if (namespace.stat(request.nodeLo, attr) < 0 || attr.nlink === 0) return -ESTALE;
+  return finish(reply, entryOfInode(context, reply, request.nodeLo));
 }
 
 function lookupVirtual(context: Context, request: Request, reply: Reply): number {
@@ -77,10 +89,7 @@ export function create(context: Context, request: Request, reply: Reply): number
   if (ino === -EEXIST && (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0) {
     ino = context.namespace.lookup(request.nodeLo, request.u8, request.nameStart, request.nameEnd);
   }
-  if (ino < 0) return ino;
-  const entry = entryOfInode(context, reply, ino);
-  if (entry < 0) return entry;
-  return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, FOPEN_KEEP_CACHE));
+  return ino < 0 ? ino : entryOpened(context, request, reply, ino);
 }
 
 export function mknod(context: Context, request: Request, reply: Reply): number {
@@ -104,10 +113,7 @@ export function tmpfile(context: Context, request: Request, reply: Reply): numbe
   const linkable = (request.word(CREATE_IN_FLAGS) & O_EXCL) === 0;
   const umask = request.word(CREATE_IN_UMASK);
   const ino = context.namespace.createUnnamed(nodeLo, mode, uid, gid, umask, linkable);
-  if (ino < 0) return ino;
-  const entry = entryOfInode(context, reply, ino);
-  if (entry < 0) return entry;
-  return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, FOPEN_KEEP_CACHE));
+  return ino < 0 ? ino : entryOpened(context, request, reply, ino);
 }
 
 /** `umask` is the caller's where the kernel has left it to us (FUSE_DONT_MASK); where it has not, it says the same again. */

@@ -3,7 +3,7 @@
  *
  * What is missing from the table is answered ENOSYS, which the kernel takes as "never ask again" and, for these, as
  * leave to do something cheaper:
- *   OPEN, OPENDIR     needs no handle: open without asking, keep pages and directory contents cached
+ *   OPENDIR           needs no handle: open without asking, keep directory contents cached; and OPEN (open.ts)
  *   FLUSH             close without asking
  *   ACCESS            check against the attributes, as default_permissions does anyway
  *   POLL              files are ready at any time
@@ -22,6 +22,7 @@ import * as directories from './directories.ts';
 import { ioctl } from './ioctl.ts';
 import * as lookups from './lookups.ts';
 import * as names from './names.ts';
+import * as opening from './open.ts';
 import * as ranges from './ranges.ts';
 import * as xattrs from './xattrs.ts';
 
@@ -54,6 +55,8 @@ const TABLE: readonly Operation[] = (() => {
   table[abi.FUSE_RMDIR] = names.rmdir;
   table[abi.FUSE_RENAME] = names.rename;
   table[abi.FUSE_LINK] = names.link;
+  table[abi.FUSE_OPEN] = opening.open;
+  table[abi.FUSE_RELEASE] = opening.release;
   table[abi.FUSE_READ] = data.read;
   table[abi.FUSE_WRITE] = data.write;
   table[abi.FUSE_STATFS] = attributes.statfs;
@@ -95,6 +98,6 @@ export class Operations implements Dispatcher {
 
   /** The kernel did not take a finished reply: takes back the lookups it carries. */
   undelivered(request: Request, reply: Reply): void {
-    lookups.undoLookups(this.context, request.opcode, reply);
+    lookups.undoLookups(this.context, request, reply);
   }
 }

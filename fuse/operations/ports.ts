@@ -7,10 +7,10 @@ export { QUERY_SEARCH, QUERY_SIMILAR } from '../virtual/virtual-tree.ts';
 
 export interface Handover {
   /**
-   * Make the object (0 = none) and everything journalled so far durable, then answer the request. False: as many
-   * requests wait as there is room for, and this one is not going to be answered.
+   * Make everything changed so far durable, then answer the request: LATER. 0: all is durable already.
+   * Or −errno: as many requests wait as there is room for, and this one is not going to be answered.
    */
-  sync(opcode: number, uniqueLo: number, uniqueHi: number, objectId: number): boolean;
+  sync(opcode: number, uniqueLo: number, uniqueHi: number): number;
   /** An fsync is likely to follow: it may begin now. */
   syncExpected(): void;
   /** The object has bytes that no fsync has made durable. Called for every write. */

@@ -13,11 +13,12 @@
  */
 import { EIO } from '../../runtime/errno.ts';
 import * as abi from '../protocol/abi.ts';
-import { BODY, encodeOpenOut, type Reply } from '../protocol/reply.ts';
+import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import type { Recovery } from '../session/server.ts';
 import { type Context, finish } from './context.ts';
 import { entryOfInode, undoLookups } from './lookups.ts';
+import { entryOpened } from './open.ts';
 import type { Operations } from './operations.ts';
 import { finishRemoval } from './xattrs.ts';
 
@@ -61,7 +62,7 @@ export class Resumption implements Recovery {
   }
 
   withdraw(request: Request, reply: Reply): void {
-    undoLookups(this.#context, request.opcode, reply);
+    undoLookups(this.#context, request, reply);
     this.#context.handover.withdraw(request.uniqueLo, request.uniqueHi);
   }
 
@@ -102,9 +103,8 @@ export class Resumption implements Recovery {
     const { opcode, nodeLo, u8, nameStart, nameEnd } = request;
     const ino = this.#context.namespace.lookup(nodeLo, u8, nameStart, nameEnd);
     if (ino < 0) return -EIO;
-    const entry = entryOfInode(this.#context, reply, ino);
-    if (entry < 0 || opcode !== abi.FUSE_CREATE) return finish(reply, entry);
-    return finish(reply, entry + encodeOpenOut(reply.u32, BODY + entry, abi.FOPEN_KEEP_CACHE));
+    if (opcode === abi.FUSE_CREATE) return entryOpened(this.#context, request, reply, ino);
+    return finish(reply, entryOfInode(this.#context, reply, ino));
   }
 
   #passAttributeOn(request: Request, reply: Reply): number {

@@ -10,10 +10,10 @@
  *
  * The read-only ones are not listed. Everything else under user.vexfs. is refused (EPERM), so that it can mean something
  * later. Of `system.` there are the access control lists, which the kernel enforces as it finds them here
- * (fuse/namespace/access-lists.ts); the rest is EOPNOTSUPP.
+ * (fuse/namespace/access-lists.ts); the rest is EOPNOTSUPP, as every name is that begins otherwise.
  */
 import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
-import { ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
+import { EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
 import { ACL_KILL_SGID } from '../namespace/access-lists.ts';
 import { listKind, NO_LIST } from '../namespace/acl.ts';
 import {
@@ -32,6 +32,9 @@ import { refuseChange } from './protection.ts';
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 
 const SYSTEM = ascii('system.');
+const TRUSTED = ascii('trusted.');
+/** The kernel passes on every name, also of no namespace that Linux has. */
+const NAMESPACES = [ascii('user.'), ascii('security.'), TRUSTED];
 const OURS = ascii('user.vexfs.');
 const VECTOR = ascii('user.vexfs.vector');
 const CAPABILITY = ascii('security.capability');
@@ -43,13 +46,22 @@ const OUR_VECTOR = 1;
 const READ_ONLY = 2;
 const UNSUPPORTED = 3;
 const LIST = 4;
+/** A namespace without a name in it. */
+const NAMELESS = 5;
 
 function kindOf({ options }: Context, u8: Uint8Array, start: number, end: number): number {
   if (startsWith(u8, start, end, SYSTEM))
     return options.accessLists && listKind(u8, start, end) !== NO_LIST ? LIST : UNSUPPORTED;
-  if (!startsWith(u8, start, end, OURS)) return PLAIN;
+  if (!startsWith(u8, start, end, OURS)) return stored(u8, start, end);
   if (!startsWith(u8, start, end, VECTOR)) return READ_ONLY;
   return end - start === VECTOR.length || u8[start + VECTOR.length] === DOT ? OUR_VECTOR : READ_ONLY;
+}
+
+/** What a name is that is stored as given, if it is one. */
+function stored(u8: Uint8Array, start: number, end: number): number {
+  for (const prefix of NAMESPACES)
+    if (startsWith(u8, start, end, prefix)) return end - start === prefix.length ? NAMELESS : PLAIN;
+  return UNSUPPORTED;
 }
 
 function startsWith(u8: Uint8Array, start: number, end: number, prefix: Uint8Array): boolean {
@@ -64,6 +76,7 @@ function refuse(context: Context, request: Request): number {
   if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;
   const kind = kindOf(context, u8, nameStart, nameEnd);
   if (kind === UNSUPPORTED) return -EOPNOTSUPP;
+  if (kind === NAMELESS) return -EINVAL;
   return kind === READ_ONLY || nodeHi !== REAL ? -EPERM : refuseChange(context, nodeLo);
 }
 
@@ -131,6 +144,7 @@ export function getxattr(context: Context, request: Request, reply: Reply): numb
   if (nameEnd - nameStart > XATTR_NAME_MAX) return -ERANGE;
   const kind = kindOf(context, u8, nameStart, nameEnd);
   if (kind === UNSUPPORTED) return -EOPNOTSUPP;
+  if (kind === NAMELESS) return -EINVAL;
   if (nodeHi !== REAL) return -ENODATA;
   const room = roomFor(request, reply);
   if (kind === READ_ONLY) {
@@ -146,8 +160,30 @@ export function listxattr(context: Context, request: Request, reply: Reply): num
   const { nodeLo, nodeHi } = request;
   if (nodeHi !== REAL) return finishSized(request, reply, 0);
   const room = roomFor(request, reply);
-  const bytes = context.namespace.listxattr(nodeLo, reply.u8, BODY, room);
-  return finishSized(request, reply, bytes);
+  if (request.uid === 0) {
+    return finishSized(request, reply, context.namespace.listxattr(nodeLo, reply.u8, BODY, room));
+  }
+  const all = context.namespace.listxattr(nodeLo, reply.u8, BODY, reply.u8.length - BODY);
+  const bytes = cutTrusted(reply.u8, BODY, all);
+  return finishSized(request, reply, room !== 0 && bytes > room ? -ERANGE : bytes);
+}
+
+/**
+ * Takes the names out of a list of `bytes` (or −errno) that only root is to see, and answers what is left. The kernel refuses
+ * others their values, but lists what it is given. (What it would ask for is the capability CAP_SYS_ADMIN.)
+ */
+function cutTrusted(u8: Uint8Array, start: number, bytes: number): number {
+  const end = start + bytes;
+  let kept = start;
+  for (let name = start; name < end; ) {
+    const next = u8.indexOf(0, name) + 1;
+    if (!startsWith(u8, name, next, TRUSTED)) {
+      u8.copyWithin(kept, name, next);
+      kept += next - name;
+    }
+    name = next;
+  }
+  return bytes < 0 ? bytes : kept - start;
 }
 
 /** Bytes the caller has room for; 0 = it asks for the size. */

@@ -4,8 +4,6 @@
  *
  * Not wanted, and why:
  * - ATOMIC_O_TRUNC: there is no OPEN to carry O_TRUNC; the kernel sends SETATTR(size = 0).
- * - EXPORT_SUPPORT: promises LOOKUP of "." and ".." on forgotten nodes. Without it a file handle still works as long
- *   as the kernel remembers the inode, and is ESTALE afterwards, which NFS clients handle.
  * - HANDLE_KILLPRIV (version 1): asks the filesystem to clear set-id bits without telling whether the writer had
  *   CAP_FSETID, so it cannot be done right. Kernels before 5.12, which lack V2, clear the bits themselves.
  * - POSIX_LOCKS, FLOCK_LOCKS: one kernel is the only client, so its own lock tables are exact and cost no request.
@@ -13,7 +11,8 @@
  * - HAS_IOCTL_DIR: says what the kernel can do and is not asked for.
  * - CREATE_SUPP_GROUP: a set-group-ID directory's group is given whoever asks, and may_create is the kernel's.
  * - ALLOW_IDMAP: on an id-mapped mount only requests that make a file come with the caller's ids, and searches need them.
- * - PASSTHROUGH: a backing file is named in the reply to OPEN, which is declined (NO_OPEN_SUPPORT).
+ *
+ * EXPORT_SUPPORT promises LOOKUP of "." and ".." on nodes that the kernel has forgotten, for whoever has a handle of one.
  *
  * POSIX_ACL comes with DONT_MASK: a default list takes the place of the umask, so the raw mode is needed.
  */
@@ -28,6 +27,7 @@ import {
   FUSE_DO_READDIRPLUS,
   FUSE_DONT_MASK,
   FUSE_EXPLICIT_INVAL_DATA,
+  FUSE_EXPORT_SUPPORT,
   FUSE_HANDLE_KILLPRIV_V2,
   FUSE_INIT,
   FUSE_INIT_EXT,
@@ -39,6 +39,7 @@ import {
   FUSE_NO_OPENDIR_SUPPORT,
   FUSE_OVER_IO_URING_2,
   FUSE_PARALLEL_DIROPS,
+  FUSE_PASSTHROUGH_2,
   FUSE_POSIX_ACL,
   FUSE_READDIRPLUS_AUTO,
   FUSE_SETXATTR_EXT,
@@ -55,6 +56,7 @@ import { BODY, type Reply } from './reply.ts';
 import { BODY as REQUEST_BODY, type Request } from './request.ts';
 
 const PAGE = 4 * KIB;
+const MAX_STACK_DEPTH = 1;
 /** Pages per request where MAX_PAGES is not agreed (FUSE_DEFAULT_MAX_PAGES_PER_REQ). */
 const DEFAULT_MAX_PAGES = 32;
 const BACKGROUND = 64;
@@ -89,13 +91,21 @@ export interface WantedOptions {
   readonly dataCache: 'auto' | 'explicit';
   /** POSIX access control lists, kept here and enforced by the kernel. Off if left out. */
   readonly accessLists?: boolean;
+  /** Files may be opened with a backing file. Not together with writeback. Off if left out. */
+  readonly passthrough?: boolean;
   /** Requests come by queues of an io_uring (fuse/session/uring-channel.ts). Then nothing is answered until they are registered. */
   readonly overUring?: boolean;
+}
+
+/** Bits of the low word to do without, for whoever counts what each of them saves (bench/work). */
+function withheld(): number {
+  return Number(process.env.VEXFS_WITHOUT_FLAGS ?? 0) | 0;
 }
 
 export function wantedFlags(options: WantedOptions): Wanted {
   let flags =
     FUSE_ASYNC_READ |
+    FUSE_EXPORT_SUPPORT |
     FUSE_BIG_WRITES |
     FUSE_DO_READDIRPLUS |
     FUSE_READDIRPLUS_AUTO |
@@ -111,7 +121,9 @@ export function wantedFlags(options: WantedOptions): Wanted {
   flags |= options.dataCache === 'auto' ? FUSE_AUTO_INVAL_DATA : FUSE_EXPLICIT_INVAL_DATA;
   if (options.writeback) flags |= FUSE_WRITEBACK_CACHE;
   if (options.accessLists) flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
-  const flags2 = options.overUring ? FUSE_OVER_IO_URING_2 : 0;
+  flags &= ~withheld();
+  let flags2 = options.passthrough && !options.writeback ? FUSE_PASSTHROUGH_2 : 0;
+  if (options.overUring) flags2 |= FUSE_OVER_IO_URING_2;
   return { flags, flags2, background: options.background ?? BACKGROUND };
 }
 
@@ -153,6 +165,8 @@ export function negotiate(request: Request, reply: Reply, wanted: Wanted): Agree
   u32[out + 6] = 1; // time_gran: nanoseconds
   u32[out + 7] = maxPages; // and map_alignment 0
   u32[out + 8] = flags2;
+  // Backing files are on a filesystem that lies on none of its kind.
+  if ((flags2 & FUSE_PASSTHROUGH_2) !== 0) u32[out + 9] = MAX_STACK_DEPTH;
   reply.ok(INIT_OUT_BYTES);
   return { minor, flags, flags2, maxWrite, maxReadahead };
 }

@@ -267,12 +267,12 @@ export function encodeCopyFileRangeOut(u32: Uint32Array, at: number, bytes: numb
 }
 
 /** struct fuse_open_out, with file handle 0. In a CREATE reply it follows the fuse_entry_out. Returns its size. */
-export function encodeOpenOut(u32: Uint32Array, at: number, openFlags: number): number {
+export function encodeOpenOut(u32: Uint32Array, at: number, openFlags: number, backingId = 0): number {
   const word = at >>> 2;
   u32[word] = 0;
   u32[word + 1] = 0;
   u32[word + 2] = openFlags;
-  u32[word + 3] = 0;
+  u32[word + 3] = backingId;
   return OPEN_OUT_BYTES;
 }
 

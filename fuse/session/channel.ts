@@ -34,6 +34,13 @@ export interface ChannelOptions {
   readonly awake?: CpuLatency | undefined;
   /** Called after each sleep, at least once a second while no request comes: a sign of life. */
   readonly turn?: (() => void) | undefined;
+  /**
+   * What can wait while requests are there: called before the thread waits for one, and while they keep coming now and then.
+   * True: it has taken a while, or answered some, so look again.
+   */
+  readonly idle?: (() => boolean) | undefined;
+  /** Whether `idle` has something to do, for which replies must not wait. */
+  readonly isIdleDue?: (() => boolean) | undefined;
 }
 
 /** A parked thread looks around this often by itself. */

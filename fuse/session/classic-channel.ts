@@ -27,6 +27,8 @@ export interface ClassicChannelOptions extends ChannelOptions {
 const READS_PER_CLOCK = 8;
 /** Requests between two looks whether more are waiting than this thread can take. */
 const REQUESTS_PER_LOOK = 16;
+/** Requests between two times for what can wait. */
+const REQUESTS_PER_IDLE = 128;
 /** A request that moves more than this many bytes may wait for a disk. */
 const LARGE_BYTES = 16 * KIB;
 
@@ -52,6 +54,8 @@ export class ClassicChannel implements Channel {
   readonly #standBySet: PollSet;
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
+  #untilIdle = REQUESTS_PER_IDLE;
+  readonly #idleWork: () => boolean;
   readonly #awake: CpuLatency | undefined;
   readonly #turn: () => void;
   readonly #polling: BusyPolling;
@@ -71,6 +75,7 @@ export class ClassicChannel implements Channel {
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
     this.#turn = options.turn ?? (() => {});
+    this.#idleWork = options.idle ?? (() => false);
     this.#polling = new BusyPolling(options.spinMicroseconds);
   }
 
@@ -82,7 +87,9 @@ export class ClassicChannel implements Channel {
         this.blocking();
         return RANG;
       }
+      if (--this.#untilIdle <= 0) this.#idle();
       let length = this.#read(request);
+      if (length === 0 && this.#idle()) continue;
       if (length === 0) {
         if (this.#watch === undefined || this.#watch.enter()) {
           length = this.#wait(request, seen);
@@ -98,6 +105,14 @@ export class ClassicChannel implements Channel {
         return length;
       }
     }
+  }
+
+  /** Whether it is worth another look before waiting. */
+  #idle(): boolean {
+    this.#untilIdle = REQUESTS_PER_IDLE;
+    const isWorth = this.#idleWork();
+    if (isWorth) this.#handedOver = false;
+    return isWorth;
   }
 
   send(reply: Reply): number {

@@ -27,6 +27,8 @@ export interface UringChannelOptions extends ChannelOptions {
 
 /** Replies are given to the kernel at the latest when there are so many, or before a request that may take long. */
 const REPLIES_PER_SUBMISSION = 8;
+/** Requests between two times for what can wait. */
+const REQUESTS_PER_IDLE = 128;
 /** Looks at the ring between two looks at the clock. */
 const LOOKS_PER_CLOCK = 32;
 /** The row whose thread reads /dev/fuse. */
@@ -46,6 +48,7 @@ export class UringChannel implements Channel {
   readonly #dismissal = new Reply(undefined, 0, 64);
   /** The entry of the request that was received last. */
   #current = READ;
+  #untilIdle = REQUESTS_PER_IDLE;
   #isClassicReadable: boolean;
   #isDoorbellReadable = false;
   #isUnmounted = false;
@@ -85,6 +88,7 @@ export class UringChannel implements Channel {
         this.#lookForEnd();
         return RANG;
       }
+      if (--this.#untilIdle <= 0) this.#idle();
       const entry = this.#queues.next();
       if (entry !== NOTHING) {
         const length = this.#take(entry, request);
@@ -96,8 +100,21 @@ export class UringChannel implements Channel {
         const length = this.#read(request);
         if (length !== 0) return length;
       }
-      this.#wait(seen);
+      this.#queues.collectNoticed();
+      if (!this.#idle()) this.#wait(seen);
     }
+  }
+
+  /** Does what can wait, once the replies are sent. Whether it is worth another look before waiting. */
+  #idle(): boolean {
+    this.#untilIdle = REQUESTS_PER_IDLE;
+    const { idle, isIdleDue } = this.#options;
+    if (!isIdleDue?.()) return false;
+    const { ring, unsent } = this.#queues;
+    if (unsent > 0 || ring.hasWork) this.#queues.enter(0, 0);
+    if (!ring.isEmpty) return true;
+    if (idle?.()) this.#handedOver = false;
+    return true;
   }
 
   send(reply: Reply): number {

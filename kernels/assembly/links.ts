@@ -1,6 +1,6 @@
 // Lists of links: choosing, writing, and the lock that a writer of one holds. The contract is in graph.ts.
-import { compare, compare4, fromSortable, sortable } from './compare';
-import { AWAITED, DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
+import { compare, compare4 } from './compare';
+import { AWAITED, DELETED, DOOMED, EPOCH, FIRST_EPOCH, HEADER, NONE, SKIPPED, UNIT } from './layout';
 import {
   baseForm,
   candidateForm,
@@ -19,8 +19,8 @@ import {
   stateOf,
   vectorOf,
 } from './memory';
+import { clear, distanceOfKey, insertKey, keyOf } from './nearest';
 import { codeFactor, codeOffset, formOfCode } from './quantise';
-import { keyOf, orderOfKey } from './walk';
 
 /** An odd number and its inverse modulo 2^32: they shuffle the order of nodes at equal distances, and back. */
 const SHUFFLE: u32 = 0x9e3779b1;
@@ -30,8 +30,10 @@ const AS_IS: u32 = 1;
 let salt: u32 = 0;
 
 /**
- * When a list is chosen anew, only a candidate that is clearly nearer to one that was chosen is left out: its squared distance is less
- * than this share of that to the base. Without such a slack a graph gets worse with each deletion (Singh et al., FreshDiskANN, 2021).
+ * In a graph from which nodes were taken, only a candidate that is clearly nearer to one that was chosen is left out when a list is
+ * chosen anew: its squared distance is less than this share of that to the base. Without such a slack a graph gets worse with each
+ * deletion (Singh et al., FreshDiskANN, 2021). With it lists are full most of the time, and each new link chooses among all
+ * again, so a graph that only grows does without.
  */
 const SLACK: f32 = 0.8;
 
@@ -70,20 +72,14 @@ function formOf(node: u32, form: usize): usize {
 
 /** Puts a node into the first `count` of `candidates`, sorted by its distance from a base; equal ones in a shuffled order. */
 @inline
-function place(node: u32, order: i32, count: i32): void {
-  const key = keyOf(order, 0) | <u64>(((node << 1) ^ salt) * SHUFFLE);
-  let at = candidates + (<usize>count << 3);
-  for (; at > candidates; at -= 8) {
-    const before = load<u64>(at - 8);
-    if (before < key) break;
-    store<u64>(at, before);
-  }
-  store<u64>(at, key);
+function place(node: u32, distance: f32, count: i32): void {
+  insertKey(candidates, keyOf(distance, ((node << 1) ^ salt) * SHUFFLE), count);
 }
 
 /** Sorts the `count` nodes at `nodes` into `candidates`, by their distance from `base`. */
 export function sortAround(base: u32, nodes: usize, count: i32): void {
   salt = base * SHUFFLE * SHUFFLE;
+  clear(candidates, count);
   const form = formOf(base, baseForm);
   const factor = codeFactor();
   const offset: f32 = isQuantised ? codeOffset(base) : 0;
@@ -94,11 +90,11 @@ export function sortAround(base: u32, nodes: usize, count: i32): void {
     const b = load<u32>(at, 4);
     const c = load<u32>(at, 8);
     const d = load<u32>(at, 12);
-    const orders = compare4(form, factor, offset, a, b, c, d);
-    place(a, i32x4.extract_lane(orders, 0), i);
-    place(b, i32x4.extract_lane(orders, 1), i + 1);
-    place(c, i32x4.extract_lane(orders, 2), i + 2);
-    place(d, i32x4.extract_lane(orders, 3), i + 3);
+    const four = compare4(form, factor, offset, a, b, c, d);
+    place(a, f32x4.extract_lane(four, 0), i);
+    place(b, f32x4.extract_lane(four, 1), i + 1);
+    place(c, f32x4.extract_lane(four, 2), i + 2);
+    place(d, f32x4.extract_lane(four, 3), i + 3);
   }
   for (; i < count; i++) {
     const node = load<u32>(nodes + (<usize>i << 2));
@@ -107,7 +103,7 @@ export function sortAround(base: u32, nodes: usize, count: i32): void {
 }
 
 @inline
-function isNearerToChosen(node: u32, order: i32, count: i32): bool {
+function isNearerToChosen(node: u32, distance: f32, count: i32): bool {
   if (count === 0) return false;
   const form = formOf(node, candidateForm);
   const factor = codeFactor();
@@ -115,40 +111,40 @@ function isNearerToChosen(node: u32, order: i32, count: i32): bool {
   let j = 0;
   for (; j + 4 <= count; j += 4) {
     const at = chosen + (<usize>j << 2);
-    const orders = compare4(form, factor, offset, load<u32>(at), load<u32>(at, 4), load<u32>(at, 8), load<u32>(at, 12));
-    if (v128.any_true(i32x4.lt_s(orders, i32x4.splat(order)))) return true;
+    const four = compare4(form, factor, offset, load<u32>(at), load<u32>(at, 4), load<u32>(at, 8), load<u32>(at, 12));
+    if (v128.any_true(f32x4.lt(four, f32x4.splat(distance)))) return true;
   }
   for (; j < count; j++) {
-    if (compare(form, factor, offset, load<u32>(chosen + (<usize>j << 2))) < order) return true;
+    if (compare(form, factor, offset, load<u32>(chosen + (<usize>j << 2))) < distance) return true;
   }
   return false;
 }
 
 /** The distance with the slack. An inner product of vectors of any length has none, as it has no smallest distance. */
 @inline
-function withSlack(order: i32): i32 {
-  if (!isDot) return sortable(fromSortable(order) * SLACK);
-  if (!isUnit) return order;
+function withSlack(distance: f32): f32 {
+  if (!isDot) return distance * SLACK;
+  if (!isUnit) return distance;
   const unit: f32 = isQuantised ? load<f32>(HEADER + UNIT * 4) : 1;
   const least = -unit * unit;
-  return sortable(least + (fromSortable(order) - least) * SLACK);
+  return least + (distance - least) * SLACK;
 }
 
 /**
  * Chooses from `count` sorted keys into `chosen`, beside the `taken` that are there, up to `most`: those that are nearer to the base than to any chosen before
- * (Malkov and Yashunin, algorithm 4). Never the base itself, nor what is deleted. `isChosen` says which keys.
+ * (Malkov and Yashunin, algorithm 4). Never the base itself, nor what is deleted. `isChosen` says which keys of shuffled ones.
  */
 @inline
-function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshuffle: u32): i32 {
+function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshuffle: u32, hasSlack: bool): i32 {
   let i = 0;
   for (; i < count && taken < most; i++) {
     const key = load<u64>(keys + (<usize>i << 3));
     const node = (unshuffle === AS_IS ? <u32>key : (<u32>key * unshuffle) ^ salt) >> 1;
-    const order = orderOfKey(key);
+    const distance = distanceOfKey(key);
     const isWanted =
       node !== base &&
       !(stateOf(node) & DELETED) &&
-      !isNearerToChosen(node, unshuffle === AS_IS ? order : withSlack(order), taken);
+      !isNearerToChosen(node, hasSlack ? withSlack(distance) : distance, taken);
     if (unshuffle !== AS_IS) store<u8>(isChosen + i, <u8>isWanted);
     if (!isWanted) continue;
     store<u32>(chosen + (<usize>taken << 2), node);
@@ -160,12 +156,12 @@ function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshu
 
 /** Chooses from the walk's list. */
 export function chooseFromWalk(keys: usize, count: i32, base: u32, most: i32): i32 {
-  return choose(keys, count, base, 0, most, AS_IS);
+  return choose(keys, count, base, 0, most, AS_IS, false);
 }
 
 /** Chooses from `candidates`. */
-export function chooseAround(base: u32, count: i32, taken: i32, most: i32): i32 {
-  return choose(candidates, count, base, taken, most, UNSHUFFLE);
+export function chooseAround(base: u32, count: i32, taken: i32, most: i32, hasSlack: bool): i32 {
+  return choose(candidates, count, base, taken, most, UNSHUFFLE, hasSlack);
 }
 
 @inline
@@ -235,13 +231,18 @@ export function keepLast(node: u32, count: i32, most: i32): i32 {
   return count;
 }
 
+@inline
+function hasLostNodes(): bool {
+  return atomic.load<u32>(HEADER + EPOCH * 4) !== FIRST_EPOCH;
+}
+
 /** Chooses anew among the links of a full list and `node`. */
 function replaceLinks(from: u32, links: usize, most: i32, node: u32, level: i32, isForced: bool): void {
   // The newcomer stands behind the list for a moment, in a copy of it.
   memory.copy(chosen, links, <usize>most << 2);
   store<u32>(chosen + (<usize>most << 2), node);
   sortAround(from, chosen, most + 1);
-  let count = chooseAround(from, most + 1, 0, most);
+  let count = chooseAround(from, most + 1, 0, most, hasLostNodes());
   if (level === 0) {
     addIndegree(node);
     for (let i = 0; i <= most; i++) {

@@ -37,6 +37,7 @@ import {
   VECTORS,
   WEIGHTS,
 } from './layout';
+import { LIST_BEFORE } from './nearest';
 
 export let slot: u32 = 0;
 export let vectorBytes: usize = 0;
@@ -88,6 +89,8 @@ export let ownLinks: usize = 0;
 export let isChosen: usize = 0;
 /** Nodes for an exact scan. */
 export let list: usize = 0;
+/** One bit for each label, or for each node, that a search may return. */
+export let passing: usize = 0;
 let visited: usize = 0;
 let stamp: u32 = 0;
 
@@ -137,16 +140,17 @@ function placeBuffers(block: usize): void {
   queryForm = query + vectorBytes;
   baseForm = queryForm + form;
   candidateForm = baseForm + form;
-  pool = candidateForm + form;
-  results = pool + EF_MAX * 8;
+  pool = candidateForm + form + LIST_BEFORE;
+  results = pool + EF_MAX * 8 + LIST_BEFORE;
   list = results + EF_MAX * 8;
-  candidates = list + EF_MAX * 4;
+  candidates = list + EF_MAX * 4 + LIST_BEFORE;
   neighbours = candidates + SMALL_BYTES;
   distances = neighbours + SMALL_BYTES;
   chosen = distances + SMALL_BYTES;
   ownLinks = chosen + SMALL_BYTES;
   isChosen = ownLinks + SMALL_BYTES;
-  visited = isChosen + SMALL_BYTES;
+  passing = isChosen + SMALL_BYTES;
+  visited = passing + (((<usize>capacity + 511) >> 9) << 6);
 }
 
 /** Nothing that was freed from now on is used again before {@link end}. */

@@ -1,5 +1,5 @@
 // Searching: by a walk, and exactly.
-import { compare, compare4, fromSortable, sortable, sortables } from './compare';
+import { compare, compare4 } from './compare';
 import { dotF32, dotF32x4, squaredF32, squaredF32x4 } from './distance';
 import { DELETED_COUNT, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE, UNIT } from './layout';
 import {
@@ -21,8 +21,19 @@ import {
   vectorBytes,
   vectorOf,
 } from './memory';
+import { clear, distanceAt, distanceOfKey } from './nearest';
 import { queryFactor, queryOffset } from './quantise';
-import { descend, keyOf, keep, limitOf, nodeOfKey, offer, orderOfKey, setQuery, walk } from './walk';
+import { descend, keep, keyOfNode, NO_END, nodeOfKey, offer, setQuery, walk } from './walk';
+
+/** When this thread's walks end early: see walk(). */
+let few: i32 = 0;
+let patience: i32 = NO_END;
+
+/** From now on a search ends when the links of `patience` nodes in a row have led to nothing among the nearest `few`; 0 = it does not. */
+export function endEarly(nearest: i32, links: i32): void {
+  few = nearest;
+  patience = links > 0 ? links : NO_END;
+}
 
 /** Exact distance of the query to a node. Over unit vectors it is that of cosine. */
 @inline
@@ -39,7 +50,7 @@ export function find(ef: i32): i32 {
   const entry = atomic.load<u32>(HEADER + ENTRY * 4);
   if (entry === NONE) return 0;
   setQuery(query);
-  const count = walk(descend(entry, levelOf(entry), 0), ef, 0);
+  const count = walk(descend(entry, levelOf(entry), 0), ef, 0, few, patience);
   return atomic.load<u32>(HEADER + DELETED_COUNT * 4) === 0 ? count : keepLive(count);
 }
 
@@ -65,12 +76,12 @@ function touchRows(count: i32): void {
 }
 
 /** Makes the distances of the first `count` of the list, which are in the unit of codes, those of vectors; their order stays. */
-function convert(count: i32): void {
+export function convert(count: i32): void {
   const unit = load<f32>(HEADER + UNIT * 4);
   for (let at = pool; at < pool + (<usize>count << 3); at += 8) {
     const key = load<u64>(at);
-    const distance = fromSortable(orderOfKey(key)) / unit / unit;
-    store<u64>(at, keyOf(sortable(isDot ? 1 + distance : distance), nodeOfKey(key)));
+    const distance = distanceOfKey(key) / unit / unit;
+    store<u64>(at, keyOfNode(isDot ? 1 + distance : distance, nodeOfKey(key)));
   }
 }
 
@@ -82,9 +93,11 @@ export function rank(count: i32): void {
   if (!hasVectors) return convert(count);
   if (!isQuantised && !isDot) return;
   touchRows(count);
+  memory.copy(results, pool, <usize>count << 3);
+  clear(pool, count);
   for (let i = 0; i < count; i++) {
-    const node = nodeOfKey(load<u64>(pool + (<usize>i << 3)));
-    offer(keyOf(sortable(exact(node)), node), i, i + 1);
+    const node = nodeOfKey(load<u64>(results + (<usize>i << 3)));
+    offer(keyOfNode(exact(node), node), i, count);
   }
 }
 
@@ -97,7 +110,7 @@ export function writeResults(count: i32, k: i32): i32 {
   for (let i = 0; i < count && written < k; i++) {
     const key = load<u64>(pool + (<usize>i << 3));
     const node = nodeOfKey(key);
-    const distance = fromSortable(orderOfKey(key));
+    const distance = distanceOfKey(key);
     if (!(stateOf(node) & HIDDEN)) writeResult(written++, distance, node);
     let twin = atomic.load<u32>(twinAt(node));
     for (; twin !== 0 && written < k; twin = atomic.load<u32>(twinAt(twin - 1))) {
@@ -108,7 +121,7 @@ export function writeResults(count: i32, k: i32): i32 {
 }
 
 @inline
-function writeResult(i: i32, distance: f32, node: u32): void {
+export function writeResult(i: i32, distance: f32, node: u32): void {
   store<f32>(results + (<usize>i << 3), distance);
   store<u32>(results + (<usize>i << 3) + 4, load<u32>(labelOf(node)));
 }
@@ -124,49 +137,48 @@ export function search(k: i32, ef: i32, considered: i32): i32 {
 }
 
 @inline
-function offerLive(order: i32, node: u32, count: i32, k: i32): i32 {
-  if (order >= limitOf(count, k)) return count;
+function offerLive(distance: f32, node: u32, count: i32, k: i32): i32 {
+  if (distance >= distanceAt(pool, k - 1)) return count;
   const state = stateOf(node);
   // A graph that was kept begins with nodes that nothing has claimed: hidden, and without twins.
   if (!(state & LIVE) || (state & HIDDEN && atomic.load<u32>(twinAt(node)) === 0)) return count;
-  offer(keyOf(order, node), count, k);
+  offer(keyOfNode(distance, node), count, k);
   return min(count + 1, k);
 }
 
 /** Where vectors are elsewhere, the distance of the code. */
 @inline
-function orderOf(node: u32): i32 {
-  return hasVectors ? sortable(exact(node)) : compare(queryForm, queryFactor, queryOffset, node);
+export function distanceOf(node: u32): f32 {
+  return hasVectors ? exact(node) : compare(queryForm, queryFactor, queryOffset, node);
 }
 
 @inline
-function ordersOf4(node: u32): v128 {
+function distancesOf4(node: u32): v128 {
   if (!hasVectors) return compare4(queryForm, queryFactor, queryOffset, node, node + 1, node + 2, node + 3);
   const a = vectorOf(node);
   const b = a + vectorBytes;
   const c = b + vectorBytes;
   const d = c + vectorBytes;
-  return sortables(
-    isDot
-      ? f32x4.sub(f32x4.splat(1), dotF32x4(query, a, b, c, d, vectorBytes))
-      : squaredF32x4(query, a, b, c, d, vectorBytes),
-  );
+  return isDot
+    ? f32x4.sub(f32x4.splat(1), dotF32x4(query, a, b, c, d, vectorBytes))
+    : squaredF32x4(query, a, b, c, d, vectorBytes);
 }
 
 /** Fills the list with the `k` nearest live nodes; returns how many there are. */
 export function scanLive(k: i32): i32 {
   const nodes = header(NODES);
+  clear(pool, k);
   let count = 0;
   let node: u32 = 0;
   for (; node + 4 <= nodes; node += 4) {
-    const four = ordersOf4(node);
-    if (!v128.any_true(i32x4.lt_s(four, i32x4.splat(limitOf(count, k))))) continue;
-    count = offerLive(i32x4.extract_lane(four, 0), node, count, k);
-    count = offerLive(i32x4.extract_lane(four, 1), node + 1, count, k);
-    count = offerLive(i32x4.extract_lane(four, 2), node + 2, count, k);
-    count = offerLive(i32x4.extract_lane(four, 3), node + 3, count, k);
+    const four = distancesOf4(node);
+    if (!v128.any_true(f32x4.lt(four, f32x4.splat(distanceAt(pool, k - 1))))) continue;
+    count = offerLive(f32x4.extract_lane(four, 0), node, count, k);
+    count = offerLive(f32x4.extract_lane(four, 1), node + 1, count, k);
+    count = offerLive(f32x4.extract_lane(four, 2), node + 2, count, k);
+    count = offerLive(f32x4.extract_lane(four, 3), node + 3, count, k);
   }
-  for (; node < nodes; node++) count = offerLive(orderOf(node), node, count, k);
+  for (; node < nodes; node++) count = offerLive(distanceOf(node), node, count, k);
   return count;
 }
 
@@ -188,9 +200,10 @@ export function beginList(): void {
 
 /** Exact search among the `length` nodes of `list`, added to the `count` nearest that earlier calls left in the walk's list. */
 export function scanList(length: i32, count: i32, k: i32): i32 {
+  if (count === 0) clear(pool, k);
   for (let i = 0; i < length; i++) {
     const node = load<u32>(list + (<usize>i << 2));
-    count = offerLive(orderOf(node), node, count, k);
+    count = offerLive(distanceOf(node), node, count, k);
   }
   return count;
 }

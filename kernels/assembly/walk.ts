@@ -1,5 +1,5 @@
-// The walk through one level: best first, keeping the `ef` nearest in one sorted list. An entry of the list is
-// distance << 32 | node << 1 | whether its links have been followed.
+// The walk through one level: best first, keeping the `ef` nearest in one sorted list (nearest.ts). The low half of a key is
+// node << 1 | whether its links have been followed.
 import { compare, compare4 } from './compare';
 import { NONE } from './layout';
 import {
@@ -20,6 +20,7 @@ import {
   vectorOf,
   visitedAt,
 } from './memory';
+import { clear, distanceAt, insertKey, keyOf } from './nearest';
 import { prepareQuery, queryFactor, queryOffset } from './quantise';
 
 /** What touching memory ahead of its use reads; kept so that the reads are not optimised away. */
@@ -31,19 +32,15 @@ export function keep(read: u32): void {
   touched += read;
 }
 
+/** The key of a node whose links have not been followed. */
 @inline
-export function keyOf(order: i32, node: u32): u64 {
-  return (<u64>(<u32>order ^ 0x80000000) << 32) | (<u64>node << 1);
+export function keyOfNode(distance: f32, node: u32): u64 {
+  return keyOf(distance, node << 1);
 }
 
 @inline
 export function nodeOfKey(key: u64): u32 {
   return <u32>key >> 1;
-}
-
-@inline
-export function orderOfKey(key: u64): i32 {
-  return <i32>(<u32>(key >> 32) ^ 0x80000000);
 }
 
 @inline
@@ -91,7 +88,7 @@ function addFresh(node: u32, to: usize, stamp: u32): usize {
   return to + (<usize>isFresh << 2);
 }
 
-/** Collects the links of `node` that this walk has not seen into `neighbours`; returns how many. */
+/** Collects the links of `node` that this walk has not seen into `neighbours`; returns how many. touch() comes next. */
 @inline
 function collect(node: u32, level: i32, stamp: u32): i32 {
   let at = linksOf(node, level);
@@ -110,9 +107,7 @@ function collect(node: u32, level: i32, stamp: u32): i32 {
     if (next === NONE) break;
     to = addFresh(next, to, stamp);
   }
-  const count = <i32>((to - neighbours) >> 2);
-  touch(count);
-  return count;
+  return <i32>((to - neighbours) >> 2);
 }
 
 /** Distances of the `count` collected nodes, into `distances`. */
@@ -142,7 +137,7 @@ function measure(count: i32): void {
       ),
     );
   }
-  if (odd === 1) store<i32>(to, compare(form(), queryFactor, queryOffset, load<u32>(at)));
+  if (odd === 1) store<f32>(to, compare(form(), queryFactor, queryOffset, load<u32>(at)));
 }
 
 /** From `node` to the nearest that a greedy walk finds on each of the levels `from` … `to` + 1. */
@@ -155,11 +150,12 @@ export function descend(node: u32, from: i32, to: i32): u32 {
     while (isNearer) {
       isNearer = false;
       const count = collect(node, level, stamp);
+      touch(count);
       measure(count);
       for (let i = 0; i < count; i++) {
-        const order = load<i32>(distances + (<usize>i << 2));
-        if (order >= best) continue;
-        best = order;
+        const distance = load<f32>(distances + (<usize>i << 2));
+        if (distance >= best) continue;
+        best = distance;
         node = load<u32>(neighbours + (<usize>i << 2));
         isNearer = true;
       }
@@ -168,40 +164,45 @@ export function descend(node: u32, from: i32, to: i32): u32 {
   return node;
 }
 
-/** A distance that is not below this one is not taken. */
-@inline
-export function limitOf(count: i32, ef: i32): i32 {
-  return count < ef ? i32.MAX_VALUE : orderOfKey(load<u64>(pool + (<usize>(count - 1) << 3)));
-}
-
-/** Puts `key` in its place among the first `count` of the list, which lose their last at `ef`; returns the place. */
+/** Puts `key` in its place among the first `count` of the walk's list, which loses its last at `ef`; returns the place. */
 @inline
 export function offer(key: u64, count: i32, ef: i32): i32 {
-  let at = pool + (<usize>(count < ef ? count : ef - 1) << 3);
-  while (at >= pool + 32) {
-    if (load<u64>(at - 32) < key) break;
-    v128.store(at - 8, v128.load(at - 16));
-    v128.store(at - 24, v128.load(at - 32));
-    at -= 32;
-  }
-  while (at > pool) {
-    const before = load<u64>(at - 8);
-    if (before < key) break;
-    store<u64>(at, before);
-    at -= 8;
-  }
-  store<u64>(at, key);
-  return <i32>((at - pool) >> 3);
+  return insertKey(pool, key, min(count, ef - 1));
 }
 
-/** Fills the list with the nearest that are found on `level` from `entry`; returns how many, at most `ef`. */
-export function walk(entry: u32, ef: i32, level: i32): i32 {
-  const stamp = newStamp();
-  store<u64>(pool, keyOf(compare(form(), queryFactor, queryOffset, entry), entry));
+/** Begins a walk, in which what was seen has `stamp`, with an empty list for `ef`, and `entry` in it; returns how many are in it, 1. */
+@inline
+export function first(entry: u32, ef: i32, stamp: u32): i32 {
+  clear(pool, ef);
+  store<u64>(pool, keyOfNode(compare(form(), queryFactor, queryOffset, entry), entry));
   store<u8>(visitedAt(entry), stamp);
-  let count = 1;
+  return 1;
+}
+
+/** Measures what `node`, at `place` of a list of `count`, leads to and the walk has not seen; returns how many. */
+@inline
+export function expand(node: u32, place: i32, count: i32, level: i32, stamp: u32): i32 {
+  const fresh = collect(node, level, stamp);
+  // The links of the next, too, come while these are measured.
+  if (place + 1 < count) touchLinks(nodeOfKey(load<u64>(pool + (<usize>place << 3) + 8)), level);
+  touch(fresh);
+  measure(fresh);
+  return fresh;
+}
+
+/** A walk that ends when it has followed the links of all that its list holds. */
+export const NO_END: i32 = i32.MAX_VALUE;
+
+/**
+ * Fills the list with the nearest that are found on `level` from `entry`; returns how many, at most `ef`. It ends early when, of a
+ * full list, the links of `patience` in a row have led to nothing that belongs among the nearest `few`.
+ */
+export function walk(entry: u32, ef: i32, level: i32, few: i32, patience: i32): i32 {
+  const stamp = newStamp();
+  let count = first(entry, ef, stamp);
   let next = 0;
-  while (next < count) {
+  let idle = 0;
+  while (next < count && idle < patience) {
     const at = pool + (<usize>next << 3);
     const key = load<u64>(at);
     if (<u32>key & 1) {
@@ -209,28 +210,26 @@ export function walk(entry: u32, ef: i32, level: i32): i32 {
       continue;
     }
     store<u64>(at, key | 1);
-    const fresh = collect(nodeOfKey(key), level, stamp);
-    measure(fresh);
-    let limit = limitOf(count, ef);
+    const fresh = expand(nodeOfKey(key), next, count, level, stamp);
+    let limit = distanceAt(pool, ef - 1);
     let lowest = count;
     for (let i = 0; i < fresh; i += 4) {
       const four = distances + (<usize>i << 2);
-      let nearer = i32x4.bitmask(i32x4.lt_s(v128.load(four), i32x4.splat(limit)));
+      let nearer = i32x4.bitmask(f32x4.lt(v128.load(four), f32x4.splat(limit)));
       if (fresh - i < 4) nearer &= (1 << (fresh - i)) - 1;
       while (nearer) {
         const lane = <usize>ctz(nearer) << 2;
         nearer &= nearer - 1;
-        const order = load<i32>(four + lane);
-        if (order >= limit) continue;
-        const place = offer(keyOf(order, load<u32>(neighbours + (<usize>i << 2) + lane)), count, ef);
-        if (count < ef) count++;
-        if (place < lowest) lowest = place;
-        limit = limitOf(count, ef);
+        const distance = load<f32>(four + lane);
+        if (distance >= limit) continue;
+        const place = offer(keyOfNode(distance, load<u32>(neighbours + (<usize>i << 2) + lane)), count, ef);
+        count = min(count + 1, ef);
+        lowest = min(lowest, place);
+        limit = distanceAt(pool, ef - 1);
       }
     }
+    idle = lowest < few || count < ef ? 0 : idle + 1;
     next = lowest <= next ? lowest : next + 1;
-    // The links after the next, too, come while the next is measured.
-    if (next + 1 < count) touchLinks(nodeOfKey(load<u64>(pool + (<usize>next << 3) + 8)), level);
   }
   return count;
 }

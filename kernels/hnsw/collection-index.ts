@@ -4,8 +4,9 @@
  * threads may search it too (shared-vectors.ts), unless the graph is one that only this thread can search.
  */
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
+import { scanRows } from './scan.ts';
 import { OwnGraph, type TailGraph } from './tail-graph.ts';
-import type { IndexOptions, SearchHits, VectorIndex } from './vector-index.ts';
+import { copyNormalised, type IndexOptions, type SearchHits, type VectorIndex } from './vector-index.ts';
 import type { VectorMemory } from './vector-memory.ts';
 import { VectorRows } from './vector-rows.ts';
 
@@ -94,13 +95,30 @@ export class CollectionIndex {
   put(record: ChunkRecord, vector: Float32Array): void {
     const label = this.table.find(record.ino, record.generation, record.chunk);
     if (label === NO_LABEL) {
-      this.tail.put(this.table.insert(record), record, vector);
+      this.putNew(record, vector);
       return;
     }
     this.beginChange();
     this.table.updatePayload(label, record);
     this.forgetInGraph(label);
     this.tail.put(label, record, vector);
+    this.endChange();
+  }
+
+  private putNew(record: ChunkRecord, vector: Float32Array): void {
+    const { graph, tail, scratch } = this;
+    if (graph === undefined || !graph.hasUnclaimed) {
+      tail.put(this.table.insert(record), record, vector);
+      return;
+    }
+    this.beginChange();
+    const label = this.table.insert(record);
+    // As it would come out of the tail, to the bit.
+    if (tail.metric === 'cosine') copyNormalised(vector, scratch, 0);
+    else scratch.set(vector);
+    if (!graph.claim(label, scratch)) tail.put(label, record, vector);
+    else if (!this.isGraphShared) tail.elsewhere = true;
+    tail.setGraph(graph.number, graph.size);
     this.endChange();
   }
 
@@ -187,6 +205,24 @@ export class CollectionIndex {
     const { tail } = this;
     tail.search(query, k, out);
     if (this.graphSize > 0) this.graph!.offer(query, k, ef, out, (label) => tail.has(label));
+    return out.count;
+  }
+
+  /** The same among the vectors of these inodes alone, exactly: each is compared. */
+  searchAmong(query: Float32Array, k: number, inodes: Uint32Array, out: SearchHits): number {
+    const { scratch, table, tail } = this;
+    const from = new Float32Array(query);
+    if (tail.metric === 'cosine') copyNormalised(query, from, 0);
+    const label = new Uint32Array(1);
+    out.begin(k);
+    if (k === 0) return 0;
+    for (const ino of inodes) {
+      for (let next = table.firstLabel(ino); next !== NO_LABEL; next = table.nextLabel(next)) {
+        if (!this.vectorOf(next, scratch)) continue;
+        label[0] = next;
+        scanRows(scratch, 0, 1, from, tail.metric, out, label, 0, 1);
+      }
+    }
     return out.count;
   }
 

@@ -1,6 +1,6 @@
 /**
- * How much effort a wanted recall takes in an index, found by asking it for what is near some of its own vectors. What comes out
- * holds for questions that lie as the vectors do, and is an estimate: it may be a hundredth off.
+ * How much effort a wanted recall takes in an index, found by asking it for what is near places beside some of its own vectors. What
+ * comes out holds for questions that lie as the vectors do, and is an estimate: it may be a few hundredths off.
  */
 import { EF_MAX } from '../assembly/layout.ts';
 import { SearchHits, type VectorIndex } from './vector-index.ts';
@@ -10,6 +10,7 @@ const EFFORTS = [12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
 /** What is found with so many times the effort is taken for all there is. */
 const TRUTH_FACTOR = 8;
 const TRUTH_MIN = 256;
+const NEIGHBOURS = 4;
 
 /**
  * The least effort of those tried at which searches for `k` find the share `recall` (0 … 1) of the nearest, at least k; the largest
@@ -19,9 +20,10 @@ export function effortForRecall(
   index: VectorIndex,
   k: number,
   recall: number,
-  probes: readonly Float32Array[],
+  vectors: readonly Float32Array[],
 ): number {
   const enough = EFFORTS.filter((effort) => effort >= k);
+  const probes = vectors.map((vector) => besides(index, vector));
   const truths = probes.map((probe) =>
     nearest(index, probe, k, Math.min(EF_MAX, Math.max(TRUTH_MIN, k * TRUTH_FACTOR))),
   );
@@ -39,6 +41,17 @@ export function effortForRecall(
     if (shared >= all * recall) return effort;
   }
   return enough.at(-1) ?? k;
+}
+
+/**
+ * A place about as far from `vector` as its nearest are, in a direction in which these differ. What is near a vector of the index
+ * itself is found with less effort than what is near a question, as its own links lead there.
+ */
+function besides(index: VectorIndex, vector: Float32Array): Float32Array {
+  const { count, labels } = nearest(index, vector, NEIGHBOURS, TRUTH_MIN);
+  const [a, b] = [new Float32Array(vector.length), new Float32Array(vector.length)];
+  const isKnown = count > 2 && index.read(labels[1]!, a) && index.read(labels[count - 1]!, b);
+  return isKnown ? vector.map((x, i) => x + (a[i]! - b[i]!) * Math.SQRT1_2) : vector;
 }
 
 function nearest(index: VectorIndex, query: Float32Array, k: number, effort: number): SearchHits {

@@ -55,12 +55,26 @@ export function makeGraphMemory(
       const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
       const views = viewsOfGraph(memory);
       describe(views, options, sizes, Math.min(capacity, roomFor(sizes, pages)));
+      if (options.onRows !== undefined) announceRows(views, options.onRows);
       return views;
     } catch (error) {
       // a limit of address space (ulimit -v) refuses large reservations
       if (!(error instanceof RangeError) || pages <= PAGES_MIN) throw error;
       pages = Math.max(PAGES_MIN, pages >>> 1);
     }
+  }
+}
+
+function announceRows({ memory, u32 }: GraphMemory, announce: NonNullable<IndexOptions['onRows']>): void {
+  const u8 = new Uint8Array(memory.buffer);
+  const word = (name: number) => u32[headerWord(name)]!;
+  const rows: readonly [region: number, bytes: number][] = [
+    [layout.LINKS, word(layout.LINKS_MAX) * 8],
+    [layout.CODES, word(layout.CODE_BYTES)],
+    [layout.VECTORS, word(layout.VECTOR_BYTES) * word(layout.HAS_VECTORS)],
+  ];
+  for (const [region, bytes] of rows) {
+    if (bytes > 0) announce(u8, word(region), word(region) + bytes * word(layout.CAPACITY));
   }
 }
 
@@ -89,25 +103,26 @@ function rowSizes({ dimension, m }: IndexOptions, element: ElementType, hasVecto
   };
 }
 
-/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin; and who visited it. */
+/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin; and who visited it and whose filter it passes. */
 const NODE_WORDS = 6;
 
 function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
-  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX;
+  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * (1 + 1 / 8);
 }
 
 function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
   const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
   const lists = layout.EF_MAX * (8 + 8 + 4);
-  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES;
-  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + capacity, 2 * CACHE_LINE);
+  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 3 * CACHE_LINE;
+  const passing = roundUp(capacity / 8, CACHE_LINE);
+  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + passing + capacity, 2 * CACHE_LINE);
 }
 
 /** All that does not depend on the number of nodes, with room for alignment and for the upper links of a few. */
 function fixedBytes(sizes: RowSizes): number {
   return (
     layout.FIRST_REGION +
-    layout.SLOTS_MAX * threadBytes(sizes, 0) +
+    layout.SLOTS_MAX * (threadBytes(sizes, 0) + 2 * CACHE_LINE) +
     sizes.codeLength * 14 +
     layout.LOCKS_MAX * 4 +
     4 * PAGE
@@ -116,6 +131,11 @@ function fixedBytes(sizes: RowSizes): number {
 
 function roomFor(sizes: RowSizes, pages: number): number {
   return Math.floor((pages * PAGE - fixedBytes(sizes)) / bytesPerNode(sizes));
+}
+
+/** Vectors that a graph of so many bytes has room for: at least one. */
+export function capacityOf(options: IndexOptions, element: ElementType, bytes: number): number {
+  return Math.max(1, roomFor(rowSizes(options, element, true), Math.floor(bytes / PAGE)));
 }
 
 function roundUp(value: number, to: number): number {
@@ -141,7 +161,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
   set(layout.CAPACITY, capacity);
   set(layout.EF_CONSTRUCTION, Math.max(1, Math.min(options.efConstruction, layout.EF_MAX)));
   set(layout.ENTRY, layout.NONE);
-  set(layout.EPOCH, 1);
+  set(layout.EPOCH, layout.FIRST_EPOCH);
   const perNode: readonly [word: number, bytes: number][] = [
     [layout.LINKS, sizes.linkBytes],
     [layout.CODES, sizes.codeBytes],

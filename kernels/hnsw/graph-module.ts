@@ -16,6 +16,12 @@ export interface GraphExports {
   encodeAll(): void;
   search(k: number, ef: number, considered: number): number;
   find(ef: number): number;
+  endEarly(nearest: number, links: number): void;
+  passingAt(): number;
+  setPassing(ofNodes: number): void;
+  findPassing(ef: number): number;
+  scanPassing(k: number): number;
+  writePassing(count: number, k: number): number;
   rank(count: number): void;
   scan(k: number): number;
   scanList(length: number, count: number, k: number): number;

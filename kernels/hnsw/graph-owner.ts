@@ -152,10 +152,22 @@ export class GraphOwner {
    * inserted; or, when the vector is there already, one that needs no insertion ({@link isPlaced}).
    */
   place(label: number, vector: Float32Array): number {
+    this.#setQuery(vector);
+    return this.hasVectors ? this.#placeVector(label) : this.#placeCode(label);
+  }
+
+  /** The node of a vector that is there and hidden, which has the label from now on; −1 = there is none. */
+  claim(label: number, vector: Float32Array): number {
+    if (!this.hasVectors) return -1;
+    this.#setQuery(vector);
+    const first = this.twins.find(this.twins.hashAt(this.#query * 4), this.#query * 4);
+    return first >= 0 && this.twins.isHidden(first) ? this.#showAs(label, first) : -1;
+  }
+
+  #setQuery(vector: Float32Array): void {
     const { f32 } = this.graph;
     if (this.#options.metric === 'cosine') copyNormalised(vector, f32, this.#query);
     else f32.set(vector, this.#query);
-    return this.hasVectors ? this.#placeVector(label) : this.#placeCode(label);
   }
 
   /** The vector is in the query buffer. */
@@ -205,6 +217,11 @@ export class GraphOwner {
     this.graph.u32[this.#labels + first] = label;
     this.twins.show(first);
     return first;
+  }
+
+  /** Whether there is a node for one more. Those of deleted vectors come back in {@link tidy}. */
+  get hasRoom(): boolean {
+    return this.#free.length > 0 || this.nodes < this.capacity;
   }
 
   #takeNode(): number {

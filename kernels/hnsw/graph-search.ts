@@ -196,11 +196,9 @@ export class GraphSearch {
   /** Offers what passes of the first `count` nodes of the walk's list, whose distances are exact, and of their twins. */
   #offerPassing(count: number, filter: LabelFilter, out: SearchHits): void {
     const owner = this.#owner;
-    const { i32, f32 } = owner.graph;
+    const { f32 } = owner.graph;
     for (let i = 0; i < count; i++) {
-      const order = i32[this.#pool + i * 2 + 1]! ^ 0x80000000;
-      i32[this.#results] = order ^ ((order >> 31) & 0x7fffffff);
-      const distance = f32[this.#results]!;
+      const distance = f32[this.#pool + i * 2 + 1]!;
       for (let node = this.#nodeAt(i); node >= 0 && distance < out.bound; node = owner.twins.next(node)) {
         if (this.#passes(node, filter)) out.offer(owner.labelOf(node), distance);
       }

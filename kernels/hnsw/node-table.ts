@@ -49,8 +49,7 @@ export class NodeTable {
 
   /** Makes room for so many nodes at once: growing hashes each again. */
   reserve(nodes: number): void {
-    let length = this.#slots.length;
-    while (nodes * 4 > length * 3) length *= 2;
+    const length = Math.ceil(nodes / FULL) + 1;
     if (length > this.#slots.length) this.#resize(length);
   }
 

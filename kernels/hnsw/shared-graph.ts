@@ -16,8 +16,8 @@ import type { IndexOptions, SearchHits } from './vector-index.ts';
 import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 import type { VectorRoom } from './vector-room.ts';
 
-/** Vectors of a batch: placing them takes some milliseconds, in which no search is answered. */
-const BATCH = 2048;
+/** Vectors of a batch: placing them takes two milliseconds or so, in which no search is answered. */
+const BATCH = 512;
 /** Of the first one: codes are chosen by it. */
 const FIRST_BATCH = 8192;
 /** Fewer are inserted before another thread is awake. */
@@ -63,7 +63,8 @@ export class SharedGraph implements TailGraph {
   #batch: Batch | undefined;
   /** First of the nodes that the open batch has added. */
   #first = 0;
-  #isFull = false;
+  /** Whether there is no room for vectors where they are kept. */
+  #isRefused = false;
   #isPoor = false;
   /** Next node to look at for vectors that nothing has claimed; −1 = there are none. */
   #unclaimed = -1;
@@ -100,7 +101,11 @@ export class SharedGraph implements TailGraph {
   }
 
   get isFull(): boolean {
-    return this.#isFull || this.isKept;
+    return this.#hasNoRoom || this.isKept;
+  }
+
+  get #hasNoRoom(): boolean {
+    return this.#isRefused || this.#owner?.hasRoom === false;
   }
 
   get isPoor(): boolean {
@@ -118,12 +123,21 @@ export class SharedGraph implements TailGraph {
 
   get form(): number {
     if (this.#owner === undefined) return 0;
-    return (this.#element === 'i8' ? WALKS_CODES : WALKS_FLOATS) | (this.#isFull ? IS_FULL : 0);
+    return (this.#element === 'i8' ? WALKS_CODES : WALKS_FLOATS) | (this.#hasNoRoom ? IS_FULL : 0);
   }
 
   /** Undefined until there was a first batch. */
   get owner(): GraphOwner | undefined {
     return this.#owner;
+  }
+
+  claim(label: number, vector: Float32Array): boolean {
+    const node = this.hasUnclaimed && !this.isKept ? this.#owner!.claim(label, vector) : -1;
+    if (node < 0) return false;
+    this.#note(label, node + 1);
+    this.#size++;
+    this.found++;
+    return true;
   }
 
   batchFor(): number {
@@ -168,7 +182,7 @@ export class SharedGraph implements TailGraph {
     this.#nodes[label] = 0;
     if (entry > 0) this.#size--;
     this.#owner!.remove(Math.abs(entry) - 1);
-    this.#isFull = false;
+    this.#isRefused = false;
     this.changes++;
   }
 
@@ -220,7 +234,7 @@ export class SharedGraph implements TailGraph {
       read(part);
       forgetTwins(part);
     });
-    if (owner === undefined) return false;
+    if (owner === undefined || (this.#element === 'f32' && owner.isQuantised)) return false;
     this.#element = owner.isQuantised ? 'i8' : 'f32';
     for (let node = 0; node < owner.nodes; node++) if (owner.isLive(node)) owner.twins.hide(node);
     this.#use(owner);
@@ -265,7 +279,7 @@ export class SharedGraph implements TailGraph {
     this.#batch = undefined;
     this.#nodes = new Int32Array(1024);
     this.#size = 0;
-    this.#isFull = false;
+    this.#isRefused = false;
     this.#isPoor = false;
     this.#unclaimed = -1;
     this.changes = 0;
@@ -320,7 +334,7 @@ export class SharedGraph implements TailGraph {
       else this.found++;
       if (isNew && node < first) again.push(node);
     }
-    this.#isFull = count < labels.length;
+    this.#isRefused = !hasRoom;
     this.#first = first;
     this.#batch = {
       labels: Uint32Array.from(labels),

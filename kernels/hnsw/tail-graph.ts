@@ -15,11 +15,15 @@ export interface TailGraph {
   readonly isThrough: boolean;
   /** Whether it has no room for more. */
   readonly isFull: boolean;
+  /** Whether vectors that come may be here already, from an earlier life. */
+  readonly hasUnclaimed: boolean;
   /** Whether it cannot show well what it holds: everything is to go back to the tail, and a better one is to be made of that. */
   readonly isPoor: boolean;
   /** Bytes of memory in use, and bits of FORM (vector-memory.ts): for figures. */
   readonly bytes: number;
   readonly form: number;
+  /** Whether the vector of a new label, as {@link begin} would read it, is here already; it is found then, and in no batch. */
+  claim(label: number, vector: Float32Array): boolean;
   /** How many vectors a batch should have, for a caller that inserts `budget` of them at a time. */
   batchFor(budget: number): number;
   /** Begins a batch; `read` gives the vector of each label. */
@@ -48,6 +52,7 @@ export interface TailGraph {
 export class OwnGraph implements TailGraph {
   readonly number = 0;
   readonly isFull = false;
+  readonly hasUnclaimed = false;
   readonly isPoor = false;
   readonly bytes = 0;
   readonly form = 0;
@@ -73,6 +78,10 @@ export class OwnGraph implements TailGraph {
 
   get isThrough(): boolean {
     return this.#next === this.#batch?.length;
+  }
+
+  claim(): boolean {
+    return false;
   }
 
   batchFor(budget: number): number {

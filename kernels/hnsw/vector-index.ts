@@ -6,16 +6,15 @@
  * Not thread-safe: an index belongs to one thread.
  *
  * What is awkward is defined: k = 0 finds nothing, k above the size finds all, ef below k is k. A label that is added again replaces
- * its vector; one that is not there is removed without a word. Identical vectors are all found. What {@link validateVector} refuses (not a
- * number, infinite, of another dimension, too long for a float32) never comes here; denormals count as what they are.
+ * its vector; one that is not there is removed without a word. Identical vectors are all found. What is no number,
+ * infinite, of another dimension, or too long for a float32 never comes here (checkVector in fuse/namespace/collections.ts); denormals count as what they are.
  */
 import { assert } from '../../runtime/assert.ts';
-import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 
 export type Metric = 'cosine' | 'l2' | 'dot';
 
 export interface IndexOptions {
-  /** 1 … {@link VECTOR_DIMENSION_MAX} */
+  /** 1 … VECTOR_DIMENSION_MAX (runtime/config/bounds.ts) */
   readonly dimension: number;
   readonly metric: Metric;
   /** Links per node (HNSW's M), 2 … 128. */
@@ -23,6 +22,8 @@ export interface IndexOptions {
   /** Candidates kept while building. */
   readonly efConstruction: number;
   readonly seed: number;
+  /** Told of each part of `u8` that will hold rows of vectors, codes or links, before anything is there. */
+  readonly onRows?: (u8: Uint8Array, start: number, end: number) => void;
 }
 
 export interface VectorIndex {
@@ -83,7 +84,7 @@ export class SearchHits {
   }
 }
 
-/** Asserts what callers of {@link VectorIndex} must have checked with {@link validateVector}. */
+/** Asserts what callers of {@link VectorIndex} must have checked. */
 export function assertDimension(index: { readonly dimension: number }, vector: Float32Array): void {
   assert(vector.length === index.dimension, 'the vector must have the dimension of its index');
 }
@@ -94,50 +95,4 @@ export function copyNormalised(from: Float32Array, to: Float32Array, at: number)
   for (let i = 0; i < from.length; i++) squares += from[i]! * from[i]!;
   const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
   for (let i = 0; i < from.length; i++) to[at + i] = from[i]! * scale;
-}
-
-/**
- * Why a vector from outside cannot be stored, in one sentence; undefined when it can.
- * `dimension` 0 = not known yet: any length from 1 to {@link VECTOR_DIMENSION_MAX}.
- */
-export function validateVector(vector: Float32Array, dimension: number): string | undefined {
-  const n = vector.length;
-  if (n === 0) return 'A vector needs at least one component.';
-  if (n > VECTOR_DIMENSION_MAX) return `A vector has at most ${VECTOR_DIMENSION_MAX} components, not ${n}.`;
-  if (dimension !== 0 && n !== dimension)
-    return `The collection holds vectors of ${dimension} components, not ${n}.`;
-  let magnitude = 0;
-  for (let i = 0; i < n; i++) {
-    if (!Number.isFinite(vector[i]!))
-      return `Component ${i} of the vector is ${vector[i]}, not a finite number.`;
-    magnitude += vector[i]! * vector[i]!;
-  }
-  if (magnitude > SQUARED_LENGTH_MAX)
-    return 'The vector is too long: its squared length overflows a float32.';
-  return undefined;
-}
-
-/** Two vectors of this squared length still have a finite float32 distance. */
-const SQUARED_LENGTH_MAX = 3.4e38 / 4;
-
-/** The same for the bytes of an xattr: little-endian float32, at any alignment. */
-export function validateVectorBytes(
-  u8: Uint8Array,
-  start: number,
-  length: number,
-  dimension: number,
-): string | undefined {
-  if (length % 4 !== 0)
-    return `A vector is float32 components of 4 bytes, ${length} bytes are not a whole number of them.`;
-  if (length > VECTOR_DIMENSION_MAX * 4) {
-    return `A vector has at most ${VECTOR_DIMENSION_MAX} components, not ${length / 4}.`;
-  }
-  return validateVector(vectorFromBytes(u8, start, length), dimension);
-}
-
-/** Copies little-endian float32 bytes, at any alignment, into a vector of their own. */
-export function vectorFromBytes(u8: Uint8Array, start: number, length: number): Float32Array {
-  const vector = new Float32Array(length / 4);
-  new Uint8Array(vector.buffer).set(u8.subarray(start, start + length));
-  return vector;
 }

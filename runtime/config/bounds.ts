@@ -74,6 +74,13 @@ export const TRANSACTION_MAX = 512 * KIB;
  */
 export const LOG_AHEAD = 256 * KIB;
 
+/**
+ * Most bytes of records that a fuse actor commits itself, and longest fdatasync after which it does so, milliseconds: other requests
+ * wait meanwhile.
+ */
+export const FUSE_COMMIT_BYTES = 256 * KIB;
+export const FUSE_COMMIT_MS = 1;
+
 /** Bytes written to a large file between two fsyncs of it that go into the log, not only to the file's object. */
 export const LOGGED_PER_SYNC = 64 * KIB;
 /** Objects that are durable only in the log, at most: a commit makes them durable before there are many more. */
@@ -88,6 +95,9 @@ export const COMPRESSED_FRAMES_MAX = 2 ** 20;
 export const COMPRESSED_SIZE_MIN = 8 * KIB;
 /** Frames of compressed objects of which one thread remembers where they are, at 8 bytes each. */
 export const COMPRESSED_INDEX_FRAMES = 256 * KIB;
+
+/** Files that the kernel reads and writes past us at a time; what is opened beyond them is not passed through. */
+export const PASSED_FILES_MAX = 1024;
 
 /** Shared-memory words that different threads write are kept this far apart, bytes. */
 export const CACHE_LINE = 64;

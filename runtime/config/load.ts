@@ -57,6 +57,13 @@ function environmentName(key: string): string {
 }
 
 /** A valid key to suggest. The last part counts most: people remember the name better than the section. */
+const NO_TRANSPORT =
+  'there is no choice of transport: fuse-native was tried and cannot carry what VexFS promises (docs/TRANSPORTS.md); leave the key out';
+/** Keys that one could expect, and why they are not there. */
+const NOT_OFFERED: ReadonlyMap<string, string> = new Map(
+  ['transport', 'fuse.transport'].map((key) => [key, NO_TRANSPORT]),
+);
+
 function nearestKey(key: string): string {
   const name = key.split('.').at(-1)!;
   const sameName = FIELDS.find((field) => field.name === name);
@@ -131,10 +138,11 @@ class Collector {
 
   unknownKey(source: string, key: string, place?: Place): void {
     const isQuoted = OVERRIDABLE.has(key);
+    const reason = NOT_OFFERED.get(key);
     const message = isQuoted
       ? `"${key}" in quotes is a single name: leave the quotes out`
-      : `unknown key "${key}"`;
-    const hint = isQuoted ? {} : { nearest: nearestKey(key) };
+      : (reason ?? `unknown key "${key}"`);
+    const hint = isQuoted || reason !== undefined ? {} : { nearest: nearestKey(key) };
     this.problems.push({ ...this.#at(source, place), key, message, ...hint });
   }
 

@@ -216,6 +216,11 @@ const fuse = section('The connection to the kernel.', {
     'Requests the kernel may send on its own account, to read ahead or write back.',
   ),
   open_files: count(256, 1, 65_536, 'Files over store.inline_limit that each thread keeps open.'),
+  passthrough: choice(
+    'off',
+    ['off', 'auto'],
+    '"auto": as root, from Linux 6.9 on, the kernel reads and writes files over store.inline_limit by itself. Each open is then a request.',
+  ),
   writeback: flag(false, 'Let the kernel collect writes in its page cache before it passes them on.'),
   atime: choice(
     'relatime',
@@ -242,6 +247,12 @@ const vectors = section('The vector index.', {
     1_000_000,
     'A part of a collection in one shard gets a graph when it is larger than this; until then a search compares with every vector.',
   ),
+  graph_memory: size(
+    '4GiB',
+    4 * MIB,
+    4 * GIB,
+    'Memory that one shard may use for the graph of a collection. What has no room is searched exactly, and slower.',
+  ),
   rerank: choice(
     'memory',
     ['memory', 'disk', 'off'],
@@ -254,10 +265,16 @@ const vectors = section('The vector index.', {
     'Memory, of all shards together, for vectors that any shard thread can search; what is beyond it, only its own.',
   ),
   collections: z
-    .array(z.string().regex(/^[\w-][\w.-]{0,62}:\d{1,4}(:(cosine|l2|dot))?$/))
+    .array(
+      z
+        .string()
+        .regex(
+          /^[\w-][\w.-]{0,62}:\d{1,4}(:(cosine|l2|dot|int8|float32|m=\d{1,3}|ef_construction=\d{1,5}))*$/,
+        ),
+    )
     .default([])
     .describe(
-      'Collections to make at the mount, each "NAME:DIMENSION" or "NAME:DIMENSION:METRIC" (cosine, l2, dot).',
+      'Collections to make at the mount, each "NAME:DIMENSION", and after it, if wanted, ":l2" or ":dot", ":float32", ":m=24", ":ef_construction=200".',
     ),
 });
 

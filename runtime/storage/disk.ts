@@ -19,6 +19,13 @@ export interface FileStatus {
   readonly allocated?: number;
 }
 
+/** Of an open file: its length, and when its bytes changed last. */
+export interface OpenStatus {
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
 export interface DiskSpace {
   readonly bytes: number;
   readonly freeBytes: number;
@@ -36,6 +43,8 @@ export interface Disk {
   punch?(descriptor: number, start: number, length: number): number;
   /** lseek(2) with SEEK_DATA (3) or SEEK_HOLE (4); −ENXIO where `position` is beyond the data, or the end. */
   seek?(descriptor: number, position: number, whence: number): number;
+  /** A disk without it has no files that others write to. */
+  statOpen?(descriptor: number): OpenStatus | number;
   fdatasync(descriptor: number): number;
   /** The same for several files, which need not wait for each other. A disk without it is asked file by file. */
   fdatasyncAll?(descriptors: readonly number[]): number;
@@ -161,6 +170,20 @@ export class HostDisk implements Disk {
 
   seek(descriptor: number, position: number, whence: number): number {
     return lseek(descriptor, position, whence);
+  }
+
+  statOpen(descriptor: number): OpenStatus | number {
+    try {
+      const { size, mtimeNs } = fs.fstatSync(descriptor, { bigint: true });
+      const seconds = mtimeNs >= 0n ? mtimeNs / 1_000_000_000n : (mtimeNs - 999_999_999n) / 1_000_000_000n;
+      return {
+        bytes: Number(size),
+        seconds: Number(seconds),
+        nanoseconds: Number(mtimeNs - seconds * 1_000_000_000n),
+      };
+    } catch (error) {
+      return errnoOf(error);
+    }
   }
 
   fdatasync(descriptor: number): number {

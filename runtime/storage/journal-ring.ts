@@ -2,7 +2,8 @@
  * The journal: a ring in shared memory that holds log records in their on-disk format.
  *
  * Roles. Writer: any thread, one at a time (whoever holds the namespace lock; the lock orders the plain
- * stores of one writer before the loads of the next). Reader: io-0 alone. Others may look at the positions.
+ * stores of one writer before the loads of the next). Reader: one thread at a time, whoever writes the log
+ * (actors/log-state.ts). Others may look at the positions.
  *
  * Invariants
  * 1. Positions are byte counts modulo 2^32; a position's place is `position & (capacity − 1)`.
@@ -15,7 +16,8 @@
  *    inside {@link JournalWriter.commit} can leave it one transaction too high: {@link continueJournal} puts it right.
  * 7. A writer that waits for room sets `wanted`, then looks at `released`; the reader stores `released`, then clears
  *    `wanted` and wakes all if it was set. So none sleeps through it, and one that ended while it waited leaves a flag
- *    that the next release clears.
+ *    that the next release clears. One that waits for what it published to be durable does the same with `durable`, and sets
+ *    `wanted` again after each wait.
  *
  * What each store publishes: Atomics.store(PUBLISHED) publishes the records before it to the reader;
  * Atomics.store(RELEASED) gives their bytes back to the writers; Atomics.store(DURABLE) allows what had to
@@ -164,6 +166,20 @@ export class JournalWriter {
     }
   }
 
+  /** Parks until everything that is published now is durable. False when the log has failed. Called without the lock. */
+  waitUntilDurable(): boolean {
+    const position = this.published;
+    for (;;) {
+      const durable = Atomics.load(this.#i32, DURABLE);
+      if (this.failure !== 0) return false;
+      if (reached(durable, position)) return true;
+      Atomics.store(this.#i32, WANTED, 1);
+      this.#reader?.ring();
+      Atomics.wait(this.#i32, DURABLE, durable, SLICE_MS);
+      stillWaiting();
+    }
+  }
+
   /**
    * Starts a record of the current transaction and returns the byte offset of its payload in `u8` (8-aligned,
    * contiguous), which the caller fills in before {@link commit}. Room must have been checked.
@@ -278,6 +294,11 @@ export class JournalReader {
     return true;
   }
 
+  /** Goes to where the reader before this one has come. */
+  resume(): void {
+    this.position = Atomics.load(this.u32, RELEASED);
+  }
+
   release(): void {
     Atomics.store(this.u32, RELEASED, this.position);
     if (Atomics.load(this.#i32, WANTED) === 0) return;
@@ -311,19 +332,21 @@ export class JournalReader {
     return first;
   }
 
-  /** The position up to which records are durable; io-0 moves it on. */
+  /** The position up to which records are durable; the reader moves it on. */
   durable(): number {
     return Atomics.load(this.u32, DURABLE);
   }
 
   setDurable(position: number): void {
     Atomics.store(this.u32, DURABLE, position);
+    Atomics.notify(this.#i32, DURABLE);
   }
 
   /** Tells all writers, for good, that the log has failed with `errno`. The first failure stays. */
   fail(errno: number): void {
     Atomics.compareExchange(this.#i32, FAILURE, 0, errno);
     Atomics.notify(this.#i32, RELEASED);
+    Atomics.notify(this.#i32, DURABLE);
   }
 
   get failure(): number {

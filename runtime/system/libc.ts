@@ -25,6 +25,7 @@ const socketpairCall = libc.func('int socketpair(int domain, int type, int proto
 const clockGettimeCall = libc.func('int clock_gettime(int clock, void *time)');
 const recvmsgCall = libc.func('long recvmsg(int fd, void *message, int flags)');
 
+const ioctlCall = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
 const fadviseCall = libc.func('int posix_fadvise(int fd, long offset, long length, int advice)');
 
 function result(returned: number): number {
@@ -97,6 +98,11 @@ const FALLOC_FL_PUNCH_HOLE = 2;
 /** fallocate(2): makes a range of the file a hole. −EOPNOTSUPP where the filesystem has none. */
 export function punchHole(fd: number, start: number, length: number): number {
   return result(fallocateCall(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, length));
+}
+
+/** ioctl(2) with a pointer. */
+export function ioctl(fd: number, request: number, argument: ArrayBufferView): number {
+  return result(ioctlCall(fd, request, argument));
 }
 
 const POSIX_FADV_DONTNEED = 4;

@@ -28,16 +28,16 @@ test('every kind of message has a name of its own, and one that is unknown is sh
 test('what the writers of messages.ts write is shown field by field', () => {
   const world = new World({ shards: 1, fuse: 1, io: 1 });
   const vector = Float32Array.from([0.5, -1, 3, 4, 5]);
-  messages.writeSync(world.actor('fuse-0').outbox('io-0'), 7, 1, 3, 5);
+  messages.writeSync(world.actor('fuse-0').outbox('io-0'), 7, 1, 5);
   expect(waiting(world, 'io-0')).toEqual([
-    { kind: 'SYNC', length: 16, fields: { unique: (2n ** 32n + 7n).toString(), object: 3, slot: 5 } },
+    { kind: 'SYNC', length: 12, fields: { unique: (2n ** 32n + 7n).toString(), slot: 5 } },
   ]);
   trySearch(world.actor('indexer').outbox('shard-0'), 9, 1, 10, 64, vector);
   expect(waiting(world, 'shard-0')).toEqual([
     {
       kind: 'SEARCH',
       length: 44,
-      fields: { search: 9, collection: 1, k: 10, ef: 64, dimension: 5, reserved: 0, vector: [0.5, -1, 3, 4] },
+      fields: { search: 9, collection: 1, k: 10, ef: 64, dimension: 5, files: 0, vector: [0.5, -1, 3, 4] },
     },
   ]);
   const text = new TextEncoder().encode('where are the keys?');

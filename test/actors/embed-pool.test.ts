@@ -37,6 +37,11 @@ test('a task whose thread ends, or throws, fails alone', async () => {
   ]);
 });
 
+test('a task is never loaded by require(): terminated at that moment, its thread would end the process', async () => {
+  const refused = await run('require');
+  expect('failed' in refused && refused.error.message).toMatch(/require\(\) of ES Module/);
+});
+
 test('when the thread that owns the pool is ended, the pool’s threads end with it, hanging or not', async () => {
   await run('well');
   const threads = (): number => readdirSync('/proc/self/task').length;

@@ -7,9 +7,12 @@ import { FuseHandover } from '../../actors/fuse/handover.ts';
 import { FORGET_INODE, FORGET_NAME, QUERY, SYNC } from '../../actors/messages.ts';
 import { openPending, type Pending } from '../../actors/pending.ts';
 import { readQuery } from '../../actors/query-messages.ts';
+import { JOURNAL } from '../../actors/regions.ts';
 import { FUSE_FSYNC } from '../../fuse/protocol/abi.ts';
+import { LATER } from '../../fuse/session/server.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { EINTR } from '../../runtime/errno.ts';
+import { EINTR, EIO } from '../../runtime/errno.ts';
+import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { take, World } from './world.ts';
 
 const NO_TREE = {} as VirtualTree;
@@ -21,6 +24,9 @@ let answerer: Pending;
 beforeEach(() => {
   world = new World({ shards: 1, fuse: 1, io: 1 });
   const fuse = world.actor('fuse-0');
+  const journal = new JournalWriter(fuse.arena.region(JOURNAL));
+  journal.append(1, 8);
+  journal.commit();
   handover = new FuseHandover(fuse, NO_TREE, openPending(fuse));
   answerer = openPending(world.actor('io-0'));
 });
@@ -32,23 +38,30 @@ function successor(): FuseHandover {
   return new FuseHandover(second, NO_TREE, openPending(second));
 }
 
+/** An fsync that io-0 is to answer. */
+function syncLater(from: FuseHandover): void {
+  expect(from.sync(FUSE_FSYNC, 10, 1)).toBe(LATER);
+  from.commits.handOver();
+}
+
 describe('an fsync or a search that is handed over', () => {
   it('comes with the slot under which exactly one may answer it', () => {
-    expect(handover.sync(FUSE_FSYNC, 10, 1, 3)).toBe(true);
+    syncLater(handover);
     expect(handover.query(12, 1, 2, 3, 4, 5, 6, 7, 8, NAME, 2, 4)).toBe(true);
     const [sync] = take(world.actor('io-0'));
     const [query] = take(world.actor('indexer'));
     expect([sync!.kind, query!.kind]).toEqual([SYNC, QUERY]);
     const { slot, text } = readQuery(query!.u8, query!.u32, 0);
     expect(Buffer.from(text).toString()).toBe('what');
-    expect(answerer.take(sync!.u32[3]!, 10, 1)).toBe(true);
+    expect(answerer.take(sync!.u32[2]!, 10, 1)).toBe(true);
     expect(answerer.take(slot, 12, 1)).toBe(true);
   });
 
   it('is refused, and no message sent, when as many wait as there is room for', () => {
     const pending = openPending(world.actor('fuse-0'));
     while (pending.enter(SYNC, 1, 0, FUSE_FSYNC) >= 0);
-    expect(handover.sync(FUSE_FSYNC, 10, 1, 3)).toBe(false);
+    expect(handover.sync(FUSE_FSYNC, 10, 1)).toBe(-EIO);
+    handover.commits.handOver();
     expect(handover.query(12, 1, 2, 3, 4, 5, 6, 7, 8, NAME, 2, 4)).toBe(false);
     expect([take(world.actor('io-0')), take(world.actor('indexer'))]).toEqual([[], []]);
   });
@@ -57,7 +70,7 @@ describe('an fsync or a search that is handed over', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'vexfs-interrupt-')), 'connection');
     const descriptor = openSync(file, 'w+');
     setConnection(world.actor('main').arena, { descriptor, flags: 0, standBy: -1 });
-    handover.sync(FUSE_FSYNC, 10, 1, 3);
+    syncLater(handover);
     handover.query(12, 1, 2, 3, 4, 5, 6, 7, 8, NAME, 2, 4);
     for (const unique of [10, 11, 12, 12]) handover.interrupt(unique, 1);
     const sent = readFileSync(file);
@@ -71,17 +84,17 @@ describe('an fsync or a search that is handed over', () => {
     ]);
     const [query] = take(world.actor('indexer'));
     expect(answerer.take(readQuery(query!.u8, query!.u32, 0).slot, 12, 1)).toBe(false);
-    expect(answerer.take(take(world.actor('io-0'))[0]!.u32[3]!, 10, 1)).toBe(true);
+    expect(answerer.take(take(world.actor('io-0'))[0]!.u32[2]!, 10, 1)).toBe(true);
   });
 
   it('and whose sender died before it was done with it, is asked again, and answered once', () => {
-    handover.sync(FUSE_FSYNC, 10, 1, 3);
+    syncLater(handover);
     const [first] = take(world.actor('io-0'));
     const next = successor();
     next.withdraw(10, 1);
-    next.sync(FUSE_FSYNC, 10, 1, 3);
+    syncLater(next);
     const [second] = take(world.actor('io-0'));
-    const slots = [first!.u32[3]!, second!.u32[3]!];
+    const slots = [first!.u32[2]!, second!.u32[2]!];
     const taken = slots.filter((slot) => answerer.take(slot, 10, 1));
     expect(taken).toHaveLength(1);
     answerer.answered(taken[0]!);
@@ -96,8 +109,8 @@ describe('an fsync or a search that is handed over', () => {
   });
 
   it('is left to its answerer when that one has it already', () => {
-    handover.sync(FUSE_FSYNC, 10, 1, 3);
-    const slot = take(world.actor('io-0'))[0]!.u32[3]!;
+    syncLater(handover);
+    const slot = take(world.actor('io-0'))[0]!.u32[2]!;
     answerer.take(slot, 10, 1);
     successor().withdraw(10, 1);
     expect(answerer.waiting).toBe(1);

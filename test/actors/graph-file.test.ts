@@ -245,8 +245,7 @@ describe('a kept graph', () => {
           if (!(error instanceof PowerCut)) throw error;
           calls = Math.max(calls, call + 1);
         }
-        disk.kill();
-        const after = restored(kind === 'cut' ? disk.crash(call) : disk);
+        const after = restored(kind === 'cut' ? disk.crash(call) : disk.kill());
         expect([50, 80], `${kind} before call ${call}`).toContain(after?.graph.owner?.nodes);
       }
     }

@@ -1,39 +1,53 @@
 /** Which hits of the shards a search shows: only files that are there, under the path asked for, readable by who asks. */
 import { beforeEach, expect, test } from 'vitest';
 import type { FileContent } from '../../actors/indexer/file-content.ts';
+import { FileFilter } from '../../actors/indexer/file-filter.ts';
 import type { Hit, ScatterGather } from '../../actors/indexer/scatter-gather.ts';
 import { Search } from '../../actors/indexer/search.ts';
-import type { Namespace } from '../../fuse/namespace/namespace.ts';
+import type { DirEntry, Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 
 /** Files by inode: their path, and who may read them. */
 let files: Map<number, { path: string; readers: number[] }>;
 /** Everything the shards hold, nearest first. */
 let hits: Hit[];
-let vectors: Map<number, Float32Array>;
+/** What the shards were asked to search among, if it was not all. */
+let among: number[][];
 let asked: number[];
+/** Inodes in a directory, whose own is {@link ROOT}. */
+let listed: number[];
+const ROOT = 5999;
 let search: Search;
 
 beforeEach(() => {
   files = new Map();
-  vectors = new Map();
+  among = [];
   hits = [];
   asked = [];
+  listed = [];
   const namespace = {
     exists: (ino: number, generation: number) => files.has(ino) && generation === 1,
-    canRead: (ino: number, uid: number) => files.get(ino)!.readers.includes(uid),
+    canRead: (ino: number, uid: number) => files.get(ino)?.readers.includes(uid) ?? false,
     pathOf: (ino: number) => files.get(ino)?.path,
     inodesEnd: 6000,
-    getxattr: (ino: number, _n: Uint8Array, _s: number, _e: number, u8: Uint8Array) => {
-      const vector = vectors.get(ino);
-      if (vector) u8.set(new Uint8Array(vector.buffer));
-      return vector ? vector.byteLength : -61;
+    resolve: (path: string) => (path === '/few' || path === '/many' ? ROOT : -2),
+    readdir: (ino: number, _lo: number, hi: number, entry: DirEntry) => {
+      entry.ino = listed[hi]!;
+      entry.cookieHi = hi + 1;
+      return ino === ROOT && hi < listed.length;
     },
   };
   const shards = {
-    search: async (_collection: number, _vector: Float32Array, k: number) => {
-      asked.push(k);
-      return hits.slice(0, k);
+    search: async (
+      _collection: number,
+      _vector: Float32Array,
+      k: number,
+      _ef: number,
+      inodes?: Uint32Array,
+    ) => {
+      if (inodes === undefined) asked.push(k);
+      else among.push([...inodes]);
+      return hits.filter(({ ino }) => inodes?.includes(ino) ?? true).slice(0, k);
     },
   };
   search = new Search(
@@ -53,11 +67,11 @@ function add(ino: number, path: string, readers: number[], chunks = 1, generatio
   }
 }
 
-async function paths(uid: number, k = 10): Promise<string[]> {
-  const found = await search.byVector({ id: 1, name: 'default', metric: 'cosine' }, new Float32Array(2), k, {
-    uid,
-    gids: [uid],
-  });
+async function paths(uid: number, k = 10, under?: string): Promise<string[]> {
+  const namespace = { stat: () => 0, pathOf: (ino: number) => files.get(ino)?.path };
+  const filter = new FileFilter(namespace as unknown as Namespace, under === undefined ? {} : { under });
+  const who = { uid, gids: [uid] };
+  const found = await search.byVector({ id: 1, metric: 'cosine' }, new Float32Array(2), k, who, filter);
   return found.map(({ path }) => path);
 }
 
@@ -92,14 +106,27 @@ test('a shard with fewer entries than were asked for is asked once', async () =>
 
 test('when all that the shards propose is hidden, the vectors of what may be shown are compared', async () => {
   for (let ino = 1; ino <= 5000; ino++) add(ino, `/hidden-${ino}`, [0]);
-  files.set(5001, { path: '/far', readers: [7] });
-  files.set(5002, { path: '/near', readers: [7] });
-  vectors.set(5001, Float32Array.from([-1, 0]));
-  vectors.set(5002, Float32Array.from([1, 0.1]));
-  vectors.set(17, Float32Array.from([1, 0]));
-  const query = Float32Array.from([1, 0]);
-  const collection = { id: 1, name: 'default', metric: 'cosine' as const };
-  const found = await search.byVector(collection, query, 2, { uid: 7, gids: [7] });
-  expect(found.map(({ path }) => path)).toEqual(['/near', '/far']);
-  expect(found[0]!.score).toBeCloseTo(0.995, 3);
+  add(5001, '/near', [7]);
+  add(5002, '/far', [7]);
+  expect(await paths(7)).toEqual(['/near', '/far']);
+  expect(asked.at(-1)).toBe(4096);
+  expect(among).toEqual([[5001, 5002]]);
+});
+
+test('below a directory with few files these are compared at once', async () => {
+  for (let ino = 1; ino <= 5000; ino++) add(ino, `/elsewhere/${ino}`, [7]);
+  add(5002, '/few/b', [7]);
+  add(5001, '/few/a', [7]);
+  add(5003, '/few/secret', [0]);
+  listed.push(5001, 5002, 5003);
+  expect(await paths(7, 10, '/few')).toEqual(['/few/b', '/few/a']);
+  expect([asked.length, among]).toEqual([1, [[5001, 5002]]]);
+});
+
+test('many files that pass are compared some at a time', async () => {
+  for (let ino = 1; ino <= 100; ino++) add(ino, `/elsewhere/${ino}`, [7]);
+  for (let ino = 5900; ino > 900; ino--) add(ino, `/many/${ino}`, [7]);
+  for (let ino = 901; ino <= 5900; ino++) listed.push(ino);
+  expect(await paths(7, 10, '/many')).toEqual(Array.from({ length: 10 }, (_, i) => `/many/${5900 - i}`));
+  expect(among.map((inodes) => inodes.length)).toEqual([2048, 2048, 904]);
 });

@@ -32,11 +32,13 @@ interface RunShard {
   /** Takes in a message, if one waits. */
   take(): void;
   run(): void;
+  vectors(): number;
 }
 
 function startShard(): RunShard {
   const context = world.actor('shard-0');
-  const actor = new ShardActor(context, new Shard(world.config.vectors, undefined));
+  const held = new Shard(world.config.vectors, undefined);
+  const actor = new ShardActor(context, held);
   // As the run loop does: idle only when everything is empty.
   return {
     take() {
@@ -47,16 +49,17 @@ function startShard(): RunShard {
       while (context.mailbox.drain(actor, 32) > 0);
       actor.idle();
     },
+    vectors: () => held.vectors,
   };
 }
 
 const batch = encodeChunkBatch(1, 0, [{ byteOffset: 0, byteLength: 1, line: 1, vector: NEAR }], 3);
 
 /** Asks the shard as the indexer does; what it has of text, by inode. */
-async function search(shard: RunShard, collection = TEXT_COLLECTION): Promise<number[]> {
+async function search(shard: RunShard, collection = TEXT_COLLECTION, among?: Uint32Array): Promise<number[]> {
   const indexer = world.actor('indexer');
   const gather = new ScatterGather(indexer, () => 60_000);
-  const found = gather.search(collection, NEAR, 1000, 1000);
+  const found = gather.search(collection, NEAR, 1000, 1000, among);
   shard.run();
   for (const { kind, u32 } of take(indexer)) if (kind === messages.HITS) gather.gather(u32, 0);
   await gather.idle();
@@ -87,6 +90,40 @@ test('missing segments are told, and what the log brings is kept', async () => {
     [messages.SEGMENT_LOADED, 0],
   ]);
   expect(await search(shard)).toEqual([4]);
+});
+
+test('what comes late of a file that is gone is not kept, and an earlier file of its number changes nothing', async () => {
+  const shard = startShard();
+  const fuse = world.actor('fuse-0').outbox('shard-0');
+  const indexer = world.actor('indexer').outbox('shard-0');
+  const late = (generation: number): void => {
+    writePutChunks(indexer, 5, generation, batch, 0, batch.length);
+    shard.take();
+  };
+  const gone = (generation: number): void => {
+    writeRemove(fuse, messages.REMOVE_FILE, 5, generation, 0);
+    shard.take();
+  };
+  gone(1);
+  late(1);
+  expect(shard.vectors()).toBe(0);
+  gone(2);
+  gone(1);
+  late(2);
+  expect(shard.vectors()).toBe(0);
+  late(3);
+  gone(2);
+  expect(shard.vectors()).toBe(1);
+  expect(await search(shard)).toEqual([5]);
+});
+
+test('a search among some files finds theirs alone', async () => {
+  const shard = startShard();
+  const io = world.actor('io-0').outbox('shard-0');
+  for (let ino = 1; ino <= 100; ino++) writePutChunks(io, ino, 1, batch, 0, batch.length);
+  expect(await search(shard, TEXT_COLLECTION, Uint32Array.of(7, 50, 101))).toEqual([7, 50]);
+  expect(await search(shard, TEXT_COLLECTION, Uint32Array.of(101))).toEqual([]);
+  expect(await search(shard)).toHaveLength(100);
 });
 
 test('a batch that does not parse is passed over', async () => {

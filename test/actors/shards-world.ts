@@ -6,11 +6,11 @@ import { ChunkBatch, encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import type { Context } from '../../actors/context.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import { checkpoint } from '../../actors/io/recovery.ts';
 import { ShardReplays, withShardReplays } from '../../actors/io/shard-replay.ts';
 import { TreeState } from '../../actors/io/tree-state.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { MainRequests } from '../../actors/main/requests.ts';
 import { Resharding } from '../../actors/main/resharding.ts';
 import * as messages from '../../actors/messages.ts';
@@ -427,6 +427,7 @@ export class ShardsWorld {
         incarnationOf: () => 1,
         patience: () => {},
         newestCheckpoint: () => 0,
+        resumeLog: () => 0,
         rebuild: () => 0,
         checkpoint: (lsn) => checkpoint(disk, settings.identity, this.#tree, lsn, systemClock),
         failed: (errno, doing) => {

@@ -1,6 +1,6 @@
 /** A thread that waits or is in a system call does not hang, and says so. */
 import { afterEach, expect, test } from 'vitest';
-import { PatientDisk } from '../../actors/fuse/patient-disk.ts';
+import { PatientDisk } from '../../actors/patient-disk.ts';
 import { ACTOR_STATES } from '../../actors/regions.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox, Outbox, planMailbox } from '../../runtime/messaging/mailbox.ts';

@@ -6,6 +6,7 @@ import * as messages from '../../actors/messages.ts';
 import { ACTOR_STATES, GRAPH_DOORS, METRICS, TASKS, vectorsRegion } from '../../actors/regions.ts';
 import { Route, settledRoute } from '../../actors/route.ts';
 import { ShardActor } from '../../actors/shard/actor.ts';
+import { SLICE_MAX } from '../../actors/shard/building.ts';
 import { Graphs } from '../../actors/shard/graphs.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import { trySearch, writePutVector, writeRemove } from '../../actors/shard-messages.ts';
@@ -215,7 +216,7 @@ test('a search waits for one slice of building, and building goes on under searc
   for (let i = 0; i < 20; i++) {
     const before = added;
     shard.turn();
-    expect(added - before).toBeLessThanOrEqual(4);
+    expect(added - before).toBeLessThanOrEqual(SLICE_MAX);
     expect(added).toBeGreaterThan(before);
     ask(shard, i);
     shard.turn();

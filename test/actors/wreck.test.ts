@@ -5,10 +5,10 @@
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import type { Context, ThreadData } from '../../actors/context.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { type Rebuilt, rebuild } from '../../actors/io/rebuild.ts';
 import { checkpoint, recover, startJournal } from '../../actors/io/recovery.ts';
 import { TreeState } from '../../actors/io/tree-state.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { inspectLocks, tablesAreBroken } from '../../actors/main/wreck.ts';
 import { JOURNAL, SLAB } from '../../actors/regions.ts';
 import { openTree } from '../../actors/tree.ts';

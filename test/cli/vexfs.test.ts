@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
+import { NO_FUSE, titled } from '../e2e/mounted.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../cli/vexfs.js', import.meta.url));
 const PACKAGE = new URL('../../../package.json', import.meta.url);
@@ -24,6 +25,35 @@ test('--version prints the version of the package', () => {
   const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
   expect(vexfs('--version')).toEqual({ code: 0, out: `${version}\n`, error: '' });
 });
+
+/** `npm run build` makes it; the compiler alone leaves the one before. */
+test(
+  titled('what is installed mounts, indexes, makes a checkpoint, finds and unmounts', NO_FUSE),
+  (context) => {
+    if (NO_FUSE) context.skip();
+    const { bin } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { bin: Record<string, string> };
+    const installed = (...args: string[]): string => {
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        [fileURLToPath(new URL(bin.vexfs!, PACKAGE)), ...args],
+        { cwd: directory, encoding: 'utf8', timeout: 60_000 },
+      );
+      expect({ args, status, stderr }).toMatchObject({ args, status: 0 });
+      return stdout;
+    };
+    mkdirSync(join(directory, 'mnt'));
+    installed('mount', 'store', 'mnt');
+    try {
+      writeFileSync(join(directory, 'mnt/otters.md'), 'Otters float on their backs while they sleep.\n');
+      installed('index', 'wait', 'mnt');
+      const found = JSON.parse(installed('search', 'otters asleep', '-m', 'mnt', '--json')) as object[];
+      expect(found).toMatchObject([{ path: expect.stringContaining('otters.md') }]);
+      expect(JSON.parse(installed('checkpoint', 'mnt', '--json'))).toMatchObject({ lsn: expect.any(Number) });
+    } finally {
+      installed('umount', 'mnt');
+    }
+  },
+);
 
 test('every command explains itself on stdout', () => {
   const overview = vexfs('--help');

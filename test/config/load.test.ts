@@ -35,6 +35,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       read_ahead: MIB,
       background: 64,
       open_files: 256,
+      passthrough: 'off',
       writeback: false,
       atime: 'relatime',
       acl: true,
@@ -338,4 +339,11 @@ test('a missing --config file is an error, a missing file of the store is not', 
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test('a transport that is not offered is refused with the reason', () => {
+  for (const text of ['transport = "fuse-native"', '[fuse]\ntransport = "fuse-native"'])
+    expect(parseConfig({ file: { name: 'vexfs.toml', text } }).problems.map(describeProblem)).toEqual([
+      expect.stringContaining('fuse-native was tried and cannot carry what VexFS promises'),
+    ]);
 });

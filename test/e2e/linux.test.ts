@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { EINVAL, ENOENT, ENXIO, EOPNOTSUPP, EPERM } from '../../runtime/errno.ts';
+import { EINVAL, ENOENT, ENXIO, EOPNOTSUPP, EPERM, ESTALE } from '../../runtime/errno.ts';
 import { Mounted, missing, NO_FUSE, titled } from './mounted.ts';
 
 const libc = koffi.load(null);
@@ -21,6 +21,11 @@ const getxattrCall = libc.func('long getxattr(const char *path, const char *name
 const renameat2Call = libc.func(
   'int renameat2(int from, const char *path, int to, const char *name, unsigned int flags)',
 );
+
+const handleCall = libc.func(
+  'int name_to_handle_at(int from, const char *path, void *handle, void *mount, int flags)',
+);
+const openHandleCall = libc.func('int open_by_handle_at(int mount, void *handle, int flags)');
 
 const O_TMPFILE = 0o20200000;
 const AT_FDCWD = -100;
@@ -215,5 +220,44 @@ describe.skipIf(NO_FUSE)(titled('in the mount', NO_FUSE), () => {
     );
     expect(modes).toEqual([0o660, 0o770, 0o600]);
     expect(result(getxattrCall(at('shared/directory'), DEFAULT, Buffer.alloc(256), 256))).toBe(44);
+  });
+
+  test.skipIf(!isRoot)('a handle finds its file after another mount, wherever that is by then', () => {
+    const handleOf = (name: string): Buffer => {
+      const handle = Buffer.alloc(8 + 128);
+      handle.writeUInt32LE(128);
+      expect(result(handleCall(AT_FDCWD, at(name), handle, Buffer.alloc(4), 0))).toBe(0);
+      return handle;
+    };
+    const opened = (handle: Buffer): number => {
+      const mount = fs.openSync(mounted.dir, 'r');
+      const fd = result(openHandleCall(mount, handle, fs.constants.O_RDONLY));
+      fs.closeSync(mount);
+      return fd;
+    };
+    fs.mkdirSync(at('from'));
+    for (const name of ['moved', 'linked', 'gone']) fs.writeFileSync(at(`from/${name}`), name);
+    const [directory, moved, linked, gone] = ['from', 'from/moved', 'from/linked', 'from/gone'].map(handleOf);
+    fs.renameSync(at('from/moved'), at('elsewhere'));
+    fs.linkSync(at('from/linked'), at('other'));
+    fs.rmSync(at('from/linked'));
+    fs.rmSync(at('from/gone'));
+    fs.renameSync(at('from'), at('to'));
+    mounted.unmount();
+    mounted.mount(['-o', 'allow_other']);
+    for (const [name, handle] of [
+      ['moved', moved!],
+      ['linked', linked!],
+    ] as const) {
+      const fd = opened(handle);
+      expect(fd).toBeGreaterThan(0);
+      expect(fs.readFileSync(fd, 'utf8')).toBe(name);
+      fs.closeSync(fd);
+    }
+    const found = opened(directory!);
+    expect(fs.readlinkSync(`/proc/self/fd/${found}`)).toBe(at('to'));
+    fs.closeSync(found);
+    fs.writeFileSync(at('successor'), '');
+    expect(opened(gone!)).toBe(-ESTALE);
   });
 });

@@ -10,13 +10,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fuseUnavailable } from '../../fuse/mount/mount.ts';
 
 /** A checkpoint on a busy machine takes its time. */
 const END_TIMEOUT_MS = 30_000;
 
-export const CLI = new URL('../../cli/vexfs.js', import.meta.url).pathname;
+/** VEXFS_PROGRAM=dist/bundle/vexfs.js: what is installed, which the compiler alone does not make anew. */
+export const CLI = resolve(
+  process.env.VEXFS_PROGRAM ?? new URL('../../cli/vexfs.js', import.meta.url).pathname,
+);
 
 /** Why no mount can be made here, or undefined. */
 export const NO_FUSE = fuseUnavailable();

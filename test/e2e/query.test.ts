@@ -176,6 +176,41 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     expect(readFileSync(out).equals(records)).toBe(true);
   });
 
+  test.each([
+    ['of ASCII names', 'plain'],
+    ['with a name of other characters', 'ähnlich 日本 😀'],
+    ['with half a character at the end of a name', 'half\ud83d'],
+  ])('a batch %s: each name gets its own vector, and what is no name of a file is refused', (_, name) => {
+    const directory = `/batch-${Buffer.from(name).toString('hex')}`;
+    expect(transaction({ op: 'mkdir', path: directory })).toEqual({ changes: 1 });
+    const good = ['a', name, '.hidden', '...', 'b'].map((file) => `${directory}/${file}`);
+    const bad = [
+      '/.vexfs',
+      '//.vexfs',
+      `${directory}/`,
+      `${directory}/.`,
+      `${directory}/..`,
+      '/.vexfs/x',
+      'c',
+    ];
+    bad.push(`${directory}/../c`, '/missing/c');
+    const paths = [...bad, ...good];
+    const vectors = Float32Array.from(paths.flatMap((_, i) => [i + 1, 1]));
+    const answer = ask({
+      op: 'vectors',
+      collection: 'batch',
+      paths,
+      vectors: Buffer.from(vectors.buffer).toString('base64'),
+      create: true,
+    });
+    expect([answer.set, answer.notSet]).toEqual([good.length, bad.length]);
+    for (const [i, file] of good.entries()) {
+      const value = new Uint8Array(8);
+      expect(getXattr(path(file.slice(1)), 'user.vexfs.vector.batch', value)).toBe(8);
+      expect([...new Float32Array(value.buffer)]).toEqual([bad.length + i + 1, 1]);
+    }
+  });
+
   test('a collection is made for another metric, searched by it, and dropped with its vectors', () => {
     fs.ok(['collection', 'create', 'far', '--dimension', '2', '--metric', 'l2', '-m', fs.dir]);
     const points = { near: [1, 1], along: [30, 30], origin: [0, 0] };

@@ -1,8 +1,19 @@
-import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { getXattr, setXattr } from '../../runtime/system/xattr.ts';
-import { Mounted, NO_FUSE, titled } from './mounted.ts';
+import { capacityOf } from '../../kernels/hnsw/graph-memory.ts';
+import { getXattr, removeXattr, setXattr } from '../../runtime/system/xattr.ts';
+import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 
 const ATTRIBUTE = 'user.vexfs.vector';
 const DIMENSION = 4;
@@ -136,5 +147,131 @@ describe.skipIf(NO_FUSE)(titled('vectors in graphs that all shards share', NO_FU
     fs.mount();
     await inGraph(VECTORS - 1);
     expect(first(5000)).toBe('v3');
+  });
+});
+
+describe.skipIf(NO_FUSE)(titled('collections of any options, and what they do not take', NO_FUSE), () => {
+  const WIDE = 768;
+  const COUNT = 900;
+  let fs: Mounted;
+  beforeAll(() => {
+    const collections = '"flat:2:l2:float32:m=24:ef_construction=200", "turned:2", "wide:768"';
+    fs = new Mounted(
+      `[workers]\nshards = 1\n[vectors]\nexact_max = 100\ngraph_memory = "4MiB"\ncollections = [${collections}]\n`,
+    );
+    fs.mount();
+  });
+  afterAll(() => fs?.dispose());
+
+  interface Described {
+    readonly vectors: number;
+    readonly figures?: { readonly graph: number; readonly tail: number; readonly full: number };
+  }
+  interface Answer {
+    readonly error?: string;
+    readonly results?: readonly { readonly path: string }[];
+    readonly collections?: readonly (Described & { readonly name: string })[];
+  }
+  const ask = (request: object): Answer => {
+    const handle = openSync(join(fs.dir, '.vexfs/query'), 'r+');
+    writeSync(handle, JSON.stringify(request));
+    const answer = Buffer.alloc(1 << 18);
+    const bytes = readSync(handle, answer);
+    closeSync(handle);
+    return JSON.parse(answer.toString('utf8', 0, bytes)) as Answer;
+  };
+  const describeOf = (name: string): Described =>
+    ask({ op: 'collections' }).collections!.find((one) => one.name === name)!;
+  const settled = async (name: string, graph: number): Promise<Described> => {
+    for (;;) {
+      const described = describeOf(name);
+      if (described.figures?.graph === graph) return described;
+      await new Promise((resume) => setTimeout(resume, 50));
+    }
+  };
+  const put = (collection: string, name: string, ...vector: number[]): number => {
+    writeFileSync(join(fs.dir, name), '');
+    const bytes = new Uint8Array(Float32Array.from(vector).buffer);
+    return setXattr(join(fs.dir, name), `${ATTRIBUTE}.${collection}`, bytes);
+  };
+  const nearest = (collection: string, vector: number[], k = 10): string[] | string => {
+    const { error, results } = ask({ op: 'nearest', collection, vector, k });
+    return error ?? results!.map(({ path }) => basename(path));
+  };
+
+  test('metric, element, M and efConstruction are those of the configuration, or of its making', () => {
+    expect(describeOf('flat')).toMatchObject({
+      metric: 'l2',
+      element: 'float32',
+      m: 24,
+      efConstruction: 200,
+    });
+    const made = ['--dimension', '2', '--metric', 'dot', '--element', 'float32', '--m', '8'];
+    fs.ok(['collection', 'create', 'made', ...made, '-m', fs.dir]);
+    expect(describeOf('made')).toMatchObject({ metric: 'dot', element: 'float32', m: 8, efConstruction: 0 });
+    const again = vexfs(['collection', 'create', 'made', '--dimension', '2', '-m', fs.dir]);
+    expect(again.stderr).toContain('of 2 elements compared by dot, walked over float32, M 8');
+  });
+
+  test('a vector that cannot be compared is EINVAL, denormals are what they are, and a query is held to the same', () => {
+    expect(put('turned', 'zero', 0, -0)).toBe(-22);
+    expect(put('turned', 'huge', 3e38, 3e38)).toBe(0);
+    expect(put('turned', 'tiny', 0, 1e-44)).toBe(0);
+    expect(nearest('turned', [0, 1])).toEqual(['tiny', 'huge']);
+    expect(nearest('turned', [1e-44, 1e-44])).toEqual(['huge', 'tiny']);
+    expect(nearest('turned', [0, 0])).toContain('no direction');
+    expect(put('flat', 'zero', 0, 0)).toBe(0);
+    expect(put('flat', 'tiny', 1e-44, 0)).toBe(0);
+    expect(put('flat', 'far', 1e19, 0)).toBe(-22);
+    expect(put('flat', 'rather far', 5e18, -5e18)).toBe(0);
+    expect(put('flat', 'one', 1)).toBe(-22);
+    expect(nearest('flat', [5e18, -1e18])).toEqual(['rather far', 'zero', 'tiny']);
+    expect(nearest('flat', [1e19, 0])).toContain('no finite float32');
+    expect(nearest('flat', [1])).toContain('have 2 elements');
+  });
+
+  test('k is 1 to 1,000, and more than there are finds all; a file put again is found once, and removed twice is not there', () => {
+    expect(nearest('flat', [0, 0], 1000)).toHaveLength(3);
+    for (const k of [0, 1001]) expect(nearest('flat', [0, 0], k)).toContain('k');
+    expect(put('flat', 'tiny', 3, 3)).toBe(0);
+    expect(nearest('flat', [3, 3])).toEqual(['tiny', 'zero', 'rather far']);
+    expect(removeXattr(join(fs.dir, 'tiny'), `${ATTRIBUTE}.flat`)).toBe(0);
+    expect(removeXattr(join(fs.dir, 'tiny'), `${ATTRIBUTE}.flat`)).toBe(-61);
+    expect(nearest('flat', [3, 3])).toEqual(['zero', 'rather far']);
+  });
+
+  test('what has no room in a graph is searched exactly, said so, and there after a mount', async () => {
+    const value = (n: number, e: number): number => Math.fround(Math.sin(n * 12.9898 + e * (1 + (n % 7))));
+    const records = Buffer.alloc(COUNT * (4 + WIDE * 4));
+    for (let n = 0, at = 0; n < COUNT; n++) {
+      at = records.writeInt32LE(WIDE, at);
+      for (let e = 0; e < WIDE; e++) at = records.writeFloatLE(value(n, e), at);
+    }
+    writeFileSync(join(fs.root, 'in.fvecs'), records);
+    fs.ok(['vector', 'import', join(fs.root, 'in.fvecs'), '--into', fs.dir, '-c', 'wide', '--json']);
+    const room = capacityOf(
+      { dimension: WIDE, metric: 'cosine', m: 16, efConstruction: 100, seed: 1 },
+      'i8',
+      4 << 20,
+    );
+    expect(room).toBeLessThan(COUNT);
+    const allFound = (): void => {
+      for (const n of [0, 1, 450, COUNT - 1]) {
+        const vector = Array.from({ length: WIDE }, (_, e) => value(n, e));
+        expect(nearest('wide', vector, 1)).toEqual([String(n).padStart(9, '0')]);
+      }
+    };
+    expect(await settled('wide', room)).toMatchObject({
+      vectors: COUNT,
+      figures: { full: 1, tail: COUNT - room },
+    });
+    allFound();
+    expect(fs.ok(['collection', 'describe', 'wide', '-m', fs.dir])).toContain('vectors.graph_memory');
+    expect(fs.ok(['status', fs.dir])).toContain('no room in the graph');
+    expect(readFileSync(join(fs.store, 'vexfs.log'), 'utf8')).toContain('a graph has no room');
+    fs.unmount();
+    fs.mount();
+    await settled('wide', room);
+    allFound();
   });
 });

@@ -29,6 +29,10 @@ const key = (r: ChunkRecord) => `${r.ino}:${r.generation}:${r.chunk}`;
 function nearest(collection: CollectionIndex, query: Float32Array, k: number): string[] {
   const hits = new SearchHits(k);
   collection.search(query, k, 100, hits);
+  return keysOf(collection, hits);
+}
+
+function keysOf(collection: CollectionIndex, hits: SearchHits): string[] {
   const out = emptyRecord();
   return Array.from(hits.labels.subarray(0, hits.count), (label) => {
     collection.record(label, out);
@@ -98,6 +102,35 @@ describe('collection', () => {
     expect(collection.removeFile(3, 1)).toBe(0);
     expect(nearest(collection, random.vector(DIMENSION), 10).sort()).toEqual(['1:2:0', '2:1:0']);
   });
+
+  test.each(['hnswlib-wasm', 'native'] as const)(
+    '%s: a search among some files compares all of theirs, in the tail and in the graph, and no others',
+    async (engine) => {
+      const random = new Random(9);
+      const collection = await open(engine);
+      const vectors = new Map<string, Float32Array>();
+      for (let ino = 1; ino <= EXACT_ONLY_MAX + 500; ino++) {
+        const r = record(ino, 0);
+        vectors.set(key(r), random.vector(DIMENSION));
+        collection.put(r, vectors.get(key(r))!);
+        if (ino === EXACT_ONLY_MAX + 1) while (collection.absorb(500) > 0);
+      }
+      expect(Math.min(collection.tailSize, collection.graphSize)).toBeGreaterThanOrEqual(499);
+      const query = random.vector(DIMENSION);
+      const cosine = (a: Float32Array): number =>
+        a.reduce((sum, x, i) => sum + x * query[i]!, 0) / (Math.hypot(...a) * Math.hypot(...query));
+      const inodes = Uint32Array.of(3, 400, 401, EXACT_ONLY_MAX + 3, EXACT_ONLY_MAX + 400, 99_999);
+      const expected = [...inodes]
+        .map((ino) => key(record(ino)))
+        .filter((one) => vectors.has(one))
+        .sort((a, b) => cosine(vectors.get(b)!) - cosine(vectors.get(a)!));
+      const hits = new SearchHits(10);
+      for (const k of [10, 3, 0]) {
+        expect(collection.searchAmong(query, k, inodes, hits)).toBe(Math.min(k, 5));
+        expect(keysOf(collection, hits)).toEqual(expected.slice(0, k));
+      }
+    },
+  );
 
   test.each(['hnswlib-wasm', 'native'] as const)(
     '%s: random puts, removals and absorbs leave exactly what a plain map holds',

@@ -138,6 +138,7 @@ test.each(['i8', 'f32'] as ElementType[])(
     console.log(`${element}: recall@10 ${raced.toFixed(4)}, of a fresh graph ${built.toFixed(4)}`);
     expect(raced, `seed ${seed}`).toBeGreaterThan(built - 0.01);
   },
+  SECONDS * 1000 + 120_000,
 );
 
 test('a node locked by a thread that is gone delays an insertion beside it and hangs nothing; its lock can be freed', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { effortForRecall } from '../../kernels/hnsw/effort.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
+import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
 import { type Metric, SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { filled, labelsOf, open, recall } from './native-world.ts';
 import { clusteredVectors, Random } from './random.ts';
@@ -10,10 +11,24 @@ import { clusteredVectors, Random } from './random.ts';
 /** Buffers of the one thread that is attached, and the tables at their smallest. */
 const FIXED_BYTES = 200_000;
 
+/** What a reader of the graph, which has a filter as bits, finds. */
+function readPassing(
+  reader: GraphReader,
+  query: Float32Array,
+  ef: number,
+  labels: readonly number[],
+): number[] {
+  const bits = new Uint32Array(Math.floor((labels.at(-1) ?? 0) / 32) + 1);
+  for (const label of labels) bits[label >>> 5]! |= 1 << (label & 31);
+  const found = reader.searchPassing(query, 10, ef, { bits, count: labels.length });
+  return Array.from({ length: found }, (_, i) => reader.labelAt(i));
+}
+
 describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
   const random = new Random(99);
   const vectors = clusteredVectors(random, 6000, 20, 30);
   const { index } = filled({ dimension: 20, metric }, vectors);
+  const reader = GraphReader.attach(index.owner.graph, 1);
 
   test.each([
     ['one label', (label: number) => label === 77],
@@ -30,7 +45,9 @@ describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
         if (has(label)) oracle.add(label, vector);
       });
       const [found, truth] = [new SearchHits(10), new SearchHits(10)];
+      const passing = vectors.map((_, label) => label).filter(has);
       let shared = 0;
+      let read = 0;
       let all = 0;
       for (const query of vectors.slice(0, 30)) {
         index.searchFiltered(query, 10, 64, { count: oracle.size, has }, found);
@@ -39,9 +56,14 @@ describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
         expect(labelsOf(found).every(has)).toBe(true);
         const labels = new Set(labelsOf(truth));
         shared += labelsOf(found).filter((label) => labels.has(label)).length;
+        const byBits = readPassing(reader, query, 64, passing);
+        expect(byBits).toHaveLength(truth.count);
+        expect(byBits.every(has)).toBe(true);
+        read += byBits.filter((label) => labels.has(label)).length;
         all += truth.count;
       }
       expect(shared).toBeGreaterThanOrEqual(all * 0.95);
+      expect(read).toBeGreaterThanOrEqual(all * 0.95);
     },
   );
 
@@ -56,7 +78,81 @@ describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
     index.searchFiltered(vectors[0]!, 10, 16, { count: 5000, has: (label) => far.has(label) }, hits);
     expect(hits.count).toBe(10);
     expect(labelsOf(hits).every((label) => far.has(label))).toBe(true);
+    const byBits = readPassing(reader, vectors[0]!, 16, [...far]);
+    expect(byBits).toHaveLength(10);
+    expect(byBits.every((label) => far.has(label))).toBe(true);
   });
+});
+
+test.each([
+  ['i8', 0],
+  ['i8', 1 << 20],
+  ['f32', 0],
+] as const)(
+  'a filter as bits, %s, labels from %i: what is removed or equal to others is found or not as exact search does',
+  (element, from) => {
+    const seed = 23;
+    const random = new Random(seed);
+    const index = open({ dimension: 12, element, capacity: 6000 });
+    const oracle = new ExactIndex({ dimension: 12, metric: 'l2' });
+    for (let step = 0; step < 6000; step++) {
+      const label = from + random.below(4000);
+      // one in four is one of sixteen, so that nodes have twins
+      const vector = new Random(step % 4 === 0 ? random.below(16) : 100 + step).vector(12);
+      index.add(label, vector);
+      oracle.add(label, vector);
+      const gone = from + random.below(4000);
+      if (step % 3 > 0) continue;
+      index.remove(gone);
+      oracle.remove(gone);
+    }
+    const reader = GraphReader.attach(index.owner.graph, 1);
+    const truth = new SearchHits(10);
+    for (const every of [2, 3, 40, 400]) {
+      const has = (label: number) => (label - from) % every === 0;
+      const labels = Array.from({ length: 4000 }, (_, i) => from + i).filter(
+        (label) => has(label) && index.has(label),
+      );
+      let near = 0;
+      let all = 0;
+      for (let i = 0; i < 40; i++) {
+        const query = new Random(i % 4 === 0 ? i : 90_000 + i).vector(12);
+        truth.begin(10);
+        oracle.searchFiltered(query, has, truth);
+        const found = readPassing(reader, query, 64, labels);
+        expect(found.length, `seed ${seed}, every ${every}`).toBe(truth.count);
+        expect(found.every((label) => has(label) && index.has(label))).toBe(true);
+        expect(new Set(found).size).toBe(found.length);
+        const farthest = truth.distances[truth.count - 1]!;
+        for (let at = 0; at < found.length; at++) if (reader.distanceAt(at) <= farthest * 1.0001) near++;
+        all += truth.count;
+      }
+      expect(near, `seed ${seed}, every ${every}`).toBeGreaterThanOrEqual(all * 0.95);
+    }
+  },
+);
+
+test('a search with patience ends early: it finds less with less, and with much of it what it finds without', () => {
+  const random = new Random(41);
+  const vectors = Array.from({ length: 5000 }, () => random.vector(24));
+  const { index, oracle } = filled({ dimension: 24 }, vectors);
+  const queries = Array.from({ length: 100 }, () => random.vector(24));
+  const truth = new SearchHits(10);
+  const shares = [2, 8, 32, 4096, 0].map((patience) => {
+    const reader = GraphReader.attach(index.owner.graph, 1, true, patience);
+    let shared = 0;
+    for (const query of queries) {
+      oracle.search(query, 10, 0, truth);
+      const labels = new Set(labelsOf(truth));
+      const found = reader.search(query, 10, 128, 10);
+      for (let i = 0; i < found; i++) if (labels.has(reader.labelAt(i))) shared++;
+    }
+    return shared / 1000;
+  });
+  expect(shares[0]).toBeLessThan(shares[2]!);
+  expect(shares[1]).toBeGreaterThan(0.75);
+  expect(shares[2]).toBeGreaterThan(0.9);
+  expect(shares[3]).toBe(shares[4]);
 });
 
 test('memory of deleted vectors is used again, and the graph stays whole', () => {

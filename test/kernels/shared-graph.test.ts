@@ -190,17 +190,17 @@ describe('a shared graph', () => {
 
   test('the quantiser is trained anew only when nobody else is in the graph', () => {
     const random = new Random(SEED);
-    const shared = new Shared(100);
-    for (let ino = 1; ino <= 200; ino++) shared.put(ino, random.vector(DIMENSION));
+    const shared = new Shared(50);
+    for (let ino = 1; ino <= 60; ino++) shared.put(ino, random.vector(DIMENSION));
     shared.absorbAll();
     for (let ino = 1001; ino <= 3000; ino++) shared.put(ino, random.vector(DIMENSION));
     shared.other.enter(shared.other.number);
     for (let i = 0; i < 50; i++) shared.collection.absorb(64);
-    expect(shared.collection.graphSize).toBe(200);
+    expect(shared.collection.graphSize).toBe(60);
     expect(shared.other.isClosed).toBe(true);
     shared.other.leave();
     shared.absorbAll();
-    expect(shared.collection.graphSize).toBe(2200);
+    expect(shared.collection.graphSize).toBe(2060);
     expect(shared.other.isClosed).toBe(false);
   });
 

@@ -3,13 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { ENGINE_NAMES, loadEngine } from '../../kernels/hnsw/open-engine.ts';
-import {
-  type Metric,
-  SearchHits,
-  type VectorIndex,
-  validateVector,
-  validateVectorBytes,
-} from '../../kernels/hnsw/vector-index.ts';
+import { type Metric, SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
 import { InvariantViolation } from '../../runtime/assert.ts';
 import { clusteredVectors, Random } from './random.ts';
 
@@ -184,31 +178,4 @@ test('hnswlib-wasm loads and searches inside a worker thread', async () => {
   const [labels] = (await once(worker, 'message')) as [number[]];
   expect(labels).toEqual([3, 4]);
   await worker.terminate();
-});
-
-describe('validateVector', () => {
-  test('a finite vector of the right dimension is accepted', () => {
-    expect(validateVector(vec(1, -2, 0), 3)).toBeUndefined();
-    expect(validateVector(vec(1, -2, 0), 0)).toBeUndefined();
-    expect(validateVector(vec(0, 0, 1e-42), 3)).toBeUndefined();
-  });
-
-  test('an empty, overlong, wrongly sized, not finite or overflowing vector is refused with a reason', () => {
-    expect(validateVector(vec(), 0)).toMatch(/at least one/);
-    expect(validateVector(new Float32Array(8193), 0)).toMatch(/8192/);
-    expect(validateVector(vec(1, 2), 3)).toMatch(/3 components, not 2/);
-    expect(validateVector(vec(1, Number.NaN), 2)).toMatch(/Component 1 .* NaN/);
-    expect(validateVector(vec(Number.POSITIVE_INFINITY), 1)).toMatch(/Infinity/);
-    expect(validateVector(vec(3e38), 1)).toMatch(/too long/);
-  });
-
-  test('bytes are read little-endian at any alignment, and a cut component is refused', () => {
-    const bytes = new Uint8Array(9);
-    new DataView(bytes.buffer).setFloat32(1, 1.5, true);
-    new DataView(bytes.buffer).setFloat32(5, Number.NaN, true);
-    expect(validateVectorBytes(bytes, 1, 4, 1)).toBeUndefined();
-    expect(validateVectorBytes(bytes, 1, 8, 2)).toMatch(/NaN/);
-    expect(validateVectorBytes(bytes, 1, 7, 0)).toMatch(/whole number/);
-    expect(validateVectorBytes(bytes, 1, 0, 0)).toMatch(/at least one/);
-  });
 });

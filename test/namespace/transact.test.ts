@@ -392,7 +392,7 @@ describe('a batch of vectors', () => {
 });
 
 describe('a collection', () => {
-  const L2 = packOptions({ metric: 'l2', m: 24, efConstruction: 300 });
+  const L2 = packOptions({ metric: 'l2', element: 'float32', m: 24, efConstruction: 300 });
 
   test('that was made for another metric keeps it, takes zeros, and replays', () => {
     const world = World.fresh();
@@ -409,6 +409,7 @@ describe('a collection', () => {
       name: 'far',
       dimension: 2,
       metric: 'l2',
+      element: 'float32',
       m: 24,
       efConstruction: 300,
       isDropping: false,

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
-import { LogWriter } from '../../actors/io/log.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { checkpoint, type Recovered, recover, startJournal } from '../../actors/io/recovery.ts';
 import { SegmentWriter } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';

@@ -16,7 +16,13 @@ import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { type Answer, type Handed, Harness } from './harness.ts';
 
-const OPTIONS = { slabBytes: 4 * MIB, journalBytes: 256 * KIB, maxInodes: 128, inlineLimit: 4 * KIB };
+const OPTIONS = {
+  slabBytes: 4 * MIB,
+  journalBytes: 256 * KIB,
+  maxInodes: 128,
+  inlineLimit: 4 * KIB,
+  backing: { open: () => 1, close: () => {} },
+};
 
 /** What a death at a step leaves to others. */
 export interface Remains {
@@ -31,6 +37,8 @@ export interface Remains {
 export interface Outcome {
   readonly tree: string;
   readonly lookups: readonly number[];
+  /** How often the kernel is counted to have files open. */
+  readonly opens: readonly number[];
 }
 
 export interface Scenario<T> {
@@ -73,7 +81,7 @@ export function run<T>({ prepare, request }: Scenario<T>): Run {
       isAnswered = false;
     }
     if (step === 'answered') isAnswered = true;
-    remains.push({ step, buffer: copied(harness.arena.buffer), disk: disk.copy(), isAnswered });
+    remains.push({ step, buffer: copied(harness.arena.buffer), disk: disk.kill(), isAnswered });
   };
   watchSteps(harness, keep);
   const handedBefore = harness.handed;
@@ -103,6 +111,13 @@ function watchSteps(harness: Harness, keep: (step: string) => void): void {
     const freed = forget(ino, n);
     keep('given back');
     return freed;
+  };
+  const { passed } = harness.content;
+  const openFile = passed!.open.bind(passed);
+  passed!.open = (ino, writes) => {
+    const flags = openFile(ino, writes);
+    keep('counted, not noted');
+    return flags;
   };
   const counted = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(flight), 'counted')!;
   Object.defineProperty(flight, 'counted', {
@@ -149,7 +164,7 @@ function locate(buffer: SharedArrayBuffer, name: string): Region {
 
 /** What a death leaves and tables made anew do not change. An object's number is never used twice. */
 function keepOverRebuild(from: SharedArrayBuffer, to: SharedArrayBuffer): void {
-  locate(to, 'flights').u8.set(locate(from, 'flights').u8);
+  for (const name of ['flights', 'open-files', 'passed-rows']) locate(to, name).u8.set(locate(from, name).u8);
   locate(to, 'namespace').u32[H_NEXT_OBJECT] = locate(from, 'namespace').u32[H_NEXT_OBJECT]!;
 }
 
@@ -157,7 +172,7 @@ function keepOverRebuild(from: SharedArrayBuffer, to: SharedArrayBuffer): void {
 export function recover(run: Run, { buffer, disk, isAnswered }: Remains): Recovered {
   const memory = copied(buffer);
   let isOpen = !isAnswered;
-  const options = { ...OPTIONS, over: memory, disk: disk.copy() };
+  const options = { ...OPTIONS, over: memory, disk: disk.kill() };
   const harness = new Harness({
     ...options,
     waitsFor: () => {
@@ -193,6 +208,7 @@ function outcomeOf(harness: Harness): Outcome {
   const lines: string[] = [];
   const attr = new Attr();
   const visit = (ino: number, path: string): void => {
+    harness.content.passed?.refresh(ino);
     namespace.stat(ino, attr);
     const { mode, nlink, size, uid, gid, mtime, rdev } = attr;
     const xattrs = xattrsOf(harness, ino);
@@ -206,7 +222,9 @@ function outcomeOf(harness: Harness): Outcome {
   visit(1, '');
   const { u32 } = arena.region('inodes');
   const lookups = Array.from({ length: 64 }, (_, ino) => u32[ino * INODE_WORDS + I_LOOKUPS]!);
-  return { tree: lines.sort().join('\n'), lookups };
+  const open = arena.region('open-files').u32;
+  const opens = Array.from({ length: 64 }, (_, ino) => open[2 * ino]!);
+  return { tree: lines.sort().join('\n'), lookups, opens };
 }
 
 function childrenOf({ namespace, operations }: Harness, ino: number): { name: string; child: number }[] {

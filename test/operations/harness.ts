@@ -8,6 +8,8 @@ import { type CompressOptions, compressObject } from '../../fuse/objects/compres
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { OpenFiles, planOpenFiles } from '../../fuse/objects/open-files.ts';
+import { PassedFiles } from '../../fuse/objects/passed-files.ts';
 import { planSyncHabits, SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { Handover, VirtualText } from '../../fuse/operations/ports.ts';
@@ -15,13 +17,14 @@ import { Resumption } from '../../fuse/operations/resumption.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { FOREVER, type Reply } from '../../fuse/protocol/reply.ts';
 import type { Request } from '../../fuse/protocol/request.ts';
+import type { Backing } from '../../fuse/session/backing.ts';
 import { type Channel, UNMOUNTED } from '../../fuse/session/channel.ts';
 import { Flight, flightBytes } from '../../fuse/session/flight.ts';
-import { type Resumed, Server } from '../../fuse/session/server.ts';
+import { LATER, type Resumed, Server } from '../../fuse/session/server.ts';
 import { planVirtual } from '../../fuse/virtual/node-table.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
-import { ENOENT } from '../../runtime/errno.ts';
+import { EIO, ENOENT } from '../../runtime/errno.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
@@ -90,6 +93,8 @@ export interface HarnessOptions {
   accessLists?: boolean;
   accessTimes?: boolean;
   writeback?: boolean;
+  /** Files may be passed through to these. */
+  backing?: Backing;
   /** The shared memory of another harness, which is not used any more: this one takes over. */
   over?: SharedArrayBuffer;
   /** Whether the kernel waits for an answer to this request; an answer that it does not wait for is refused. */
@@ -98,7 +103,7 @@ export interface HarnessOptions {
 
 /** What was handed over, newest last. */
 export class Handed implements Handover {
-  readonly synced: { unique: number; object: number }[] = [];
+  readonly synced: { unique: number }[] = [];
   readonly dirty: number[] = [];
   readonly dropped: number[] = [];
   readonly changed: number[] = [];
@@ -122,10 +127,13 @@ export class Handed implements Handover {
 
   /** Whether there is room for one more request that waits for its answer. */
   hasRoom = true;
+  /** Whether an fsync has nothing to wait for. */
+  isDurable = false;
 
-  sync(_opcode: number, uniqueLo: number, _uniqueHi: number, object: number): boolean {
-    if (this.hasRoom) this.synced.push({ unique: uniqueLo, object });
-    return this.hasRoom;
+  sync(_opcode: number, uniqueLo: number): number {
+    if (this.isDurable) return 0;
+    if (this.hasRoom) this.synced.push({ unique: uniqueLo });
+    return this.hasRoom ? LATER : -EIO;
   }
   syncExpected(): void {
     this.expected++;
@@ -242,6 +250,8 @@ export class Harness {
   readonly operations: Operations;
   readonly handed = new Handed();
   readonly flight: Flight;
+  /** Scratch for whoever locates a file. */
+  readonly place = new Place();
   /** Called between the steps of a request. */
   onStep: (step: string) => void = () => {};
   /** Errors that operations threw. */
@@ -270,8 +280,9 @@ export class Harness {
     this.slab = new SlabAllocator(this.arena.region('slab'));
     if (options.over === undefined)
       Namespace.format(this.arena, this.slab, { uid: 0, gid: 0, mode: 0o755, now: this.now });
-    const nobody = { ring: () => {} };
-    const journal = new WitnessedJournal(this.arena.region('journal'), nobody, {
+    // Whoever waits for what is durable finds that everything is.
+    const io = { ring: () => this.#journal.setDurable(this.#journal.published()) };
+    const journal = new WitnessedJournal(this.arena.region('journal'), io, {
       publishing: () => {
         this.flight.publishing();
         this.onStep('publishing');
@@ -286,9 +297,20 @@ export class Harness {
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
     const habits = new SyncHabits(this.arena);
-    const content = new Content(this.namespace, this.objects, new DataLocks(this.arena), this.handed, {
-      habits,
-    });
+    const locks = new DataLocks(this.arena);
+    const { namespace, objects, handed: events } = this;
+    const passed =
+      options.backing &&
+      new PassedFiles({
+        namespace,
+        objects,
+        locks,
+        openFiles: new OpenFiles(this.arena),
+        backing: options.backing,
+        now: () => this.now,
+        events,
+      });
+    const content = new Content(namespace, objects, locks, events, { habits, passed });
     this.content = content;
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
@@ -324,6 +346,7 @@ export class Harness {
       ...planNamespace({ maxInodes, maxDentries: 2 * maxInodes }),
       planVirtual(options.virtualNodes ?? 64),
       planDataLocks(),
+      ...planOpenFiles(maxInodes),
       planSyncHabits(),
       { name: 'journal', bytes: journalRegionBytes(options.journalBytes ?? 4 * MIB) },
       { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
@@ -469,6 +492,23 @@ export class Harness {
   setattr(node: Node, fields: SetattrFields): Attributes | number {
     const { error, body } = this.call(abi.FUSE_SETATTR, node, setattrBody(fields));
     return error === 0 ? attributesAt(body, 16) : error!;
+  }
+
+  /** FOPEN flags and backing id, or −errno. */
+  open(node: Node, flags: number): { flags: number; backing: number } | number {
+    const { error, body } = this.call(abi.FUSE_OPEN, node, words(flags, 0));
+    return error === 0 ? { flags: body.readUInt32LE(8), backing: body.readInt32LE(12) } : error!;
+  }
+
+  release(node: Node, flags: number): number | undefined {
+    return this.call(abi.FUSE_RELEASE, node, words(0, 0, flags, 0, 0, 0)).error;
+  }
+
+  /** Writes to the object of a file as the kernel does that passes it through. */
+  writePastUs({ lo }: Node, position: number, bytes: Uint8Array): void {
+    const place = new Place();
+    this.namespace.locate(lo, place);
+    this.objects.write(place.object, position, bytes, 0, bytes.length);
   }
 
   truncate(node: Node, size: number): number {

@@ -11,6 +11,7 @@ import {
   ENOTDIR,
   ENOTEMPTY,
   EPERM,
+  ESTALE,
 } from '../../runtime/errno.ts';
 import { concat, entryAt, Harness, ok, ROOT, strings, words } from './harness.ts';
 
@@ -127,6 +128,24 @@ test('an unlinked file lives until the kernel forgets it, and is reported remove
   h.forget(file, 1);
   expect(h.getattr(file)).toBeLessThan(0);
   expect(h.namespace.exists(file.lo, file.generation)).toBe(false);
+});
+
+test('a node that somebody has a handle of is found by "." and its directory by "..", until it is gone', () => {
+  const h = new Harness();
+  const directory = ok(h.mkdir(ROOT, 'd'));
+  const nodes = [directory, ok(h.create(directory, 'f')), ok(h.symlink(directory, 's', 't'))];
+  for (const node of nodes) {
+    h.forget(node, 1);
+    expect(ok(h.lookup(node, '.'))).toMatchObject({ lo: node.lo, generation: node.generation });
+  }
+  expect(ok(h.lookup(directory, '..')).lo).toBe(ROOT.lo);
+  h.unlink(directory, 'f');
+  expect(h.lookup(nodes[1]!, '.'), 'nobody can have it open who has to look for it').toBe(-ESTALE);
+  h.forget(nodes[1]!, 1);
+  for (const lo of [nodes[1]!.lo, 0, 4_000_000_000]) expect(h.lookup({ lo, hi: 0 }, '.')).toBe(-ESTALE);
+  const successor = ok(h.create(directory, 'g'));
+  expect(successor.lo).toBe(nodes[1]!.lo);
+  expect(ok(h.lookup(successor, '.')).generation).toBe(nodes[1]!.generation + 1);
 });
 
 test('batch forget gives back each count', () => {

@@ -48,11 +48,12 @@ const scenario = (request: (h: Harness, f: Furnished) => unknown): Scenario<Furn
   request,
 });
 
-/** Counted lookups of the recovered filesystem beyond those of the undisturbed one: [more, fewer]. */
+/** Counted lookups and opens of the recovered filesystem beyond those of the undisturbed one: [more, fewer]. */
 function miscounted(undisturbed: Run, { outcome }: Recovered): [number, number] {
   let [more, fewer] = [0, 0];
-  outcome.lookups.forEach((lookups, ino) => {
-    const difference = lookups - undisturbed.outcome.lookups[ino]!;
+  const before = [...undisturbed.outcome.lookups, ...undisturbed.outcome.opens];
+  [...outcome.lookups, ...outcome.opens].forEach((count, at) => {
+    const difference = count - before[at]!;
     if (difference > 0) more += difference;
     else fewer -= difference;
   });
@@ -146,6 +147,27 @@ describe('a thread dies at any step of a request, and its successor answers as i
     'LSEEK for data': scenario((h, { big }) =>
       h.call(abi.FUSE_LSEEK, big, Buffer.from(BigUint64Array.of(0n, 100n, 3n).buffer)),
     ),
+    'OPEN of a small file': scenario((h, { file }) => h.call(abi.FUSE_OPEN, file, words(2, 0))),
+    'OPEN of an object, to read': scenario((h, { big }) => h.open(big, 0)),
+    'OPEN of an object, to write': scenario((h, { big }) => h.open(big, 2)),
+    'WRITE to an object that is passed through': scenario((h, { big }) => {
+      h.open(big, 2);
+      return h.write(big, 15_000, Buffer.alloc(9000, 'z'));
+    }),
+    'RELEASE of an object that was written past us': scenario((h, { big }) => {
+      h.open(big, 2);
+      h.writePastUs(big, BIG, Buffer.from('past us'));
+      return h.release(big, 2);
+    }),
+    'GETATTR of an object that was written past us': scenario((h, { big }) => {
+      h.open(big, 2);
+      h.writePastUs(big, BIG, Buffer.from('past us'));
+      return h.getattr(big);
+    }),
+    'SETATTR that cuts an object that is passed through': scenario((h, { big }) => {
+      h.open(big, 0);
+      return h.truncate(big, 0);
+    }),
     STATX: scenario((h, { file }) => h.call(abi.FUSE_STATX, file, Buffer.alloc(abi.STATX_IN_BYTES))),
     'IOCTL that sets a flag': scenario((h, { file }) => {
       const body = words(0, 0, 0, abi.FS_IOC_SETFLAGS, 0, 0, 4, 0, 0x40);

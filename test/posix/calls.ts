@@ -64,6 +64,9 @@ export const setxattr = call<[Path, string, Uint8Array, number, number]>(
 export const getxattr = call<[Path, string, Uint8Array, number]>(
   'long getxattr(const char *path, const char *name, void *value, size_t size)',
 );
+export const listxattr = call<[Path, Uint8Array, number]>(
+  'long listxattr(const char *path, void *names, size_t size)',
+);
 export const removexattr = call<[Path, string]>('int removexattr(const char *path, const char *name)');
 export const readlink = call<[Path, Uint8Array, number]>(
   'long readlink(const char *path, void *buffer, size_t size)',

@@ -5,7 +5,7 @@
 
 import koffi from 'koffi';
 import { expect } from 'vitest';
-import { ENOSYS, EOPNOTSUPP } from '../../runtime/errno.ts';
+import { ENOSYS, ENXIO, EOPNOTSUPP } from '../../runtime/errno.ts';
 import * as c from './calls.ts';
 import { done, O_CREAT, O_RDWR } from './place.ts';
 
@@ -15,6 +15,10 @@ const copyFileRange = libc.func(
 );
 
 const PAGE = 4096;
+const SECTOR = 4096;
+const O_DIRECT = 0o40000;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
 const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const ZERO_RANGE = 16;
@@ -28,6 +32,13 @@ export function random(seed: number): () => number {
     state ^= state << 5;
     return (state >>> 0) / 2 ** 32;
   };
+}
+
+/** In memory that begins at a multiple of a sector. */
+function aligned(length: number): Uint8Array {
+  const bytes = new Uint8Array(length + SECTOR);
+  const start = (SECTOR - Number(koffi.address(bytes) % BigInt(SECTOR))) % SECTOR;
+  return bytes.subarray(start, start + length);
 }
 
 export class Exercise {
@@ -72,6 +83,10 @@ export class Exercise {
       () => this.#copyRange(),
       () => this.#mapped(false),
       () => this.#mapped(true),
+      () => this.#direct(false),
+      () => this.#direct(true),
+      () => this.#beyondEnd(),
+      () => this.#holes(),
       () => done(c.fsync(this.#fd)),
       () => this.#reopen(),
     ];
@@ -185,6 +200,53 @@ export class Exercise {
       if (writes) this.#put(at, own);
     });
     expect(mapped).toBe(0);
+  }
+
+  /** Past the page cache, in whole sectors, as O_DIRECT wants them. */
+  #direct(writes: boolean): void {
+    const [from, wanted] = this.#range();
+    const offset = from - (from % SECTOR);
+    const most = Math.min(wanted + SECTOR, this.#copy.length - offset, this.#size - offset);
+    const length = most - (most % SECTOR);
+    if (length <= 0) return;
+    this.#noted(writes ? 'write directly' : 'read directly', offset, length);
+    const fd = done(c.open(this.#path, O_RDWR | O_DIRECT));
+    const bytes = aligned(length);
+    if (writes) {
+      bytes.set(this.#bytes(length));
+      expect(c.pwrite(fd, bytes, length, offset)).toBe(length);
+      this.#put(offset, bytes);
+    } else {
+      expect(c.pread(fd, bytes, length, offset)).toBe(length);
+      const wantedBytes = this.#copy.subarray(offset, offset + length);
+      expect(Buffer.compare(bytes, wantedBytes), `bytes read directly from ${offset}`).toBe(0);
+    }
+    done(c.close(fd));
+  }
+
+  /** What a mapping writes behind the end of the file, in its last page, never becomes part of it. */
+  #beyondEnd(): void {
+    const used = this.#size % PAGE;
+    if (used === 0) return;
+    this.#noted('write behind the end', this.#size);
+    const page = this.#size - used;
+    expect(c.withMapped(this.#fd, page, PAGE, false, (bytes) => bytes.fill(0xee, used))).toBe(0);
+  }
+
+  /** Where the file says it has a hole, there are zeros. */
+  #holes(): void {
+    done(c.fsync(this.#fd));
+    this.#noted('look for holes');
+    for (let at = 0; at < this.#size; ) {
+      const hole = done(c.lseek(this.#fd, at, SEEK_HOLE));
+      if (hole >= this.#size) break;
+      const data = c.lseek(this.#fd, hole, SEEK_DATA);
+      at = data === -ENXIO ? this.#size : done(data);
+      expect(
+        this.#copy.subarray(hole, Math.min(at, this.#size)).every((byte) => byte === 0),
+        `a hole from ${hole} to ${at}`,
+      ).toBe(true);
+    }
   }
 
   #reopen(): void {

@@ -1,6 +1,6 @@
 /**
  * The conformance cases, on a plain temporary directory and in a mount. VEXFS_POSIX_DIR=… names another directory for the
- * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback.
+ * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback, and one with passthrough.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,6 +23,7 @@ import { pathErrors, preparePathErrors } from './cases/path-errors.ts';
 import { renameCases, rmdirCases, stickyCases, unlinkCases } from './cases/removing.ts';
 import { sharingCases } from './cases/sharing.ts';
 import { timeCases } from './cases/times.ts';
+import { xattrCases } from './cases/xattrs.ts';
 import { type Cases, Place, type PlaceOptions } from './place.ts';
 
 const CLASSES: readonly Cases[] = [
@@ -47,6 +48,7 @@ const CLASSES: readonly Cases[] = [
   timeCases,
   listingCases,
   sharingCases,
+  xattrCases,
 ];
 
 const NOT_ROOT = canBecomeOthers() ? undefined : 'only root can become other users';
@@ -112,6 +114,10 @@ const NO_MOUNT = NOT_ROOT ?? NO_FUSE;
 const MOUNTS = [
   { how: 'as mounted by default', config: '' },
   { how: 'with writeback and two fuse actors', config: '[workers]\nfuse = 2\n[fuse]\nwriteback = true\n' },
+  {
+    how: 'with passthrough, and every file an object',
+    config: '[workers]\nfuse = 2\n[fuse]\npassthrough = "auto"\n[store]\ninline_limit = 0\n',
+  },
 ];
 
 describe.each(MOUNTS.slice(0, process.env.VEXFS_POSIX === 'all' ? MOUNTS.length : 1))(

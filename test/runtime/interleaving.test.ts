@@ -28,6 +28,8 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     ['sequence lock, the writer ends and another takes over', Number.POSITIVE_INFINITY],
     ['store status, io-0 ends and its successor writes', 0],
     ['journal, a writer that waits for room ends', 1],
+    ['log state, an object is written while io-0 and a fuse actor commit', 2],
+    ['log state, a fuse actor ends while it appends', 2],
     ['semaphore, two takers of two permits given one by one', 1],
     ['condition, a notify between unlock and park', 2],
     ['barrier, two rounds', 2],
@@ -63,6 +65,15 @@ describe('interleavings of the atomic operations, exhaustively', () => {
     'a lock broken without waking those who are parked leaves one parked, and the explorer finds the schedule',
     async () => {
       await expect(explore('mutex, broken without waking anybody', 2)).rejects.toThrow('deadlock');
+    },
+    LONG,
+  );
+
+  test(
+    'a flush that vouches for what became dirty during it lets a record be durable before its object, and the explorer finds the schedule',
+    async () => {
+      const name = 'log state, dirty during a flush counts as flushed';
+      await expect(explore(name, 2)).rejects.toThrow('durable before the record');
     },
     LONG,
   );

@@ -13,7 +13,7 @@
  * change of its directory. `kill()` gives the disk as it is after the process alone has died. Calls can be watched and made to fail; a write that fails may have written a part.
  */
 import { EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../runtime/errno.ts';
-import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
+import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../../runtime/storage/disk.ts';
 import { seeded } from '../storage/views.ts';
 
 export const SECTOR = 512;
@@ -36,6 +36,8 @@ class SimulatedFile {
   data: Uint8Array;
   isShared = true;
   pending: FileChange[] = [];
+  /** How often it was changed: its time, in nanoseconds. */
+  changes = 0;
 
   constructor(bytes: Uint8Array) {
     this.durable = bytes;
@@ -43,12 +45,14 @@ class SimulatedFile {
   }
 
   write(at: number, bytes: Uint8Array): void {
+    this.changes++;
     this.#own(Math.max(this.data.length, at + bytes.length));
     this.data.set(bytes, at);
     this.pending.push({ at, bytes });
   }
 
   truncate(bytes: number): void {
+    this.changes++;
     this.data = resized(this.data, bytes);
     this.isShared = false;
     this.pending.push({ truncatedTo: bytes });
@@ -71,6 +75,7 @@ class SimulatedFile {
     this.isShared = true;
     next.data = this.data;
     next.pending = [...this.pending];
+    next.changes = this.changes;
     return next;
   }
 
@@ -191,6 +196,12 @@ function rename(names: Map<string, Node>, { removed, name, node }: NameChange): 
   if (name !== undefined) names.set(name, node!);
 }
 
+interface Descriptor {
+  readonly file: SimulatedFile;
+  readonly path: string;
+  readonly thread: number;
+}
+
 export class SimulatedDisk implements Disk {
   /** Calls so far that change something or make it durable. */
   calls = 0;
@@ -198,22 +209,33 @@ export class SimulatedDisk implements Disk {
   onCall: ((name: string, path: string) => void) | undefined;
   /** The errno, 0 = none, that such a call is to fail with. */
   fault: ((name: string, path: string) => number) | undefined;
+  /** Of a write in whose call {@link onCall} throws: how much of it is there nevertheless. */
+  tornFraction = 0;
   #root = new SimulatedDirectory();
-  #descriptors: ({ readonly file: SimulatedFile; readonly path: string } | undefined)[] = [];
+  /** Who makes the calls: descriptors belong to a thread. */
+  thread = 0;
+  #descriptors: (Descriptor | undefined)[] = [];
 
   /** What the next boot finds. `fate` is one of them, or else follows from the seed too. */
-  crash(seed: number, fate?: Fate): SimulatedDisk {
+  crash(seed: number, fate?: Fate): this {
     const random = seeded(seed);
     const chosen = FATES[random(FATES.length)]!;
-    const next = new SimulatedDisk();
-    next.#root = this.#root.after(fate ?? chosen, random);
-    return next;
+    return this.#with(this.#root.after(fate ?? chosen, random));
   }
 
   /** What the next process finds when only this one was killed: what is not durable is still not. */
-  kill(): SimulatedDisk {
-    const next = new SimulatedDisk();
-    next.#root = this.#root.copy(new Map());
+  kill(): this {
+    return this.#with(this.#root.copy(new Map()));
+  }
+
+  /** Only a thread ends, and its descriptors are closed. */
+  endOfThread(thread: number): void {
+    this.#descriptors = this.#descriptors.map((entry) => (entry?.thread === thread ? undefined : entry));
+  }
+
+  #with(root: SimulatedDirectory): this {
+    const next = new (this.constructor as new () => this)();
+    next.#root = root;
     return next;
   }
 
@@ -255,7 +277,7 @@ export class SimulatedDisk implements Disk {
     }
     if (file === undefined) return -ENOENT;
     if (file instanceof SimulatedDirectory) return -EISDIR;
-    this.#descriptors.push({ file, path });
+    this.#descriptors.push({ file, path, thread: this.thread });
     return this.#descriptors.length - 1;
   }
 
@@ -273,10 +295,14 @@ export class SimulatedDisk implements Disk {
 
   pwrite(descriptor: number, u8: Uint8Array, start: number, length: number, position: number): number {
     const { file, path } = this.#opened(descriptor);
-    const failed = this.#step('pwrite', path);
-    const written = failed < 0 ? length >> 1 : length;
-    if (written > 0) file.write(position, u8.slice(start, start + written));
-    return failed < 0 ? failed : length;
+    let written = Math.floor(length * this.tornFraction);
+    try {
+      const failed = this.#step('pwrite', path);
+      written = failed < 0 ? length >> 1 : length;
+      return failed < 0 ? failed : length;
+    } finally {
+      if (written > 0) file.write(position, u8.slice(start, start + written));
+    }
   }
 
   writev(descriptor: number, parts: readonly Uint8Array[], position: number): number {
@@ -290,6 +316,11 @@ export class SimulatedDisk implements Disk {
     if (failed < 0) return failed;
     if (bytes !== file.data.length) file.truncate(bytes);
     return 0;
+  }
+
+  statOpen(descriptor: number): OpenStatus {
+    const { data, changes } = this.#opened(descriptor).file;
+    return { bytes: data.length, seconds: 1e9, nanoseconds: changes };
   }
 
   fdatasync(descriptor: number): number {
@@ -379,7 +410,7 @@ export class SimulatedDisk implements Disk {
     return -(this.fault?.(name, path) ?? 0);
   }
 
-  #opened(descriptor: number): { file: SimulatedFile; path: string } {
+  #opened(descriptor: number): Descriptor {
     const opened = this.#descriptors[descriptor];
     if (opened === undefined) throw new Error(`descriptor ${descriptor} is not open`);
     return opened;

@@ -260,6 +260,8 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   'a segment of the log ends before objects have the bytes that are in it': {
     planted: { endsSegments: true },
   },
+  'a fuse actor commits though objects are not durable': { planted: { forgetsDirtied: true } },
+  'a fuse actor ends a segment whose bytes objects do not have': { planted: { fillsSegments: true } },
   'a checkpoint is of a moment for which objects need the log': {
     planted: { checkpointsAhead: true },
     steps: CHECKPOINT_AFTER_LOGGED,

@@ -3,13 +3,15 @@
  * journal, object files, io actors, checkpoints, segments and recovery, over a simulated disk and clock. Who acts next
  * is the caller's choice, so a workload has the same order of calls each time.
  */
+import { FuseCommits } from '../../actors/fuse/commits.ts';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
 import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import { checkpoint, type Recovered, recover, startJournal } from '../../actors/io/recovery.ts';
+import { LogState } from '../../actors/log-state.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, SYNC } from '../../actors/messages.ts';
 import { KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
 import { compressObject } from '../../fuse/objects/compress.ts';
@@ -47,6 +49,8 @@ const DESCRIPTORS = 4;
 const LOGGED = 1100;
 /** Zeros before the end of the log, bytes. */
 const AHEAD = 2048;
+/** Of so many fsyncs one is left to io-0, as those of a busy or slow disk are. */
+const SYNCS_PER_HAND_OVER = 3;
 
 export interface StoreOptions {
   readonly disk: Disk;
@@ -67,6 +71,8 @@ export interface StoreOptions {
     readonly checkpointsAhead?: boolean;
     readonly redoesFlushed?: boolean;
     readonly placesWhatChanged?: boolean;
+    readonly forgetsDirtied?: boolean;
+    readonly fillsSegments?: boolean;
   };
 }
 
@@ -86,11 +92,15 @@ export class SimulatedStore {
   /** LSN of the last record that an answered fsync vouches for, and errnos of those that failed. */
   acknowledged = 0;
   readonly failedSyncs: number[] = [];
+  /** Commits that the fuse actor has made. */
+  fuseCommits = 0;
   /** Inodes held open, oldest first. */
   readonly held: number[] = [];
   readonly #planted: StoreOptions['planted'];
   readonly #reader: JournalReader;
   readonly #log: LogWriter;
+  readonly #logState: LogState;
+  readonly #fuse: FuseCommits;
   readonly #actors: (CommitActor | FlushActor)[] = [];
   readonly #mailboxes: Message[][] = [];
   readonly #habits: SyncHabits;
@@ -125,8 +135,10 @@ export class SimulatedStore {
     startJournal(journal, recovered, clock);
     this.#reader = new JournalReader(journal);
     const { lastLsn, nextSequence } = recovered;
+    this.#logState = LogState.alone();
     this.#log = new LogWriter(disk, {
       uuid: identity.bytes,
+      state: this.#logState,
       segmentBytes,
       nextSequence,
       lastLsn,
@@ -139,7 +151,7 @@ export class SimulatedStore {
       new ObjectFiles(disk, DESCRIPTORS),
       new DataLocks(this.arena),
       {
-        objectDirty: (id) => this.#post(OBJECT_DIRTY, id),
+        objectDirty: (id) => this.#dirty(id),
         objectLogged: (id) => this.#logged(id),
         objectDropped: (id) => this.#dropped(id),
       },
@@ -149,6 +161,35 @@ export class SimulatedStore {
       this.#mailboxes.push([]);
       this.#actors.push(k === 0 ? this.#commitActor(clock, others) : this.#flushActor(clock));
     }
+    this.#fuse = this.#fuseCommits(clock, segmentBytes);
+  }
+
+  #fuseCommits(clock: Clock, segmentBytes: number): FuseCommits {
+    const log = new LogWriter(this.disk, {
+      uuid: identity.bytes,
+      segmentBytes,
+      state: this.#logState,
+      aheadBytes: AHEAD,
+    });
+    if (this.#planted?.fillsSegments)
+      Object.defineProperty(log, 'bytesLeft', { value: Number.POSITIVE_INFINITY });
+    return new FuseCommits({
+      journal: new JournalReader(this.arena.region('journal')),
+      log,
+      status: this.status,
+      clock,
+      ports: {
+        enter: () => 0,
+        reply: (sync, _hi, errno) => this.#replied(sync, errno),
+        handOver: (sync) => void this.#mailboxes[0]!.push([SYNC, sync, 0]),
+        expect: () => {},
+        failed: () => {},
+        logWritten: () => {},
+        logDurable: () => {
+          this.fuseCommits++;
+        },
+      },
+    });
   }
 
   #commitActor(clock: Clock, others: number): CommitActor {
@@ -170,6 +211,7 @@ export class SimulatedStore {
         patience: () => {},
         checkpoint: (lsn) => checkpoint(disk, identity, tree, lsn, clock),
         newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
+        resumeLog: () => 0,
         rebuild: () => 0,
         failed: () => {},
       },
@@ -203,7 +245,8 @@ export class SimulatedStore {
     this.#everythingSynced();
     const sync = this.#syncs.length - 1;
     if (this.#planted?.answersAtOnce) this.#replied(sync, 0);
-    else this.#mailboxes[0]!.push([SYNC, sync, 0]);
+    else if (sync % SYNCS_PER_HAND_OVER === 0) this.#mailboxes[0]!.push([SYNC, sync, 0]);
+    else if (this.#fuse.sync(0, sync, 0) === 0) this.#replied(sync, 0);
   }
 
   #replied(sync: number, errno: number): void {
@@ -259,11 +302,19 @@ export class SimulatedStore {
     return true;
   }
 
-  /** One of the io actors, in turn, takes a message or does what there is to do. Whether any had something to do. */
+  /**
+   * One of the io actors, or the fuse actor that commits, in turn, takes a message or does what there is to do. Whether any had
+   * something to do.
+   */
   step(): boolean {
-    for (let idle = 0; idle < this.#actors.length; idle++) {
+    const count = this.#actors.length + 1;
+    for (let idle = 0; idle < count; idle++) {
       const k = this.#next;
-      this.#next = (this.#next + 1) % this.#actors.length;
+      this.#next = (this.#next + 1) % count;
+      if (k === this.#actors.length) {
+        if (this.#fuse.idle()) return true;
+        continue;
+      }
       const message = this.#mailboxes[k]!.shift();
       if (message === undefined) {
         if (this.#actors[k]!.idle() === 0) return true;
@@ -301,6 +352,11 @@ export class SimulatedStore {
   /** As if somebody had synced each file, and so is about to do it again. */
   #everythingSynced(): void {
     for (let ino = 1; ino < INODES; ino++) this.#habits.synced(ino);
+  }
+
+  #dirty(id: number): void {
+    this.#post(OBJECT_DIRTY, id);
+    if (!this.#planted?.forgetsDirtied) this.#logState.dirtied();
   }
 
   #logged(id: number): void {

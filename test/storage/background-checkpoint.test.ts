@@ -83,14 +83,14 @@ function grown(seed: number): TreeStore {
 
 test('power cut or failure before any disk call: nothing is lost, nothing is left, and the next one succeeds', () => {
   const store = grown(SEED);
-  const whole = store.disk.copy();
+  const whole = store.disk.kill();
   const start = whole.calls;
   expect(store.checkpoint(whole).kind).toBe('made');
   expect(store.settle(whole)).toBe(0);
   expect(whole.calls - start).toBeGreaterThan(30);
   for (let call = start + 1; call <= whole.calls; call++) {
     for (const mode of ['cut', call % 2 === 0 ? ENOSPC : EIO] as const) {
-      const disk = store.disk.copy();
+      const disk = store.disk.kill();
       if (mode === 'cut') disk.cutAt = call;
       else disk.failures.set(call, mode);
       try {
@@ -100,8 +100,7 @@ test('power cut or failure before any disk call: nothing is lost, nothing is lef
       } catch (error) {
         if (!(error instanceof PowerCut)) throw error;
       }
-      const after = mode === 'cut' ? disk.crash(call) : disk;
-      after.kill();
+      const after = mode === 'cut' ? disk.crash(call) : disk.kill();
       expectSame(store, after);
       const again = store.checkpoint(after);
       expect(again.kind).toBeOneOf(['made', 'current']);

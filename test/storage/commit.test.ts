@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { SyncQueue } from '../../actors/io/sync-queue.ts';
+import { SyncQueue } from '../../actors/sync-queue.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { ToyStore } from './toy-store.ts';
@@ -229,6 +229,52 @@ test('a dropped object is deleted after the commit that covers the drop, not bef
       log.findLastIndex((call) => /^fdatasync log/.test(call)),
     );
   }
+});
+
+test('a large object is deleted in parts, and an fsync that comes meanwhile is answered between two of them', () => {
+  const store = settled();
+  store.operate(2);
+  store.sync();
+  store.run();
+  const path = objectPath(store.state.objects()[0]!.id);
+  const descriptor = store.disk.open(path, 'write');
+  store.disk.truncate(descriptor, 20 << 20);
+  store.disk.close(descriptor);
+  store.operate(2);
+  store.now += 5000;
+  const answered = store.replies.length;
+  let cuts = 0;
+  store.disk.failing = (name, of) => {
+    if (name === 'truncate' && of === path && ++cuts === 2) {
+      store.operate(0);
+      store.sync();
+    }
+    if (name === 'unlink' && of === path) expect(store.replies.length).toBe(answered + 1);
+    return 0;
+  };
+  store.run();
+  expect(cuts).toBeGreaterThanOrEqual(5);
+  expect(store.disk.stat(path)).toBe(-2);
+});
+
+test('a dropped object that cannot be cut or removed does not keep io-0 from its work', () => {
+  const store = settled();
+  store.operate(2);
+  store.sync();
+  store.run();
+  const path = objectPath(store.state.objects()[0]!.id);
+  const descriptor = store.disk.open(path, 'write');
+  store.disk.truncate(descriptor, 20 << 20);
+  store.disk.close(descriptor);
+  store.operate(2);
+  store.disk.failing = (_name, of) => (of === path ? EIO : 0);
+  store.now += 5000;
+  store.run();
+  const answered = store.replies.length;
+  store.operate(0);
+  store.sync();
+  store.run();
+  expect(store.replies.length).toBe(answered + 1);
 });
 
 test('after a failed fdatasync nothing is written any more, and all requests get the errno', () => {

@@ -5,9 +5,9 @@
  */
 import { workerData } from 'node:worker_threads';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import { resumeLog } from '../../actors/io/resume.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { SYNC } from '../../actors/messages.ts';
 import { Pending } from '../../actors/pending.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -56,6 +56,7 @@ const actor = new CommitActor({
     patience: () => {},
     checkpoint: () => 0,
     newestCheckpoint: () => 0,
+    resumeLog: () => 0,
     rebuild: () => 0,
     failed: () => {},
   },

@@ -67,7 +67,7 @@ test('io-0 is ended under load, again and again: every fsync is answered, none e
       written++;
     }
     const slot = pending.enter(SYNC, sync, journal.lastLsn, FUSE_FSYNC);
-    writeSync(io, sync, journal.lastLsn, 0, slot);
+    writeSync(io, sync, journal.lastLsn, slot);
     if (sync % (SYNCS / DEATHS) === SYNCS / DEATHS / 2) {
       // At some moment of what it is at, and the other side goes on while nobody is there.
       for (let ms = random(8); ms > 0; ms--) await new Promise((resolve) => setTimeout(resolve, 1));

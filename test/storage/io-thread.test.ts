@@ -87,7 +87,7 @@ test('io-0 on its own thread: no fsync is answered early, all are, they share fd
       journal.commit();
       records.written++;
     }
-    writeSync(io, sync, journal.lastLsn, 0, 0);
+    writeSync(io, sync, journal.lastLsn, 0);
     while (sync - Atomics.load(answers, 0) > random(IN_FLIGHT))
       await new Promise((resolve) => setImmediate(resolve));
   }

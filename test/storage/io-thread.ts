@@ -2,8 +2,8 @@
  * answered before their LSN (the upper half of their unique id) was durable; 2: tickets answered. */
 import { workerData } from 'node:worker_threads';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox } from '../../runtime/messaging/mailbox.ts';
@@ -56,6 +56,7 @@ const actor = new CommitActor({
     patience: () => {},
     checkpoint: () => 0,
     newestCheckpoint: () => 0,
+    resumeLog: () => 0,
     rebuild: () => 0,
     failed: () => {},
   },

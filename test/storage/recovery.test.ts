@@ -106,14 +106,14 @@ test('kill, mount, fsync, power cut: what only the page cache held is durable af
   };
   for (const choice of [3, 6]) store.operate(choice);
   store.log.append(store.journal, store.journal.published());
-  store.disk.kill();
-  const mounted = new ToyStore({ disk: store.disk });
+  const disk = store.disk.kill();
+  const mounted = new ToyStore({ disk });
   expect(mounted.state.operations).toBe(7);
   mounted.sync();
   mounted.run();
   expect(mounted.replies).toEqual([{ unique: 1, errno: 0 }]);
   for (let seed = 0; seed < 20; seed++) {
-    const after = new ToyStore({ disk: store.disk.crash(seed) });
+    const after = new ToyStore({ disk: disk.crash(seed) });
     expect(after.state.operations).toBe(7);
     checkObjects(after, 7);
   }
@@ -128,14 +128,14 @@ test('killed after a checkpoint, before any commit: what a mount reads of an obj
   const written = new Uint8Array(new Uint32Array(OBJECT_BYTES / 4).fill(2).buffer);
   const descriptor = store.disk.open(objectPath(id), 'write');
   store.disk.pwrite(descriptor, written, 0, written.length, 0);
-  store.disk.kill();
-  const mounted = new ToyStore({ disk: store.disk });
+  const disk = store.disk.kill();
+  const mounted = new ToyStore({ disk });
   expect(mounted.recovered.replayedRecords).toBe(0);
   mounted.sync();
   mounted.run();
   expect(mounted.replies).toEqual([{ unique: 1, errno: 0 }]);
   for (let seed = 0; seed < 20; seed++) {
-    expect(Buffer.compare(store.disk.crash(seed).read(objectPath(id)), written)).toBe(0);
+    expect(Buffer.compare(disk.crash(seed).read(objectPath(id)), written)).toBe(0);
   }
 });
 
@@ -256,9 +256,9 @@ test('the sweep deletes what nothing refers to and cuts what is too long', () =>
   disk.mkdir('objects/aa');
   disk.open('objects/aa/7aa', 'create');
   disk.open('objects/aa/README', 'create');
-  disk.kill();
-  const after = new ToyStore({ disk });
+  const restarted = disk.kill();
+  const after = new ToyStore({ disk: restarted });
   expect(after.recovered.orphans).toBe(1);
-  expect(disk.read(objectPath(id)).length).toBe(700);
-  expect(disk.list('objects/aa')).toEqual(['README']);
+  expect(restarted.read(objectPath(id)).length).toBe(700);
+  expect(restarted.list('objects/aa')).toEqual(['README']);
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type LogOutcome, replayLog } from '../../actors/io/log-recovery.ts';
 import type { FaultyDisk } from './faulty-disk.ts';
 import { uuid } from './sample-log.ts';
-import { checkObjects, Death, type ToyOptions, ToyStore } from './toy-store.ts';
+import { checkObjects, Death, FUSE, type ToyOptions, ToyStore } from './toy-store.ts';
 import { seeded } from './views.ts';
 
 const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
@@ -12,6 +12,8 @@ console.log(`deaths of io actors: seed ${SEED} (VEXFS_TEST_SEED)`);
 interface Workload {
   readonly operations: number;
   readonly checkpoint: boolean;
+  /** Half of the fsyncs come to a fuse actor that commits itself. */
+  readonly isFuse: boolean;
 }
 
 /** What happens when the actors run: `onDeath` may do whatever the supervisor does. */
@@ -39,12 +41,15 @@ function hasSucceeded(store: ToyStore): boolean {
 }
 
 /** The same operations whoever ends meanwhile; at the end everything is asked to be durable. */
-function drive(store: ToyStore, { operations, checkpoint }: Workload, onDeath: () => void): void {
+function drive(store: ToyStore, { operations, checkpoint, isFuse }: Workload, onDeath: () => void): void {
   const random = seeded(5);
   while (store.state.operations < operations) {
     const n = store.state.operations;
-    store.operate(random(1000));
-    if (n % 4 === 3) store.sync();
+    // What a fuse actor commits itself has no object that is to be made durable.
+    store.operate(isFuse && n % 6 > 1 ? 3 * random(300) : random(1000));
+    if (n % 4 === 3 && isFuse && n % 8 === 3) store.syncHere();
+    else if (n % 4 === 3) store.sync();
+    if (isFuse && n % 6 === 4) store.expectHere();
     if (n % 11 === 10) store.now += 1500;
     if (checkpoint && n === 12) store.checkpoint(n);
     // A checkpoint is written while nobody changes anything.
@@ -74,12 +79,18 @@ function stepsOf(options: ToyOptions, workload: Workload): number {
   return store.mortality.steps;
 }
 
-for (const options of [{ others: 0 }, { others: 2 }]) {
-  const workload = { operations: 24, checkpoint: false };
-  test(`an io actor ends before any of its steps: each transaction is in the log once, each fsync is answered once and holds (${1 + options.others} io actors)`, () => {
+/** Who asked for fsyncs, in the order that they were asked in. */
+const answered = ({ replies }: ToyStore): number[] =>
+  replies.map(({ unique }) => unique).sort((a, b) => a - b);
+
+for (const options of [{ others: 0 }, { others: 2 }, { others: 0, fuse: true }, { others: 2, fuse: true }]) {
+  const isFuse = options.fuse ?? false;
+  const actors = `${1 + options.others} io actors${isFuse ? ', a fuse actor that commits' : ''}`;
+  const workload = { operations: 24, checkpoint: false, isFuse };
+  test(`an io actor ends before any of its steps: each transaction is in the log once, each fsync is answered once and holds (${actors})`, () => {
     const steps = stepsOf(options, workload);
     const random = seeded(SEED);
-    const died = [0, 0, 0];
+    const died = new Array<number>(FUSE + 1).fill(0);
     for (let diesAt = 1; diesAt <= steps; diesAt++) {
       const store = new ToyStore(options);
       store.mortality.diesAt = diesAt;
@@ -92,7 +103,7 @@ for (const options of [{ others: 0 }, { others: 2 }]) {
         died[store.succeed()]!++;
       });
       expect(store.replies.every(({ errno }) => errno === 0)).toBe(true);
-      expect(store.replies.map(({ unique }) => unique)).toEqual(store.replies.map((_, i) => i + 1));
+      expect(answered(store)).toEqual(store.replies.map((_, i) => i + 1));
       expect(store.replies).toHaveLength(workload.operations / 4 + 1);
       expect(store.done.filter(({ ticket }) => ticket === workload.operations)).toContainEqual({
         ticket: workload.operations,
@@ -108,17 +119,20 @@ for (const options of [{ others: 0 }, { others: 2 }]) {
       expect(after.state.operations).toBe(workload.operations);
       checkObjects(after, workload.operations);
     }
-    console.log(`${steps} steps; deaths of io-0, io-1, io-2: ${died.join(', ')}`);
-    expect(died[0]).toBeGreaterThan(50);
-    if (options.others > 0) expect(Math.min(...died)).toBeGreaterThan(5);
+    console.log(
+      `${steps} steps; deaths of io-0, io-1, io-2, fuse: ${[...died.slice(0, 3), died[FUSE]].join(', ')}`,
+    );
+    expect(died[0]).toBeGreaterThan(isFuse ? 20 : 50);
+    if (options.others > 0) expect(Math.min(died[1]!, died[2]!)).toBeGreaterThan(5);
+    if (isFuse) expect(died[FUSE]).toBeGreaterThan(10);
   });
 
-  test(`io actors end again and again, also with checkpoints: nothing acknowledged is lost (${1 + options.others} io actors)`, () => {
+  test(`io actors end again and again, also with checkpoints: nothing acknowledged is lost (${actors})`, () => {
     const random = seeded(SEED ^ 1);
     let deaths = 0;
     for (let run = 0; run < 80; run++) {
       const store = new ToyStore(options);
-      const some = { operations: 30, checkpoint: true };
+      const some = { operations: 30, checkpoint: true, isFuse };
       const { mortality } = store;
       mortality.diesAt = 1 + random(40);
       drive(store, some, () => {
@@ -131,7 +145,7 @@ for (const options of [{ others: 0 }, { others: 2 }]) {
           alive = hasSucceeded(store);
         }
       });
-      expect(store.replies.map(({ unique }) => unique)).toEqual(store.replies.map((_, i) => i + 1));
+      expect(answered(store)).toEqual(store.replies.map((_, i) => i + 1));
       expect(store.replies.every(({ errno }) => errno === 0)).toBe(true);
       expect(store.done).toContainEqual({ ticket: 12, errno: 0 });
       const after = new ToyStore({ ...options, disk: store.disk.crash(random(2 ** 31)) });

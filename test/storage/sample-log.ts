@@ -1,6 +1,7 @@
 /** A log of small transactions whose records follow from their LSN, for tests. */
-import { LogWriter } from '../../actors/io/log.ts';
+
 import { type LogOutcome, replayLog } from '../../actors/io/log-recovery.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import {
   formatJournal,
   JournalReader,

@@ -3,10 +3,11 @@
  * operations, run on one thread over a faulty disk. Operation n is one transaction, and all state follows from
  * how many operations have been done, so what a recovery finds can be compared with every prefix.
  */
+import { threadId } from 'node:worker_threads';
+import { FuseCommits } from '../../actors/fuse/commits.ts';
 import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
 import { CommitActor } from '../../actors/io/commit-actor.ts';
 import { FlushActor } from '../../actors/io/flush-actor.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { DirtyObjects } from '../../actors/io/objects.ts';
 import {
@@ -17,6 +18,8 @@ import {
   startJournal,
 } from '../../actors/io/recovery.ts';
 import { resumeLog } from '../../actors/io/resume.ts';
+import { LogState } from '../../actors/log-state.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import {
   CHECKPOINT,
   FLUSH,
@@ -124,6 +127,8 @@ export class ToyState implements Recoverable {
 }
 
 export interface ToyOptions {
+  /** A fuse actor commits, too: {@link ToyStore.syncHere}. */
+  readonly fuse?: boolean;
   readonly disk?: FaultyDisk;
   readonly others?: number;
   readonly segmentBytes?: number;
@@ -180,6 +185,8 @@ class MortalStatus extends StoreStatus {
   }
 }
 
+/** The number of the fuse actor's thread. */
+export const FUSE = 9;
 /** Few, so that every test has small writes with and without them. */
 const AHEAD = 2048;
 export class ToyStore {
@@ -187,12 +194,15 @@ export class ToyStore {
   readonly state = new ToyState();
   readonly recovered: Recovered;
   readonly mortality = new Mortality();
+  readonly logState = LogState.alone();
   readonly status = new MortalStatus(sharedRegion(4096), this.mortality);
   readonly writer: JournalWriter;
   journal: JournalReader;
   log: LogWriter;
   readonly replies: { unique: number; errno: number }[] = [];
   readonly done: { ticket: number; errno: number }[] = [];
+  /** Commits that the fuse actor has made. */
+  fuseCommits = 0;
   /** Checkpoints written. */
   checkpoints = 0;
   /** Operations done when the newest acknowledged fsync was asked for. */
@@ -204,6 +214,9 @@ export class ToyStore {
   readonly #segmentBytes: number;
   readonly #actors: (CommitActor | FlushActor)[] = [];
   readonly #incarnations: number[] = [];
+  #fuse: FuseCommits | undefined;
+  /** Fsyncs that the fuse actor has put off. */
+  readonly #putOff = new Set<number>();
   readonly #mailboxes: Message[][] = [];
   /** Taken by the actor since its mailbox was last empty: not released, so a successor gets them again. */
   readonly #taken: Message[][] = [];
@@ -236,16 +249,55 @@ export class ToyStore {
       this.#incarnations.push(1);
       this.#actors.push(k === 0 ? this.#commitActor(false) : this.#flushActor(false));
     }
+    if (options.fuse) this.#fuse = this.#fuseActor();
   }
 
   #openLog(lastLsn: number, nextSequence: number): LogWriter {
     return new LogWriter(this.disk, {
       uuid,
       segmentBytes: this.#segmentBytes,
+      state: this.logState,
       lastLsn,
       nextSequence,
       aheadBytes: AHEAD,
     });
+  }
+
+  #fuseActor(): FuseCommits {
+    const { disk, mortality, status, logState: state } = this;
+    return new FuseCommits({
+      journal: new MortalReader(this.#region, mortality),
+      log: new LogWriter(disk, { uuid, segmentBytes: this.#segmentBytes, state, aheadBytes: AHEAD }),
+      status,
+      clock: this.#clock,
+      ports: {
+        enter: (_opcode, unique) => {
+          this.#putOff.add(unique);
+          return 0;
+        },
+        reply: (unique, _hi, errno) => {
+          mortality.step();
+          this.#reply(unique, errno);
+        },
+        handOver: (unique) => {
+          mortality.step();
+          this.#mailboxes[0]!.push([SYNC, unique, 0, 0]);
+          this.#putOff.delete(unique);
+        },
+        expect: () => this.expectSync(),
+        failed: () => {},
+        logWritten: () => {},
+        logDurable: () => {
+          this.fuseCommits++;
+        },
+      },
+    });
+  }
+
+  #resumeLog(): { lastLsn: number; nextSequence: number } {
+    const resumed = resumeLog(this.disk, uuid, this.journal);
+    if (typeof resumed === 'string') throw new Error(resumed);
+    return resumed;
   }
 
   #commitActor(isSuccessor: boolean): CommitActor {
@@ -280,6 +332,11 @@ export class ToyStore {
           return checkpoint(disk, identity, state, lsn, clock);
         },
         newestCheckpoint: () => newestCheckpoint(disk, identity.uuid),
+        resumeLog: () => {
+          const { lastLsn, nextSequence } = this.#resumeLog();
+          this.log.goOn(lastLsn, nextSequence);
+          return 0;
+        },
         rebuild: () => 0,
         failed: () => {},
       },
@@ -306,6 +363,14 @@ export class ToyStore {
     const k = this.#running;
     this.disk.endOfThread(k);
     this.disk.mortality = this.mortality;
+    // As main does it (actors/main/wreck.ts).
+    this.logState.breakFor(threadId);
+    if (k === FUSE) {
+      this.#fuse = this.#fuseActor();
+      for (const unique of this.#putOff) this.#mailboxes[0]!.push([SYNC, unique, 0, 0]);
+      this.#putOff.clear();
+      return k;
+    }
     this.#mailboxes[k]!.unshift(...this.#taken[k]!.splice(0));
     this.#incarnations[k]!++;
     if (k > 0) {
@@ -313,9 +378,10 @@ export class ToyStore {
       return k;
     }
     this.journal = new MortalReader(this.#region, this.mortality);
-    const resumed = resumeLog(this.disk, uuid, this.journal);
-    if (typeof resumed === 'string') throw new Error(resumed);
-    this.log = this.#openLog(resumed.lastLsn, resumed.nextSequence);
+    this.logState.take();
+    const { lastLsn, nextSequence } = this.#resumeLog();
+    this.log = this.#openLog(lastLsn, nextSequence);
+    this.logState.leave();
     const actor = this.#commitActor(true);
     for (const unique of this.#asked.keys()) actor.takeUp(unique, 0, 0);
     for (const [ticket, kind] of this.#tickets) this.#ask(kind, ticket);
@@ -356,6 +422,18 @@ export class ToyStore {
     this.#mailboxes[0]!.push([SYNC, this.#unique, 0, 0]);
   }
 
+  /** Asks the fuse actor for an fsync. */
+  syncHere(): void {
+    this.#unique++;
+    this.#asked.set(this.#unique, this.state.operations);
+    if (this.#fuse!.sync(0, this.#unique, 0) === 0) this.#reply(this.#unique, 0);
+  }
+
+  /** Says to it that one is likely to follow. */
+  expectHere(): void {
+    this.#fuse!.expect();
+  }
+
   /** Says that an fsync is likely to follow. */
   expectSync(): void {
     this.#mailboxes[0]!.push([SYNC_EXPECTED, 0, 0, 0]);
@@ -378,7 +456,8 @@ export class ToyStore {
   run(): void {
     this.disk.mortality = this.mortality;
     for (let busy = true; busy; ) {
-      busy = false;
+      this.#running = this.disk.thread = FUSE;
+      busy = this.#fuse?.idle() ?? false;
       for (const [k, actor] of this.#actors.entries()) {
         const mailbox = this.#mailboxes[k]!;
         this.#running = k;
@@ -403,6 +482,7 @@ export class ToyStore {
 
   #post(kind: number, id: number): void {
     this.#mailboxes[id % this.#mailboxes.length]!.push([kind, id, 0, 0]);
+    if (kind === OBJECT_DIRTY) this.logState.dirtied();
   }
 
   #record(type: number, operation: number, first: number, second: number): void {

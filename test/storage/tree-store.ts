@@ -4,11 +4,11 @@
  */
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
-import { LogWriter } from '../../actors/io/log.ts';
 import { replayLog } from '../../actors/io/log-recovery.ts';
 import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, loadState, type Recoverable } from '../../actors/io/recovery.ts';
 import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { readSegments } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';
 import { DirEntry, IndexState, type Namespace, type ReplayObserver } from '../../fuse/namespace/namespace.ts';

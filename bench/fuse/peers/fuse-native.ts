@@ -10,14 +10,14 @@ import { MountedServer, run } from '../mounts.ts';
 import { fuseDeviceMissing } from './bindfs.ts';
 import { type Peer, PROJECT } from './peer.ts';
 
-const FOLDER = path.join(PROJECT, 'bench/fuse/peers');
+export const FOLDER = path.join(PROJECT, 'bench/fuse/peers');
 const PACKAGE = path.join(FOLDER, 'node_modules/fuse-native');
 const BUNDLED = path.join(PACKAGE, `prebuilds/linux-${process.arch}/libfuse.so`);
 const LINKS = path.join(FOLDER, 'node_modules/.libfuse2');
 const INSTALL_TIMEOUT_MS = 180_000;
 
 /** How the addon finds libfuse.so.2; undefined when it cannot. */
-function libfuse2(): { words: string; environment: Record<string, string> } | undefined {
+export function libfuse2(): { words: string; environment: Record<string, string> } | undefined {
   const known = spawnSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8' }).stdout ?? '';
   if (known.includes('libfuse.so.2 ')) return { words: "the system's libfuse 2", environment: {} };
   if (!fs.existsSync(BUNDLED)) return undefined;
@@ -27,7 +27,7 @@ function libfuse2(): { words: string; environment: Record<string, string> } | un
   return { words: 'its own copy of libfuse 2', environment: { LD_LIBRARY_PATH: LINKS } };
 }
 
-async function missing(): Promise<string | undefined> {
+export async function fuseNativeMissing(): Promise<string | undefined> {
   const device = fuseDeviceMissing();
   if (device) return device;
   if (!fs.existsSync(PACKAGE)) {
@@ -40,7 +40,7 @@ async function missing(): Promise<string | undefined> {
 function fuseNativePeer(name: string, variant: 'default' | 'tuned', words: string): Peer {
   return {
     name,
-    missing,
+    missing: fuseNativeMissing,
     async start(workspace) {
       const directory = path.join(workspace, 'mount');
       const library = libfuse2()!;

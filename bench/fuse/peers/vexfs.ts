@@ -7,47 +7,62 @@ import { type Peer, PROJECT } from './peer.ts';
 
 const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
 
-type Channel = 'auto' | 'classic' | 'uring';
-
-async function start(workspace: string, channel: Channel) {
-  const directory = path.join(workspace, 'mount');
-  const own = channel === 'auto' ? [] : ['--set', `fuse.channel=${channel}`];
-  const server = await MountedServer.start(directory, {
-    command: process.execPath,
-    args: [CLI, 'mount', '-f', path.join(workspace, 'store'), directory, ...own],
-    unmount: [process.execPath, CLI, 'umount', directory],
-  });
-  const { version } = JSON.parse(fs.readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
-  const way = channel === 'auto' ? '' : `, fuse.channel = "${channel}"`;
-  return {
-    directory,
-    description: `${version}, a fresh store with its defaults${way}, on the host filesystem`,
-    pid: server.pid,
-    get alive() {
-      return server.alive;
-    },
-    stop: () => server.stop(),
-    abort: () => server.abort(),
-  };
-}
-
 async function missing(): Promise<string | undefined> {
   return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build';
 }
 
-export const vexfs: Peer = { name: 'vexfs', missing, start: (workspace) => start(workspace, 'auto') };
+/** With settings (`key=value`) and environment variables of its own; `how` says so in the report. */
+export function vexfsWith(
+  settings: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  how: string,
+): Peer {
+  return {
+    name: 'vexfs',
+    missing,
+    async start(workspace) {
+      const directory = path.join(workspace, 'mount');
+      const set = settings.flatMap((setting) => ['--set', setting]);
+      const server = await MountedServer.start(directory, {
+        command: process.execPath,
+        args: [CLI, 'mount', '-f', ...set, path.join(workspace, 'store'), directory],
+        environment,
+        unmount: [process.execPath, CLI, 'umount', directory],
+      });
+      const { version } = JSON.parse(fs.readFileSync(path.join(PROJECT, 'package.json'), 'utf8'));
+      return {
+        directory,
+        description: `${version}, a fresh store with ${how}, on the host filesystem`,
+        pid: server.pid,
+        get alive() {
+          return server.alive;
+        },
+        stop: () => server.stop(),
+        abort: () => server.abort(),
+      };
+    },
+  };
+}
+
+export const vexfs = vexfsWith([], {}, 'its defaults');
+
+/** The kernel reads and writes large files by itself; each open and close is a request. */
+export const vexfsPassthrough: Peer = {
+  ...vexfsWith(['fuse.passthrough=auto'], {}, 'fuse.passthrough = "auto"'),
+  name: 'vexfs-passthrough',
+  missing: async () => (process.getuid?.() !== 0 ? 'passthrough needs root' : missing()),
+};
 
 export const vexfsClassic: Peer = {
+  ...vexfsWith(['fuse.channel=classic'], {}, 'fuse.channel = "classic"'),
   name: 'vexfs-classic',
-  missing,
-  start: (workspace) => start(workspace, 'classic'),
 };
 
 export const vexfsUring: Peer = {
+  ...vexfsWith(['fuse.channel=uring'], {}, 'fuse.channel = "uring"'),
   name: 'vexfs-uring',
   async missing() {
     const obstacle = uringObstacle();
     return obstacle === undefined ? missing() : [obstacle.why, obstacle.advice].filter(Boolean).join(': ');
   },
-  start: (workspace) => start(workspace, 'uring'),
 };

@@ -12,11 +12,9 @@ import {
   EISDIR,
   ELOOP,
   ENODEV,
-  ENOENT,
   ENOTDIR,
   ENXIO,
   EOPNOTSUPP,
-  EPERM,
   ETXTBSY,
 } from '../../../runtime/errno.ts';
 import * as c from '../calls.ts';
@@ -315,27 +313,5 @@ export const writeCases: Cases = {
     // VexFS counts the blocks of holes, too.
     if (!at.isVexfs) expect(Number(c.stat(path).blocks)).toBeLessThan(100_000);
     done(c.truncate(path, 0));
-  },
-  'xattrs: of the owner’s are for those who may write, of "trusted" for root; and on no links': (at) => {
-    const path = at.file(0o644, ALICE);
-    const value = new TextEncoder().encode('value');
-    done(c.as(ALICE, () => c.setxattr(path, 'user.a', value, 5, 0)));
-    refused(
-      c.as(BOB, () => c.setxattr(path, 'user.a', value, 5, 0)),
-      EACCES,
-    );
-    refused(
-      c.as(ALICE, () => c.setxattr(path, 'trusted.a', value, 5, 0)),
-      EPERM,
-    );
-    moves(path, { ctime: true, mtime: false }, () => done(c.setxattr(path, 'user.a', value, 3, 0)));
-    const read = new Uint8Array(9);
-    expect(c.getxattr(path, 'user.a', read, 9)).toBe(3);
-    refused(c.getxattr(path, 'user.a', read, 1), 34);
-    refused(c.setxattr(path, 'user.a', value, 5, 1), EEXIST);
-    refused(c.setxattr(path, 'user.b', value, 5, 2), 61);
-    moves(path, { ctime: true, mtime: false }, () => done(c.removexattr(path, 'user.a')));
-    refused(c.removexattr(path, 'user.a'), 61);
-    refused(c.setxattr(at.name(), 'user.a', value, 5, 0), ENOENT);
   },
 };

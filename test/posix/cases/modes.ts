@@ -176,6 +176,19 @@ export const chownCases: Cases = {
       expect(permissions(path), type).toBe(kept);
     }
   },
+  'chown: of neither user nor group takes the same, if the file is the caller’s, and moves ctime': (at) => {
+    for (const type of NOT_SYMLINKS) {
+      const path = at.made(type, 0o6555, ALICE);
+      moves(path, { ctime: true, mtime: false }, () =>
+        done(c.as({ uid: ALICE.uid, gid: BOB.gid }, () => c.chown(path, -1, -1))),
+      );
+      expect(permissions(path), type).toBe(type === 'directory' ? 0o6555 : 0o555);
+      done(c.as(BOB, () => c.chown(path, -1, -1)));
+      done(c.chmod(path, 0o6555));
+      c.as(BOB, () => c.chown(path, -1, -1));
+      expect(permissions(path), type).toBe(0o6555);
+    }
+  },
   'chown: set-group-ID without group execution means something else and stays': (at) => {
     const path = at.file(0o6745, ALICE);
     done(c.chown(path, ALICE.uid, ALICE.gid));

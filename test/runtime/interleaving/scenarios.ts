@@ -1,4 +1,6 @@
 /** What the explorer runs: small uses of the real shared-memory code, one function per logical thread. */
+
+import { log } from './log.ts';
 import { memory } from './memory.ts';
 import { messaging } from './messaging.ts';
 import type { Scenario } from './scenario.ts';
@@ -10,6 +12,7 @@ export const scenarios: Record<string, Scenario> = {
   ...messaging,
   ...memory,
   ...sync,
+  ...log,
   ...storage,
   ...stealing,
 };

@@ -15,7 +15,7 @@ interface Open {
 }
 
 /** Brings the successors of shards up to date, through the deaths of those who take part in it. Lives in main. */
-export class ShardReplays {
+export class ReplayRequests {
   readonly #context: Context;
   readonly #flush: () => Promise<number>;
   readonly #open = new Map<number, Open>();

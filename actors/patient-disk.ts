@@ -1,6 +1,6 @@
-import { EINVAL, EOPNOTSUPP } from '../../runtime/errno.ts';
-import type { ActorState } from '../../runtime/scheduling/actor-state.ts';
-import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
+import { EINVAL, EOPNOTSUPP } from '../runtime/errno.ts';
+import type { ActorState } from '../runtime/scheduling/actor-state.ts';
+import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../runtime/storage/disk.ts';
 
 /**
  * How long a call into the disk may take before the thread counts as one that hangs, ms. A thread inside a system
@@ -12,6 +12,8 @@ const DISK_PATIENCE_MS = 600_000;
 export class PatientDisk implements Disk {
   readonly #disk: Disk;
   readonly #state: ActorState;
+  /** What whoever calls has asked for, and gets back. */
+  #patience = 0;
 
   constructor(disk: Disk, state: ActorState) {
     this.#disk = disk;
@@ -59,9 +61,19 @@ export class PatientDisk implements Disk {
     return this.#end(this.#disk.seek?.(descriptor, position, whence) ?? -EINVAL);
   }
 
+  statOpen(descriptor: number): OpenStatus | number {
+    this.#begin();
+    return this.#end(this.#disk.statOpen?.(descriptor) ?? -EINVAL);
+  }
+
   fdatasync(descriptor: number): number {
     this.#begin();
     return this.#end(this.#disk.fdatasync(descriptor));
+  }
+
+  fdatasyncAll(descriptors: readonly number[]): number {
+    this.#begin();
+    return this.#end(this.#syncAll(descriptors));
   }
 
   list(path: string): string[] | number {
@@ -109,14 +121,24 @@ export class PatientDisk implements Disk {
     return this.#end(this.#disk.space());
   }
 
+  #syncAll(descriptors: readonly number[]): number {
+    if (this.#disk.fdatasyncAll) return this.#disk.fdatasyncAll(descriptors);
+    for (const descriptor of descriptors) {
+      const failed = this.#disk.fdatasync(descriptor);
+      if (failed < 0) return failed;
+    }
+    return 0;
+  }
+
   #begin(): void {
+    this.#patience = this.#state.patience;
     this.#state.patience = DISK_PATIENCE_MS;
   }
 
   /** The sign of life comes first: without patience the last one would be too old. */
   #end<T>(result: T): T {
     this.#state.beat();
-    this.#state.patience = 0;
+    this.#state.patience = this.#patience;
     return result;
   }
 }
