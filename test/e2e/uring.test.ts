@@ -91,7 +91,7 @@ describe.skipIf(NO_URING !== undefined)(titled('over io_uring', NO_URING), () =>
   }, () => {
     const off = join(fs.root, 'off');
     writeFileSync(off, 'N\n');
-    const script = `mount --bind ${off} ${PARAMETER} && cd ${fs.root}
+    const script = `mount --bind ${off} ${PARAMETER} && mount -o remount,bind,ro ${PARAMETER} && cd ${fs.root}
       run() { "${process.execPath}" "${CLI}" "$@" 2>&1; }
       run doctor; run mount store mnt --set fuse.channel=uring; echo "refused: $?"
       run mount store mnt --set fuse.enable_uring=true && run status mnt; run umount mnt; echo "unmounted: $?"`;
