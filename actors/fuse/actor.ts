@@ -11,7 +11,7 @@ import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { KernelBacking } from '../../fuse/session/backing.ts';
-import type { Channel } from '../../fuse/session/channel.ts';
+import type { Channel, PutOff } from '../../fuse/session/channel.ts';
 import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
@@ -118,8 +118,8 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
 function openChannel(
   context: Context,
   flight: Flight,
-  commits: FuseCommits,
   awake: CpuLatency | undefined,
+  putOff: PutOff,
 ): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
   const { fuse } = settings.config;
@@ -129,9 +129,8 @@ function openChannel(
     doorbell: mailbox.doorbell,
     eventfd: settings.eventfds[index]!,
     awake,
+    putOff,
     turn: () => state.beat(),
-    idle: () => commits.idle(),
-    isIdleDue: () => commits.isDue,
   };
   const descriptor = connectionOf(context);
   if (!isOverUring(context)) {
@@ -155,7 +154,7 @@ export function run(context: Context): void {
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
   const { operations, content, commits } = buildOperations(context, tree, flight);
-  const channel = openChannel(context, flight, commits, awake);
+  const channel = openChannel(context, flight, awake, commits);
   const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({
     polled: channel.polled,

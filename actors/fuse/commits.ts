@@ -2,7 +2,7 @@
  * Commits that a fuse actor makes itself, for the fsyncs that it has read: for a small one it is awake already, and waking io-0 would take
  * about as long as the disk does.
  *
- * An fsync that is read is put off until no request waits (the channel's `idle`). So all that came together share one commit, and the
+ * An fsync that is read is put off until no request waits (the channel's `putOff`). So all that came together share one commit, and the
  * writes among them are answered before. For a writer that is alone the commit begins when it has written what it is going to
  * sync, by its habit, and its fsync then has nothing to wait for.
  *
@@ -11,6 +11,7 @@
  *
  * While an fsync is put off, it is in the table of pending requests: if this thread ends, its successor leaves it to io-0.
  */
+import type { PutOff } from '../../fuse/session/channel.ts';
 import { LATER } from '../../fuse/session/server.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { FUSE_COMMIT_BYTES, FUSE_COMMIT_MS, LOG_AHEAD } from '../../runtime/config/bounds.ts';
@@ -54,7 +55,7 @@ const DONE = 0;
 /** The commit is not for this thread to make. */
 const ELSEWHERE = 1;
 
-export class FuseCommits {
+export class FuseCommits implements PutOff {
   readonly #options: FuseCommitOptions;
   readonly #syncs = new SyncQueue();
   #isExpected = false;
@@ -69,7 +70,7 @@ export class FuseCommits {
   sync(opcode: number, uniqueLo: number, uniqueHi: number): number {
     const { journal, log, status, ports } = this.#options;
     const position = journal.published();
-    if (reached(journal.durable(), position) && status.errno === 0) {
+    if (reached(journal.durable(), position) && log.state.objectsAreDurable && status.errno === 0) {
       this.#isExpected = false;
       log.state.answered(1);
       return 0;
@@ -85,19 +86,17 @@ export class FuseCommits {
     if (this.#company <= 1) this.#isExpected = true;
   }
 
-  /** Whether `idle` would do something. */
-  get isDue(): boolean {
-    return this.#syncs.length > 0 || this.#isExpected;
+  get waits(): boolean {
+    return this.#isExpected || this.#syncs.length > 0;
   }
 
-  /** No request is there. Whether something was done meanwhile, so that there may be one now. */
-  idle(): boolean {
-    if (!this.isDue) return false;
+  /** Answers who waits, or leaves that to io-0. */
+  run(): boolean {
     const fsyncs = this.#syncs.length;
     const outcome = this.#commit();
     if (outcome === ELSEWHERE) {
       this.handOver();
-      return true;
+      return false;
     }
     this.#isExpected = false;
     if (fsyncs > 0) this.#company = fsyncs;
@@ -141,7 +140,8 @@ export class FuseCommits {
     const { log, ports } = this.#options;
     const syncs = this.#syncs;
     log.state.answered(syncs.length);
-    for (; syncs.length > 0; syncs.shift()) ports.reply(syncs.uniqueLo, syncs.uniqueHi, -outcome, syncs.slot);
+    for (; syncs.length > 0; syncs.shift())
+      ports.reply(syncs.uniqueLo, syncs.uniqueHi, Math.abs(outcome), syncs.slot);
   }
 
   /** For good, as in io-0. */

@@ -1,9 +1,11 @@
 import type { Handover } from '../../fuse/operations/ports.ts';
 import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
+import { forgetAttributesNow } from '../../fuse/session/notify.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
+import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { lateReplies, type SendLate } from '../late-reply.ts';
 import { LOG_STATE, LogState } from '../log-state.ts';
@@ -43,6 +45,7 @@ export class FuseHandover implements Handover {
   readonly #indexes: boolean;
   readonly #pending: Pending;
   readonly #trace: Trace;
+  readonly #context: Context;
   readonly #sendLate: SendLate;
   readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
@@ -61,6 +64,7 @@ export class FuseHandover implements Handover {
     this.#pending = pending;
     this.#trace = context.trace;
     this.#sendLate = lateReplies(context);
+    this.#context = context;
   }
 
   sync(opcode: number, uniqueLo: number, uniqueHi: number): number {
@@ -193,6 +197,10 @@ export class FuseHandover implements Handover {
 
   forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void {
     writeForgetName(this.#main, parentLo, parentHi, u8, start, length);
+  }
+
+  forgetAttributes(lo: number, hi: number): void {
+    forgetAttributesNow(connectionOf(this.#context), lo, hi);
   }
 
   forgetInode(lo: number, hi: number): void {

@@ -134,10 +134,10 @@ export class CommitActor {
   #lingerUntil = 0;
   /** One writer alone is about to ask for an fsync. */
   #isExpected = false;
-  /** There is more to delete of what was dropped. */
-  #isDeleting = false;
   /** Bytes of the log when they were reported last. */
   #reported = -1;
+  /** There is more to delete of what was dropped. */
+  #isDeleting = false;
 
   constructor(options: CommitOptions) {
     this.#options = options;
@@ -184,9 +184,9 @@ export class CommitActor {
   }
 
   stop(): void {
+    const { log } = this.#options;
     do this.#deleteDropped();
     while (this.#isDeleting);
-    const { log } = this.#options;
     log.state.take();
     log.close();
     log.state.leave();

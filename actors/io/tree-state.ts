@@ -1,12 +1,10 @@
 /** What a checkpoint of the tree holds and the log changes; on the way, the shards hear of what concerns them. */
-import { IndexState, Namespace, type ObjectVisitor, Place } from '../../fuse/namespace/namespace.ts';
-import { BYTES_CHANGED, TIME_CHANGED } from '../../fuse/namespace/passed.ts';
-import { objectPath } from '../../fuse/objects/object-path.ts';
+import { IndexState, Namespace, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { assert } from '../../runtime/assert.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
-import type { Disk, OpenStatus } from '../../runtime/storage/disk.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import type { Context } from '../context.ts';
@@ -29,6 +27,7 @@ import { TEXT_COLLECTION } from '../text-collection.ts';
 import { openTree } from '../tree.ts';
 import { VectorOrder } from '../vector-order.ts';
 import { ObjectRedo } from './object-redo.ts';
+import { settleLengths } from './own-lengths.ts';
 import type { Rebuilt } from './rebuild.ts';
 import type { Recoverable } from './recovery.ts';
 
@@ -180,23 +179,9 @@ export class TreeState implements Recoverable {
     this.#ownLengths.push(ino);
   }
 
-  /**
-   * After a recovery, with the journal: the files that the kernel wrote past us are as long as their objects, and are what
-   * the tables and the log say again (fuse/namespace/passed.ts). How many.
-   */
+  /** After a recovery, with the journal. How many files there were (own-lengths.ts). */
   settleLengths(disk: Disk): number {
-    const place = new Place();
-    let settled = 0;
-    for (const ino of this.#ownLengths.splice(0)) {
-      if (this.namespace.locate(ino, place) < 0) continue;
-      const status = lengthOf(disk, place.object);
-      // Of a lost object there is nothing to be said: reading the file tells.
-      const { bytes, seconds, nanoseconds } = status ?? { bytes: 0, seconds: 0, nanoseconds: 0 };
-      const how = status === undefined ? 0 : BYTES_CHANGED | TIME_CHANGED;
-      this.namespace.passed(ino, bytes, seconds, nanoseconds, how);
-      settled++;
-    }
-    return settled;
+    return settleLengths(this.namespace, disk, this.#ownLengths.splice(0));
   }
 
   objectWritten(object: number, position: number, u8: Uint8Array, start: number, end: number): void {
@@ -221,12 +206,4 @@ export class TreeState implements Recoverable {
       if (other >= 0) tell(this.#shards[other]!);
     } while (this.#route.word !== route);
   }
-}
-
-function lengthOf(disk: Disk, object: number): OpenStatus | undefined {
-  const descriptor = disk.open(objectPath(object), 'read');
-  if (descriptor < 0) return undefined;
-  const status = disk.statOpen?.(descriptor);
-  disk.close(descriptor);
-  return typeof status === 'number' ? undefined : status;
 }

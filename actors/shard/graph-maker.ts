@@ -1,5 +1,5 @@
 import { capacityOf } from '../../kernels/hnsw/graph-memory.ts';
-import { graphModule } from '../../kernels/hnsw/graph-module.ts';
+import { canRunGraphs, graphModule } from '../../kernels/hnsw/graph-module.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
@@ -18,6 +18,10 @@ export async function graphMaker(context: Context, graphs: Graphs): Promise<Open
   const { engine, rerank, graph_memory } = context.settings.config.vectors;
   if (engine === 'exact') return undefined;
   if (engine !== 'native') return await loadEngine(engine);
+  if (!canRunGraphs()) {
+    context.logger.warn('the processor has no SIMD for "native" graphs: the engine is "hnswlib-wasm"');
+    return await loadEngine('hnswlib-wasm');
+  }
   graphModule('i8');
   const disk = new HostDisk(context.settings.store);
   const snapshots = new Snapshots(context, disk);

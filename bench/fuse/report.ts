@@ -19,6 +19,8 @@ export interface Row {
   /** Median CPU time of server and clients for one operation, microseconds, by peer. */
   readonly cpu: Readonly<Record<string, number>>;
   readonly targets: Operation['targets'];
+  /** Whose the ratios are; VexFS's with its defaults if left out. */
+  readonly subject?: string | undefined;
   /** True when every target of a peer that ran is reached; undefined when there is nothing to judge. */
   readonly met: boolean | undefined;
 }
@@ -68,6 +70,7 @@ function row(operation: Operation, clients: number, outcome: Outcome): Row {
     ratios,
     cpu: Object.fromEntries([...cpus].map(([peer, values]) => [peer, median(values)])),
     targets,
+    subject: operation.subject,
     met: judged.length === 0 ? undefined : judged.every(([peer, least]) => ratios[peer]! >= least),
   };
 }
@@ -106,8 +109,9 @@ function rate(value: number | undefined, unit: Operation['unit']): string {
 function judgement(row: Row): string {
   if (Object.keys(row.targets).length === 0) return '';
   const targets = Object.entries(row.targets).map(([peer, least]) => `≥ ${least} × ${peer}`);
+  const whose = row.subject === undefined ? '' : `${row.subject} `;
   const verdict = row.met === undefined ? 'not judged' : row.met ? 'met' : '**missed**';
-  return `${targets.join(', ')}: ${verdict}`;
+  return `${whose}${targets.join(', ')}: ${verdict}`;
 }
 
 export function markdown(report: Report): string {

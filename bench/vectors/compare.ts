@@ -8,6 +8,8 @@ import type { Engine } from './engines.ts';
 export interface Row {
   readonly engine: string;
   readonly elementType: 'f32' | 'i8';
+  /** Such as "clustered", or the name of a file. */
+  readonly data: string;
   readonly dim: number;
   readonly n: number;
   readonly ef: number;
@@ -118,6 +120,7 @@ export function compare(
       rows.push({
         engine: engine.name,
         elementType: engine.elementType,
+        data: data.kind,
         dim: data.dimension,
         n: data.vectors.length,
         ef,

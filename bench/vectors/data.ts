@@ -7,6 +7,8 @@ import { Random } from '../../test/kernels/random.ts';
 
 export interface Dataset {
   readonly name: string;
+  /** What it is, without its size. */
+  readonly kind: string;
   readonly dimension: number;
   readonly vectors: readonly Float32Array[];
   readonly queries: readonly Float32Array[];
@@ -37,17 +39,18 @@ export function generate(kind: Kind, n: number, dimension: number, seed: number,
     return vector.map((x) => x + NOISE * random.normal());
   };
   const all = Array.from({ length: n + QUERIES }, one);
-  return dataset(`${kind}, ${n.toLocaleString('en')} × ${dimension}`, all, QUERIES, isUnit);
+  return dataset(kind, `${n.toLocaleString('en')} × ${dimension}`, all, QUERIES, isUnit);
 }
 
 /** Vectors of a file: .fvecs, .npy (float32, two-dimensional), or text with one vector of numbers a line. Questions are taken out of it. */
 export function readDataset(file: string, most: number, isUnit: boolean): Dataset {
   const all = read(file).slice(0, most + QUERIES);
   const queries = Math.min(QUERIES, all.length >> 2);
-  return dataset(`${path.basename(file)}, ${all.length - queries} × ${all[0]!.length}`, all, queries, isUnit);
+  return dataset(path.basename(file), `${all.length - queries} × ${all[0]!.length}`, all, queries, isUnit);
 }
 
-function dataset(name: string, all: Float32Array[], count: number, isUnit: boolean): Dataset {
+function dataset(what: string, size: string, all: Float32Array[], count: number, isUnit: boolean): Dataset {
+  const kind = isUnit ? `${what}, unit length` : what;
   if (isUnit) for (const vector of all) copyNormalised(vector, vector, 0);
   const vectors = all.slice(0, all.length - count);
   const queries = all.slice(all.length - count);
@@ -61,7 +64,7 @@ function dataset(name: string, all: Float32Array[], count: number, isUnit: boole
     oracle.search(query, K, 0, hits);
     return new Set(hits.labels.subarray(0, hits.count));
   });
-  return { name, dimension, vectors, queries, truth };
+  return { name: `${kind}, ${size}`, kind, dimension, vectors, queries, truth };
 }
 
 function read(file: string): Float32Array[] {

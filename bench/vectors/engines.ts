@@ -178,8 +178,10 @@ function install(folder: string, environment: Record<string, string>, missing: s
     missing.push(`${path.basename(folder)} do not install: ${stderr.trim().split('\n').at(-1)}`);
 }
 
-/** int8 of usearch is meant for unit vectors, so it takes part with those alone. */
-export async function candidates(isUnit: boolean): Promise<Candidates> {
+/** Is meant for unit vectors, so it takes part with those alone. */
+export const UNIT_ONLY = 'usearch i8';
+
+export async function candidates(): Promise<Candidates> {
   const missing: string[] = [];
   const makers = new Map<string, Make>([
     ['native i8', native('i8')],
@@ -203,7 +205,7 @@ export async function candidates(isUnit: boolean): Promise<Candidates> {
   try {
     const module = require('usearch') as Usearch;
     makers.set('usearch f32', usearch(module, 'f32'));
-    if (isUnit) makers.set('usearch i8', usearch(module, 'i8'));
+    makers.set(UNIT_ONLY, usearch(module, 'i8'));
   } catch (error) {
     missing.push(`usearch: ${(error as Error).message.split('\n')[0]}`);
   }

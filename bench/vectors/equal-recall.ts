@@ -1,7 +1,8 @@
 /** Rates of engines at the same recall, between the efforts that were measured. */
 import type { Row } from './compare.ts';
 
-export const RECALL = 0.95;
+/** Those at which engines are compared. */
+export const RECALLS: readonly number[] = [0.95, 0.98];
 
 /** Logarithm of the time of a search at a recall, linear between the two efforts around it; undefined beyond them. */
 function timeAt(rows: readonly Row[], recall: number, timeOf: (row: Row) => number): number | undefined {

@@ -3,18 +3,19 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { compare, type Row } from './compare.ts';
-import { generate, readDataset } from './data.ts';
-import { candidates } from './engines.ts';
+import { type Dataset, generate, readDataset } from './data.ts';
+import { candidates, UNIT_ONLY } from './engines.ts';
 import { measureKernels } from './kernels.ts';
-import { engineTable, kernelTable, recallTable, threadsTable } from './tables.ts';
+import { engineTable, kernelTable, recallTable, targetsTable, threadsTable } from './tables.ts';
+import { engineTargets, NOTE, otherTargets, type Target } from './targets.ts';
 import { measureThreads, type ThreadsRow } from './threads.ts';
 
 const USAGE = `npm run bench:vectors -- [options]
   --n N          vectors (20000)
-  --dim A,B      dimensions of those that are made (128,384,768)
-  --kind K       clustered or uniform (clustered)
+  --dim A,B      dimensions of those that are made: 128, 384, 768, 1536, any (128)
+  --kind A,B     clustered, uniform (clustered)
   --data FILE    .fvecs, .npy (float32) or text, a vector a line, instead
-  --unit         scale all to length 1; with it usearch takes part with int8
+  --unit         scale all to length 1; usearch takes part with int8 throughout, and not in a run of its own
   --engines A,B  such as "native i8,native f32,hnswlib-node f32" (all)
   --ef A,B       efforts of the searches (16,32,64,128,256,512)
   --rounds N     rounds of 1,000 questions (3)
@@ -22,10 +23,14 @@ const USAGE = `npm run bench:vectors -- [options]
   --seed N       of the data (42)
   --json FILE    also write the rows there`;
 
+/** Those of the run with unit vectors, and their efforts. */
+const UNIT_ENGINES = ['hnswlib-node f32', 'native i8', UNIT_ONLY];
+const UNIT_EFFORTS = [16, 32, 64, 128];
+
 function parse() {
   const options = {
     n: { type: 'string', default: '20000' },
-    dim: { type: 'string', default: '128,384,768' },
+    dim: { type: 'string', default: '128' },
     kind: { type: 'string', default: 'clustered' },
     data: { type: 'string' },
     unit: { type: 'boolean', default: false },
@@ -61,14 +66,21 @@ if (values.help) {
   console.log(USAGE);
   process.exit(0);
 }
-const { kind, unit } = values;
-if (kind !== 'clustered' && kind !== 'uniform') refuse(`--kind wants clustered or uniform, not '${kind}'`);
+const kinds = values.kind
+  .split(',')
+  .map((kind) =>
+    kind === 'clustered' || kind === 'uniform'
+      ? kind
+      : refuse(`--kind wants clustered or uniform, not '${kind}'`),
+  );
 const efs = values.ef.split(',').map((ef) => whole('ef', ef));
 const dimensions = values.dim.split(',').map((dim) => whole('dim', dim));
 const n = whole('n', values.n);
-const { makers, missing } = await candidates(unit);
-const wanted = values.engines?.split(',') ?? [...makers.keys()];
-const unknown = wanted.find((name) => !makers.has(name));
+const seed = whole('seed', values.seed);
+const rounds = whole('rounds', values.rounds);
+const { makers, missing } = await candidates();
+const asked = values.engines?.split(',') ?? [...makers.keys()];
+const unknown = asked.find((name) => !makers.has(name));
 if (unknown !== undefined) refuse(`'${unknown}' is not one of ${[...makers.keys()].join(', ')}`);
 const say = (text: string) => console.error(text);
 
@@ -77,25 +89,34 @@ console.log(
 );
 const all: Row[] = [];
 const threads: ThreadsRow[] = [];
-for (const dimension of values.data === undefined ? dimensions : [0]) {
-  say('making the data, and the exact answers');
-  const data =
-    dimension === 0
-      ? readDataset(values.data!, n, unit)
-      : generate(kind, n, dimension, whole('seed', values.seed), unit);
-  const engines = wanted.map((name) => makers.get(name)!(data, efs));
-  const rows = compare(data, engines, efs, whole('rounds', values.rounds), say);
+const targets: Target[] = [];
+
+/** Compares engines over a data set, and says what comes out. */
+function run(data: Dataset, names: readonly string[], efforts: readonly number[]): void {
+  const engines = names.map((name) => makers.get(name)!(data, efforts));
+  const rows = compare(data, engines, efforts, rounds, say);
   all.push(...rows);
-  console.log(
-    `\n**${data.name}${unit ? ', unit length' : ''}**, one thread\n\n${engineTable(rows)}\n\n${recallTable(rows)}`,
-  );
+  targets.push(...engineTargets(rows));
+  console.log(`\n**${data.name}**, one thread\n\n${engineTable(rows)}\n\n${recallTable(rows)}`);
+}
+
+for (const make of datasets()) {
+  say('making the data, and the exact answers');
+  const data = make();
+  run(data, values.unit ? asked : asked.filter((name) => name !== UNIT_ONLY), efs);
   if (values['one-thread']) continue;
   say('one thread and two');
   threads.push(await measureThreads(data, 'i8'), await measureThreads(data, 'f32'));
 }
+if (!values.unit && values.engines === undefined && makers.has(UNIT_ONLY)) {
+  say('unit vectors, for int8 of usearch');
+  run(generate('clustered', n, dimensions[0]!, seed, true), UNIT_ENGINES, UNIT_EFFORTS);
+}
 if (threads.length > 0) console.log(`\n**One thread and two**, ef 64\n\n${threadsTable(threads)}`);
 const kernels = dimensions.flatMap((dimension) => measureKernels(dimension));
+targets.push(...otherTargets(threads, kernels));
 console.log(`\n**Distance kernels**, in the first cache\n\n${kernelTable(kernels)}`);
+console.log(`\n**Targets**. ${NOTE}\n\n${targetsTable(targets)}`);
 console.log(
   ['', ...missing.map((reason) => `- missing: ${reason}`), `Load average ${loadAverage()} at the end.`].join(
     '\n',
@@ -103,6 +124,12 @@ console.log(
 );
 if (values.json !== undefined)
   fs.writeFileSync(values.json, `${JSON.stringify([...all, ...threads, ...kernels], null, 2)}\n`);
+
+function datasets(): (() => Dataset)[] {
+  const file = values.data;
+  if (file !== undefined) return [() => readDataset(file, n, values.unit)];
+  return kinds.flatMap((kind) => dimensions.map((dim) => () => generate(kind, n, dim, seed, values.unit)));
+}
 
 function loadAverage(): string {
   return os.loadavg()[0]!.toFixed(1);

@@ -1,7 +1,8 @@
 /** What was measured, as tables of Markdown. */
 import { REFERENCE, type Row } from './compare.ts';
-import { RECALL, ratioAtRecall } from './equal-recall.ts';
+import { RECALLS, ratioAtRecall } from './equal-recall.ts';
 import type { KernelRow } from './kernels.ts';
+import type { Target } from './targets.ts';
 import type { ThreadsRow } from './threads.ts';
 
 function figure(value: number | null, digits = 0): string {
@@ -54,11 +55,10 @@ export function recallTable(rows: readonly Row[]): string {
     byEngine.set(name, [...(byEngine.get(name) ?? []), row]);
   }
   const reference = byEngine.get(`${REFERENCE} f32`) ?? [];
-  const recalls = [RECALL, 0.98];
-  const head = ['engine', ...recalls.map((recall) => `searches / ${REFERENCE} at recall ${recall}`)];
+  const head = ['engine', ...RECALLS.map((recall) => `searches / ${REFERENCE} at recall ${recall}`)];
   const body = [...byEngine].map(([name, own]) => [
     name,
-    ...recalls.map((recall) => figure(ratioAtRecall(own, reference, recall), 2)),
+    ...RECALLS.map((recall) => figure(ratioAtRecall(own, reference, recall), 2)),
   ]);
   return table(head, body);
 }
@@ -101,5 +101,13 @@ export function kernelTable(rows: readonly KernelRow[]): string {
       figure(row.plain / row.one, 1),
       figure(row.plain / row.four, 1),
     ]),
+  );
+}
+
+export function targetsTable(targets: readonly Target[]): string {
+  const verdict = (isMet: boolean | null) => (isMet === null ? '–' : isMet ? 'met' : '**missed**');
+  return table(
+    ['target', 'wanted', 'measured', ''],
+    targets.map(({ what, wanted, measured, isMet }) => [what, wanted, measured, verdict(isMet)]),
   );
 }

@@ -85,8 +85,8 @@ function setXflags(context: Context, request: Request, reply: Reply): number {
 }
 
 function set(context: Context, request: Request, reply: Reply, flags: number): number {
-  const { namespace, attr } = context;
-  const { nodeLo, uid } = request;
+  const { namespace, attr, handover } = context;
+  const { nodeLo, nodeHi, uid } = request;
   const now = namespace.flags(nodeLo);
   const failed = now < 0 ? now : namespace.stat(nodeLo, attr);
   if (failed < 0) return failed;
@@ -94,5 +94,7 @@ function set(context: Context, request: Request, reply: Reply, flags: number): n
   if (uid !== 0 && (uid !== attr.uid || isGuarded)) return -EPERM;
   const done = namespace.setFlags(nodeLo, flags);
   if (done < 0) return done;
+  // Of an ioctl the kernel does not know that it moves ctime.
+  handover.forgetAttributes(nodeLo, nodeHi);
   return finish(reply, encodeIoctlOut(reply.u32, BODY));
 }

@@ -76,6 +76,8 @@ export interface Handover {
   withdraw(uniqueLo: number, uniqueHi: number): void;
   /** The kernel is to forget the name u8[start, start + length) in this directory, and what it knows of the directory. */
   forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void;
+  /** The kernel has forgotten the attributes of this node, and not its data, when this returns. */
+  forgetAttributes(lo: number, hi: number): void;
   /** The kernel is to forget the attributes and the data of this node. */
   forgetInode(lo: number, hi: number): void;
 }

@@ -1,7 +1,7 @@
 /** Operations on ranges of files: allocating, emptying, finding data, copying. */
 import { FILE_SIZE_MAX, FUSE_MAX_WRITE, MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, ENOSPC, ENOSYS, ENXIO, EOPNOTSUPP, EPERM } from '../../runtime/errno.ts';
-import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
+import { KEEP_TIMES, KILL_SUIDGID, SET_MTIME } from '../namespace/changes.ts';
 import {
   COPY_FILE_RANGE_IN_FLAGS,
   COPY_FILE_RANGE_IN_LEN,
@@ -84,9 +84,9 @@ function applyFallocate(
     case 0:
       return allocate(context, ino, end, keepSize, effects);
     case FALLOC_FL_PUNCH_HOLE:
-      return keepSize ? content.zero(ino, start, end, effects) : -EOPNOTSUPP;
+      return keepSize ? zero(context, ino, start, end, effects) : -EOPNOTSUPP;
     case FALLOC_FL_ZERO_RANGE: {
-      const zeroed = content.zero(ino, start, end, effects);
+      const zeroed = zero(context, ino, start, end, effects);
       return zeroed < 0 || keepSize ? zeroed : content.allocate(ino, end, effects);
     }
     default:
@@ -96,11 +96,28 @@ function applyFallocate(
 
 function allocate(context: Context, ino: number, end: number, keepSize: boolean, effects: number): number {
   const size = context.content.size(ino);
-  if (size < 0 || end <= size) return Math.min(size, 0);
+  if (size < 0) return size;
+  if (end <= size) return touch(context, ino);
   const space = context.disk.space();
   if (typeof space === 'number') return space;
   if (end - size > space.freeBytes) return -ENOSPC;
-  return keepSize ? 0 : context.content.allocate(ino, end, effects);
+  return keepSize ? touch(context, ino) : context.content.allocate(ino, end, effects);
+}
+
+function zero(context: Context, ino: number, start: number, end: number, effects: number): number {
+  const size = context.content.size(ino);
+  if (size < 0) return size;
+  return start < size ? context.content.zero(ino, start, end, effects) : touch(context, ino);
+}
+
+/** Where there is nothing to allocate or to zero, the times move all the same. With writeback they are the kernel's. */
+function touch({ changes, clock, namespace, options }: Context, ino: number): number {
+  if (options.writeback) return 0;
+  const now = clock.now();
+  changes.valid = SET_MTIME;
+  changes.mtime = Math.floor(now / 1000);
+  changes.mtimeNs = Math.floor((now - changes.mtime * 1000) * 1e6);
+  return namespace.setattr(ino, changes);
 }
 
 /**

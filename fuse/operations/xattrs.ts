@@ -110,12 +110,14 @@ export function removexattr(context: Context, request: Request, reply: Reply): n
   if (refused < 0) return refused;
   const { nodeLo, u8, nameStart, nameEnd } = request;
   const { namespace, virtual, handover, attr } = context;
+  const isList = listKind(u8, nameStart, nameEnd) !== NO_LIST;
   const collection = namespace.removexattr(nodeLo, u8, nameStart, nameEnd);
-  if (collection < 0) return collection;
+  // Without a list there is still what the mode says, so none is ever missing.
+  if (collection < 0) return isList && collection === -ENODATA ? finish(reply, 0) : collection;
   if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {
     handover.vectorRemoved(collection, nodeLo, attr.generation, namespace.vectorStamp);
   }
-  if (collection > 0 || listKind(u8, nameStart, nameEnd) !== NO_LIST) virtual.searchableChanged();
+  if (collection > 0 || isList) virtual.searchableChanged();
   return finish(reply, 0);
 }
 

@@ -1,11 +1,16 @@
 /**
  * How long a thread looks for the next request before it sleeps: waking a parked thread on a halted CPU costs many times the
  * request itself, so it is worth a while, as long as requests keep coming.
+ *
+ * It is worth nothing where the client needs the CPU that this thread looks on. What shows that: this thread has looked in vain, went to
+ * sleep, and there the request was. Then requests are left to wake it, twice as many each time that a look is in vain again.
  */
 import { availableParallelism } from 'node:os';
 
 /** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
 const SOON_MS = 0.3;
+/** Requests that wake the thread at most before it looks again. */
+const REST_MAX = 4096;
 
 /** On one CPU the client cannot run while this thread polls for its request. */
 const HAS_SEVERAL_CPUS = availableParallelism() > 1;
@@ -14,6 +19,11 @@ export class BusyPolling {
   /** What the next busy-poll may take, ms: everything while polling pays, halved for each one that ends without a request. */
   ms: number;
   readonly #microseconds: () => number;
+  /** The last look was in vain, and no request has come since. */
+  #isInVain = false;
+  /** How many requests the last rest lasted, and how many are left of it. */
+  #rest = 0;
+  #left = 0;
 
   constructor(microseconds: () => number) {
     this.#microseconds = microseconds;
@@ -26,16 +36,26 @@ export class BusyPolling {
 
   caught(): void {
     this.ms = this.#maxMs;
+    this.#rest >>>= 1;
   }
 
   missed(): void {
     this.ms = this.ms > this.#maxMs / 8 ? this.ms / 2 : 0;
+    this.#isInVain = true;
   }
 
   /** A request ended a sleep of so many ms. Whether it would have been caught. */
   woken(ms: number): boolean {
+    const isInVain = this.#isInVain;
+    this.#isInVain = false;
     if (ms >= SOON_MS) return false;
-    if (this.ms === 0) this.ms = this.#maxMs;
+    if (isInVain) {
+      this.#rest = Math.min(REST_MAX, Math.max(1, this.#rest * 2));
+      this.#left = this.#rest;
+      this.ms = 0;
+    } else if (this.ms === 0 && --this.#left <= 0) {
+      this.ms = this.#maxMs;
+    }
     return true;
   }
 }

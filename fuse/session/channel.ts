@@ -24,6 +24,14 @@ export interface Channel {
   readonly parked: number;
 }
 
+/** Work that a thread does between requests. */
+export interface PutOff {
+  /** Whether there is any. */
+  readonly waits: boolean;
+  /** May take as long as a disk does. Whether it is done; else another thread does it. */
+  run(): boolean;
+}
+
 export interface ChannelOptions {
   /** Longest busy-poll between two requests, 0 … 10,000. May change at any time. */
   readonly spinMicroseconds: () => number;
@@ -32,18 +40,15 @@ export interface ChannelOptions {
   readonly eventfd: number;
   /** Held while requests keep coming: the client's CPU and this thread's then need no time to wake up. */
   readonly awake?: CpuLatency | undefined;
+  /** What can wait while requests are there: done before the thread waits for one, and while they keep coming now and then. */
+  readonly putOff?: PutOff | undefined;
   /** Called after each sleep, at least once a second while no request comes: a sign of life. */
   readonly turn?: (() => void) | undefined;
-  /**
-   * What can wait while requests are there: called before the thread waits for one, and while they keep coming now and then.
-   * True: it has taken a while, or answered some, so look again.
-   */
-  readonly idle?: (() => boolean) | undefined;
-  /** Whether `idle` has something to do, for which replies must not wait. */
-  readonly isIdleDue?: (() => boolean) | undefined;
 }
 
 /** A parked thread looks around this often by itself. */
 export const PARK_MS = 1000;
+/** Requests between two times for what was put off. */
+export const REQUESTS_PER_TIME = 128;
 /** CPUs are kept awake this long after a request, in case there is another one. */
 export const AWAKE_MS = 2;

@@ -15,7 +15,16 @@ import { FUSE_READ, FUSE_WRITE, READ_IN_SIZE } from '../protocol/abi.ts';
 import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { BusyPolling } from './busy-polling.ts';
-import { AWAKE_MS, type Channel, type ChannelOptions, PARK_MS, RANG, UNMOUNTED } from './channel.ts';
+import {
+  AWAKE_MS,
+  type Channel,
+  type ChannelOptions,
+  PARK_MS,
+  type PutOff,
+  RANG,
+  REQUESTS_PER_TIME,
+  UNMOUNTED,
+} from './channel.ts';
 import type { Watch } from './watch.ts';
 
 export interface ClassicChannelOptions extends ChannelOptions {
@@ -27,8 +36,6 @@ export interface ClassicChannelOptions extends ChannelOptions {
 const READS_PER_CLOCK = 8;
 /** Requests between two looks whether more are waiting than this thread can take. */
 const REQUESTS_PER_LOOK = 16;
-/** Requests between two times for what can wait. */
-const REQUESTS_PER_IDLE = 128;
 /** A request that moves more than this many bytes may wait for a disk. */
 const LARGE_BYTES = 16 * KIB;
 
@@ -54,8 +61,8 @@ export class ClassicChannel implements Channel {
   readonly #standBySet: PollSet;
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
-  #untilIdle = REQUESTS_PER_IDLE;
-  readonly #idleWork: () => boolean;
+  #untilTime = REQUESTS_PER_TIME;
+  readonly #putOff: PutOff | undefined;
   readonly #awake: CpuLatency | undefined;
   readonly #turn: () => void;
   readonly #polling: BusyPolling;
@@ -75,7 +82,7 @@ export class ClassicChannel implements Channel {
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
     this.#turn = options.turn ?? (() => {});
-    this.#idleWork = options.idle ?? (() => false);
+    this.#putOff = options.putOff;
     this.#polling = new BusyPolling(options.spinMicroseconds);
   }
 
@@ -87,9 +94,9 @@ export class ClassicChannel implements Channel {
         this.blocking();
         return RANG;
       }
-      if (--this.#untilIdle <= 0) this.#idle();
+      if (--this.#untilTime <= 0) this.#runPutOff();
       let length = this.#read(request);
-      if (length === 0 && this.#idle()) continue;
+      if (length === 0 && this.#runPutOff()) continue;
       if (length === 0) {
         if (this.#watch === undefined || this.#watch.enter()) {
           length = this.#wait(request, seen);
@@ -107,12 +114,12 @@ export class ClassicChannel implements Channel {
     }
   }
 
-  /** Whether it is worth another look before waiting. */
-  #idle(): boolean {
-    this.#untilIdle = REQUESTS_PER_IDLE;
-    const isWorth = this.#idleWork();
-    if (isWorth) this.#handedOver = false;
-    return isWorth;
+  /** Whether there was anything, so that another look is worth it before waiting. */
+  #runPutOff(): boolean {
+    this.#untilTime = REQUESTS_PER_TIME;
+    if (!this.#putOff?.waits) return false;
+    this.#handedOver = !this.#putOff.run();
+    return true;
   }
 
   send(reply: Reply): number {

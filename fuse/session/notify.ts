@@ -4,9 +4,9 @@
  * To forget a name the kernel takes the directory's lock, which a request that is under way may hold: the write then
  * blocks until that request has its answer, and cannot be interrupted. So it is never made by a thread that answers
  * requests, nor on an event loop, but by the thread pool of one that has nothing to do with them (main), and one at a
- * time, so that no more than one thread of that pool is ever held up.
+ * time, so that no more than one thread of that pool is ever held up. To forget attributes it takes no lock.
  */
-import { write } from 'node:fs';
+import { write, writeSync } from 'node:fs';
 import { NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EAGAIN, EINTR, EIO, ENOTCONN } from '../../runtime/errno.ts';
 import { Reply } from '../protocol/reply.ts';
@@ -75,6 +75,17 @@ export class CacheNotifier {
       });
       if (sent !== -EINTR && sent !== -EAGAIN) return sent > 0 ? -EIO : sent;
     }
+  }
+}
+
+/** Before this returns the kernel drops a node's attributes and keeps its data, if it has any. Any thread. */
+export function forgetAttributesNow(fd: number, lo: number, hi: number): void {
+  const message = newMessage();
+  message.notifyInvalInode(lo, hi, NO_DATA, 0);
+  try {
+    writeSync(fd, message.u8, 0, message.length);
+  } catch {
+    // It knew nothing of the node, or is about to know nothing of any.
   }
 }
 

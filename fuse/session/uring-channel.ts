@@ -10,7 +10,15 @@ import { FUSE_NOTIFY_REPLY, FUSE_READ, FUSE_WRITE } from '../protocol/abi.ts';
 import { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { BusyPolling } from './busy-polling.ts';
-import { AWAKE_MS, type Channel, type ChannelOptions, PARK_MS, RANG, UNMOUNTED } from './channel.ts';
+import {
+  AWAKE_MS,
+  type Channel,
+  type ChannelOptions,
+  PARK_MS,
+  RANG,
+  REQUESTS_PER_TIME,
+  UNMOUNTED,
+} from './channel.ts';
 import { sendTo } from './classic-channel.ts';
 import type { Flight } from './flight.ts';
 import { SERVED, type UringMemory } from './uring-memory.ts';
@@ -27,8 +35,6 @@ export interface UringChannelOptions extends ChannelOptions {
 
 /** Replies are given to the kernel at the latest when there are so many, or before a request that may take long. */
 const REPLIES_PER_SUBMISSION = 8;
-/** Requests between two times for what can wait. */
-const REQUESTS_PER_IDLE = 128;
 /** Looks at the ring between two looks at the clock. */
 const LOOKS_PER_CLOCK = 32;
 /** The row whose thread reads /dev/fuse. */
@@ -48,11 +54,11 @@ export class UringChannel implements Channel {
   readonly #dismissal = new Reply(undefined, 0, 64);
   /** The entry of the request that was received last. */
   #current = READ;
-  #untilIdle = REQUESTS_PER_IDLE;
   #isClassicReadable: boolean;
   #isDoorbellReadable = false;
   #isUnmounted = false;
   #handedOver = false;
+  #untilTime = REQUESTS_PER_TIME;
   #heard: number | undefined;
 
   /**
@@ -88,7 +94,7 @@ export class UringChannel implements Channel {
         this.#lookForEnd();
         return RANG;
       }
-      if (--this.#untilIdle <= 0) this.#idle();
+      if (--this.#untilTime <= 0) this.#runPutOff();
       const entry = this.#queues.next();
       if (entry !== NOTHING) {
         const length = this.#take(entry, request);
@@ -101,19 +107,19 @@ export class UringChannel implements Channel {
         if (length !== 0) return length;
       }
       this.#queues.collectNoticed();
-      if (!this.#idle()) this.#wait(seen);
+      if (!this.#runPutOff()) this.#wait(seen);
     }
   }
 
-  /** Does what can wait, once the replies are sent. Whether it is worth another look before waiting. */
-  #idle(): boolean {
-    this.#untilIdle = REQUESTS_PER_IDLE;
-    const { idle, isIdleDue } = this.#options;
-    if (!isIdleDue?.()) return false;
+  /** Whether there was anything. Those who have been answered need not wait for it. */
+  #runPutOff(): boolean {
+    const { putOff } = this.#options;
+    this.#untilTime = REQUESTS_PER_TIME;
+    if (!putOff?.waits) return false;
     const { ring, unsent } = this.#queues;
     if (unsent > 0 || ring.hasWork) this.#queues.enter(0, 0);
     if (!ring.isEmpty) return true;
-    if (idle?.()) this.#handedOver = false;
+    this.#handedOver = !putOff.run();
     return true;
   }
 

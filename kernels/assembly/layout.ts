@@ -64,7 +64,6 @@ export const NODES = 27;
 export const ENTRY = 28;
 export const UPPER_NEXT = 29;
 export const EPOCH = 30;
-export const FIRST_EPOCH = 1;
 /** Nodes that are marked and not yet free again. */
 export const DELETED_COUNT = 31;
 export const BATCH_NEXT = 32;

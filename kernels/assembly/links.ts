@@ -1,6 +1,6 @@
 // Lists of links: choosing, writing, and the lock that a writer of one holds. The contract is in graph.ts.
 import { compare, compare4 } from './compare';
-import { AWAITED, DELETED, DOOMED, EPOCH, FIRST_EPOCH, HEADER, NONE, SKIPPED, UNIT } from './layout';
+import { AWAITED, DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
 import {
   baseForm,
   candidateForm,
@@ -30,12 +30,11 @@ const AS_IS: u32 = 1;
 let salt: u32 = 0;
 
 /**
- * In a graph from which nodes were taken, only a candidate that is clearly nearer to one that was chosen is left out when a list is
- * chosen anew: its squared distance is less than this share of that to the base. Without such a slack a graph gets worse with each
- * deletion (Singh et al., FreshDiskANN, 2021). With it lists are full most of the time, and each new link chooses among all
- * again, so a graph that only grows does without.
+ * When a list is chosen anew, only a candidate that is clearly nearer to one that was chosen is left out: its squared distance is less
+ * than this share of that to the base. Without such a slack a graph gets worse with each deletion (Singh et al., FreshDiskANN, 2021),
+ * and nodes far from all others lose what leads to them. The less it is, the fuller lists are, and the more often one is chosen anew.
  */
-const SLACK: f32 = 0.8;
+const SLACK: f32 = 0.9;
 
 /** Attempts at a lock, and after how many to sleep how long (ns): at most about 0.1 s beside a holder that is gone. */
 const LOCK_TRIES: i32 = 6400;
@@ -135,7 +134,7 @@ function withSlack(distance: f32): f32 {
  * (Malkov and Yashunin, algorithm 4). Never the base itself, nor what is deleted. `isChosen` says which keys of shuffled ones.
  */
 @inline
-function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshuffle: u32, hasSlack: bool): i32 {
+function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshuffle: u32): i32 {
   let i = 0;
   for (; i < count && taken < most; i++) {
     const key = load<u64>(keys + (<usize>i << 3));
@@ -144,7 +143,7 @@ function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshu
     const isWanted =
       node !== base &&
       !(stateOf(node) & DELETED) &&
-      !isNearerToChosen(node, hasSlack ? withSlack(distance) : distance, taken);
+      !isNearerToChosen(node, unshuffle === AS_IS ? distance : withSlack(distance), taken);
     if (unshuffle !== AS_IS) store<u8>(isChosen + i, <u8>isWanted);
     if (!isWanted) continue;
     store<u32>(chosen + (<usize>taken << 2), node);
@@ -156,12 +155,12 @@ function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshu
 
 /** Chooses from the walk's list. */
 export function chooseFromWalk(keys: usize, count: i32, base: u32, most: i32): i32 {
-  return choose(keys, count, base, 0, most, AS_IS, false);
+  return choose(keys, count, base, 0, most, AS_IS);
 }
 
 /** Chooses from `candidates`. */
-export function chooseAround(base: u32, count: i32, taken: i32, most: i32, hasSlack: bool): i32 {
-  return choose(candidates, count, base, taken, most, UNSHUFFLE, hasSlack);
+export function chooseAround(base: u32, count: i32, taken: i32, most: i32): i32 {
+  return choose(candidates, count, base, taken, most, UNSHUFFLE);
 }
 
 @inline
@@ -231,18 +230,13 @@ export function keepLast(node: u32, count: i32, most: i32): i32 {
   return count;
 }
 
-@inline
-function hasLostNodes(): bool {
-  return atomic.load<u32>(HEADER + EPOCH * 4) !== FIRST_EPOCH;
-}
-
 /** Chooses anew among the links of a full list and `node`. */
 function replaceLinks(from: u32, links: usize, most: i32, node: u32, level: i32, isForced: bool): void {
   // The newcomer stands behind the list for a moment, in a copy of it.
   memory.copy(chosen, links, <usize>most << 2);
   store<u32>(chosen + (<usize>most << 2), node);
   sortAround(from, chosen, most + 1);
-  let count = chooseAround(from, most + 1, 0, most, hasLostNodes());
+  let count = chooseAround(from, most + 1, 0, most);
   if (level === 0) {
     addIndegree(node);
     for (let i = 0; i <= most; i++) {

@@ -135,7 +135,7 @@ function repair(node: u32, level: i32): void {
     if (level === 0) dropIndegree(next);
   }
   sortAround(node, neighbours, count);
-  const taken = chooseAround(node, count, kept, most, true);
+  const taken = chooseAround(node, count, kept, most);
   if (level === 0) {
     for (let i = kept; i < taken; i++) addIndegree(load<u32>(chosen + (<usize>i << 2)));
   }

@@ -114,7 +114,7 @@ function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): nu
   const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
   const lists = layout.EF_MAX * (8 + 8 + 4);
   const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 3 * CACHE_LINE;
-  const passing = roundUp(capacity / 8, CACHE_LINE);
+  const passing = Math.ceil(capacity / 512) * CACHE_LINE;
   return roundUp(layout.QUERY + vectorBytes + forms + lists + small + passing + capacity, 2 * CACHE_LINE);
 }
 
@@ -161,7 +161,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
   set(layout.CAPACITY, capacity);
   set(layout.EF_CONSTRUCTION, Math.max(1, Math.min(options.efConstruction, layout.EF_MAX)));
   set(layout.ENTRY, layout.NONE);
-  set(layout.EPOCH, layout.FIRST_EPOCH);
+  set(layout.EPOCH, 1);
   const perNode: readonly [word: number, bytes: number][] = [
     [layout.LINKS, sizes.linkBytes],
     [layout.CODES, sizes.codeBytes],

@@ -58,11 +58,20 @@ export interface GraphExports {
 
 const compiled = new Map<ElementType, WebAssembly.Module>();
 
-/** Compiled once per thread. Throws a CompileError where the engine lacks SIMD or threads. */
+function bytesOf(element: ElementType): Buffer<ArrayBuffer> {
+  return readFileSync(new URL(`./graph-${element}.wasm`, import.meta.url));
+}
+
+/** Whether this processor and this Node.js have what the module needs: SIMD and threads. */
+export function canRunGraphs(): boolean {
+  return WebAssembly.validate(bytesOf('i8'));
+}
+
+/** Compiled once per thread. Throws a CompileError where graphs cannot run. */
 export function graphModule(element: ElementType): WebAssembly.Module {
   let module = compiled.get(element);
   if (module === undefined) {
-    module = new WebAssembly.Module(readFileSync(new URL(`./graph-${element}.wasm`, import.meta.url)));
+    module = new WebAssembly.Module(bytesOf(element));
     compiled.set(element, module);
   }
   return module;

@@ -133,8 +133,8 @@ export class GraphOwner {
   get bytesUsed(): number {
     const vectorBytes = this.hasVectors ? this.header(layout.VECTOR_BYTES) : 0;
     const perNode = vectorBytes + this.header(layout.CODE_BYTES);
-    const links = this.header(layout.LINKS_MAX) * 8 + 6 * 4 + 1;
-    const buffers = this.header(layout.THREAD_BYTES) - this.capacity;
+    const links = this.header(layout.LINKS_MAX) * 8 + 6 * 4 + 1 + 1 / 8;
+    const buffers = this.header(layout.THREAD_BYTES) - this.capacity - Math.ceil(this.capacity / 512) * 64;
     return this.nodes * (perNode + links) + buffers + this.header(layout.UPPER_NEXT) + this.twins.bytes;
   }
 

@@ -147,7 +147,9 @@ describe.skipIf(NO_FUSE)(titled('in the mount', NO_FUSE), () => {
           return (error as NodeJS.ErrnoException).code;
         }
       };
+      const before = fs.statSync(at('kept')).ctimeMs;
       expect(chattr('+i')).toBe(0);
+      expect(fs.statSync(at('kept')).ctimeMs, 'seen at once').toBeGreaterThan(before);
       expect(spawnSync('lsattr', [at('kept')]).stdout.toString()).toMatch(/^----i/);
       const refused = [
         () => fs.appendFileSync(at('kept'), 'x'),

@@ -85,6 +85,30 @@ describe('INIT', () => {
     expect(reply.length).toBe(16 + 64);
   });
 
+  it.each(OFFERED)(
+    'of $kernel: passthrough where it is offered and wanted, with the depth of stacking, and never with writeback',
+    (offer) => {
+      const isOffered = ((offer.flags2 ?? 0) & abi.FUSE_PASSTHROUGH_2) !== 0;
+      for (const [passthrough, writeback] of [
+        [true, false],
+        [true, true],
+        [false, false],
+      ]) {
+        const request = parsed(message(offer.minor, offer.flags, offer.flags2));
+        const reply = new Reply();
+        const asked = wantedFlags({
+          writeback: writeback!,
+          dataCache: 'explicit',
+          passthrough: passthrough!,
+        });
+        const agreed = negotiate(request, reply, asked);
+        const isDue = isOffered && passthrough && !writeback;
+        expect(has(agreed!.flags2, abi.FUSE_PASSTHROUGH_2)).toBe(isDue);
+        expect(reply.u32[4 + 9]).toBe(isDue ? 1 : 0);
+      }
+    },
+  );
+
   it('of 7.36 (Linux 5.17) agrees on the extended flags', () => {
     const { agreed } = init(7, 36, FLAGS_36, 0x1);
     expect(agreed!.minor).toBe(36);

@@ -1,4 +1,5 @@
 /** The WASM kernels against their plain references. */
+import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import * as layout from '../../kernels/assembly/layout.ts';
 import { cosineDistance, innerProduct, squaredDistance } from '../../kernels/hnsw/distance.ts';
@@ -167,4 +168,15 @@ test.each(['l2', 'dot', 'cosine'] as const)('%s: the exact scan finds what the o
       }
     }
   }
+});
+
+test('where the processor has no SIMD, graphs say that they cannot run', () => {
+  const module = new URL('../../kernels/hnsw/graph-module.js', import.meta.url).href;
+  const script = `const { canRunGraphs } = await import('${module}'); console.log(canRunGraphs());`;
+  const say = (...flags: string[]) =>
+    spawnSync(process.execPath, [...flags, '--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    }).stdout.trim();
+  expect(say()).toBe('true');
+  if (process.arch === 'x64') expect(say('--no-enable-sse4-1')).toBe('false');
 });

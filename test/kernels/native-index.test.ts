@@ -62,8 +62,10 @@ describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
         read += byBits.filter((label) => labels.has(label)).length;
         all += truth.count;
       }
-      expect(shared).toBeGreaterThanOrEqual(all * 0.95);
-      expect(read).toBeGreaterThanOrEqual(all * 0.95);
+      // The largest inner products are those of the longest vectors, which are near each other only in direction.
+      const least = metric === 'dot' ? 0.92 : 0.98;
+      expect(shared).toBeGreaterThanOrEqual(all * least);
+      expect(read).toBeGreaterThanOrEqual(all * least);
     },
   );
 

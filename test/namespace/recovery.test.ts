@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { settleLengths } from '../../actors/io/own-lengths.ts';
 import * as L from '../../fuse/namespace/layout.ts';
 import { ImageError, RecordError, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import { BYTES_CHANGED, LENGTH_COUNTS, TIME_CHANGED } from '../../fuse/namespace/passed.ts';
 import * as records from '../../fuse/namespace/records.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
+import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { checkTables, listDirectory } from './compare.ts';
 import { applyBytes, bytesOf, type LogRecord, World } from './world.ts';
 
@@ -53,6 +56,44 @@ describe('recovery', () => {
     expect(after.lookup(1, 'first')).toBeLessThan(0);
     expect(after.stat(second).generation).toBe(2);
     expect(Buffer.from(after.read(second) as Uint8Array).toString()).toBe('new');
+  });
+
+  it('takes length and time of what was written past the log from its object, once', () => {
+    const world = World.fresh();
+    const { namespace } = world;
+    const files = [10, 2000, 5000].map((size, i) => {
+      const ino = world.file(1, `f${i}`);
+      namespace.attachObject(ino, namespace.newObjectId(), size);
+      return ino;
+    });
+    for (const ino of files) expect(namespace.passed(ino, 0, 0, 0, LENGTH_COUNTS)).toBe(0);
+    const [kept, lost, closed] = files as [number, number, number];
+    expect(namespace.passed(closed, 4000, 7, 8, BYTES_CHANGED | TIME_CHANGED)).toBe(0);
+    const log = world.drain();
+    const disk = new FaultyDisk();
+    for (const directory of ['objects', 'objects/01']) disk.mkdir(directory);
+    const object = disk.open('objects/01/1', 'create');
+    disk.pwrite(object, Buffer.alloc(3000), 0, 3000, 0);
+
+    const found: number[] = [];
+    const after = recovered(log, { lengthCounts: (ino) => found.push(ino) });
+    expect(found.sort()).toEqual([kept, lost].sort());
+    const sizes = new Map<number, number>();
+    after.namespace.objects((id, size) => sizes.set(id, size));
+    expect([...sizes]).toEqual([
+      [1, Number.POSITIVE_INFINITY],
+      [2, Number.POSITIVE_INFINITY],
+      [3, 4000],
+    ]);
+    expect(settleLengths(after.namespace, disk, found)).toBe(2);
+    expect(files.map((ino) => after.stat(ino).size)).toEqual([3000, 2000, 4000]);
+    expect(after.stat(closed).mtime).toBe(7);
+
+    disk.truncate(object, 1);
+    const again: number[] = [];
+    const later = recovered([...log, ...after.drain()], { lengthCounts: (ino) => again.push(ino) });
+    expect(again).toEqual([]);
+    expect(files.map((ino) => later.stat(ino).size)).toEqual([3000, 2000, 4000]);
   });
 
   it('can be run again in the middle of a log, as at each mount', () => {

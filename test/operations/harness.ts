@@ -123,6 +123,8 @@ export class Handed implements Handover {
   }[] = [];
   /** Nodes and names that the kernel was told to forget. */
   readonly forgotten: (Node | { parent: Node; name: string })[] = [];
+  /** Whose attributes have changed without the kernel noticing. */
+  readonly changedUnseen: number[] = [];
   onDropped: (object: number) => void = () => {};
 
   /** Whether there is room for one more request that waits for its answer. */
@@ -225,6 +227,9 @@ export class Handed implements Handover {
   forgetName(parentLo: number, parentHi: number, u8: Uint8Array, start: number, length: number): void {
     const name = Buffer.from(u8.slice(start, start + length)).toString();
     this.forgotten.push({ parent: { lo: parentLo, hi: parentHi }, name });
+  }
+  forgetAttributes(lo: number): void {
+    this.changedUnseen.push(lo);
   }
   forgetInode(lo: number, hi: number): void {
     this.forgotten.push({ lo, hi });
@@ -586,8 +591,8 @@ export class Harness {
     return size === 0 ? body.readUInt32LE(0) : body;
   }
 
-  listxattr(node: Node, size = 65536): string[] | number {
-    const { error, body } = this.call(abi.FUSE_LISTXATTR, node, words(size, 0));
+  listxattr(node: Node, size = 65536, caller: Caller = {}): string[] | number {
+    const { error, body } = this.call(abi.FUSE_LISTXATTR, node, words(size, 0), caller);
     if (error !== 0) return error!;
     if (size === 0) return body.readUInt32LE(0);
     return body.toString().split('\0').slice(0, -1).sort();

@@ -13,7 +13,11 @@ test('set, get, list, remove', () => {
   expect(h.setxattr(file, 'user.empty', '')).toBe(0);
   expect(ok(h.getxattr(file, 'user.colour')).toString()).toBe('blue');
   expect(ok(h.getxattr(file, 'user.empty')).length).toBe(0);
-  expect(h.listxattr(file)).toEqual(['trusted.x', 'user.colour', 'user.empty']);
+  expect(h.listxattr(file, 100, { uid: 0 })).toEqual(['trusted.x', 'user.colour', 'user.empty']);
+  expect(h.listxattr(file, 100, { uid: 1000 }), 'what is for root only').toEqual([
+    'user.colour',
+    'user.empty',
+  ]);
   expect(h.removexattr(file, 'user.colour')).toBe(0);
   expect(h.getxattr(file, 'user.colour')).toBe(-ENODATA);
   expect(h.removexattr(file, 'user.colour')).toBe(-ENODATA);

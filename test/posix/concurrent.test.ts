@@ -41,6 +41,9 @@ import { make } from './place.ts';
 const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const ROUNDS = Number(process.env.VEXFS_POSIX_ROUNDS ?? 50);
 const STEPS = Number(process.env.VEXFS_POSIX_STEPS ?? 600);
+const REST_EVERY = 200;
+/** More than twice as long as the cold file's rest, and than the thread that looks for one takes. */
+const UNTIL_COMPRESSED_MS = 3500;
 const CHURN_MS = Number(process.env.VEXFS_POSIX_CHURN_S ?? 1) * 1000;
 const CLIENTS = 3;
 const CALLS = 4;
@@ -116,11 +119,15 @@ async function expectLinearizable(root: string): Promise<void> {
   }
 }
 
-function exercise(directory: string): void {
+/** `rest`: what happens every now and then while nobody has the file open. */
+function exercise(directory: string, rest?: () => void): void {
   for (const [i, size] of SIZES.entries()) {
     const steps = new Exercise(join(directory, `exercise-${i}`), size, SEED + i);
     try {
-      for (let step = 0; step < STEPS; step++) steps.step();
+      for (let step = 0; step < STEPS; step++) {
+        if (rest && step % REST_EVERY === REST_EVERY - 1) steps.rest(rest);
+        steps.step();
+      }
       steps.finish();
     } catch (error) {
       const last = steps.log.slice(-40).join('\n');
@@ -201,6 +208,37 @@ describe('a plain directory', () => {
     expectLinearizable(directory));
   test('one file under every operation on its bytes has the bytes it should', () => exercise(directory));
 });
+
+const ALL = process.env.VEXFS_POSIX === 'all' ? NO_FUSE : 'VEXFS_POSIX is not "all"';
+
+describe.skipIf(ALL)(
+  titled('one file under every operation on its bytes has the bytes it should', ALL),
+  () => {
+    const compressed = (_fs: Mounted) =>
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, UNTIL_COMPRESSED_MS);
+    const mountedAgain = (fs: Mounted) => {
+      fs.unmount();
+      fs.mount();
+    };
+
+    test.each([
+      {
+        when: 'when it is compressed in between',
+        config: '[store]\ncompress = "cold"\ncompress_after_s = 1\n',
+        rest: compressed,
+      },
+      { when: 'when it is mounted again in between', config: '', rest: mountedAgain },
+    ])('$when', { timeout: 600_000 }, ({ config, rest }) => {
+      const fs = new Mounted(config);
+      try {
+        fs.mount();
+        exercise(fs.dir, () => rest(fs));
+      } finally {
+        fs.dispose();
+      }
+    });
+  },
+);
 
 const MOUNTS = [
   { how: 'with two fuse actors', config: '[workers]\nfuse = 2\n' },

@@ -94,6 +94,15 @@ export class Exercise {
     expect(Number(c.stat(this.#path).size), 'size').toBe(this.#size);
   }
 
+  /** While nobody has the file open; its bytes are compared afterwards. */
+  rest(meanwhile: () => void): void {
+    this.#noted('rest');
+    done(c.close(this.#fd));
+    meanwhile();
+    this.#fd = done(c.open(this.#path, O_RDWR));
+    this.#compare(0, this.#size);
+  }
+
   /** All bytes, through a descriptor of its own. */
   finish(): void {
     this.#reopen();

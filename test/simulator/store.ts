@@ -312,8 +312,9 @@ export class SimulatedStore {
       const k = this.#next;
       this.#next = (this.#next + 1) % count;
       if (k === this.#actors.length) {
-        if (this.#fuse.idle()) return true;
-        continue;
+        if (!this.#fuse.waits) continue;
+        this.#fuse.run();
+        return true;
       }
       const message = this.#mailboxes[k]!.shift();
       if (message === undefined) {

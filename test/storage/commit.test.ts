@@ -334,3 +334,75 @@ test('the queue of fsyncs keeps its order while it grows', () => {
   }
   expect(queue.length).toBe(pushed - shifted);
 });
+
+/** A store with a fuse actor that commits, and a segment that io-0 has opened. */
+function withFuse(): ToyStore {
+  const store = new ToyStore({ fuse: true });
+  store.operate(3);
+  store.sync();
+  store.run();
+  store.replies.length = 0;
+  return store;
+}
+
+test('a fuse actor commits itself what is small, and leaves to io-0 what is not', () => {
+  const store = withFuse();
+  const commit = (choice: number): number => {
+    const before = store.fuseCommits;
+    store.operate(choice);
+    store.syncHere();
+    store.run();
+    expect(store.acknowledged).toBe(store.state.operations);
+    return store.fuseCommits - before;
+  };
+  expect(commit(3)).toBe(1);
+  // An object that is to be durable first.
+  expect(commit(1)).toBe(0);
+  expect(commit(3)).toBe(1);
+  // The end of the segment, of 1,200 bytes.
+  let here = 0;
+  for (let i = 0; i < 30; i++) here += commit(3);
+  expect(here).toBeGreaterThan(3);
+  expect(here).toBeLessThan(30);
+  // A disk that was slow the last time.
+  let isSlow = true;
+  store.disk.failing = (name, path) => {
+    if (isSlow && name === 'fdatasync' && path.startsWith('log/')) store.now += 20;
+    return 0;
+  };
+  expect(commit(3) + commit(3)).toBeLessThan(2);
+  expect(commit(3)).toBe(0);
+  isSlow = false;
+  expect(commit(3)).toBe(0);
+  expect(commit(3) + commit(3)).toBeGreaterThan(0);
+  expect(store.replies.every(({ errno }) => errno === 0)).toBe(true);
+});
+
+test('an fsync that a fuse actor expects finds its commit done; with nothing to do it is answered at once', () => {
+  const store = withFuse();
+  store.operate(3);
+  store.expectHere();
+  store.run();
+  const mark = store.disk.calls;
+  for (let i = 0; i < 2; i++) {
+    store.syncHere();
+    expect(store.replies).toHaveLength(i + 1);
+  }
+  expect(callsSince(store, mark)).toEqual([]);
+});
+
+test('a disk that fails in a commit of a fuse actor: all get the errno, and the store takes no more changes', () => {
+  for (const call of ['pwrite', 'fdatasync']) {
+    const store = withFuse();
+    store.disk.failing = (name, path) => (name === call && path.startsWith('log/') ? EIO : 0);
+    store.operate(3);
+    store.syncHere();
+    store.sync();
+    store.run();
+    store.disk.failing = undefined;
+    store.syncHere();
+    store.run();
+    expect(store.replies.map(({ errno }) => errno)).toEqual([EIO, EIO, EIO]);
+    expect([store.status.errno, store.writer.failure]).toEqual([EIO, EIO]);
+  }
+});

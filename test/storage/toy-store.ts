@@ -257,6 +257,7 @@ export class ToyStore {
       uuid,
       segmentBytes: this.#segmentBytes,
       state: this.logState,
+      clock: this.#clock,
       lastLsn,
       nextSequence,
       aheadBytes: AHEAD,
@@ -267,7 +268,13 @@ export class ToyStore {
     const { disk, mortality, status, logState: state } = this;
     return new FuseCommits({
       journal: new MortalReader(this.#region, mortality),
-      log: new LogWriter(disk, { uuid, segmentBytes: this.#segmentBytes, state, aheadBytes: AHEAD }),
+      log: new LogWriter(disk, {
+        uuid,
+        segmentBytes: this.#segmentBytes,
+        state,
+        aheadBytes: AHEAD,
+        clock: this.#clock,
+      }),
       status,
       clock: this.#clock,
       ports: {
@@ -457,7 +464,8 @@ export class ToyStore {
     this.disk.mortality = this.mortality;
     for (let busy = true; busy; ) {
       this.#running = this.disk.thread = FUSE;
-      busy = this.#fuse?.idle() ?? false;
+      busy = this.#fuse?.waits ?? false;
+      if (busy) this.#fuse!.run();
       for (const [k, actor] of this.#actors.entries()) {
         const mailbox = this.#mailboxes[k]!;
         this.#running = k;

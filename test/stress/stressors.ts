@@ -80,7 +80,7 @@ export async function stress(
   const rate = Number(metrics?.[2] ?? 0);
   const said = complaints(text);
   if (hung) return { verdict: 'hung', rate, said };
-  const skipped = /skipping stress test|not implemented|unimplemented/.test(text);
+  const skipped = /skipping stress|implemented|No stress workers invoked/.test(text);
   if (code === 2 || /stress-ng: fail:/.test(text)) return { verdict: 'failed', rate, said };
   if (skipped) return { verdict: 'nothing', rate, said };
   if (code !== 0) return { verdict: 'failed', rate, said };

@@ -261,6 +261,24 @@ export const allocateCases: Cases = {
     withOpen(at.made('fifo'), O_RDWR | O_NONBLOCK, (fd) => refused(c.posixFallocate(fd, 0, 1), ESPIPE));
     withOpen(at.directory(), O_RDONLY, (fd) => refused(c.posixFallocate(fd, 0, 1), EBADF, EISDIR));
   },
+  'fallocate: moves mtime and ctime whatever it does, also where there is nothing to do': (at) => {
+    const path = at.file();
+    done(c.truncate(path, 100));
+    withOpen(path, O_RDWR, (fd) => {
+      for (const [mode, start, length] of [
+        [0, 0, 50],
+        [0, 0, 200],
+        [FALLOC_FL_KEEP_SIZE, 0, 50],
+        [FALLOC_FL_KEEP_SIZE, 1000, 50],
+        [FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 10, 20],
+        [FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 1000, 20],
+        [FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE, 1000, 20],
+        [FALLOC_FL_ZERO_RANGE, 300, 20],
+      ] as const)
+        moves(path, { mtime: true, ctime: true }, () => done(c.fallocate(fd, mode, start, length)));
+    });
+    expect(c.stat(path).size).toBe(320n);
+  },
   'fallocate: keeps the size, punches holes and zeroes as asked': (at) => {
     for (const size of [3000, 300_000]) {
       const path = at.file();

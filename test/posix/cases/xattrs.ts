@@ -60,4 +60,11 @@ export const xattrCases: Cases = {
       ERANGE,
     );
   },
+  'xattrs: an access list that is not there can be taken away': (at) => {
+    const path = at.directory();
+    for (const list of ['system.posix_acl_access', 'system.posix_acl_default']) {
+      refused(c.getxattr(path, list, new Uint8Array(1), 1), 61);
+      done(c.removexattr(path, list));
+    }
+  },
 };
