@@ -20,7 +20,9 @@ export function lateReplies(context: Context): SendLate {
     if (entry < 0) return sendTo(connectionOf(context), reply);
     const answered = memory.answer(entry, reply, threadId + 1);
     if (answered !== 0) return answered;
-    ringActor(context, topology.ofKind('fuse')[memory.ownerOf(memory.queueOf(entry))]!.name);
+    const owner = topology.ofKind('fuse')[memory.ownerOf(memory.queueOf(entry))]!.name;
+    // A fuse actor looks at what it has answered itself before it waits.
+    if (owner !== context.name) ringActor(context, owner);
     return 0;
   };
 }

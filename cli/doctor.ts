@@ -81,6 +81,7 @@ async function examine(choice: ConfigChoice): Promise<Finding[]> {
     kernelVersion(),
     await nativeCalls(),
     fuseDevice(),
+    await requestChannel(),
     mountPermission(),
     memory(),
     wordTable(),
@@ -138,6 +139,21 @@ function fuseDevice(): Finding {
     }
     const advice = 'give this user read and write access, or in a container start it with --device /dev/fuse';
     return { check, state: 'failed', found: `cannot be opened (${code})`, advice };
+  }
+}
+
+async function requestChannel(): Promise<Finding> {
+  const check = 'io_uring';
+  try {
+    const { uringObstacle } = await import('../fuse/session/uring-support.ts');
+    const obstacle = uringObstacle();
+    if (obstacle === undefined)
+      return { check, state: 'ok', found: 'requests can come over it (fuse.channel)' };
+    const advice = obstacle.advice === undefined ? {} : { advice: obstacle.advice };
+    // Nothing is missing: the classic channel serves as well.
+    return { check, state: 'ok', found: `not to be had, ${obstacle.why}`, ...advice };
+  } catch (error) {
+    return { check, state: 'warning', found: `cannot be examined (${(error as Error).message})` };
   }
 }
 

@@ -18,6 +18,8 @@ export interface ChosenChannel {
 /** Before INIT: what is to be asked for. @throws {UserError} if the configuration insists on what cannot be had. */
 export function chooseChannel({ fuse }: Config): ChosenChannel {
   if (fuse.channel === 'classic') return { channel: 'classic', why: 'as fuse.channel says' };
+  if (fuse.channel === 'auto' && !fuse.enable_uring)
+    return { channel: 'classic', why: 'fuse.enable_uring is off' };
   if (fuse.enable_uring) enableUring();
   const obstacle = uringObstacle();
   if (fuse.channel === 'uring') {
@@ -27,7 +29,7 @@ export function chooseChannel({ fuse }: Config): ChosenChannel {
     throw new UserError(`fuse.channel is "uring", and ${why}${todo}; or set fuse.channel to "auto"`);
   }
   if (obstacle !== undefined) return { channel: 'classic', why: obstacle.why };
-  return { channel: 'uring', why: 'the kernel has it' };
+  return { channel: 'uring', why: 'fuse.enable_uring is on' };
 }
 
 /** After INIT. */

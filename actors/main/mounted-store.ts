@@ -304,7 +304,8 @@ export class MountedStore {
     const agreed = handshake(mounted.fd, wantedOf(this.#context, chosen));
     if (typeof agreed === 'string') throw new UserError(agreed);
     this.#channel = agreedChannel(chosen, agreed);
-    this.#context.logger.info(this.#channel, 'the channel of requests');
+    const isFallback = this.#data.config.fuse.enable_uring && this.#channel.channel === 'classic';
+    this.#context.logger[isFallback ? 'warn' : 'info'](this.#channel, 'the channel of requests');
     this.#passed.agreed(mounted.fd, agreed, this.#standBy);
     await building;
     // Runs in the thread pool, so a mount that hangs can be given up. An OPEN that is declined saves RELEASEs of files that are made.

@@ -22,6 +22,8 @@ export interface Plan {
   readonly peers: readonly Peer[];
   readonly operations: readonly Operation[];
   readonly rounds: number;
+  /** How many processes do an operation at the same time, each in a directory of its own. */
+  readonly clients: readonly number[];
   readonly quick: boolean;
   readonly placement: Placement;
   /** A directory on the host filesystem, for a directory of the run's own. */
@@ -33,9 +35,12 @@ export interface Sample {
   readonly round: number;
   readonly operation: string;
   readonly peer: string;
-  /** Operations or bytes a second. */
+  readonly clients: number;
+  /** Operations or bytes a second, of all clients together. */
   readonly rate: number;
   readonly operations: number;
+  /** CPU time of the server and of all clients for one operation, microseconds. */
+  readonly cpuMicroseconds: number;
 }
 
 export interface Outcome {
@@ -130,25 +135,65 @@ async function startPeers(
   return running;
 }
 
+/** The clients of one peer. */
+class Loads {
+  readonly #loads: readonly Load[];
+  readonly #server: number | undefined;
+
+  constructor({ directory, pid }: RunningPeer, clients: number, placement: Placement) {
+    this.#server = pid;
+    this.#loads = Array.from({ length: clients }, (_, client) => {
+      const own = client === 0 ? directory : path.join(directory, `client-${client}`);
+      fs.mkdirSync(own, { recursive: true });
+      return new Load(own, placement);
+    });
+  }
+
+  /** All of them at the same time: the sum, or the first that went wrong. */
+  async run(request: LoadRequest, clients: number): Promise<LoadReply & { cpuMicroseconds?: number }> {
+    const asked = { ...request, server: this.#server };
+    const replies = await Promise.all(this.#loads.slice(0, clients).map((load) => load.run(asked)));
+    const wrong = replies.find(({ rate }) => rate === undefined);
+    if (wrong !== undefined) return wrong;
+    const sum = (of: (reply: LoadReply) => number | undefined) =>
+      replies.reduce((total, reply) => total + of(reply)!, 0);
+    const rate = sum((reply) => reply.rate);
+    // each client has seen the whole server
+    const cpu = sum(({ clientCpu }) => clientCpu) + sum(({ serverCpu }) => serverCpu) / clients;
+    return { rate, operations: sum(({ operations }) => operations), cpuMicroseconds: (cpu * 1e6) / rate };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#loads.map((load) => load.stop()));
+  }
+}
+
 async function runRound(plan: Plan, round: number, running: Map<string, RunningPeer>, outcome: Outcome) {
-  const loads = new Map([...running].map(([name, peer]) => [name, new Load(peer.directory, plan.placement)]));
+  const most = Math.max(...plan.clients);
+  const loads = new Map([...running].map(([name, peer]) => [name, new Loads(peer, most, plan.placement)]));
   try {
-    for (const [index, operation] of plan.operations.entries()) {
+    const points = plan.operations.flatMap((operation) =>
+      plan.clients.map((clients) => ({ operation, clients })),
+    );
+    for (const [index, { operation, clients }] of points.entries()) {
       for (const [name, load] of rotate([...loads], round + index)) {
-        const reply = await load.run({
+        const asked = {
           operation: operation.name,
           milliseconds: plan.quick ? 10 : 400,
           warmupMilliseconds: plan.quick ? 2 : 100,
           shrink: plan.quick ? 25 : 1,
-        });
+        };
+        const reply = await load.run(asked, clients);
         if (reply.rate !== undefined) {
-          const { rate, operations } = reply;
+          const { rate, operations, cpuMicroseconds } = reply;
           outcome.samples.push({
             round,
             operation: operation.name,
+            clients,
             peer: name,
             rate,
             operations: operations!,
+            cpuMicroseconds: cpuMicroseconds!,
           });
         } else if (reply.lost === undefined) {
           outcome.skipped.set(`${operation.name} ${name}`, reply.skipped ?? `failed: ${reply.failed}`);

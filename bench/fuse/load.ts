@@ -15,12 +15,17 @@ export interface LoadRequest {
   readonly warmupMilliseconds: number;
   /** Divides the numbers and sizes of files, for a smoke run. */
   readonly shrink: number;
+  /** Whose CPU time is asked for as well. */
+  readonly server?: number | undefined;
 }
 
 /** `rate` is operations a second or bytes a second; otherwise one of the others says why there is none. */
 export interface LoadReply {
   readonly rate?: number;
   readonly operations?: number;
+  /** CPU time of this process and of the server while it was measured, user and system, seconds a second. */
+  readonly clientCpu?: number;
+  readonly serverCpu?: number;
   /** It cannot be measured here. */
   readonly skipped?: string;
   /** A call failed. */
@@ -47,6 +52,16 @@ function runFor(
   return { elapsed, steps };
 }
 
+const TICKS_PER_SECOND = 100;
+
+/** CPU time that a process has used, user and system, seconds; 0 of none. */
+function cpuOf(pid: number | undefined): number {
+  if (pid === undefined) return 0;
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
 function measure(request: LoadRequest): LoadReply {
   const make = workloads[request.operation];
   if (!make) return { failed: `no such operation: ${request.operation}` };
@@ -58,8 +73,16 @@ function measure(request: LoadRequest): LoadReply {
     if (typeof workload === 'string') return { skipped: workload };
     const passes = workload.passes ?? Number.POSITIVE_INFINITY;
     if (workload.passes === undefined) runFor(workload, request.warmupMilliseconds, passes);
+    const begin = { at: performance.now(), client: process.cpuUsage(), server: cpuOf(request.server) };
     const { elapsed, steps } = runFor(workload, request.milliseconds, passes);
-    return { rate: (steps * (workload.bytes ?? 1) * 1000) / elapsed, operations: steps };
+    const seconds = (performance.now() - begin.at) / 1000;
+    const { user, system } = process.cpuUsage(begin.client);
+    return {
+      rate: (steps * (workload.bytes ?? 1) * 1000) / elapsed,
+      operations: steps,
+      clientCpu: (user + system) / 1e6 / seconds,
+      serverCpu: (cpuOf(request.server) - begin.server) / seconds,
+    };
   } finally {
     process.chdir(home);
   }

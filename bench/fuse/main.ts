@@ -10,12 +10,14 @@ import { fuseNative, fuseNativeTuned } from './peers/fuse-native.ts';
 import { gocryptfs } from './peers/gocryptfs.ts';
 import { host } from './peers/host.ts';
 import { passthroughLl, passthroughLlCached } from './peers/passthrough-ll.ts';
-import { vexfs, vexfsPassthrough } from './peers/vexfs.ts';
+import { vexfs, vexfsClassic, vexfsPassthrough, vexfsUring } from './peers/vexfs.ts';
 import { markdown, summarise } from './report.ts';
 
 const PEERS = [
   host,
   vexfs,
+  vexfsClassic,
+  vexfsUring,
   vexfsPassthrough,
   passthroughLl,
   passthroughLlCached,
@@ -31,6 +33,8 @@ const USAGE = `npm run bench:fuse -- [options]
   --rounds N     rounds of every operation by every peer (5)
   --peers A,B    of ${PEERS.map((peer) => peer.name).join(', ')}
                  (${BY_DEFAULT})
+  --channel A,B  beside vexfs as it chooses, on these channels: classic, uring
+  --clients A,B  how many processes do the same at the same time (1)
   --ops A,B      of ${OPERATIONS.map((operation) => operation.name).join(', ')} (all)
   --dir DIR      where to work, on the host filesystem to be compared with (${os.tmpdir()})
   --placement P  free, together (client and server on one CPU) or apart (free)
@@ -54,6 +58,8 @@ function parse() {
     peers: { type: 'string', default: BY_DEFAULT },
     ops: { type: 'string', default: OPERATIONS.map((operation) => operation.name).join(',') },
     dir: { type: 'string', default: os.tmpdir() },
+    channel: { type: 'string' },
+    clients: { type: 'string', default: '1' },
     placement: { type: 'string', default: 'free' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
@@ -77,13 +83,20 @@ if (!Number.isInteger(rounds) || rounds < 1) {
   console.error(`--rounds wants a whole number from 1, not '${values.rounds}'`);
   process.exit(2);
 }
+const clients = values.clients.split(',').map(Number);
+if (clients.some((count) => !Number.isInteger(count) || count < 1 || count > 64)) {
+  console.error(`--clients wants whole numbers from 1 to 64, not '${values.clients}'`);
+  process.exit(2);
+}
+const channels = values.channel?.split(',').map((channel) => `vexfs-${channel}`) ?? [];
 const { placement } = values;
 if (placement !== 'free' && placement !== 'together' && placement !== 'apart') {
   console.error(`--placement wants free, together or apart, not '${placement}'`);
   process.exit(2);
 }
 const plan: Plan = {
-  peers: pick(PEERS, values.peers),
+  peers: pick(PEERS, [...new Set([...values.peers.split(','), ...channels])].join(',')),
+  clients,
   operations: pick(OPERATIONS, values.ops),
   rounds,
   quick: values.quick,

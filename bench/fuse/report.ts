@@ -10,11 +10,14 @@ const SUBJECT = 'vexfs';
 
 export interface Row {
   readonly operation: string;
+  readonly clients: number;
   readonly unit: Operation['unit'];
   /** Median over the rounds, by peer. */
   readonly medians: Readonly<Record<string, number>>;
   /** Median over the rounds of VexFS / peer within the round, by peer. */
   readonly ratios: Readonly<Record<string, number>>;
+  /** Median CPU time of server and clients for one operation, microseconds, by peer. */
+  readonly cpu: Readonly<Record<string, number>>;
   readonly targets: Operation['targets'];
   /** Whose the ratios are; VexFS's with its defaults if left out. */
   readonly subject?: string | undefined;
@@ -37,10 +40,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function row(operation: Operation, outcome: Outcome): Row {
+function row(operation: Operation, clients: number, outcome: Outcome): Row {
   const rates = new Map<string, Map<number, number>>();
+  const cpus = new Map<string, number[]>();
   for (const sample of outcome.samples) {
-    if (sample.operation !== operation.name) continue;
+    if (sample.operation !== operation.name || sample.clients !== clients) continue;
+    cpus.set(sample.peer, [...(cpus.get(sample.peer) ?? []), sample.cpuMicroseconds]);
     const byRound = rates.get(sample.peer) ?? new Map<number, number>();
     rates.set(sample.peer, byRound.set(sample.round, sample.rate));
   }
@@ -55,13 +60,16 @@ function row(operation: Operation, outcome: Outcome): Row {
     if (shared.length > 0)
       ratios[peer] = median(shared.map((round) => ours.get(round)! / byRound.get(round)!));
   }
-  const judged = Object.entries(operation.targets).filter(([peer]) => ratios[peer] !== undefined);
+  const targets = clients === 1 ? operation.targets : {};
+  const judged = Object.entries(targets).filter(([peer]) => ratios[peer] !== undefined);
   return {
-    operation: operation.name,
+    operation: clients === 1 ? operation.name : `${operation.name}, ${clients} clients`,
+    clients,
     unit: operation.unit,
     medians,
     ratios,
-    targets: operation.targets,
+    cpu: Object.fromEntries([...cpus].map(([peer, values]) => [peer, median(values)])),
+    targets,
     subject: operation.subject,
     met: judged.length === 0 ? undefined : judged.every(([peer, least]) => ratios[peer]! >= least),
   };
@@ -85,7 +93,9 @@ export function summarise(plan: Plan, outcome: Outcome): Report {
     peers: Object.fromEntries(outcome.ran),
     troubles: Object.fromEntries(outcome.troubles),
     skipped: Object.fromEntries(outcome.skipped),
-    rows: plan.operations.map((operation) => row(operation, outcome)),
+    rows: plan.operations.flatMap((operation) =>
+      plan.clients.map((clients) => row(operation, clients, outcome)),
+    ),
     samples: outcome.samples,
   };
 }
@@ -119,12 +129,21 @@ export function markdown(report: Report): string {
       judgement(row),
     ]),
   ];
+  const cpu = [
+    ['CPU of both sides, µs', ...peers],
+    ['---', ...peers.map(() => '---:')],
+    ...report.rows
+      .filter(({ unit }) => unit === 'ops/s')
+      .map((row) => [row.operation, ...peers.map((peer) => row.cpu[peer]?.toFixed(1) ?? '–')]),
+  ];
   const judged = report.rows.filter((row) => row.met !== undefined);
   const { environment } = report;
   return [
     `${environment.date}, Linux ${environment.kernel}, Node ${environment.node}, ${environment.cpus} CPUs (${environment.model}), ${environment.hostFilesystem}, as ${environment.user}, ${environment.rounds} rounds, placement ${environment.placement}, load average ${environment.loadAverage} at the end. Operations per second unless a unit is given.`,
     '',
     ...table.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    ...cpu.map((cells) => `| ${cells.join(' | ')} |`),
     '',
     ...Object.entries(report.peers).map(([peer, description]) => `- ${peer}: ${description}`),
     ...Object.entries(report.troubles).map(([peer, reason]) => `- **${peer}**: ${reason}`),

@@ -106,6 +106,7 @@ export class UringChannel implements Channel {
         const length = this.#read(request);
         if (length !== 0) return length;
       }
+      this.#queues.collectNoticed();
       if (!this.#runPutOff()) this.#wait(seen);
     }
   }
@@ -115,7 +116,9 @@ export class UringChannel implements Channel {
     const { putOff } = this.#options;
     this.#untilTime = REQUESTS_PER_TIME;
     if (!putOff?.waits) return false;
-    if (this.#queues.unsent > 0) this.#queues.enter(0, 0);
+    const { ring, unsent } = this.#queues;
+    if (unsent > 0 || ring.hasWork) this.#queues.enter(0, 0);
+    if (!ring.isEmpty) return true;
     this.#handedOver = !putOff.run();
     return true;
   }

@@ -185,11 +185,11 @@ const fuse = section('The connection to the kernel.', {
   channel: choice(
     'auto',
     ['auto', 'uring', 'classic'],
-    'How requests come: "uring" over io_uring (Linux 6.14 and newer), "classic" by reading /dev/fuse, "auto" what serves better here.',
+    'How requests come: "uring" over io_uring (Linux 6.14 and newer), "classic" by reading /dev/fuse, "auto" over io_uring if enable_uring allows it and it can be had.',
   ),
   enable_uring: flag(
     false,
-    'As root: switch the kernel’s parameter for FUSE over io_uring on, if it is off.',
+    'Let requests come over io_uring. As root: switch the kernel’s parameter for it on, if it is off.',
   ),
   spin_us: live(
     count(

@@ -16,7 +16,10 @@ function bench(...args: string[]) {
   return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 110_000 });
 }
 
-function quick(peers: string): { status: number | null; stderr: string; stdout: string; report: Report } {
+function quick(
+  peers: string,
+  ...more: string[]
+): { status: number | null; stderr: string; stdout: string; report: Report } {
   const json = path.join(folder, `${peers}.json`);
   const { status, stderr, stdout } = bench(
     '--quick',
@@ -28,6 +31,7 @@ function quick(peers: string): { status: number | null; stderr: string; stdout: 
     folder,
     '--json',
     json,
+    ...more,
   );
   return { status, stderr, stdout, report: JSON.parse(fs.readFileSync(json, 'utf8')) };
 }
@@ -45,10 +49,12 @@ describe('bench/fuse', () => {
   test('a quick run on the host measures every operation and leaves nothing behind', {
     timeout: 120_000,
   }, () => {
-    const { status, stderr, stdout, report } = quick('host');
+    const { status, stderr, stdout, report } = quick('host', '--clients', '1,2');
     expect(status, stderr).toBe(0);
     expectAllMeasured(report, 'host');
     expect(stdout).toContain('| lookup-missing |');
+    expect(stdout).toContain('| lookup-missing, 2 clients |');
+    for (const { cpuMicroseconds } of report.samples) expect(cpuMicroseconds).toBeGreaterThan(0);
     expect(fs.readdirSync(folder).filter((name) => name.startsWith('vexfs-bench-'))).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { uringObstacle } from '../../../fuse/session/uring-support.ts';
 import { MountedServer } from '../mounts.ts';
 import { fuseDeviceMissing } from './bindfs.ts';
 import { type Peer, PROJECT } from './peer.ts';
@@ -50,4 +51,18 @@ export const vexfsPassthrough: Peer = {
   ...vexfsWith(['fuse.passthrough=auto'], {}, 'fuse.passthrough = "auto"'),
   name: 'vexfs-passthrough',
   missing: async () => (process.getuid?.() !== 0 ? 'passthrough needs root' : missing()),
+};
+
+export const vexfsClassic: Peer = {
+  ...vexfsWith(['fuse.channel=classic'], {}, 'fuse.channel = "classic"'),
+  name: 'vexfs-classic',
+};
+
+export const vexfsUring: Peer = {
+  ...vexfsWith(['fuse.channel=uring'], {}, 'fuse.channel = "uring"'),
+  name: 'vexfs-uring',
+  async missing() {
+    const obstacle = uringObstacle();
+    return obstacle === undefined ? missing() : [obstacle.why, obstacle.advice].filter(Boolean).join(': ');
+  },
 };
