@@ -100,8 +100,8 @@ function atLeast([major, minor]: [number, number], wantedMajor: number, wantedMi
 
 function nodeVersion(): Finding {
   const found = process.versions.node;
-  if (atLeast(numbers(found), 20, 15)) return { check: 'Node.js', state: 'ok', found };
-  return { check: 'Node.js', state: 'failed', found, advice: 'install Node.js 20.15 or newer' };
+  if (atLeast(numbers(found), 20, 19)) return { check: 'Node.js', state: 'ok', found };
+  return { check: 'Node.js', state: 'failed', found, advice: 'install Node.js 20.19 or newer' };
 }
 
 function kernelVersion(): Finding {

@@ -1,9 +1,9 @@
 /** A store as a mount with that many files and vectors would leave it when it is killed: all of it in the log. */
 
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
-import { LogWriter } from '../../actors/log-writer.ts';
 import { ObjectRedo } from '../../actors/io/object-redo.ts';
 import { checkpoint, type Recoverable } from '../../actors/io/recovery.ts';
+import { LogWriter } from '../../actors/log-writer.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../../actors/regions.ts';
 import { IndexState, Namespace, planNamespace } from '../../fuse/namespace/namespace.ts';
 import { systemClock } from '../../runtime/clock.ts';
