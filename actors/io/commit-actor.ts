@@ -31,7 +31,6 @@ import {
   CHECKPOINT,
   CHECKPOINT_MADE,
   FLUSH,
-  FLUSH_OBJECTS,
   IO_DONE,
   OBJECT_DIRTY,
   OBJECT_DROPPED,
@@ -43,16 +42,13 @@ import {
 } from '../messages.ts';
 import { SyncQueue } from '../sync-queue.ts';
 import type { DirtyObjects } from './objects.ts';
+import { OtherFlushes, type OtherFlushesPorts } from './other-flushes.ts';
 
-export interface CommitPorts {
+export interface CommitPorts extends OtherFlushesPorts {
   /** Answers the FUSE request in this slot of the pending ones: 0 or an errno. */
   reply(uniqueLo: number, uniqueHi: number, errno: number, slot: number): void;
   /** A message of two words to main. */
   toMain(kind: number, first: number, second: number): void;
-  /** A message of two words to another io actor: 0 is io-1. */
-  toOther(index: number, kind: number, first: number, second: number): void;
-  /** How often that actor was started. */
-  incarnationOf(index: number): number;
   /** How long the next step may take, milliseconds; 0 = as usual. */
   patience(ms: number): void;
   /** Another thread ended while it wrote the log: makes log and ring fit each other. 0 or −errno, with which the store fails. */
@@ -89,12 +85,6 @@ const DISK_PATIENCE_MS = 300_000;
  * last commit took: then at worst every second one is for nothing. One writer alone is never made to wait.
  */
 const LINGER_MS = 1;
-/** Questions to other io actors: the index in the low bits, the round above. */
-const INDEX_BITS = 8;
-const ROUNDS = 2 ** (32 - INDEX_BITS);
-/** Values of #asked beside an incarnation. */
-const TO_BE_ASKED = -1;
-const HAS_ANSWERED = -2;
 /** No errno: the commit has to begin once more. */
 const AGAIN = -1;
 
@@ -125,10 +115,7 @@ export class CommitActor {
   #objectsLsn = -1;
   /** Whether this commit makes those objects durable that are logged. */
   #everything = false;
-  #round: number;
-  /** Of each other io actor: the incarnation that was asked in this round. */
-  readonly #asked: number[];
-  #othersErrno = 0;
+  readonly #others: OtherFlushes;
   /** Requests that the last commit answered, and that waited already for the next one then. */
   #company = 0;
   #lingerUntil = 0;
@@ -142,10 +129,7 @@ export class CommitActor {
   constructor(options: CommitOptions) {
     this.#options = options;
     options.log.state.settled(options.clock.monotonic());
-    this.#asked = new Array<number>(options.others).fill(HAS_ANSWERED);
-    assert(options.others < 2 ** INDEX_BITS, 'an io actor has its number in a few bits');
-    // An answer to a predecessor must not pass for one to this thread.
-    this.#round = Math.floor(Math.random() * ROUNDS);
+    this.#others = new OtherFlushes(options.ports, options.others);
   }
 
   /** A successor: the request was taken in by the thread before this one, and is not answered yet. */
@@ -162,7 +146,7 @@ export class CommitActor {
     else if (kind === OBJECT_LOGGED) objects.logged(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
     else if (ASKED.has(kind)) this.#ask(kind, u32[word]!);
-    else if (kind === OBJECTS_FLUSHED) this.#otherFlushed(u32[word]!, u32[word + 1]!);
+    else if (kind === OBJECTS_FLUSHED) this.#others.answered(u32[word]!, u32[word + 1]!);
     else assert(false, 'io-0 knows this kind of message');
   }
 
@@ -173,7 +157,7 @@ export class CommitActor {
       return intervalMs;
     }
     if (this.#committing) {
-      if (this.#askOthers()) return intervalMs;
+      if (this.#others.ask()) return intervalMs;
       this.#finish();
       return 0;
     }
@@ -234,10 +218,7 @@ export class CommitActor {
     this.#everything = this.#needsEverything();
     this.#isExpected = false;
     for (const ticket of this.#tickets) ticket.isBegun = true;
-    this.#round = (this.#round + 1) % ROUNDS;
-    this.#asked.fill(TO_BE_ASKED);
-    this.#othersErrno = 0;
-    this.#askOthers();
+    this.#others.begin(this.#everything);
   }
 
   #needsEverything(): boolean {
@@ -249,31 +230,6 @@ export class CommitActor {
   #fillsSegment(): boolean {
     const { journal, log } = this.#options;
     return journal.used() >= log.bytesLeft;
-  }
-
-  /** Asks those that have not answered and were started since they were asked. Whether an answer is missing. */
-  #askOthers(): boolean {
-    const { others, ports } = this.#options;
-    let missing = false;
-    for (let index = 0; index < others; index++) {
-      if (this.#asked[index] === HAS_ANSWERED) continue;
-      missing = true;
-      const incarnation = ports.incarnationOf(index);
-      if (this.#asked[index] === incarnation) continue;
-      this.#asked[index] = incarnation;
-      const question = this.#round * 2 ** INDEX_BITS + index;
-      ports.toOther(index, FLUSH_OBJECTS, question, this.#everything ? 1 : 0);
-    }
-    return missing;
-  }
-
-  /** An answer to a question of an earlier round, or of a predecessor, says nothing. */
-  #otherFlushed(question: number, errno: number): void {
-    const index = question % 2 ** INDEX_BITS;
-    if (!this.#committing || Math.floor(question / 2 ** INDEX_BITS) !== this.#round) return;
-    assert(index < this.#asked.length, 'the answer names who gives it');
-    this.#asked[index] = HAS_ANSWERED;
-    this.#othersErrno ||= errno;
   }
 
   #finish(): void {
@@ -306,7 +262,7 @@ export class CommitActor {
   /** Objects before the records that depend on them. 0, the errno that the store has failed with, or AGAIN. */
   #makeDurable(): number {
     const { log, objects } = this.#options;
-    const flushed = this.#othersErrno || -objects.flush(this.#everything);
+    const flushed = this.#others.errno || -objects.flush(this.#everything);
     if (flushed !== 0) return this.#fail(flushed, 'making objects durable');
     log.state.flushed(this.#dirtied);
     const failed = this.#takeLog() || this.#writeLog();

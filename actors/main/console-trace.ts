@@ -117,9 +117,12 @@ export function traceOf(all: readonly Traced[], request: string): TraceStep[] {
 function isOnBehalf(event: Traced, own: readonly Traced[], searches: ReadonlySet<number>): boolean {
   if (isOfRequest(event)) return false;
   if (event.event !== LOG_WRITTEN && event.event !== DURABLE) return searches.has(event.lo);
-  const taken = own.find(({ actor, event: what }) => actor === event.actor && what === TAKEN);
-  const replied = own.find(({ actor, event: what }) => actor === event.actor && what === REPLIED);
-  return taken !== undefined && event.at >= taken.at && event.at <= (replied?.at ?? Number.POSITIVE_INFINITY);
+  // Whoever answers has made the commit: io-0, which took the fsync in, or the fuse actor that put it off.
+  const replied = own.find(({ event: what }) => what === REPLIED);
+  if (replied?.actor !== event.actor) return false;
+  const waits =
+    own.findLast(({ event: what }) => what === TAKEN) ?? own.find(({ event: what }) => what === HANDED_OVER);
+  return waits !== undefined && event.at >= waits.at && event.at <= replied.at;
 }
 
 function detailOf({ event, word }: Traced): string {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { setConnection } from '../../actors/connection.ts';
 import { attachContext, type Context, type ThreadData } from '../../actors/context.ts';
+import { LOG_STATE, LogState } from '../../actors/log-state.ts';
 import { reserveMemory } from '../../actors/main/memory.ts';
 import { ACTOR_STATES, METRICS } from '../../actors/regions.ts';
 import { mailboxRegion, Topology } from '../../actors/topology.ts';
@@ -114,7 +115,7 @@ export class Served {
 
   /**
    * Ends the actor's thread wherever it is, but for the locks of files and tables: they are taken before, so that it
-   * holds none.
+   * holds none. The log's it may hold.
    */
   async end(name: string): Promise<void> {
     const locks = new DataLocks(this.#arena);
@@ -123,11 +124,13 @@ export class Served {
     mutex.lock();
     try {
       const { worker, exited } = this.#workers.get(name)!;
+      const { threadId } = worker;
       const ending = worker.terminate();
       // A thread in poll(2) ends when that returns.
       doorbellOf(this.#arena.region(mailboxRegion(name))).ring();
       await ending;
       await exited;
+      new LogState(this.#arena.region(LOG_STATE)).breakFor(threadId);
     } finally {
       mutex.unlock();
       for (let ino = 0; ino < DATA_LOCKS; ino++) locks.unlock(ino);

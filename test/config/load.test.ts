@@ -30,6 +30,8 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       journal_buffer: 32 * MIB,
     },
     fuse: {
+      channel: 'auto',
+      enable_uring: false,
       spin_us: 100,
       keep_awake: true,
       read_ahead: MIB,
@@ -49,6 +51,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       ef_construction: 100,
       ef: 64,
       exact_max: 10_000,
+      graph_memory: 4 * GIB,
       rerank: 'memory',
       shared: 256 * MIB,
     },

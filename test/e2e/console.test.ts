@@ -113,12 +113,16 @@ describe.skipIf(NO_FUSE)(titled('one command after the other', NO_FUSE), () => {
     type Step = { us: number; actor: string; event: string; detail: string };
     const requests = consoleJson<Request[]>('trace').filter(({ replied }) => replied);
     const syncs = requests.filter(({ opcode }) => opcode === 'FSYNC');
+    // One that another's commit has made durable is answered without a commit of its own. The load goes on: old ones are forgotten.
+    const told = (request: string): Step[] => {
+      const { code, stdout } = vexfs(['console', mounted.dir, '-c', `trace ${request}`, '--json']);
+      return code === 0 ? JSON.parse(stdout) : [];
+    };
     let events: Step[] = [];
-    // One that comes when a commit has made everything durable already is answered without another.
     for (let i = 0; i < syncs.length && !events.some(({ event }) => event === 'durable'); i++)
-      events = consoleJson<Step[]>(`trace ${syncs[i]!.request}`);
+      events = told(syncs[i]!.request);
     expect(events.map(({ event }) => event)).toEqual(
-      expect.arrayContaining(['received', 'handed over', 'taken', 'log written', 'durable', 'replied']),
+      expect.arrayContaining(['received', 'handed over', 'log written', 'durable', 'replied']),
     );
     expect(events.map(({ us }) => us)).toEqual(events.map(({ us }) => us).toSorted((a, b) => a - b));
     mounted.ok(['search', 'bread', '--mount', mounted.dir]);

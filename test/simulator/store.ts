@@ -298,7 +298,7 @@ export class SimulatedStore {
     const failed = this.#objects.create(id);
     const written = failed < 0 ? failed : this.#objects.write(id, 0, data, 0, data.length);
     if (written < 0) this.dropObject(id);
-    else this.#post(OBJECT_DIRTY, id);
+    else this.#dirty(id);
     return written < 0 ? written : id;
   }
 
