@@ -5,6 +5,7 @@ import {
   DELETED,
   EF_MAX,
   ENTRY,
+  FREE,
   HEADER,
   INSERTING,
   LIVE,
@@ -77,7 +78,7 @@ function reserveUpper(node: u32, level: i32): i32 {
 
 /** Makes a placed node one that exact search finds, without links. */
 export function admit(node: u32): void {
-  if (!(stateOf(node) & TWIN)) goLive(node);
+  if (!(stateOf(node) & (TWIN | FREE))) goLive(node);
 }
 
 /** Makes `node` the entry if its level is the highest. */
@@ -105,7 +106,7 @@ function goLive(node: u32): bool {
 
 /** Inserting a node again completes what a thread that ended has left half done. */
 export function insert(node: u32): void {
-  if (stateOf(node) & (DELETED | TWIN)) return;
+  if (stateOf(node) & (DELETED | TWIN | FREE)) return;
   begin();
   setOwn(INSERTING, node + 1);
   const level = levelOf(node);

@@ -111,6 +111,8 @@ export const TWIN = 0x800;
 export const HIDDEN = 0x1000;
 /** Of a doomed node: it has no links any more. */
 export const UNLINKED = 0x2000;
+/** Has no vector: not a placed node that waits for its insertion. */
+export const FREE = 0x4000;
 
 /** Longest walk list, and longest list of nodes for an exact scan. */
 export const EF_MAX = 4096;

@@ -9,8 +9,8 @@ import {
   DOOMED,
   ENTRY,
   EPOCH,
+  FREE,
   HEADER,
-  LEVEL_MASK,
   LIVE,
   LOCKS_MAX,
   NODES,
@@ -204,7 +204,7 @@ export function free(node: u32): void {
     memory.fill(linksOf(node, level), 0xff, <usize>linksMax(level) << 2);
   }
   if (!(stateOf(node) & TWIN)) atomic.sub<u32>(HEADER + DELETED_COUNT * 4, 1);
-  atomic.and<u32>(stateAt(node), LEVEL_MASK);
+  atomic.store<u32>(stateAt(node), levelOf(node) | FREE);
 }
 
 /** Undooms everything, as the sweep cannot be completed. */

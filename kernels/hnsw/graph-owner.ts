@@ -246,7 +246,7 @@ export class GraphOwner {
   /** Whether a node is one that was placed, and not inserted yet. */
   isPlaced(node: number): boolean {
     const state = this.graph.u32[this.header(layout.STATES) / 4 + node]!;
-    return (state & (layout.LIVE | layout.DELETED | layout.TWIN)) === 0;
+    return (state & (layout.LIVE | layout.DELETED | layout.TWIN | layout.FREE)) === 0;
   }
 
   /** Level with probability M^−level, from the seed and the number of the node. */

@@ -157,6 +157,26 @@ describe('a shared graph', () => {
     expect(auditGraph(shared.graph.owner!.graph)).toMatchObject({ faults: [], unreachable: [] });
   });
 
+  test('twins that are removed, and free again, before their batch is through are not inserted with it', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100);
+    for (let ino = 1; ino <= 500; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    const same = random.vector(DIMENSION);
+    for (let ino = 1000; ino < 1200; ino++) shared.put(ino, same);
+    shared.collection.absorb(1);
+    expect(shared.graph.isOpen).toBe(true);
+    for (let ino = 1001; ino < 1190; ino++) shared.remove(ino);
+    for (let i = 0; i < 4; i++) shared.collection.tidy();
+    shared.absorbAll();
+    const nowhere = new Float32Array(DIMENSION);
+    expect(shared.own(nowhere, 600)).toHaveLength(511);
+    expect(share(shared.own(nowhere, 20), shared.exactly(nowhere, 20))).toBe(1);
+    shared.collection.share();
+    expect(share(shared.others(nowhere, 600) as number[], shared.exactly(nowhere, 600))).toBe(1);
+    expect(auditGraph(shared.graph.owner!.graph)).toMatchObject({ faults: [], unreachable: [] });
+  });
+
   test('a vector that was put is found at once, in every step on its way into the graph', () => {
     const random = new Random(SEED);
     const shared = new Shared(100);
