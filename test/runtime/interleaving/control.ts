@@ -33,11 +33,11 @@ export const ERROR_BYTES = 2048;
 
 export const { load, store, add, wait, notify } = Atomics;
 
-/** Hands the turn to the other side and waits for one's own: the word at `index` changing from `value`. */
+/** Waits for the word at `index` to change from `value`. It parks at once: spinning would take the CPU from the thread whose turn it is. */
 export function awaitChange(words: Int32Array, index: number, value: number): number {
-  for (let spin = 0; ; spin++) {
+  for (;;) {
     const found = load(words, index);
     if (found !== value) return found;
-    if (spin > 5000) wait(words, index, value, 100);
+    wait(words, index, value, 100);
   }
 }
