@@ -51,6 +51,9 @@ class Passing implements Disk {
   truncate(descriptor: number, bytes: number): number {
     return this.disk.truncate(descriptor, bytes);
   }
+  startWriting(descriptor: number, start: number, length: number): number {
+    return this.disk.startWriting?.(descriptor, start, length) ?? 0;
+  }
   fdatasync(descriptor: number): number {
     return this.disk.fdatasync(descriptor);
   }
