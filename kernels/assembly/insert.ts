@@ -1,4 +1,5 @@
 // Putting a node into the graph, and the queue of nodes that several threads put in together.
+import { chooseFromWalk } from './choose';
 import {
   BATCH_END,
   BATCH_NEXT,
@@ -14,7 +15,7 @@ import {
   UPPER_LIMIT,
   UPPER_NEXT,
 } from './layout';
-import { chooseFromWalk, dropIndegree, link, linkOwn } from './links';
+import { dropIndegree, link, linkOwn } from './links';
 import {
   begin,
   chosen,
@@ -51,8 +52,8 @@ const PATIENCE_SHARE: i32 = 6;
 const FEW_SHARE: i32 = 3;
 
 /**
- * Makes a node ready to be inserted, whose vector is in its row or, if rows have none, in the thread's query buffer: no links, a level, its code. A node that is used again keeps its
- * level, and with it the memory of its links. Nobody can reach the node yet.
+ * Makes a node ready to be inserted, whose vector is in the thread's query buffer: no links, a level, its row, its code. A node that is
+ * used again keeps its level, and with it the memory of its links. Nobody can reach the node yet.
  */
 export function place(node: u32, level: i32): void {
   const ground = linksOf(node, 0);
@@ -63,7 +64,8 @@ export function place(node: u32, level: i32): void {
   const own = upper !== 0 ? levelOf(node) : reserveUpper(node, level);
   if (own > 0) memory.fill(linksOf(node, 1), 0xff, (<usize>own * <usize>upperLinks) << 2);
   atomic.store<u32>(stateAt(node), own);
-  if (isQuantised) encode(node, hasVectors ? vectorOf(node) : query);
+  if (hasVectors) memory.copy(vectorOf(node), query, vectorBytes);
+  if (isQuantised) encode(node, query);
 }
 
 /** The level that the node gets: 0 when there is no room for more. */

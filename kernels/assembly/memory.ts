@@ -73,12 +73,12 @@ export let weights: usize = 0;
 
 let thread: usize = 0;
 export let query: usize = 0;
-/** Query forms: of the query; of a node whose links are chosen; of a candidate for them. */
+/** Query forms: of the query; of a node that is compared with others while links are chosen. */
 export let queryForm: usize = 0;
-export let baseForm: usize = 0;
-export let candidateForm: usize = 0;
-/** The walk's list, sorted: u64 each. */
+export let otherForm: usize = 0;
+/** The walk's list, sorted: u64 each; or, once it was read for choosing links, what was not chosen. */
 export let pool: usize = 0;
+/** Of a search; or, while links are chosen, candidates that are left. */
 export let results: usize = 0;
 /** Candidates for a node's links, sorted: u64 each. */
 export let candidates: usize = 0;
@@ -86,7 +86,6 @@ export let neighbours: usize = 0;
 export let distances: usize = 0;
 export let chosen: usize = 0;
 export let ownLinks: usize = 0;
-export let isChosen: usize = 0;
 /** Nodes for an exact scan. */
 export let list: usize = 0;
 /** One bit for each label, or for each node, that a search may return. */
@@ -138,9 +137,8 @@ function placeBuffers(block: usize): void {
   const form = max<usize>(codeBytes * 2, 64);
   query = block + QUERY;
   queryForm = query + vectorBytes;
-  baseForm = queryForm + form;
-  candidateForm = baseForm + form;
-  pool = candidateForm + form + LIST_BEFORE;
+  otherForm = queryForm + form;
+  pool = otherForm + form + LIST_BEFORE;
   results = pool + EF_MAX * 8 + LIST_BEFORE;
   list = results + EF_MAX * 8;
   candidates = list + EF_MAX * 4 + LIST_BEFORE;
@@ -148,8 +146,7 @@ function placeBuffers(block: usize): void {
   distances = neighbours + SMALL_BYTES;
   chosen = distances + SMALL_BYTES;
   ownLinks = chosen + SMALL_BYTES;
-  isChosen = ownLinks + SMALL_BYTES;
-  passing = isChosen + SMALL_BYTES;
+  passing = ownLinks + SMALL_BYTES;
   visited = passing + (((<usize>capacity + 511) >> 9) << 6);
 }
 

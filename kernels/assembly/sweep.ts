@@ -1,6 +1,7 @@
 // Deleting. A deleted node is marked: it is walked through, and not found. A sweep over all nodes takes the links towards
 // those that were marked when it began, and gives the nodes that lose some others instead; then they are free.
 
+import { chooseAround, sortAround } from './choose';
 import { unlinkAll } from './insert';
 import {
   AWAITED,
@@ -20,13 +21,12 @@ import {
 } from './layout';
 import {
   addIndegree,
-  chooseAround,
   countLinks,
   dropIndegree,
   hasLink,
   lock,
   setLink,
-  sortAround,
+  settle,
   unlock,
   writeLinks,
 } from './links';
@@ -134,12 +134,13 @@ function repair(node: u32, level: i32): void {
     count = addCandidates(linksOf(next, level), most, count, stamp);
     if (level === 0) dropIndegree(next);
   }
-  sortAround(node, neighbours, count);
+  sortAround(node, neighbours, count, 0);
   const taken = chooseAround(node, count, kept, most);
   if (level === 0) {
     for (let i = kept; i < taken; i++) addIndegree(load<u32>(chosen + (<usize>i << 2)));
   }
   writeLinks(links, taken, most);
+  settle(node, level, 0);
 }
 
 /** Adds what is live and not there yet. */
@@ -242,4 +243,5 @@ function removeDuplicates(node: u32, level: i32): void {
     setLink(links, kept++, next);
   }
   for (let i = kept; i < most; i++) setLink(links, i, NONE);
+  settle(node, level, 0);
 }

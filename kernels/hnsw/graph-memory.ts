@@ -111,7 +111,7 @@ function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes):
 }
 
 function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
-  const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
+  const forms = 2 * Math.max(codeBytes * 2, CACHE_LINE);
   const lists = layout.EF_MAX * (8 + 8 + 4);
   const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 3 * CACHE_LINE;
   const passing = Math.ceil(capacity / 512) * CACHE_LINE;

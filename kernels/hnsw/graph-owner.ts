@@ -172,7 +172,7 @@ export class GraphOwner {
 
   /** The vector is in the query buffer. */
   #placeVector(label: number): number {
-    const { f32, u32 } = this.graph;
+    const { u32 } = this.graph;
     const hash = this.twins.hashAt(this.#query * 4);
     const first = this.twins.find(hash, this.#query * 4);
     if (first >= 0 && this.twins.isHidden(first)) return this.#showAs(label, first);
@@ -182,8 +182,6 @@ export class GraphOwner {
     if (first >= 0) {
       this.twins.join(first, node);
     } else {
-      const at = this.vectorAt(node);
-      f32.copyWithin(at, this.#query, this.#query + this.#stride);
       // A node keeps the level that it was first given.
       this.exports.place(node, this.#levelOf(node));
       this.twins.add(hash, node);
