@@ -267,3 +267,11 @@ export function setAffinity(mask: Uint8Array): number {
 export function threadId(): number {
   return gettidCall();
 }
+
+const prctlCall = libc.func('int prctl(int option, const char *name, long, long, long)');
+const PR_SET_NAME = 15;
+
+/** What `top -H` and debuggers call the calling thread; the kernel keeps the first 15 bytes. */
+export function nameThread(name: string): void {
+  prctlCall(PR_SET_NAME, name, 0, 0, 0);
+}
