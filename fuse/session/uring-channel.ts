@@ -116,9 +116,7 @@ export class UringChannel implements Channel {
         if (length !== 0) return length;
       }
       this.#queues.collectNoticed();
-      if (this.#runPutOff()) continue;
-      const length = this.#wait(request, seen);
-      if (length !== 0) return length;
+      if (!this.#runPutOff()) this.#wait(seen);
     }
   }
 
@@ -228,12 +226,9 @@ export class UringChannel implements Channel {
 
   // ---- waiting
 
-  /** As `#read`: what was left in the kernel is taken before the thread sleeps. */
-  #wait(request: Request, seen: number): number {
-    if (this.#polling.ms > 0 && !this.#handedOver && this.#spin(seen)) return 0;
-    const length = this.#isReader ? this.#read(request) : 0;
-    if (length === 0 && this.#options.doorbell.seen() === seen) this.#park(seen);
-    return length;
+  #wait(seen: number): void {
+    if (this.#polling.ms > 0 && !this.#handedOver && this.#spin(seen)) return;
+    if (this.#options.doorbell.seen() === seen) this.#park(seen);
   }
 
   /** Whether there is something to look at. */
