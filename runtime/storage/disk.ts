@@ -46,7 +46,7 @@ export interface Disk {
   /** A disk without it has no files that others write to. */
   statOpen?(descriptor: number): OpenStatus | number;
   /**
-   * Has the disk begin with what was written to a range. It makes nothing durable, but the fdatasync that does has less to wait for. A disk
+   * Has the disk begin with what was written to a range, of `length` 0 up to the end. It makes nothing durable, but the fdatasync that does has less to wait for. A disk
    * without it begins when it is synced.
    */
   startWriting?(descriptor: number, start: number, length: number): number;
