@@ -27,8 +27,14 @@ function readPassing(
 describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
   const random = new Random(99);
   const vectors = clusteredVectors(random, 6000, 20, 30);
-  const { index } = filled({ dimension: 20, metric }, vectors);
+  const { index, oracle: everything } = filled({ dimension: 20, metric }, vectors);
   const reader = GraphReader.attach(index.owner.graph, 1);
+  // The largest inner products are those of the longest vectors, which are near each other only in direction: the walk itself finds fewer.
+  const unfiltered = recall(index, everything, vectors.slice(0, 30));
+
+  test('without one most of the nearest are found', () => {
+    expect(unfiltered).toBeGreaterThanOrEqual(metric === 'dot' ? 0.95 : 0.99);
+  });
 
   test.each([
     ['one label', (label: number) => label === 77],
@@ -62,10 +68,9 @@ describe.each(['l2', 'cosine', 'dot'] as Metric[])('filters, %s', (metric) => {
         read += byBits.filter((label) => labels.has(label)).length;
         all += truth.count;
       }
-      // The largest inner products are those of the longest vectors, which are near each other only in direction.
-      const least = metric === 'dot' ? 0.92 : 0.98;
-      expect(shared).toBeGreaterThanOrEqual(all * least);
-      expect(read).toBeGreaterThanOrEqual(all * least);
+      // A filter costs nothing; what passes it may by chance be a little harder to find.
+      expect(shared).toBeGreaterThanOrEqual(all * (unfiltered - 0.02));
+      expect(read).toBeGreaterThanOrEqual(all * (unfiltered - 0.02));
     },
   );
 

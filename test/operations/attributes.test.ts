@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { EISDIR, ENOENT, ESTALE } from '../../runtime/errno.ts';
-import { Harness, ok, ROOT } from './harness.ts';
+import { ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 test('getattr of the root and of a node that never was', () => {
   const h = new Harness();

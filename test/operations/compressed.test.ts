@@ -11,7 +11,8 @@ import { KIB } from '../../runtime/config/bounds.ts';
 import { EIO, ENOSPC, ESTALE } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { seeded } from '../storage/views.ts';
-import { Harness, type Node, ok, ROOT } from './harness.ts';
+import { type Node, ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
 console.log(`compressed objects: seed ${SEED} (VEXFS_TEST_SEED)`);

@@ -5,7 +5,8 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { Harness, ok, ROOT } from './harness.ts';
+import { ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 import type { WriterData } from './writer-thread.ts';
 
 const THREADS = 3;

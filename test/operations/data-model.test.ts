@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import * as abi from '../../fuse/protocol/abi.ts';
-import { Harness, ok, ROOT } from './harness.ts';
+import { ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 /** Small, so that every sequence crosses from inline to object and back. */
 const INLINE_LIMIT = 512;

@@ -5,7 +5,8 @@ import { Attr } from '../../fuse/protocol/attr.ts';
 import { KIB, LOGGED_PER_SYNC, MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, EISDIR, ENOSPC, EOPNOTSUPP } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
-import { Harness, ok, ROOT, words } from './harness.ts';
+import { ok, ROOT, words } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 const LIMIT = 16 * KIB;
 

@@ -14,7 +14,9 @@ import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import type { Region } from '../../runtime/memory/arena.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
-import { type Answer, type Handed, Harness } from './harness.ts';
+import type { Answer } from './encoding.ts';
+import type { Handed } from './handed.ts';
+import { Harness } from './harness.ts';
 
 const OPTIONS = {
   slabBytes: 4 * MIB,

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { FOREVER } from '../../fuse/protocol/reply.ts';
 import { EINVAL } from '../../runtime/errno.ts';
-import { Harness, type Listed, ok, ROOT } from './harness.ts';
+import { type Listed, ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 function filled(count: number): { h: Harness; expected: string[] } {
   const h = new Harness();

@@ -18,18 +18,8 @@ import {
   EPERM,
 } from '../../runtime/errno.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
-import {
-  type Caller,
-  concat,
-  type Entry,
-  entryOf,
-  Harness,
-  type Node,
-  ok,
-  ROOT,
-  strings,
-  words,
-} from './harness.ts';
+import { type Caller, concat, type Entry, entryOf, type Node, ok, ROOT, strings, words } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 const ROOT_USER: Caller = { uid: 0, gid: 0 };
 const IMMUTABLE = 0x10;

@@ -4,7 +4,8 @@ import { MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, ENAMETOOLONG } from '../../runtime/errno.ts';
 import { random } from '../fuse-transport/messages.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
-import { Harness, ok, ROOT, strings, words } from './harness.ts';
+import { ok, ROOT, strings, words } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 /** What the server answers to a message that cannot be decoded. */
 const UNDECODABLE = -EIO;

@@ -13,7 +13,8 @@ import {
   EPERM,
   ESTALE,
 } from '../../runtime/errno.ts';
-import { concat, entryAt, Harness, ok, ROOT, strings, words } from './harness.ts';
+import { concat, entryAt, ok, ROOT, strings, words } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 test('a missing name is answered with a negative entry that the kernel may keep', () => {
   const h = new Harness();

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { ENOSYS } from '../../runtime/errno.ts';
-import { type Attributes, Harness, type Node, ok, ROOT } from './harness.ts';
+import { type Attributes, type Node, ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 const LARGE = Buffer.alloc(30_000, 'x');
 const RDONLY = 0;

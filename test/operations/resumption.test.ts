@@ -12,7 +12,8 @@ import {
   run,
   type Scenario,
 } from './death.ts';
-import { type Harness, type Node, ok, ROOT, words } from './harness.ts';
+import { type Node, ok, ROOT, words } from './encoding.ts';
+import type { Harness } from './harness.ts';
 
 const BIG = 20_000;
 /** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFDIR } from '../../fuse/protocol/abi.ts';
-import { type Entry, Harness, type Node, ok, ROOT } from './harness.ts';
+import { type Entry, type Node, ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 import { type ModelInode, type Refusals, TreeModel } from './tree-model.ts';
 
 const NAMES = ['a', 'b', 'c', 'long'.repeat(20)];

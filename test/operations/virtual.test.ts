@@ -5,7 +5,8 @@ import { FOREVER, Reply } from '../../fuse/protocol/reply.ts';
 import { answerQuery } from '../../fuse/virtual/query-reply.ts';
 import type { SearchResult } from '../../fuse/virtual/result-links.ts';
 import { EACCES, EISDIR, ENFILE, ENODATA, ENOENT, ENOTDIR, EPERM, ESTALE } from '../../runtime/errno.ts';
-import { type Entry, entryOf, Harness, ok, ROOT, strings } from './harness.ts';
+import { type Entry, entryOf, ok, ROOT, strings } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 const top = (h: Harness) => ok(h.lookup(ROOT, '.vexfs'));
 const within = (h: Harness, ...path: string[]) =>

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { XATTR_CREATE, XATTR_REPLACE } from '../../fuse/protocol/abi.ts';
 import { E2BIG, EEXIST, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
-import { Harness, ok, ROOT } from './harness.ts';
+import { ok, ROOT } from './encoding.ts';
+import { Harness } from './harness.ts';
 
 const vector = (...values: number[]) => Buffer.from(Float32Array.from(values).buffer);
 
