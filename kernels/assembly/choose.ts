@@ -6,7 +6,7 @@
 // not take each other out, and are compared with newcomers alone.
 import { compare, compare4 } from './compare';
 import { DELETED, EF_MAX, HEADER, UNIT } from './layout';
-import { candidates, chosen, isDot, isQuantised, isUnit, otherForm, pool, results, stateOf, vectorOf } from './memory';
+import { chosen, isDot, isQuantised, isUnit, otherForm, pool, results, stateOf, vectorOf } from './memory';
 import { clear, distanceOfKey, insertKey, keyOf } from './nearest';
 import { codeFactor, codeOffset, formOfCode } from './quantise';
 
@@ -46,16 +46,16 @@ function offsetOf(node: u32): f32 {
   return isQuantised ? codeOffset(node) : 0;
 }
 
-/** Puts an entry into the first `count` of `candidates`, sorted by its distance from a base; equal ones in a shuffled order. */
+/** Puts an entry into the list, which has `count`, sorted by its distance from a base; equal ones in a shuffled order. */
 @inline
 function place(entry: u32, distance: f32, count: i32): void {
-  insertKey(candidates, keyOf(distance, (entry ^ salt) * SHUFFLE), count);
+  insertKey(pool, keyOf(distance, (entry ^ salt) * SHUFFLE), count);
 }
 
-/** Sorts the `count` nodes at `nodes`, of which the first `settled` were chosen together, into `candidates`, by their distance from `base`. */
+/** Sorts the `count` nodes at `nodes`, of which the first `settled` were chosen together, into the list, by their distance from `base`. */
 export function sortAround(base: u32, nodes: usize, count: i32, settled: i32): void {
   salt = base * SHUFFLE * SHUFFLE;
-  clear(candidates, count);
+  clear(pool, count);
   const form = formOf(base);
   const factor = codeFactor();
   const offset = offsetOf(base);
@@ -88,6 +88,7 @@ function withSlack(distance: f32): f32 {
   return least + (distance - least) * SLACK;
 }
 
+/** What is dropped lies where the list was: a node takes half the room of a key, and was read before. */
 @inline
 function drop(node: u32): void {
   store<u32>(pool + (<usize>droppedCount << 2), node);
@@ -187,24 +188,24 @@ function choose(count: i32, taken: i32, most: i32): i32 {
   return taken;
 }
 
-/** Chooses from the `count` keys of a walk's list. */
-export function chooseFromWalk(keys: usize, count: i32, base: u32, links: i32): i32 {
+/** Chooses among the first `count` that a walk has left in the list. */
+export function chooseFromWalk(count: i32, base: u32, links: i32): i32 {
   let rest = 0;
   droppedCount = 0;
   const most = min(count, REST_MAX);
   for (let i = 0; i < most; i++) {
-    const key = load<u64>(keys + (<usize>i << 3));
+    const key = load<u64>(pool + (<usize>i << 3));
     rest = addToRest(<u32>key & ~SETTLED, distanceOfKey(key), base, rest);
   }
   return choose(rest, 0, links);
 }
 
-/** Chooses from the first `count` of `candidates`. */
+/** Chooses among the first `count` that sortAround() has left in the list. */
 export function chooseAround(base: u32, count: i32, taken: i32, most: i32): i32 {
   let rest = 0;
   droppedCount = 0;
   for (let i = 0; i < count; i++) {
-    const key = load<u64>(candidates + (<usize>i << 3));
+    const key = load<u64>(pool + (<usize>i << 3));
     rest = addToRest((<u32>key * UNSHUFFLE) ^ salt, withSlack(distanceOfKey(key)), base, rest);
   }
   return choose(rest, taken, most);

@@ -128,7 +128,7 @@ function connect(node: u32, level: i32, entry: u32): void {
   for (let l = min(level, top); l >= 0; l--) {
     const found = walk(at, efConstruction, l, efConstruction / FEW_SHARE, efConstruction / PATIENCE_SHARE + 1);
     at = nodeOfKey(load<u64>(pool));
-    let count = chooseFromWalk(pool, found, node, upperLinks);
+    let count = chooseFromWalk(found, node, upperLinks);
     if (l === 0 && count === 0) count = chooseFarther(node, at);
     // Linking back chooses, too.
     memory.copy(ownLinks, chosen, (<usize>count) << 2);
@@ -140,10 +140,10 @@ function connect(node: u32, level: i32, entry: u32): void {
 
 /** Chooses links for a node around which all is deleted. When nothing is live at all, the node is where walks begin. */
 function chooseFarther(node: u32, at: u32): i32 {
-  const count = chooseFromWalk(pool, walk(at, EF_MAX, 0, 0, NO_END), node, upperLinks);
+  const count = chooseFromWalk(walk(at, EF_MAX, 0, 0, NO_END), node, upperLinks);
   if (count > 0) return count;
   if (hasVectors) memory.copy(query, vectorOf(node), vectorBytes);
-  const scanned = chooseFromWalk(pool, scanLive(upperLinks), node, upperLinks);
+  const scanned = chooseFromWalk(scanLive(upperLinks), node, upperLinks);
   const word = HEADER + ENTRY * 4;
   const entry = atomic.load<u32>(word);
   if (scanned === 0 && stateOf(entry) & DELETED) atomic.cmpxchg<u32>(word, entry, node);

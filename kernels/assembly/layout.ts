@@ -94,7 +94,7 @@ export const SKIPPED = 2;
 export const QUERY = 256;
 
 /** A power of two: nodes that are equal modulo it share a lock, as nobody ever holds two. */
-export const LOCKS_MAX = 4096;
+export const LOCKS_MAX = 512;
 /** Bit of a lock, which is its holder's slot + 1: somebody waits for it. */
 export const AWAITED = 0x80000000;
 
@@ -118,6 +118,6 @@ export const SETTLED_SHIFT = 16;
 
 /** Longest walk list, and longest list of nodes for an exact scan. */
 export const EF_MAX = 4096;
-/** Bytes of the small buffers: as many u64 as a list on the ground level has at M = 128, and its newcomer, or a sweep's candidates. */
-export const SMALL_BYTES = 4096;
-export const SMALL_BUFFERS = 5;
+/** Buffers for as many nodes as a list on the ground level has, and SMALL_MORE: its newcomer, or what makes their number one of fours. */
+export const SMALL_BUFFERS = 4;
+export const SMALL_MORE = 4;

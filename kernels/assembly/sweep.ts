@@ -39,8 +39,8 @@ import {
   linksMax,
   linksOf,
   lockOf,
-  neighbours,
   newStamp,
+  results,
   stateAt,
   stateOf,
   visitedAt,
@@ -134,7 +134,7 @@ function repair(node: u32, level: i32): void {
     count = addCandidates(linksOf(next, level), most, count, stamp);
     if (level === 0) dropIndegree(next);
   }
-  sortAround(node, neighbours, count, 0);
+  sortAround(node, results, count, 0);
   const taken = chooseAround(node, count, kept, most);
   if (level === 0) {
     for (let i = kept; i < taken; i++) addIndegree(load<u32>(chosen + (<usize>i << 2)));
@@ -143,14 +143,14 @@ function repair(node: u32, level: i32): void {
   settle(node, level, 0);
 }
 
-/** Adds what is live and not there yet. */
+/** Adds what is live and not there yet to the candidates, which lie where results go. */
 function addCandidates(links: usize, most: i32, count: i32, stamp: u32): i32 {
   for (let i = 0; i < most && count < CANDIDATES_MAX; i++) {
     const next = load<u32>(links + ((<usize>i) << 2));
     if (next === NONE) break;
     if (stateOf(next) & DELETED || load<u8>(visitedAt(next)) === stamp) continue;
     store<u8>(visitedAt(next), stamp);
-    store<u32>(neighbours + ((<usize>count) << 2), next);
+    store<u32>(results + ((<usize>count) << 2), next);
     count++;
   }
   return count;
