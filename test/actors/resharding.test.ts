@@ -140,7 +140,10 @@ test('questions that a shard comes to only when it has dropped files are put aga
   for (const answer of answers) expect(inodesOf(answer)).toEqual(before);
 });
 
-test('what is sent on and comes late does not undo what was said after it', async () => {
+test.each([
+  ['', false],
+  [', though the shard has ended and its successor was told by the tables', true],
+])('what is sent on and comes late does not undo what was said after it%s', async (_, isEnded) => {
   world = new ShardsWorld(1, MOST);
   const inodes = Array.from({ length: 24 }, (_, n) => fill(`f${n}`, n));
   await world.settle();
@@ -167,6 +170,22 @@ test('what is sent on and comes late does not undo what was said after it', asyn
     context.mailbox.drainLane(senders.indexOf(sender), actor, 1000);
   }
   actor.idle();
+  if (isEnded) {
+    let isTold = false;
+    void world.killShard(1).finally(() => {
+      isTold = true;
+    });
+    for (let turn = 0; turn < 500 && !isTold; turn++) {
+      world.turnIo();
+      const successor = world.shards[1]!;
+      for (const sender of ['main', 'io-0'])
+        successor.context.mailbox.drainLane(senders.indexOf(sender), successor.actor, 1000);
+      successor.actor.idle();
+      world.turnOthers();
+      await new Promise((resume) => setTimeout(resume, 0));
+    }
+    expect(isTold).toBe(true);
+  }
   await world.settleUntil(moved);
   await world.settle();
   const key = (ino: number): string => `${ino}.${world.generation(ino)}`;
