@@ -37,7 +37,7 @@ function embedFile({ bytes, complete, title, maxChunks }: EmbedTask): EmbedResul
   for (const chunk of chunkText(text, { encoding, start, maxChunks })) {
     const vector = new Float32Array(embedder.dimension);
     // A chunk without a letter or digit has no direction to be found in.
-    if (!embedder.embedInto(text.slice(chunk.start, chunk.end), { title }, vector)) continue;
+    if (!embedder.embedInto(text, { title, start: chunk.start, end: chunk.end }, vector)) continue;
     result.push({ byteOffset: chunk.byteOffset, byteLength: chunk.byteLength, line: chunk.line, vector });
   }
   return result;
