@@ -1,7 +1,7 @@
 /** Whether FUSE over io_uring can be had here, and what is missing if not. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { KIB } from '../../runtime/config/bounds.ts';
-import { ENOMEM, EPERM } from '../../runtime/errno.ts';
+import { ENOMEM, ENOSYS, EPERM } from '../../runtime/errno.ts';
 import { addressOf, IoUring, ioUringBytes } from '../../runtime/system/io-uring.ts';
 import { close } from '../../runtime/system/libc.ts';
 
@@ -62,7 +62,7 @@ export function uringObstacle(rings = 1, entries = 8): Obstacle | undefined {
   const disabled = read(DISABLED);
   if (opened === -EPERM && disabled !== '0' && disabled !== '')
     return { why: `kernel.io_uring_disabled is ${disabled}`, advice: `run "echo 0 > ${DISABLED}" as root` };
-  if (opened === -EPERM)
+  if (opened === -EPERM || opened === -ENOSYS)
     return {
       why: 'this process may not use io_uring',
       advice: 'allow io_uring_setup in the container’s seccomp profile',
