@@ -92,7 +92,7 @@ export const LOGGED_OBJECTS_MAX = 256;
  * Bytes written to one object, none of them durable, after which the disk begins with them, so that the next fsync, of whatever file, has less
  * to wait for.
  */
-export const WRITE_BEHIND_BYTES = 4 * MIB;
+export const WRITE_BEHIND_BYTES = 16 * MIB;
 
 /** Bytes of a file in one frame of a compressed object: what a read of a single byte expands. */
 export const COMPRESSED_FRAME_BYTES = 64 * KIB;
