@@ -113,7 +113,7 @@ describe.skipIf(NOT_ROOT)(titled('a plain directory', NOT_ROOT), () => {
 const NO_MOUNT = NOT_ROOT ?? NO_FUSE;
 
 const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const SEQUENCES = Number(process.env.VEXFS_POSIX_SEQUENCES ?? 3);
+const SEQUENCES = Number(process.env.VEXFS_POSIX_SEQUENCES ?? 2);
 const CALLS = 200;
 const EXT4 = 0xef53;
 
