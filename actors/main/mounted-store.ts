@@ -1,23 +1,14 @@
 import { closeSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Failure } from '../../fuse/mount/failure.ts';
-import { mount, raiseReadAhead } from '../../fuse/mount/mount.ts';
 import type { MountOptions } from '../../fuse/mount/mount-options.ts';
-import { unmount } from '../../fuse/mount/unmount.ts';
-import { handshake } from '../../fuse/session/handshake.ts';
-import { KIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';
-import { EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { STARTING } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { MountChart } from '../../runtime/supervision/chart.ts';
-import { eventfd, threadId } from '../../runtime/system/libc.ts';
+import { threadId } from '../../runtime/system/libc.ts';
 import { readMachine } from '../../runtime/system/topology.ts';
-import { UserError } from '../../runtime/user-error.ts';
 import { ringActor } from '../connection.ts';
 import { attachContext, type Context, type ThreadData } from '../context.ts';
 import { logBytesAfter } from '../log-files.ts';
@@ -29,9 +20,9 @@ import { actorPorts } from './actor-ports.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { ColdData } from './cold-data.ts';
 import { type ControlSocket, listenOnControlSocket } from './control-socket.ts';
-import { agreedChannel, type ChosenChannel, chooseChannel, holdNode } from './fuse-channel.ts';
 import { FuseWorkers } from './fuse-workers.ts';
 import { IndexerLink } from './indexer-link.ts';
+import { KernelMount } from './kernel-mount.ts';
 import { reserveMemory } from './memory.ts';
 import { controlMethods } from './methods.ts';
 import { PassedThrough } from './passed-through.ts';
@@ -45,10 +36,7 @@ import { Supervisor } from './supervisor.ts';
 import type { SupervisorPort } from './supervisor-port.ts';
 import { threadData } from './thread-data.ts';
 import { withinMs } from './threads.ts';
-import { wantedOf } from './wanted.ts';
 
-/** How long a mount may take from its first thread to its first answer. */
-const USABLE_TIMEOUT_MS = 30_000;
 /** After a failure, how long what is left may take to make changes durable. */
 const LAST_FLUSH_MS = 10_000;
 /** A detached mount ends at once unless programs still use it: this long tells. */
@@ -75,7 +63,6 @@ export class MountedStore {
   #settle: (problem?: string) => void = () => {};
   readonly #store: OpenStore;
   readonly #directory: string;
-  readonly #options: MountOptions;
   readonly #notice: (text: string) => void;
   readonly #topology: Topology;
   readonly #arena: Arena;
@@ -90,26 +77,18 @@ export class MountedStore {
   readonly #checkpoints: Checkpoints;
   readonly #cold: ColdData;
   readonly #passed: PassedThrough;
+  readonly #kernel: KernelMount;
   readonly #indexer = new IndexerLink();
   readonly #chart = new MountChart();
   readonly #startedAt = performance.now();
   readonly #ended = new AbortController();
-  /** A semaphore: one token wakes one of the fuse actors that stand by. */
-  readonly #standBy = eventfd(true);
   /** The shards have the text vectors, or the log says that they are to be made again. */
   #textComplete: Promise<void> = Promise.resolve();
   /** Of the log, that no checkpoint had when the mount began to serve. */
   #uncoveredBytes = 0;
   #socket: ControlSocket | undefined;
-  /** Holds what sealQueues needs. */
-  #inotify = -1;
-  #channel: ChosenChannel = { channel: 'classic', why: '' };
-  /** Of the connection to the kernel. */
-  #descriptor = -1;
   /** Fuse actors neither come nor go any more. */
   #isEnding = false;
-  /** The mount is, as far as this process did, still in the tree of directories. */
-  #isAttached = false;
 
   constructor(
     store: OpenStore,
@@ -124,7 +103,6 @@ export class MountedStore {
     const config = withReserves(asConfigured, machine);
     this.#store = store;
     this.#directory = directory;
-    this.#options = options;
     this.#notice = notice;
     this.#topology = new Topology(config);
     this.#arena = reserveMemory(config, this.#topology);
@@ -141,6 +119,7 @@ export class MountedStore {
     this.#checkpoints = new Checkpoints(this.#context, this.#requests);
     this.#cold = new ColdData(this.#context, this.#requests);
     this.#passed = new PassedThrough(this.#context);
+    this.#kernel = new KernelMount(this.#context, directory, options, this.#passed);
     this.#supervisor = new Supervisor(
       this.#topology.actors,
       this.#context.settings.config.supervision,
@@ -175,7 +154,9 @@ export class MountedStore {
     try {
       const { segments, building } = await this.#recover();
       this.#chart.send({ type: 'recovered', damaged: this.#storeStatus.errno !== 0 });
-      await this.#mount(building);
+      this.#kernel.connect();
+      await building;
+      await this.#orFailure(this.#kernel.answers());
       this.#textComplete = this.#completeText(segments);
       this.#textComplete.catch(() => {}); // Whoever waits for it hears of a failure.
       await withinMs(TEXT_MS, this.#textComplete);
@@ -204,13 +185,8 @@ export class MountedStore {
    * when somebody uses the mount. Lazy: detaches it without waiting for those who use it; once more, takes it from them.
    */
   async stop(lazy: boolean): Promise<string | undefined> {
-    if (this.#isAttached) {
-      const refused = unmount(this.#directory, { lazy });
-      if (refused && refused.errno !== -EINVAL) throw new UserError(refused.message); // Else somebody else has unmounted it.
-      this.#isAttached = false;
-    } else if (lazy) {
-      void this.#stopServing().catch(() => {});
-    }
+    if (this.#kernel.isAttached) this.#kernel.detach(lazy);
+    else if (lazy) void this.#stopServing().catch(() => {});
     return lazy ? withinMs(DETACH_WAIT_MS, this.#settled) : this.#settled;
   }
 
@@ -293,29 +269,6 @@ export class MountedStore {
     if (this.#storeStatus.errno === 0) await this.#orFailure(this.#indexer.rebuild('/'));
   }
 
-  /** The kernel makes its first acquaintance, and those who wait for it begin. */
-  async #mount(building: Promise<void>): Promise<void> {
-    // The kernel sends INIT, and with it what it offers, from within mount(2).
-    const chosen = chooseChannel(this.#data.config);
-    const mounted = mount(this.#directory, this.#store.path, this.#options);
-    if (mounted instanceof Failure) throw new UserError(mounted.message);
-    this.#isAttached = true;
-    this.#descriptor = mounted.fd;
-    const agreed = handshake(mounted.fd, wantedOf(this.#context, chosen));
-    if (typeof agreed === 'string') throw new UserError(agreed);
-    this.#channel = agreedChannel(chosen, agreed);
-    const isFallback = this.#data.config.fuse.enable_uring && this.#channel.channel === 'classic';
-    this.#context.logger[isFallback ? 'warn' : 'info'](this.#channel, 'the channel of requests');
-    this.#passed.agreed(mounted.fd, agreed, this.#standBy);
-    await building;
-    // Runs in the thread pool, so a mount that hangs can be given up. An OPEN that is declined saves RELEASEs of files that are made.
-    const usable = withinMs(USABLE_TIMEOUT_MS, readFile(join(this.#directory, '.vexfs/config')));
-    if ((await this.#orFailure(usable)) === undefined)
-      throw new UserError(`${this.#directory} was mounted but does not answer`);
-    raiseReadAhead(this.#directory, this.#data.config.fuse.read_ahead / KIB);
-    if (this.#channel.channel === 'uring') this.#inotify = await holdNode(this.#context, this.#directory);
-  }
-
   #listen(): Promise<ControlSocket> {
     const facts = {
       version: version(),
@@ -325,7 +278,7 @@ export class MountedStore {
       state: () => this.#chart.state,
       supervisor: this.#supervisor,
       placement: this.#placement,
-      channel: () => this.#channel,
+      channel: () => this.#kernel.channel,
       checkpoints: this.#checkpoints,
       cold: this.#cold,
       passed: this.#passed,
@@ -347,7 +300,7 @@ export class MountedStore {
       await this.#shards.stop();
       for (const { name } of this.#actors('fuse')) ringActor(this.#context, name);
       for (const actor of this.#actors('fuse')) await this.#supervisor.stopped(actor);
-      this.#isAttached = false;
+      this.#kernel.gone();
       problem = await this.#drain(isDamaged);
     } catch (error) {
       problem = `${(error as Error).message}: the mount ends; see ${this.#data.log}`;
@@ -400,8 +353,7 @@ export class MountedStore {
 
   /**
    * Ends whatever is left, at any point of the way up or down. The threads first, as none may write to a descriptor
-   * whose number is somebody else's by then; then the connection, so that nothing waits for an answer, the unmount
-   * included.
+   * whose number is somebody else's by then; then the connection.
    */
   async #abandon(): Promise<void> {
     void this.#shards.stop();
@@ -409,12 +361,9 @@ export class MountedStore {
     await this.#cold.stop();
     await this.#supervisor.terminate(this.#topology.actors);
     await withinMs(LAST_NOTICE_MS, this.#requests.kernelCache.close());
-    if (this.#descriptor >= 0) closeSync(this.#descriptor);
-    if (this.#isAttached) unmount(this.#directory, { lazy: true });
-    if (this.#inotify >= 0) closeSync(this.#inotify);
-    this.#isAttached = false;
+    this.#kernel.close();
     await this.#socket?.close();
     this.#ended.abort();
-    for (const descriptor of [...this.#data.eventfds, this.#standBy]) closeSync(descriptor);
+    for (const descriptor of this.#data.eventfds) closeSync(descriptor);
   }
 }

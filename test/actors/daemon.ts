@@ -6,6 +6,7 @@ import type { StopReason } from '../../actors/main/daemon.ts';
 import type { Fault, SupervisedActor } from '../../actors/main/supervisor-port.ts';
 import { mountAt, readMounts } from '../../fuse/mount/mountinfo.ts';
 import { unmount } from '../../fuse/mount/unmount.ts';
+import { DAEMON } from '../bundle.ts';
 
 export type Order =
   | { readonly terminate: string }
@@ -38,8 +39,7 @@ export class Daemon {
   readonly #waiting: ((report: Report) => void)[] = [];
 
   private constructor(store: string, directory: string, set: readonly string[]) {
-    const program = new URL('./daemon-process.js', import.meta.url).pathname;
-    this.#child = fork(program, [store, directory, ...set], {
+    this.#child = fork(DAEMON, [store, directory, ...set], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.exited = new Promise((resolve) =>

@@ -30,6 +30,7 @@ import { ABSENT, ActorState, READY } from '../../runtime/scheduling/actor-state.
 import { openStore } from '../../runtime/storage/store.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
 import { eventfd } from '../../runtime/system/libc.ts';
+import { THREAD } from '../bundle.ts';
 
 const START_TIMEOUT_MS = 30_000;
 /** As many as there are locks on files' data. */
@@ -105,8 +106,7 @@ export class Served {
     this.#incarnations.set(name, incarnation);
     const state = this.state(name);
     state.set(ABSENT);
-    const program = new URL('../../actors/thread.js', import.meta.url);
-    const worker = new Worker(program, { workerData: { ...this.#data, name, incarnation }, name });
+    const worker = new Worker(THREAD, { workerData: { ...this.#data, name, incarnation }, name });
     worker.on('error', (error) => console.error(name, error));
     const exited = new Promise((resolve) => worker.once('exit', resolve));
     this.#workers.set(name, { worker, exited });

@@ -20,6 +20,7 @@ import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { ABSENT, ActorState, READY } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
+import { THREAD } from '../bundle.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
@@ -129,7 +130,7 @@ export class ThreadsWorld {
     const state = this.stateOf(name);
     state.set(ABSENT);
     state.incarnation = incarnation;
-    const worker = new Worker(new URL('../../actors/thread.js', import.meta.url), {
+    const worker = new Worker(THREAD, {
       workerData: { ...this.#data, name, incarnation },
       name,
     });

@@ -12,14 +12,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fuseUnavailable } from '../../fuse/mount/mount.ts';
+import { VEXFS } from '../bundle.ts';
 
 /** A checkpoint on a busy machine takes its time. */
 const END_TIMEOUT_MS = 30_000;
 
-/** VEXFS_PROGRAM=dist/bundle/vexfs.js: what is installed, which the compiler alone does not make anew. */
-export const CLI = resolve(
-  process.env.VEXFS_PROGRAM ?? new URL('../../cli/vexfs.js', import.meta.url).pathname,
-);
+/** VEXFS_PROGRAM=dist/cli/vexfs.js: single modules, for traces with the compiler's lines. */
+export const CLI = resolve(process.env.VEXFS_PROGRAM ?? VEXFS);
 
 /** Why no mount can be made here, or undefined. */
 export const NO_FUSE = fuseUnavailable();

@@ -231,16 +231,22 @@ test('a dropped object is deleted after the commit that covers the drop, not bef
   }
 });
 
-test('a large object is deleted in parts, and an fsync that comes meanwhile is answered between two of them', () => {
+/** A store in which the file of an object of so many bytes is to be deleted. */
+function withDroppedObject(bytes: number): { store: ReturnType<typeof settled>; path: string } {
   const store = settled();
   store.operate(2);
   store.sync();
   store.run();
   const path = objectPath(store.state.objects()[0]!.id);
   const descriptor = store.disk.open(path, 'write');
-  store.disk.truncate(descriptor, 20 << 20);
+  store.disk.truncate(descriptor, bytes);
   store.disk.close(descriptor);
   store.operate(2);
+  return { store, path };
+}
+
+test('a large object is deleted in parts, and an fsync that comes meanwhile is answered between two of them', () => {
+  const { store, path } = withDroppedObject(20 << 20);
   store.now += 5000;
   const answered = store.replies.length;
   let cuts = 0;
@@ -258,15 +264,7 @@ test('a large object is deleted in parts, and an fsync that comes meanwhile is a
 });
 
 test('a dropped object that cannot be cut or removed does not keep io-0 from its work', () => {
-  const store = settled();
-  store.operate(2);
-  store.sync();
-  store.run();
-  const path = objectPath(store.state.objects()[0]!.id);
-  const descriptor = store.disk.open(path, 'write');
-  store.disk.truncate(descriptor, 20 << 20);
-  store.disk.close(descriptor);
-  store.operate(2);
+  const { store, path } = withDroppedObject(20 << 20);
   store.disk.failing = (_name, of) => (of === path ? EIO : 0);
   store.now += 5000;
   store.run();
