@@ -1,6 +1,6 @@
 /** Which mount a command is about. */
-import { realpathSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import {
   isVexfs,
   type Mount,
@@ -107,6 +107,26 @@ export function pathInMount(mount: RunningMount, path: string): string {
     if (isBelow(mount.directory, real)) return `/${relative(mount.directory, real)}`;
   }
   throw new UserError(exists ? `${path} is not in the mount ${mount.directory}` : `${path} does not exist`);
+}
+
+/** As {@link pathInMount}, of a directory that is made if it does not exist. @throws {UserError} */
+export function directoryInMount(mount: RunningMount, path: string): string {
+  const candidates = isAbsolute(path) ? [path] : [resolve(path), join(mount.directory, path)];
+  if (!candidates.some((candidate) => existsSync(candidate))) {
+    const inside = candidates.find((candidate) => isBelow(mount.directory, nearestThereIs(candidate)));
+    if (inside === undefined) throw new UserError(`${path} is not in the mount ${mount.directory}`);
+    mkdirSync(inside, { recursive: true });
+  }
+  return pathInMount(mount, path);
+}
+
+/** Without symbolic links. */
+function nearestThereIs(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return nearestThereIs(dirname(path));
+  }
 }
 
 /** Runs `use` with a connection to the process that serves `mount`. */

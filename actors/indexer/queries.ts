@@ -113,7 +113,10 @@ export class Queries {
     const { namespace, search } = this.#parts;
     const { k } = request;
     const { under } = request.filter;
-    if (under !== undefined && namespace.resolve(under) < 0) return { refused: `there is no ${under}` };
+    if (under !== undefined) {
+      const directory = this.#reachable(under, who);
+      if (typeof directory !== 'number') return directory;
+    }
     const filter = new FileFilter(namespace, request.filter);
     if (request.op === 'search') {
       if (request.text.trim() === '') return { refused: 'the text is empty: say what to look for' };
@@ -227,10 +230,15 @@ export class Queries {
   }
 
   #readable(path: string, who: Asker): number | Refusal {
-    const { namespace } = this.#parts;
-    const ino = namespace.resolve(path);
-    if (ino < 0) return { refused: `there is no ${path}` };
-    return namespace.canRead(ino, who.uid, who.gids) ? ino : { refused: `${path} may not be read` };
+    const ino = this.#reachable(path, who);
+    if (typeof ino !== 'number' || this.#parts.namespace.canRead(ino, who.uid, who.gids)) return ino;
+    return { refused: `${path} may not be read` };
+  }
+
+  #reachable(path: string, who: Asker): number | Refusal {
+    const ino = this.#parts.namespace.resolveFor(path, who.uid, who.gids);
+    if (ino === -errnos.EACCES) return { refused: `${path} may not be read` };
+    return ino < 0 ? { refused: `there is no ${path}` } : ino;
   }
 
   #vectorOf(path: string, collection: string, who: Asker): Uint8Array | Refusal {

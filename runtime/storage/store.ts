@@ -9,7 +9,7 @@
  * take what they cannot read for damage. Opened for inspection nothing of it changes but the lock.
  */
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EEXIST } from '../errno.ts';
 import { flock, LOCK_EX, LOCK_NB } from '../system/libc.ts';
 import { type Disk, HostDisk } from './disk.ts';
@@ -63,14 +63,25 @@ export function openStore(path: string, options: OpenOptions): OpenStore | Store
     return open(path, options);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
-    return { kind: 'inaccessible', message: `${path} cannot be used as a store: ${error.message}.` };
+    return { kind: 'inaccessible', message: `${path} cannot be used as a store: ${why(error as NodeJS.ErrnoException)}.` };
+  }
+}
+
+function why(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EACCES':
+      return 'it belongs to another user, or lies in a directory of another user';
+    case 'ENOTDIR':
+      return 'it is not a directory';
+    default:
+      return error.message;
   }
 }
 
 function open(path: string, { create, inspect = false }: OpenOptions): OpenStore | StoreProblem {
   const isNew = !fs.existsSync(path);
   if (isNew && !create) return { kind: 'missing', message: `${path} does not exist.` };
-  if (isNew) fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (isNew) makeDirectory(path);
   const names = fs.readdirSync(path);
   const formatted = names.includes(FORMAT_FILE);
   if (!formatted && names.includes(BACKUP_FILE)) {
@@ -104,6 +115,12 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
   if (!inspect) makeDirectories(disk, path);
   const upgrade = isUpgrade ? { upgradedFrom: format.format } : {};
   return { path, disk, identity, created, ...upgrade, release: () => fs.closeSync(lock) };
+}
+
+/** With its parents. Node's own way to do that does not end where none can be made, as in /proc. */
+function makeDirectory(path: string): void {
+  if (!fs.existsSync(dirname(path))) makeDirectory(dirname(path));
+  fs.mkdirSync(path, { mode: 0o700 });
 }
 
 /** The descriptor that holds the lock. */
