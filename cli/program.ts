@@ -75,7 +75,11 @@ async function createProgram(wanted: string): Promise<Command> {
 export async function run(args: readonly string[]): Promise<number> {
   process.exitCode = OK;
   try {
-    await (await createProgram(args[0] ?? '')).parseAsync(args, { from: 'user' });
+    const program = await createProgram(args[0] ?? '');
+    // "--help" after a command that does not exist is no wish for the list of all.
+    const isKnown = program.commands.some((one) => [one.name(), ...one.aliases()].includes(args[0] ?? ''));
+    const isOption = args[0]?.startsWith('-') !== false;
+    await program.parseAsync(isKnown || isOption ? args : args.slice(0, 1), { from: 'user' });
     return Number(process.exitCode);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;

@@ -196,6 +196,7 @@ function readNames(file: string): string[] {
 async function exportVectors(file: string, options: ExportOptions): Promise<void> {
   const format = options.format ?? formatOf(file);
   if (existsSync(file)) throw new UserError(`${file} exists already; name a new file`);
+  if (!existsSync(dirname(file))) throw new UserError(`${dirname(file)} does not exist`);
   const mount = findMount({ mount: options.mount, near: options.under });
   const under = options.under === undefined ? {} : { under: pathInMount(mount, options.under) };
   const started = performance.now();

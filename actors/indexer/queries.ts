@@ -8,7 +8,14 @@ import type { Refusal, SearchResult } from '../indexer-remote.ts';
 import type { StoreChanges } from './changes.ts';
 import type { Collections } from './collections.ts';
 import { FileFilter } from './file-filter.ts';
-import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
+import {
+  changeOf,
+  describeIssue,
+  type QueryRequest,
+  queryRequest,
+  vectorAttribute,
+  vectorBytes,
+} from './query-request.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
 
@@ -73,10 +80,7 @@ export class Queries {
   /** `payload`: bytes that came beside the request. A {@link Refusal} says what is wrong with it; nothing was changed then. */
   async ask(request: unknown, payload: Uint8Array | undefined, who: Asker): Promise<object | Refusal> {
     const parsed = queryRequest.safeParse(request);
-    if (!parsed.success) {
-      const { path, message } = parsed.error.issues[0]!;
-      return { refused: `${path.join('.') || 'the request'}: ${message}` };
-    }
+    if (!parsed.success) return { refused: describeIssue(parsed.error.issues[0]!) };
     if (this.#parts.isReadOnly && CHANGING.has(parsed.data.op)) return { refused: reason(errnos.EROFS) };
     this.#parts.drain();
     try {

@@ -1,5 +1,5 @@
 /** Mounts a store: checks, brings everything up in order, and takes it down again when a step fails. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
@@ -118,7 +118,9 @@ function writeOwnConfig({ path, created }: OpenStore): void {
   const text = printJsonSchema();
   try {
     if (existsSync(schema) && readFileSync(schema, 'utf8') === text) return;
-    writeFileSync(schema, text, { mode: 0o600 });
+    // Made anew: what a link of this name leads to is not the store's.
+    rmSync(schema, { force: true });
+    writeFileSync(schema, text, { mode: 0o600, flag: 'wx' });
   } catch {
     // A full or read-only disk is no reason not to mount: editors do without.
   }

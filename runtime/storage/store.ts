@@ -63,7 +63,10 @@ export function openStore(path: string, options: OpenOptions): OpenStore | Store
     return open(path, options);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
-    return { kind: 'inaccessible', message: `${path} cannot be used as a store: ${why(error as NodeJS.ErrnoException)}.` };
+    return {
+      kind: 'inaccessible',
+      message: `${path} cannot be used as a store: ${why(error as NodeJS.ErrnoException)}.`,
+    };
   }
 }
 
@@ -73,6 +76,8 @@ function why(error: NodeJS.ErrnoException): string {
       return 'it belongs to another user, or lies in a directory of another user';
     case 'ENOTDIR':
       return 'it is not a directory';
+    case 'ELOOP':
+      return `${error.path ?? 'a file in it'} is a symbolic link`;
     default:
       return error.message;
   }
@@ -126,7 +131,9 @@ function makeDirectory(path: string): void {
 /** The descriptor that holds the lock. */
 function takeLock(path: string): number | StoreProblem {
   const file = join(path, 'lock');
-  const descriptor = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+  // What a link leads to is not the store's to write to, least of all when root looks at the store of somebody else.
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
+  const descriptor = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) {
     fs.ftruncateSync(descriptor, 0);
     fs.writeSync(descriptor, `${process.pid}\n`, 0);
