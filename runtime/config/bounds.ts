@@ -129,6 +129,9 @@ export const RING_MAX = 1 * GIB;
 
 export const WORKERS_MAX = 64;
 
+/** Largest configuration file, bytes. */
+export const CONFIG_FILE_MAX = 1 * MIB;
+
 assert(VECTOR_DIMENSION_MAX * 4 <= XATTR_SIZE_MAX, 'a vector must fit an xattr value');
 assert(
   FUSE_REQUEST_BYTES > FUSE_MAX_WRITE + 80,
