@@ -27,6 +27,38 @@ function uneven(random: Random, dimension: number, count: number): Float32Array[
   );
 }
 
+test('links that were chosen together: none is clearly nearer to another that is nearer to the node', () => {
+  const random = new Random(SEED);
+  const make = NativeIndex.load();
+  const index = make({ dimension: 8, metric: 'l2', m: 6, efConstruction: 60, seed: 1, element: 'f32' });
+  for (let label = 0; label < 1500; label++) {
+    index.add(label, random.vector(8));
+    if (label > 300 && label % 3 === 0) index.remove(Math.floor(random.next() * label));
+  }
+  const { owner } = index;
+  const { f32, u32 } = owner.graph;
+  const vectorOf = (node: number) => f32.subarray(owner.vectorAt(node), owner.vectorAt(node) + 8);
+  const distance = (a: number, b: number) => squaredDistance(vectorOf(a), vectorOf(b));
+  let compared = 0;
+  let wrong = 0;
+  for (let node = 0; node < owner.nodes; node++) {
+    if (!owner.isLive(node)) continue;
+    const together = u32[owner.header(layout.STATES) / 4 + node]! >>> layout.SETTLED_SHIFT;
+    const first = owner.header(layout.LINKS) / 4 + node * 12;
+    const links = [...u32.subarray(first, first + together)].sort(
+      (a, b) => distance(node, a) - distance(node, b),
+    );
+    for (const [i, far] of links.entries()) {
+      for (const near of links.slice(0, i)) {
+        compared++;
+        if (distance(near, far) < distance(node, far) * 0.8999) wrong++;
+      }
+    }
+  }
+  expect(compared).toBeGreaterThan(10_000);
+  expect(wrong).toBe(0);
+});
+
 describe.each(DIMENSIONS)('dimension %i', (dimension) => {
   const random = new Random(SEED + dimension);
   const vectors = uneven(random, dimension, 6);
