@@ -32,6 +32,21 @@ export interface CollectionStatus {
   readonly bytesPerVector: number;
 }
 
+/** Nearest that a learnt effort is for. */
+export const EFFORT_HITS = 10;
+
+/** The effort that `vectors.recall` takes in the collection, by the shard where it takes most; 0 = some do not know it yet. */
+export function learntEffort(context: Context, id: number): number {
+  let most = 0;
+  for (const { name } of presentActors(context, 'shard')) {
+    const figures = figuresOf(context.arena.region(vectorsRegion(name)), id);
+    if (figures === undefined || figures.inGraph === 0) continue;
+    if (figures.effort === 0) return 0;
+    most = Math.max(most, figures.effort);
+  }
+  return most;
+}
+
 /** Any thread may ask. */
 export function collectionsStatus(context: Context): CollectionStatus[] {
   const names = ['', ...collectionNames(context.arena)];

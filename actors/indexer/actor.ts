@@ -16,6 +16,7 @@ import type { EventLoopActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { learntEffort } from '../collection-status.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
 import { connectionOf } from '../connection.ts';
 import type { Context } from '../context.ts';
@@ -218,7 +219,14 @@ export async function run(context: Context): Promise<void> {
     now: context.clock.monotonic,
     logger,
   });
-  const search = new Search(namespace, gather, new Embedder(loadWords(words)), content, config.vectors);
+  const search = new Search(
+    namespace,
+    gather,
+    new Embedder(loadWords(words)),
+    content,
+    config.vectors,
+    (collection) => learntEffort(context, collection),
+  );
   const connection = (): number => connectionOf(context);
   const sendLate = lateReplies(context);
   const pending = openPending(context);

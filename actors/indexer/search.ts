@@ -4,6 +4,7 @@ import { Relevance } from '../../kernels/text/relevance.ts';
 import { snippet } from '../../kernels/text/snippet.ts';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
+import { EFFORT_HITS } from '../collection-status.ts';
 import type { SearchResult } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
@@ -22,6 +23,12 @@ const EF_PER_HIT = 4;
 const HITS_MAX = 4096;
 /** Files that a shard compares for one question before the next has its turn: some milliseconds. */
 const AMONG_MAX = 2048;
+
+/** How much a search looks at (`vectors`). */
+export interface Effort {
+  readonly ef: number;
+  readonly recall: number;
+}
 
 /** A file that was found and may be shown, with its best hits, best first. */
 interface Candidate {
@@ -42,20 +49,24 @@ export class Search {
   readonly #shards: ScatterGather;
   readonly #embedder: Embedder;
   readonly #content: FileContent;
-  readonly #effort: { readonly ef: number };
+  readonly #effort: Effort;
+  readonly #learnt: (collection: number) => number;
 
+  /** `learnt`: the effort that the wanted recall takes in a collection; 0 = it is not known. */
   constructor(
     namespace: Namespace,
     shards: ScatterGather,
     embedder: Embedder,
     content: FileContent,
-    effort: { readonly ef: number },
+    effort: Effort,
+    learnt: (collection: number) => number,
   ) {
     this.#namespace = namespace;
     this.#shards = shards;
     this.#embedder = embedder;
     this.#content = content;
     this.#effort = effort;
+    this.#learnt = learnt;
   }
 
   byText(
@@ -129,7 +140,7 @@ export class Search {
     let among: Uint32Array | undefined;
     let isLookedBelow = false;
     for (let asked = Math.min(most * 4 + 16, HITS_MAX); ; asked = Math.min(asked * 4, HITS_MAX)) {
-      const hits = await this.#hits(collection, vector, asked, among);
+      const hits = await this.#hits(collection, vector, asked, this.#ef(collection, most, asked), among);
       const candidates = this.#readable(hits, most, scope);
       const isAll = hits.length < asked || (asked === HITS_MAX && among !== undefined);
       if (candidates.length === most || isAll) return candidates;
@@ -139,13 +150,21 @@ export class Search {
     }
   }
 
+  /** For `wanted` that are to be among the nearest, and more that are asked for as some may not be shown. */
+  #ef(collection: number, wanted: number, asked: number): number {
+    const { ef, recall } = this.#effort;
+    const effort = recall === 0 ? 0 : this.#learnt(collection);
+    if (effort === 0) return Math.max(ef, asked * EF_PER_HIT);
+    return Math.max(asked, Math.ceil(effort * Math.max(1, wanted / EFFORT_HITS)));
+  }
+
   async #hits(
     collection: number,
     vector: Float32Array,
     asked: number,
+    ef: number,
     among: Uint32Array | undefined,
   ): Promise<Hit[]> {
-    const ef = Math.max(this.#effort.ef, asked * EF_PER_HIT);
     if (among === undefined) return this.#shards.search(collection, vector, asked, ef);
     let hits: Hit[] = [];
     for (let at = 0; at < among.length; at += AMONG_MAX) {

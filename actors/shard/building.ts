@@ -1,6 +1,7 @@
 /** What a shard's thread does with the time that messages and searches leave: graphs, its own first, then those of others. */
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { Context } from '../context.ts';
+import { Efforts } from './efforts.ts';
 import type { Graphs } from './graphs.ts';
 import type { Shard } from './shard.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -21,6 +22,7 @@ export class Building {
   readonly #shard: Shard;
   readonly #graphs: Graphs;
   readonly #snapshots: Snapshots;
+  readonly #efforts: Efforts;
   readonly #metrics: MetricsBlock;
   readonly #helped: number;
   /** Of one vector, lately. */
@@ -34,6 +36,7 @@ export class Building {
     this.#shard = shard;
     this.#graphs = graphs;
     this.#snapshots = snapshots;
+    this.#efforts = new Efforts(context, shard);
     this.#metrics = metrics;
     this.#helped = metrics.counter('helped');
   }
@@ -55,7 +58,7 @@ export class Building {
     if (moved > 0) return true;
     if (this.#help() || isTidying) return true;
     this.#sayWhichAreFull();
-    return this.#snapshots.step(this.#shard.keptGraphs());
+    return this.#snapshots.step(this.#shard.keptGraphs()) || this.#efforts.step();
   }
 
   #sayWhichAreFull(): void {

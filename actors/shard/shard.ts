@@ -193,6 +193,11 @@ export class Shard {
     return kept;
   }
 
+  /** The collections that have graphs. */
+  *withGraphs(): Generator<CollectionIndex> {
+    for (const collection of this.#collections.values()) if (collection.graphSize > 0) yield collection;
+  }
+
   /** Visits the collections whose graphs have no room for more. */
   eachFull(visit: (graph: TailGraph, figures: FullFigures) => void): void {
     for (const [collection, { graph, dimension, tailSize: exactly }] of this.#collections) {

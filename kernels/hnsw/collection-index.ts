@@ -15,6 +15,7 @@ const EXACT_ONLY_MAX = 10_000;
 
 export class CollectionIndex {
   readonly dimension: number;
+  isReleased = false;
   private readonly table: ChunkTable;
   private readonly tail: VectorRows;
   readonly graph: TailGraph | undefined;
@@ -75,6 +76,22 @@ export class CollectionIndex {
     return this.table.firstLabel(ino) !== NO_LABEL;
   }
 
+  /** What effort a search takes that finds the wanted share of the nearest, for whoever asks. */
+  set effort(effort: number) {
+    this.tail.effort = effort;
+  }
+
+  /** Some of the vectors, from all over the labels. */
+  sample(count: number): Float32Array[] {
+    const end = this.table.labelsEnd;
+    const vectors: Float32Array[] = [];
+    for (let i = 0; i < count && i < end; i++) {
+      const vector = new Float32Array(this.dimension);
+      if (this.read(Math.floor((end * (i + 0.5)) / count), vector)) vectors.push(vector);
+    }
+    return vectors;
+  }
+
   /** Between the two, other threads see nothing of the collection: for changes that belong together. */
   beginChange(): void {
     this.tail.beginChange();
@@ -86,6 +103,7 @@ export class CollectionIndex {
 
   /** Gives the shared memory back. The collection is not used afterwards. */
   release(): void {
+    this.isReleased = true;
     this.tail.release();
     this.table.release();
     this.graph?.release();
@@ -219,7 +237,7 @@ export class CollectionIndex {
     if (k === 0) return 0;
     for (const ino of inodes) {
       for (let next = table.firstLabel(ino); next !== NO_LABEL; next = table.nextLabel(next)) {
-        if (!this.vectorOf(next, scratch)) continue;
+        if (!this.read(next, scratch)) continue;
         label[0] = next;
         scanRows(scratch, 0, 1, from, tail.metric, out, label, 0, 1);
       }
@@ -235,7 +253,7 @@ export class CollectionIndex {
   /** The stored vector of a key (normalised under cosine) into `out`; false when there is none. */
   vector(ino: number, generation: number, chunk: number, out: Float32Array): boolean {
     const label = this.table.find(ino, generation, chunk);
-    return label !== NO_LABEL && this.vectorOf(label, out);
+    return label !== NO_LABEL && this.read(label, out);
   }
 
   /** How many inodes there are vectors of. */
@@ -254,7 +272,7 @@ export class CollectionIndex {
     let label = this.table.firstLabel(ino);
     for (; label !== NO_LABEL; label = this.table.nextLabel(label)) {
       this.table.read(label, record);
-      this.vectorOf(label, this.scratch);
+      this.read(label, this.scratch);
       visit(record, this.scratch);
     }
   }
@@ -274,12 +292,13 @@ export class CollectionIndex {
     const record = emptyRecord();
     for (const label of this.table.labels()) {
       this.table.read(label, record);
-      this.vectorOf(label, this.scratch);
+      this.read(label, this.scratch);
       visit(record, this.scratch);
     }
   }
 
-  private vectorOf(label: number, out: Float32Array): boolean {
+  /** Copies the stored vector of a label; false when there is none. */
+  read(label: number, out: Float32Array): boolean {
     return this.tail.read(label, out) || (this.graph?.read(label, out) ?? false);
   }
 

@@ -5,6 +5,9 @@
 import { EF_MAX } from '../assembly/layout.ts';
 import { SearchHits, type VectorIndex } from './vector-index.ts';
 
+/** What can be asked: a graph, or all that there is of a collection. */
+export type Asked = Pick<VectorIndex, 'search' | 'read'>;
+
 /** Efforts that are tried, ascending: each about 1.4 times the one before. */
 const EFFORTS = [12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
 /** What is found with so many times the effort is taken for all there is. */
@@ -14,19 +17,23 @@ const NEIGHBOURS = 4;
 
 /**
  * The least effort of those tried at which searches for `k` find the share `recall` (0 … 1) of the nearest, at least k; the largest
- * when none does. Takes about 2,000 searches' time with 64 probes.
+ * when none does. Pauses after each search, or two; takes about 2,000 searches' time with 64 probes.
  */
-export function effortForRecall(
-  index: VectorIndex,
+export function* effortForRecall(
+  index: Asked,
   k: number,
   recall: number,
   vectors: readonly Float32Array[],
-): number {
+): Generator<undefined, number> {
   const enough = EFFORTS.filter((effort) => effort >= k);
-  const probes = vectors.map((vector) => besides(index, vector));
-  const truths = probes.map((probe) =>
-    nearest(index, probe, k, Math.min(EF_MAX, Math.max(TRUTH_MIN, k * TRUTH_FACTOR))),
-  );
+  const probes: Float32Array[] = [];
+  const truths: SearchHits[] = [];
+  for (const vector of vectors) {
+    const probe = besides(index, vector);
+    probes.push(probe);
+    truths.push(nearest(index, probe, k, Math.min(EF_MAX, Math.max(TRUTH_MIN, k * TRUTH_FACTOR))));
+    yield;
+  }
   for (const effort of enough) {
     let shared = 0;
     let all = 0;
@@ -37,6 +44,7 @@ export function effortForRecall(
       const found = nearest(index, probe, k, effort);
       for (let at = 0; at < found.count; at++) if (found.distances[at]! <= farthest) shared++;
       all += truth.count;
+      yield;
     }
     if (shared >= all * recall) return effort;
   }
@@ -47,14 +55,14 @@ export function effortForRecall(
  * A place about as far from `vector` as its nearest are, in a direction in which these differ. What is near a vector of the index
  * itself is found with less effort than what is near a question, as its own links lead there.
  */
-function besides(index: VectorIndex, vector: Float32Array): Float32Array {
+function besides(index: Asked, vector: Float32Array): Float32Array {
   const { count, labels } = nearest(index, vector, NEIGHBOURS, TRUTH_MIN);
   const [a, b] = [new Float32Array(vector.length), new Float32Array(vector.length)];
   const isKnown = count > 2 && index.read(labels[1]!, a) && index.read(labels[count - 1]!, b);
   return isKnown ? vector.map((x, i) => x + (a[i]! - b[i]!) * Math.SQRT1_2) : vector;
 }
 
-function nearest(index: VectorIndex, query: Float32Array, k: number, effort: number): SearchHits {
+function nearest(index: Asked, query: Float32Array, k: number, effort: number): SearchHits {
   const hits = new SearchHits(k);
   index.search(query, k, effort, hits);
   return hits;

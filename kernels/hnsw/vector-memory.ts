@@ -5,7 +5,7 @@
  * Roles: one owner thread; any number of readers. A successor of an owner that died begins with reset().
  *
  * Layout: a line (0 magic); per collection, by its number, an entry of ENTRY_WORDS: 0 CHANGES (a sequence lock), 1 COUNT,
- * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH_COUNT, 6 TOTAL, 7 BYTES_KIB, 8 FORM (these four for whoever wants figures), 16 … where its chunks begin (word
+ * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH_COUNT, 6 TOTAL, 7 BYTES_KIB, 8 FORM (these four for whoever wants figures), 9 EFFORT, 16 … where its chunks begin (word
  * indexes), 40 … where those of its labels begin, 64 … GRAPHS: of each graph its number (0 = there is none) and its count; then the chunks. Chunk c holds 64 · 2^c rows: their records (RECORD_WORDS u32 each:
  * label, ino, generation, chunk, byte offset, byte length, line, version), then their vectors (float32 × dimension). A chunk of labels
  * holds as many rows of LABEL_WORDS u32 (chunk-table.ts), by label.
@@ -38,6 +38,8 @@ export const GRAPH_COUNT = 5;
 export const TOTAL = 6;
 export const BYTES_KIB = 7;
 export const FORM = 8;
+/** Least effort that finds the wanted share of the nearest; 0 = it is not known. */
+export const EFFORT = 9;
 /** The graph is walked over int8 codes, or over float32. */
 export const WALKS_CODES = 1;
 export const WALKS_FLOATS = 2;
@@ -158,6 +160,7 @@ export interface CollectionFigures {
   readonly bytes: number;
   /** Bits of {@link FORM}. */
   readonly form: number;
+  readonly effort: number;
 }
 
 /** Any thread: what the region's owner says of a collection; undefined when it has none of it. */
@@ -176,6 +179,7 @@ export function figuresOf(
     graphs: countGraphs(i32, entry),
     bytes: i32[entry + BYTES_KIB]! * 1024,
     form: i32[entry + FORM]!,
+    effort: i32[entry + EFFORT]!,
   };
 }
 

@@ -18,6 +18,7 @@ import {
   chunkOfRow,
   chunkWords,
   DIMENSION,
+  EFFORT,
   ELSEWHERE,
   ENTRY_WORDS,
   entryOf,
@@ -116,6 +117,11 @@ export class VectorRows {
     this.#i32[this.#entry + FORM] = form;
   }
 
+  /** See EFFORT in vector-memory.ts. */
+  set effort(effort: number) {
+    this.#i32[this.#entry + EFFORT] = effort;
+  }
+
   /** Between the two, readers see nothing: for several changes that belong together. They nest. */
   beginChange(): void {
     if (this.#changing++ === 0) this.#changes.writeBegin();
@@ -207,6 +213,7 @@ export class VectorRows {
     Atomics.store(this.#i32, this.#entry + ELSEWHERE, 1);
     this.#parts = GRAPHS_MAX;
     this.setGraphs([]);
+    this.effort = 0;
     this.endChange();
   }
 

@@ -241,6 +241,14 @@ const vectors = section('The vector index.', {
   m: count(16, 2, 128, 'Links of a vector in the graph. More finds better and takes more memory.'),
   ef_construction: count(100, 1, 10_000, 'Candidates looked at when a vector is added. At least m.'),
   ef: live(count(64, 1, 10_000, 'Candidates looked at by a search. More finds better and is slower.')),
+  recall: live(
+    count(
+      0,
+      0,
+      99,
+      'Percent of the nearest that a search is to find: how many candidates that takes is learnt from the vectors there are. 0: not less than ef.',
+    ),
+  ),
   exact_max: count(
     10_000,
     0,

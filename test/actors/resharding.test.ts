@@ -155,13 +155,15 @@ test.each([
     await Promise.resolve();
   }
   for (let turn = 0; turn < 20; turn++) world.turn(0);
-  const [changed, removed, gone, indexed] = inodes.filter((ino) => shardOf(ino, 2) === 1);
+  const [changed, removed, gone, indexed, emptied] = inodes.filter((ino) => shardOf(ino, 2) === 1);
   world.setVector(0, changed!, unit(500));
   world.removeVector(0, removed!);
   world.unlink(0, `f${inodes.indexOf(gone!)}`);
   world.write(0, indexed!);
   const { version } = world.state(indexed!);
   run(world.indexing(indexed!, [[unit(600)]]));
+  world.write(0, emptied!);
+  run(world.passingOver(emptied!));
   const { context, actor } = world.shards[1]!;
   const { senders } = context.topology.actor('shard-1');
   // Of what waits in the lane of shard-0 nothing has been taken in yet.
@@ -193,7 +195,8 @@ test.each([
   expect(distances.size).toBe(22);
   expect(distances.get(key(changed!))).toBeCloseTo(distance(unit(500)), 4);
   expect(distances.has(key(removed!))).toBe(false);
-  expect(world.texts().size).toBe(23);
+  expect(world.texts().size).toBe(22);
+  expect(world.texts().has(key(emptied!))).toBe(false);
   expect(world.texts().get(key(indexed!))).toBe(ShardsWorld.textOf(version, [[unit(600)]]));
 });
 

@@ -1,11 +1,25 @@
 /** Which hits of the shards a search shows: only files that are there, under the path asked for, readable by who asks. */
 import { beforeEach, expect, test } from 'vitest';
+import { EFFORT_HITS, learntEffort } from '../../actors/collection-status.ts';
+import type { Context } from '../../actors/context.ts';
 import type { FileContent } from '../../actors/indexer/file-content.ts';
 import { FileFilter } from '../../actors/indexer/file-filter.ts';
 import type { Hit, ScatterGather } from '../../actors/indexer/scatter-gather.ts';
 import { Search } from '../../actors/indexer/search.ts';
+import { setPresent } from '../../actors/presence.ts';
+import { vectorsRegion } from '../../actors/regions.ts';
+import { Efforts } from '../../actors/shard/efforts.ts';
+import { Shard } from '../../actors/shard/shard.ts';
 import type { DirEntry, Namespace } from '../../fuse/namespace/namespace.ts';
+import { ExactIndex } from '../../kernels/hnsw/exact.ts';
+import { aloneWithGraphs } from '../../kernels/hnsw/graph-access.ts';
+import { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
+import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import { type IndexOptions, SearchHits } from '../../kernels/hnsw/vector-index.ts';
+import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
+import { Random } from '../kernels/random.ts';
+import { World } from './world.ts';
 
 /** Files by inode: their path, and who may read them. */
 let files: Map<number, { path: string; readers: number[] }>;
@@ -14,6 +28,11 @@ let hits: Hit[];
 /** What the shards were asked to search among, if it was not all. */
 let among: number[][];
 let asked: number[];
+/** Of each question. */
+let efforts: number[];
+let effort: { ef: number; recall: number };
+/** By the shards. */
+let learnt: number;
 /** Inodes in a directory, whose own is {@link ROOT}. */
 let listed: number[];
 const ROOT = 5999;
@@ -24,6 +43,9 @@ beforeEach(() => {
   among = [];
   hits = [];
   asked = [];
+  efforts = [];
+  effort = { ef: 10, recall: 0 };
+  learnt = 0;
   listed = [];
   const namespace = {
     exists: (ino: number, generation: number) => files.has(ino) && generation === 1,
@@ -42,9 +64,10 @@ beforeEach(() => {
       _collection: number,
       _vector: Float32Array,
       k: number,
-      _ef: number,
+      ef: number,
       inodes?: Uint32Array,
     ) => {
+      efforts.push(ef);
       if (inodes === undefined) asked.push(k);
       else among.push([...inodes]);
       return hits.filter(({ ino }) => inodes?.includes(ino) ?? true).slice(0, k);
@@ -55,7 +78,8 @@ beforeEach(() => {
     shards as unknown as ScatterGather,
     {} as Embedder,
     {} as FileContent,
-    { ef: 10 },
+    effort,
+    () => learnt,
   );
 });
 
@@ -129,4 +153,66 @@ test('many files that pass are compared some at a time', async () => {
   for (let ino = 901; ino <= 5900; ino++) listed.push(ino);
   expect(await paths(7, 10, '/many')).toEqual(Array.from({ length: 10 }, (_, i) => `/many/${5900 - i}`));
   expect(among.map((inodes) => inodes.length)).toEqual([2048, 2048, 904]);
+});
+
+test('the effort is what the wanted recall takes, as soon as that is known, and at least the number that is asked for', async () => {
+  for (let ino = 1; ino <= 100; ino++) add(ino, `/${ino}`, [7]);
+  await paths(7, 1);
+  effort.recall = 95;
+  await paths(7, 1);
+  learnt = 64;
+  await paths(7, 1);
+  await paths(7, 20);
+  learnt = 12;
+  await paths(7, 1);
+  expect(efforts).toEqual([80, 80, 64, 128, 20]);
+});
+
+test('a shard learns what effort a recall takes, anew for another one and when graphs have grown, and says it to whoever asks', () => {
+  const random = new Random(77);
+  const world = new World({ shards: 1, fuse: 1 });
+  const context = world.actor('shard-0');
+  setPresent(context.arena, context.topology.actor('shard-0'), true);
+  const vectors = { recall: 0 };
+  const memory = new VectorMemory(context.arena.region(vectorsRegion('shard-0')));
+  const make = (options: IndexOptions) =>
+    new GrowingGraph(() => new SharedGraph(options, aloneWithGraphs(), { capacity: 1500 }));
+  const shard = new Shard({ ...context.settings.config.vectors, exact_max: 200 }, make, memory);
+  const oracle = new ExactIndex({ dimension: 24, metric: 'cosine' });
+  let ino = 0;
+  const fill = (count: number) => {
+    for (const end = ino + count; ino < end; ino++) {
+      const vector = random.vector(24);
+      shard.putVector(ino, 1, 1, vector);
+      oracle.add(ino, vector);
+    }
+    while (shard.absorb(64) > 0 || shard.isBuilding);
+    shard.report();
+  };
+  const learner = { clock: context.clock, settings: { config: { vectors } } } as unknown as Context;
+  const learning = new Efforts(learner, shard);
+  const learntFor = (percent: number) => {
+    vectors.recall = percent;
+    while (learning.step());
+    return learntEffort(context, 1);
+  };
+  fill(2000);
+  expect(learntFor(0)).toBe(0);
+  const [little, much] = [learntFor(60), learntFor(98)];
+  expect(little).toBeLessThan(much);
+  const truth = new SearchHits(EFFORT_HITS);
+  let found = 0;
+  for (let question = 0; question < 100; question++) {
+    const query = random.vector(24);
+    oracle.search(query, EFFORT_HITS, 0, truth);
+    shard.search(1, query, EFFORT_HITS, much, (record) => {
+      if (truth.labels.subarray(0, truth.count).includes(record.ino)) found++;
+    });
+  }
+  expect(found / (100 * EFFORT_HITS)).toBeGreaterThan(0.93);
+  fill(2500);
+  expect(learning.step()).toBe(true);
+  shard.clear(1);
+  while (learning.step());
+  expect(learntEffort(context, 1)).toBe(0);
 });

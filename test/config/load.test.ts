@@ -52,6 +52,7 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       ef: 64,
       exact_max: 10_000,
       graph_memory: 4 * GIB,
+      recall: 0,
       rerank: 'memory',
       shared: 256 * MIB,
     },
