@@ -12,6 +12,8 @@ const LOAD = new URL('./load.js', import.meta.url).pathname;
 const SUPPORT = new URL('../../fuse/session/uring-support.js', import.meta.url).href;
 const FORBID = new URL('./forbid-io-uring.js', import.meta.url).href;
 const NOBODY = 65_534;
+/** As pino numbers it. */
+const WARN = 40;
 const PARAMETER = '/sys/module/fuse/parameters/enable_uring';
 /** Nothing here takes this long, unless it hangs. */
 const PATIENCE_MS = 60_000;
@@ -139,5 +141,8 @@ describe.skipIf(NO_URING !== undefined)(titled('over io_uring', NO_URING), () =>
     expect(stdout).toContain('refused: 1');
     expect(stdout).toContain('by the classic channel (it is switched off in the kernel)');
     expect(stdout).toContain('unmounted: 0');
+    const log = readFileSync(join(fs.store, 'vexfs.log'), 'utf8').split('\n');
+    const said = log.filter((line) => line.includes('the channel of requests'));
+    expect(said.map((line) => JSON.parse(line).level)).toEqual([WARN]);
   });
 });
