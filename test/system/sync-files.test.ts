@@ -74,6 +74,7 @@ test('a thread that waits for files to become durable is seen to wait for a disk
   const [setup, getEvents] = process.arch === 'x64' ? [206, 208] : [0, 4];
   for (const waits of [true, false]) {
     const worker = new Worker(program, { eval: true, workerData: { waits, setup, getEvents } });
+    const ended = once(worker, 'exit');
     const [id] = (await once(worker, 'message')) as [number];
     const seen: boolean[] = [];
     for (let look = 0; look < 20; look++) {
@@ -81,6 +82,6 @@ test('a thread that waits for files to become durable is seen to wait for a disk
       await new Promise((resume) => setTimeout(resume, 10));
     }
     expect(seen.includes(true)).toBe(waits);
-    await once(worker, 'exit');
+    await ended;
   }
 });
