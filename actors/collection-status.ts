@@ -2,6 +2,7 @@
 import { collectionNames } from '../fuse/namespace/collections.ts';
 import { METRICS as VECTOR_METRICS } from '../kernels/hnsw/scan.ts';
 import { figuresOf, IS_FULL, WALKS_CODES, WALKS_FLOATS } from '../kernels/hnsw/vector-memory.ts';
+import { GRAPHS_MAX } from '../runtime/config/bounds.ts';
 import type { Context } from './context.ts';
 import { presentActors } from './presence.ts';
 import { vectorsRegion } from './regions.ts';
@@ -20,7 +21,11 @@ export interface CollectionStatus {
   readonly graph: number;
   /** What graphs are walked over: "int8", "float32", "int8 and float32", or "" when there are none. */
   readonly walked: string;
-  /** Shards whose graph has no room for more: what comes to them stays in the tail. */
+  /** How many graphs that is. A shard begins another when the memory of one is full (`vectors.graph_memory`). */
+  readonly graphs: number;
+  /** The most that there can be, of all shards together. */
+  readonly graphsMax: number;
+  /** Shards whose graphs have no room for more: what comes to them stays in the tail. */
   readonly full: number;
   /** Memory, of all shards together. */
   readonly bytes: number;
@@ -56,6 +61,8 @@ export function collectionStatus(context: Context, name: string, id: number): Co
     vectors,
     tail: vectors - graph,
     graph,
+    graphs: sum((shard) => shard.graphs),
+    graphsMax: GRAPHS_MAX * shards.length,
     walked: [...walks(WALKS_CODES, 'int8'), ...walks(WALKS_FLOATS, 'float32')].join(' and '),
     full: shards.filter(({ form }) => (form & IS_FULL) !== 0).length,
     bytes,

@@ -21,7 +21,7 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [CONTROL_ANSWER]: [['answer', 'text']],
   [messages.SYNC]: [['unique', 'u64'], ...words('slot')],
   [messages.SYNC_EXPECTED]: [],
-  [messages.OBJECT_DIRTY]: words('object'),
+  [messages.OBJECT_DIRTY]: words('object', 'bytes'),
   [messages.OBJECT_LOGGED]: words('object'),
   [messages.OBJECT_DROPPED]: words('object'),
   [messages.FLUSH]: words('ticket'),

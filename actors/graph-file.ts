@@ -1,12 +1,12 @@
 /**
- * A shard's graph of one collection as a file, so that a mount need not link every vector again. It is a hint, never the truth: it has
+ * A graph of a shard's part of a collection as a file, so that a mount need not link every vector again. It is a hint, never the truth: it has
  * no labels, and nothing of it is found before the collection is told of a vector that is in it, to the bit (kernels/hnsw/shared-graph.ts).
  * So it may be of any age, and stale, missing or damaged it costs nothing but the time to link vectors.
  *
- * `vectors/graph-SHARD-COLLECTION.snap`: a header of 64 bytes, then the parts of a snapshot (kernels/hnsw/graph-snapshot.ts), the
+ * `vectors/graph-SHARD-COLLECTION.snap`, and `graph-SHARD-COLLECTION-NUMBER.snap` of those after the first: a header of 64 bytes, then the parts of a snapshot (kernels/hnsw/graph-snapshot.ts), the
  * description first, in pieces of at most {@link PIECE_BYTES}: u32 length, u32 CRC-32C, bytes. Each CRC continues the one before. Little-endian.
  *
- * Header: 8 bytes magic, u32 shard, u32 collection, u32 dimension, u32 bytes of the description, f64 bytes of the file, zeros, and at 60
+ * Header: 8 bytes magic, u32 shard, u32 collection, u32 dimension, u32 bytes of the description, f64 bytes of the file, u32 number, zeros, and at 60
  * u32 CRC-32C of bytes [0, 60).
  */
 import { crc32c } from '../kernels/codec/crc32c.ts';
@@ -16,29 +16,41 @@ import type { Disk } from '../runtime/storage/disk.ts';
 
 const MAGIC = new TextEncoder().encode('VXGRAPH1');
 const HEADER_BYTES = 64;
+const NUMBER_AT = 32;
 const CRC_AT = 60;
 const HEAD_BYTES = 8;
 const DESCRIPTION_MAX = 4096;
 /** What is written at a time while searches wait: half a millisecond. */
 export const PIECE_BYTES = 512 * 1024;
 const DIRECTORY = 'vectors';
-const NAME = /^graph-(\d+)-(\d+)\.snap(\.tmp)?$/;
+const NAME = /^graph-(\d+)-(\d+)(?:-(\d+))?\.snap(\.tmp)?$/;
 
-export interface GraphFileName {
+/** Which graph it is. */
+export interface GraphName {
   readonly shard: number;
   readonly collection: number;
+  /** From 0, among those of the collection in the shard. */
+  readonly number: number;
+}
+
+export interface GraphFileName extends GraphName {
   readonly isUnfinished: boolean;
 }
 
-export function graphFilePath(shard: number, collection: number): string {
-  return `${DIRECTORY}/graph-${shard}-${collection}.snap`;
+export function graphFilePath({ shard, collection, number }: GraphName): string {
+  return `${DIRECTORY}/graph-${shard}-${collection}${number === 0 ? '' : `-${number}`}.snap`;
 }
 
 /** What the name of a file in `vectors` says; undefined when it is no graph. */
 export function parseGraphFile(name: string): GraphFileName | undefined {
   const match = NAME.exec(name);
   if (match === null) return undefined;
-  return { shard: Number(match[1]), collection: Number(match[2]), isUnfinished: match[3] !== undefined };
+  return {
+    shard: Number(match[1]),
+    collection: Number(match[2]),
+    number: Number(match[3] ?? 0),
+    isUnfinished: match[4] !== undefined,
+  };
 }
 
 /** The graphs on the disk, unfinished ones too. */
@@ -61,21 +73,15 @@ export class GraphFileWriter {
   #offset = 0;
   #position = HEADER_BYTES;
 
-  constructor(
-    disk: Disk,
-    shard: number,
-    collection: number,
-    dimension: number,
-    parts: readonly Uint8Array[],
-  ) {
+  constructor(disk: Disk, name: GraphName, dimension: number, parts: readonly Uint8Array[]) {
     this.#disk = disk;
-    this.#path = graphFilePath(shard, collection);
+    this.#path = graphFilePath(name);
     this.#parts = parts;
     disk.mkdir(DIRECTORY);
     disk.unlink(`${this.#path}.tmp`);
     this.#descriptor = disk.open(`${this.#path}.tmp`, 'create');
     if (this.#descriptor < 0) this.#status = this.#descriptor;
-    else this.#writeHeader(shard, collection, dimension);
+    else this.#writeHeader(name, dimension);
   }
 
   /** 1 = there is more to write; 0 = done, or −errno: then nothing of it is left. */
@@ -93,12 +99,13 @@ export class GraphFileWriter {
     this.#finish();
   }
 
-  #writeHeader(shard: number, collection: number, dimension: number): void {
+  #writeHeader({ shard, collection, number }: GraphName, dimension: number): void {
     const u8 = new Uint8Array(HEADER_BYTES);
     const u32 = new Uint32Array(u8.buffer);
     u8.set(MAGIC);
     u32.set([shard, collection, dimension, this.#parts[0]!.length], 2);
     new Float64Array(u8.buffer)[3] = fileBytes(this.#parts.map(({ length }) => length));
+    u32[NUMBER_AT >> 2] = number;
     u32[CRC_AT >> 2] = crc32c(u8, 0, CRC_AT);
     this.#head[1] = u32[CRC_AT >> 2]!;
     this.#write(u8, 0, HEADER_BYTES, 0);
@@ -158,8 +165,8 @@ export class GraphFile {
   #position = HEADER_BYTES;
 
   /** Undefined when there is none, or its beginning is damaged or another's. */
-  static open(disk: Disk, shard: number, collection: number): GraphFile | undefined {
-    const path = graphFilePath(shard, collection);
+  static open(disk: Disk, name: GraphName): GraphFile | undefined {
+    const path = graphFilePath(name);
     const status = disk.stat(path);
     const descriptor = typeof status === 'number' ? status : disk.open(path, 'read');
     if (typeof status === 'number' || descriptor < 0) return undefined;
@@ -167,7 +174,9 @@ export class GraphFile {
       const u8 = new Uint8Array(HEADER_BYTES);
       if (disk.pread(descriptor, u8, 0, HEADER_BYTES, 0) !== HEADER_BYTES) throw new Damaged(0);
       const u32 = new Uint32Array(u8.buffer);
-      const isOurs = MAGIC.every((byte, i) => u8[i] === byte) && u32[2] === shard && u32[3] === collection;
+      const named =
+        u32[2] === name.shard && u32[3] === name.collection && u32[NUMBER_AT >> 2] === name.number;
+      const isOurs = named && MAGIC.every((byte, i) => u8[i] === byte);
       const isWhole =
         u32[CRC_AT >> 2] === crc32c(u8, 0, CRC_AT) && new Float64Array(u8.buffer)[3] === status.bytes;
       if (!isOurs || !isWhole || u32[5]! > DESCRIPTION_MAX) throw new Damaged(0);
@@ -230,8 +239,8 @@ export class GraphFile {
 }
 
 /** Where a graph is damaged, in bytes; undefined when every checksum is right. */
-export function damageOfGraph(disk: Disk, shard: number, collection: number): number | undefined {
-  const file = GraphFile.open(disk, shard, collection);
+export function damageOfGraph(disk: Disk, name: GraphName): number | undefined {
+  const file = GraphFile.open(disk, name);
   if (file === undefined) return 0;
   try {
     const piece = new Uint8Array(PIECE_BYTES);

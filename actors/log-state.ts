@@ -13,7 +13,8 @@
  * 1. Word 2 is 1 from before the first change of the log's files, numbers or the ring's positions until after the last: who takes
  *    the lock and finds it 1 has taken over from a thread that ended in between. What is on the disk is then not known; io-0 alone may go on
  *    (resume.ts), everybody else leaves the lock.
- * 2. While the lock is free and word 2 is 0, everything that was released of the ring is durable in the log.
+ * 2. While the lock is free and word 2 is 0, everything that was released of the ring is in the log, and what of it is not durable
+ *    yet is in the segment being written: an fdatasync of that, by whoever has the lock, makes it durable.
  * 3. A thread counts in word 4 after its message to the io actor and before it publishes the record that depends on the bytes. io-0 takes
  *    word 4 before it drains its mailbox and stores that value in word 5 after the flush. So if they are equal after a look at the published
  *    position, no record before that position depends on an object that is not durable.

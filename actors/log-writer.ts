@@ -136,6 +136,18 @@ export class LogWriter {
   }
 
   /**
+   * Writes the journal's records up to the position `limit`, and has the disk begin with them: a commit that comes a little later has
+   * less to wait for. 0 or −errno, as {@link commit}.
+   */
+  begin(journal: JournalReader, limit: number): number {
+    journal.resume();
+    const start = this.segmentBytes;
+    const failed = reached(journal.position, limit) ? 0 : this.append(journal, limit);
+    if (failed < 0 || this.segmentBytes === start) return failed;
+    return this.#disk.startWriting?.(this.#descriptor, start, this.segmentBytes - start) ?? 0;
+  }
+
+  /**
    * Makes the journal's records up to the position `limit` durable, unless another thread has, and notes that. 0 or −errno; after
    * an error the log must not be used any more.
    */
@@ -177,7 +189,7 @@ export class LogWriter {
     if (this.writtenLsn === this.durableLsn) return 0;
     const { clock } = this.#options;
     const began = clock?.monotonic() ?? 0;
-    const failed = this.#disk.fdatasync(this.#descriptor);
+    const failed = this.#open() || this.#disk.fdatasync(this.#descriptor);
     if (failed < 0) return failed;
     this.#numbers[SYNC_MS] = (clock?.monotonic() ?? 0) - began;
     this.#numbers[SYNCS]!++;
@@ -188,7 +200,7 @@ export class LogWriter {
   /** Makes the log end here: the next record begins a new segment, so that this one can be deleted whole. */
   finishSegment(): number {
     if (this.segment === 0) return 0;
-    let failed = this.#open() || this.sync();
+    let failed = this.sync() || this.#open();
     if (failed === 0 && this.#numbers[FILE_BYTES]! > this.segmentBytes) {
       failed = this.#disk.truncate(this.#descriptor, this.segmentBytes);
     }

@@ -17,7 +17,7 @@ export const SYNC = 32;
 /** fuse → io-0: a SYNC is likely to follow what was written last; its commit may begin. [0] zero */
 export const SYNC_EXPECTED = 59;
 /** fuse, indexer → io-(id % workers.io): bytes of an object were written. Sent before the journal record that depends on
- * them is committed. [0] object id */
+ * them is committed. [0] object id · [4] how many, as far as known */
 export const OBJECT_DIRTY = 33;
 /** fuse → io-(id % workers.io): bytes of an object were written that the log has as well: so its file need not be durable
  * before the log's segment ends, or a checkpoint is made. Sent as OBJECT_DIRTY. [0] object id */
@@ -58,8 +58,10 @@ export function writeSync(io: Outbox, uniqueLo: number, uniqueHi: number, slot: 
 }
 
 /** OBJECT_DIRTY, OBJECT_LOGGED and OBJECT_DROPPED: io takes them in before each commit, so it need not be woken. */
-export function postObject(io: Outbox, kind: number, objectId: number): void {
-  io.u32[io.claimOrWait(kind, 4) >> 2] = objectId;
+export function postObject(io: Outbox, kind: number, objectId: number, bytes = 0): void {
+  const word = io.claimOrWait(kind, 8) >> 2;
+  io.u32[word] = objectId;
+  io.u32[word + 1] = bytes;
   io.post();
 }
 

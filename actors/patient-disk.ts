@@ -66,6 +66,12 @@ export class PatientDisk implements Disk {
     return this.#end(this.#disk.statOpen?.(descriptor) ?? -EINVAL);
   }
 
+  /** Waits for the disk only when its queue is full. */
+  startWriting(descriptor: number, start: number, length: number): number {
+    this.#begin();
+    return this.#end(this.#disk.startWriting?.(descriptor, start, length) ?? 0);
+  }
+
   fdatasync(descriptor: number): number {
     this.#begin();
     return this.#end(this.#disk.fdatasync(descriptor));

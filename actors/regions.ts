@@ -9,7 +9,7 @@ import { flightBytes } from '../fuse/session/flight.ts';
 import { planUring } from '../fuse/session/uring-memory.ts';
 import { planVirtual } from '../fuse/virtual/node-table.ts';
 import { VECTOR_MEMORY_MIN } from '../kernels/hnsw/vector-memory.ts';
-import { CACHE_LINE, KIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
+import { CACHE_LINE, KIB, REGION_MAX, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { LIVE_BYTES } from '../runtime/config/live.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import type { RegionPlan } from '../runtime/memory/arena.ts';
@@ -82,6 +82,11 @@ function sharers({ workers }: Config, topology: Topology, shard: ActorPlan): num
   return isConfigured(workers, shard) ? workers.shards : topology.ofKind('shard').length;
 }
 
+/** The table and room for vectors, which together are one region at most. */
+function vectorBytes(shared: number): number {
+  return Math.min(REGION_MAX, VECTOR_MEMORY_MIN + Math.floor(shared));
+}
+
 /** Room of the tables for so many files. */
 export function namespaceCapacity(maxInodes: number): NamespaceCapacity {
   return { maxInodes, maxDentries: Math.ceil(maxInodes * DENTRIES_PER_INODE) };
@@ -107,7 +112,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     { name: TASKS, bytes: planBoard(topology.ofKind('shard').length, SEARCH_TASK_BYTES) },
     ...topology.ofKind('shard').map((shard) => ({
       name: vectorsRegion(shard.name),
-      bytes: VECTOR_MEMORY_MIN + Math.floor(config.vectors.shared / sharers(config, topology, shard)),
+      bytes: vectorBytes(config.vectors.shared / sharers(config, topology, shard)),
     })),
     { name: GRAPH_DOORS, bytes: planDoors(topology.ofKind('shard').length) },
     { name: SLAB, bytes: config.memory.budget },

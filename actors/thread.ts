@@ -2,7 +2,7 @@
 import { threadId as nodeThreadId, workerData } from 'node:worker_threads';
 import { FAILED, STARTING } from '../runtime/scheduling/actor-state.ts';
 import { whileWaiting } from '../runtime/sync/waiting.ts';
-import { pinThread, threadId } from '../runtime/system/libc.ts';
+import { nameThread, pinThread, threadId } from '../runtime/system/libc.ts';
 import { awaitConnection } from './connection.ts';
 import { attachContext, type Context, type StartedThread } from './context.ts';
 import { isLoaded } from './loading.ts';
@@ -26,6 +26,7 @@ const started = workerData as StartedThread;
 const context = attachContext(started);
 const { kind } = context.topology.actor(context.name);
 if (kind === 'main') throw new Error('the main actor has no thread of its own');
+nameThread(context.name);
 context.state.thread = threadId();
 context.state.nodeThread = nodeThreadId;
 context.state.set(STARTING);

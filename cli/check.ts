@@ -8,7 +8,7 @@ import { checkStore, roomy, type StoreCheck } from './offline/check.ts';
 import { describeFinding, type Finding } from './offline/findings.ts';
 import { openOffline } from './offline/open.ts';
 import { repairStore } from './offline/repair.ts';
-import { clearProgress, grouped, plural, print, printJson, progress, say } from './terminal.ts';
+import { clearProgress, grouped, plural, print, printJson, progress, say, visible } from './terminal.ts';
 
 interface Options {
   readonly repair?: true;
@@ -115,10 +115,10 @@ function reportOf(store: string, check: StoreCheck, repaired: readonly string[] 
 
 function printReport({ store, clean, problems, problemCount, notes, repaired, counts }: Report): void {
   for (const done of repaired ?? []) print(`repaired: ${done}`);
-  for (const problem of problems) print(`problem: ${describeFinding(problem)}`);
+  for (const problem of problems) print(`problem: ${visible(describeFinding(problem))}`);
   if (problemCount > problems.length)
     print(`problem: ${grouped(problemCount - problems.length)} more of them`);
-  for (const note of notes) print(`note: ${describeFinding(note)}`);
+  for (const note of notes) print(`note: ${visible(describeFinding(note))}`);
   const { files = 0, directories = 0, logRecords = 0 } = (counts ?? {}) as Record<string, number>;
   const looked = `${plural(files, 'file')}, ${plural(directories, 'directory', 'directories')}, ${plural(logRecords, 'record')} of the log`;
   const verdict = clean ? 'clean' : plural(problemCount, 'problem');

@@ -33,6 +33,8 @@ interface CollectionRow {
     readonly tail: number;
     readonly graph: number;
     readonly walked: string;
+    readonly graphs: number;
+    readonly graphsMax: number;
     readonly full: number;
     readonly bytes: number;
     readonly bytesPerVector: number;
@@ -155,18 +157,20 @@ function describeFigures({
   tail,
   graph,
   walked,
+  graphs,
+  graphsMax,
   full,
   bytes,
   bytesPerVector,
 }: NonNullable<CollectionRow['figures']>): string[] {
   const over = walked === '' ? '' : `, walked over ${walked}`;
   const lines = [
-    `searched        ${grouped(graph)} by the graph (${engine}${over}), ${grouped(tail)} exactly`,
+    `searched        ${grouped(graph)} by ${grouped(graphs)} of up to ${grouped(graphsMax)} graphs (${engine}${over}), ${grouped(tail)} exactly`,
     `memory          ${roundSize(bytes)}, ${grouped(bytesPerVector)} bytes a vector`,
   ];
   if (full > 0)
     lines.push(
-      `no room         in the graph of ${grouped(full)} shard(s): what comes is searched exactly; raise vectors.graph_memory, or workers.shards`,
+      `no room         in the graphs of ${grouped(full)} shard(s): what comes is searched exactly; raise vectors.graph_memory, or workers.shards`,
     );
   return lines;
 }

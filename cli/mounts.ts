@@ -1,6 +1,6 @@
 /** Which mount a command is about. */
-import { realpathSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import {
   isVexfs,
   type Mount,
@@ -36,9 +36,12 @@ export function chooseMount(
   wanted: Wanted,
   current: string | undefined,
 ): RunningMount {
-  const ours = mounts.filter(isVexfs);
+  const all = mounts.filter(isVexfs);
+  // Of other users' mounts nothing can be asked: they are meant only if named, or if there are no others.
+  const mine = all.filter(({ store }) => mayTalkTo(store));
+  const ours = mine.length > 0 ? mine : all;
   if (ours.length === 0) throw new UserError('no VexFS is mounted; "vexfs mount STORE DIR" mounts one');
-  const all = ours.map((mount) => mount.mountPoint).join(', ');
+  const names = ours.map((mount) => mount.mountPoint).join(', ');
   const containing = (path: string | undefined): RunningMount | undefined => {
     // The mount point itself need not be touched, which would hang where every fuse actor is paused.
     const exact = path === undefined ? undefined : mountAt(mounts, resolve(path));
@@ -47,7 +50,8 @@ export function chooseMount(
   };
   if (wanted.mount !== undefined) {
     const found = containing(wanted.mount);
-    if (found === undefined) throw new UserError(`${wanted.mount} is not in a VexFS mount; mounted: ${all}`);
+    if (found === undefined)
+      throw new UserError(`${wanted.mount} is not in a VexFS mount; mounted: ${names}`);
     return found;
   }
   const found = containing(wanted.near) ?? containing(current);
@@ -55,7 +59,16 @@ export function chooseMount(
   if (ours.length === 1) return running(ours[0]!);
   const below = ours.filter(({ mountPoint }) => current !== undefined && isBelow(current, mountPoint));
   if (below.length === 1) return running(below[0]!);
-  throw new UserError(`several VexFS are mounted (${all}); name the directory of one, or go into it`);
+  throw new UserError(`several VexFS are mounted (${names}); name the directory of one, or go into it`);
+}
+
+function mayTalkTo(store: string): boolean {
+  try {
+    accessSync(store, constants.R_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function running(mount: VexfsMount): RunningMount {
@@ -107,6 +120,26 @@ export function pathInMount(mount: RunningMount, path: string): string {
     if (isBelow(mount.directory, real)) return `/${relative(mount.directory, real)}`;
   }
   throw new UserError(exists ? `${path} is not in the mount ${mount.directory}` : `${path} does not exist`);
+}
+
+/** As {@link pathInMount}, of a directory that is made if it does not exist. @throws {UserError} */
+export function directoryInMount(mount: RunningMount, path: string): string {
+  const candidates = isAbsolute(path) ? [path] : [resolve(path), join(mount.directory, path)];
+  if (!candidates.some((candidate) => existsSync(candidate))) {
+    const inside = candidates.find((candidate) => isBelow(mount.directory, nearestThereIs(candidate)));
+    if (inside === undefined) throw new UserError(`${path} is not in the mount ${mount.directory}`);
+    mkdirSync(inside, { recursive: true });
+  }
+  return pathInMount(mount, path);
+}
+
+/** Without symbolic links. */
+function nearestThereIs(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return nearestThereIs(dirname(path));
+  }
 }
 
 /** Runs `use` with a connection to the process that serves `mount`. */

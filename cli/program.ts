@@ -2,7 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { version } from '../actors/version.ts';
 import { UserError } from '../runtime/user-error.ts';
-import { say } from './terminal.ts';
+import { describeSystemError } from './system-errors.ts';
+import { harmless, hasPrintedJson, printJson, say } from './terminal.ts';
 
 export const OK = 0;
 export const FAILED = 1;
@@ -21,7 +22,8 @@ Examples:
   vexfs umount ~/notes                         unmount; everything is on disk when it returns
 
 Exit codes: 0 done, 1 failed (one sentence on stderr says why), 2 the command was not understood.
-"vexfs COMMAND --help" explains a command. "--json" prints for programs. NO_COLOR=1 turns colours off.`;
+"vexfs COMMAND --help" explains a command. NO_COLOR=1 turns colours off.
+"--json" prints for programs; what failed is then {"error": "the sentence"}, if nothing was printed before.`;
 
 /**
  * In the order of the help. A module is loaded when its command is asked for: loading all of them takes longer than most
@@ -45,6 +47,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   backup: async () => (await import('./backup.ts')).addBackup,
 };
 
+/** Whether the command that runs was asked for JSON. */
+let wantsJson = false;
+
 /** With the command that is named `wanted`; with all of them, to be listed or suggested, if none is. */
 async function createProgram(wanted: string): Promise<Command> {
   const program = new Command('vexfs')
@@ -53,8 +58,13 @@ async function createProgram(wanted: string): Promise<Command> {
     .helpOption('-h, --help', 'explain a command')
     .helpCommand(false)
     .showHelpAfterError('("vexfs --help" lists the commands, "vexfs COMMAND --help" explains one)')
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'vexfs: ')) })
+    .configureOutput({
+      outputError: (text, write) => write(harmless(text.replace(/^error: /, 'vexfs: '), process.stderr)),
+    })
     .exitOverride()
+    .hook('preAction', (_, command) => {
+      wantsJson = command.opts().json === true;
+    })
     .addHelpText('after', EXAMPLES);
   const names = Object.hasOwn(COMMANDS, wanted) ? [wanted] : Object.keys(COMMANDS);
   for (const name of names) (await COMMANDS[name]!())(program);
@@ -65,12 +75,18 @@ async function createProgram(wanted: string): Promise<Command> {
 export async function run(args: readonly string[]): Promise<number> {
   process.exitCode = OK;
   try {
-    await (await createProgram(args[0] ?? '')).parseAsync(args, { from: 'user' });
+    const program = await createProgram(args[0] ?? '');
+    // "--help" after a command that does not exist is no wish for the list of all.
+    const isKnown = program.commands.some((one) => [one.name(), ...one.aliases()].includes(args[0] ?? ''));
+    const isOption = args[0]?.startsWith('-') !== false;
+    await program.parseAsync(isKnown || isOption ? args : args.slice(0, 1), { from: 'user' });
     return Number(process.exitCode);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? OK : USAGE;
-    if (!(error instanceof UserError)) throw error;
-    for (const line of error.message.split('\n')) say(line);
+    const sentence = error instanceof UserError ? error.message : describeSystemError(error);
+    if (sentence === undefined) throw error;
+    for (const line of sentence.split('\n')) say(line);
+    if (wantsJson && !hasPrintedJson()) printJson({ error: sentence });
     return FAILED;
   }
 }

@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { join } from 'node:path/posix';
 import type { SearchHit } from './protocol.ts';
-import { columns, print, printJson, style, wrapped } from './terminal.ts';
+import { columns, print, printJson, style, visible, wrapped } from './terminal.ts';
 
 const BAR_CELLS = 8;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
@@ -57,9 +57,10 @@ export function printHits(hits: readonly Partial<SearchHit>[], shown: Shown): vo
   const rankWidth = String(hits.length).length;
   for (const [i, { path = '', score = 0, line = 0, snippet = '' }] of hits.entries()) {
     const rank = String(i + 1).padStart(rankWidth);
-    const place = style('cyan', shownPath(hostPath(shown.directory, path))) + (line > 0 ? `:${line}` : '');
+    const place =
+      style('cyan', visible(shownPath(hostPath(shown.directory, path)))) + (line > 0 ? `:${line}` : '');
     print(`${style('dim', rank)}  ${style('green', bar(score))} ${score.toFixed(3)}  ${place}`);
-    const text = snippet.replace(/\s+/g, ' ').trim();
+    const text = visible(snippet.replace(/\s+/g, ' ').trim());
     for (const row of wrapped(text, columns() - rankWidth - 2))
       print(`${' '.repeat(rankWidth)}  ${highlight(row, shown.query)}`);
   }

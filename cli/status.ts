@@ -102,17 +102,18 @@ export function describeStatus(s: Status): string[] {
 }
 
 function describeCollections(collections: NonNullable<Status['collections']>): string[] {
-  const header = ['VECTORS OF', 'COUNT', 'DIMENSION', 'TAIL', 'GRAPH', 'BYTES EACH', ''];
-  const rows = collections.map(({ name, vectors, dimension, tail, graph, walked, bytesPerVector, full }) => [
-    name === '' ? 'text' : name,
-    grouped(vectors),
-    grouped(dimension),
-    grouped(tail),
-    grouped(graph),
-    grouped(bytesPerVector),
-    full > 0 ? style('yellow', 'no room in the graph') : walked,
+  const header = ['VECTORS OF', 'COUNT', 'DIMENSION', 'TAIL', 'IN GRAPHS', 'GRAPHS', 'BYTES EACH', ''];
+  const rows = collections.map(({ full, walked, ...one }) => [
+    one.name === '' ? 'text' : one.name,
+    grouped(one.vectors),
+    grouped(one.dimension),
+    grouped(one.tail),
+    grouped(one.graph),
+    `${grouped(one.graphs)} of ${grouped(one.graphsMax)}`,
+    grouped(one.bytesPerVector),
+    full > 0 ? style('yellow', 'no room in graphs') : walked,
   ]);
-  return withHeader(header, rows, [1, 2, 3, 4, 5]);
+  return withHeader(header, rows, [1, 2, 3, 4, 5, 6]);
 }
 
 function describeCold({ doing, compressed, totals, failure }: ColdStatus): string {

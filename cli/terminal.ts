@@ -36,10 +36,36 @@ export function hasTerminal(): boolean {
   }
 }
 
-/** One line to stdout. */
+/** What a terminal obeys or hides: controls of C0 and C1, and marks that turn or break a line of text. */
+const OBEYED = '[\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]';
+const COLOUR = '\\u001b\\[[0-9;]*m';
+const ALL_OBEYED = new RegExp(OBEYED, 'g');
+const OBEYED_OR_COLOUR = new RegExp(`${COLOUR}|${OBEYED}`, 'g');
+const LETTERS: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/** As JSON has it, so that JSON stays what it is. */
+function escaped(character: string): string {
+  return LETTERS[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** Text of others (a name, a line of a file) on one line, with "\n" and "\u001b" for what a terminal would obey. */
+export function visible(text: string): string {
+  return text.replace(ALL_OBEYED, escaped);
+}
+
+/** The same for lines that are put together: line ends stay, and colours where `stream` shows any. */
+export function harmless(text: string, stream: Stream = process.stdout): string {
+  const isColoured = coloured(stream);
+  return text.replace(OBEYED_OR_COLOUR, (found) => {
+    if (found === '\n' || found === '\t') return found;
+    return found.length > 1 && isColoured ? found : found.replace(ALL_OBEYED, escaped);
+  });
+}
+
+/** One line to stdout. Nothing in it reaches the terminal but text and colours. */
 export function print(line = ''): void {
   clearProgress();
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${harmless(line)}\n`);
 }
 
 /** Width of the terminal that stdout is; Infinity if it is none. */
@@ -61,14 +87,22 @@ export function wrapped(text: string, width: number): string[] {
   return rest === '' ? lines : [...lines, rest];
 }
 
+let jsonPrinted = false;
+
+/** Whether stdout has got JSON already. */
+export function hasPrintedJson(): boolean {
+  return jsonPrinted;
+}
+
 export function printJson(value: unknown): void {
+  jsonPrinted = true;
   print(JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : undefined));
 }
 
 /** A sentence for people to stderr, after the program's name. */
 export function say(sentence: string): void {
   clearProgress();
-  process.stderr.write(`vexfs: ${sentence}\n`);
+  process.stderr.write(`vexfs: ${harmless(sentence, process.stderr)}\n`);
 }
 
 let progressShown = false;
@@ -78,7 +112,7 @@ export function progress(text: string): void {
   if (process.stderr.isTTY !== true) return;
   // A terminal that does not know its width says 0.
   const room = (process.stderr.columns || 80) - 1;
-  process.stderr.write(`\r${text.slice(0, room)}\u001b[K`);
+  process.stderr.write(`\r${visible(text).slice(0, room)}\u001b[K`);
   progressShown = true;
 }
 

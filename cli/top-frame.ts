@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { roundSize } from '../runtime/config/size.ts';
 import { actorState } from './console-views.ts';
 import type { ActorRow, TopSample } from './protocol.ts';
-import { duration, grouped, latency, plural, style, withHeader } from './terminal.ts';
+import { duration, grouped, harmless, latency, plural, style, visible, withHeader } from './terminal.ts';
 
 export type SortKey = 'cpu' | 'messages' | 'requests' | 'waiting' | 'name';
 
@@ -59,7 +59,7 @@ function summary(s: TopSample): string[] {
   const label = (name: string): string => style('bold', name.padEnd(9));
   const state = style(s.state === 'serving' ? 'green' : 'red', s.state);
   return [
-    `${style('bold', 'vexfs top')}  ${s.directory}  ${state} for ${duration(s.uptimeSeconds)}, pid ${s.pid}`,
+    `${style('bold', 'vexfs top')}  ${visible(s.directory)}  ${state} for ${duration(s.uptimeSeconds)}, pid ${s.pid}`,
     '',
     `${label('requests')}${whole(requests)}/s, ${grouped(s.fuse.requests)} since the mount`,
     `${label('memory')}${style('cyan', bar(share))} ${roundSize(slabUsed)} of ${roundSize(slabBudget)}, ${plural(s.namespace.inodesUsed, 'file')}`,
@@ -115,7 +115,7 @@ export function frame(sample: TopSample, options: FrameOptions): string[] {
     while (shown.length < room) shown.push('');
     shown.push(style('dim', keys));
   }
-  return shown.map((line) => clipped(line, columns));
+  return shown.map((line) => clipped(harmless(line), columns));
 }
 
 /** The first `columns` characters, with the colours they have. */

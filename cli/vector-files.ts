@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { describeFileError } from './system-errors.ts';
 
 /** @throws {UserError} unless `file` ("-" = stdin) holds one vector of 1 to 8,192 finite numbers. */
 export function readVector(file: string, format: 'npy' | 'json'): Float32Array {
@@ -14,7 +15,7 @@ function readBytes(file: string, name: string): Buffer {
   try {
     return readFileSync(file === '-' ? 0 : file);
   } catch (error) {
-    throw new UserError(`${name} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new UserError(describeFileError(name, error));
   }
 }
 

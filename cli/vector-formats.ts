@@ -11,6 +11,7 @@ import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { MIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { describeFileError } from './system-errors.ts';
 
 export const FORMATS = ['npy', 'fvecs', 'ivecs', 'bvecs', 'jsonl', 'f32'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -57,7 +58,7 @@ export class VectorSource {
     try {
       this.#descriptor = openSync(name, 'r');
     } catch (error) {
-      throw new UserError(`${name} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+      throw new UserError(describeFileError(name, error));
     }
     this.bytes = fstatSync(this.#descriptor).size;
     const header = this.#header(dimension);
@@ -115,7 +116,7 @@ export class VectorSource {
     if (type !== '<f4' && type !== '<f8')
       throw this.#wrong(`has elements of type ${type ?? 'unknown'}, not <f4 or <f8`);
     if (shape.length !== 2)
-      throw this.#wrong(`has the shape (${shape.join(', ')}); a row a vector is needed`);
+      throw this.#wrong(`has the shape (${shape.join(', ')}); one row for each vector is needed`);
     if (/'fortran_order':\s*True/.test(text))
       throw this.#wrong('is in Fortran order; save numpy.ascontiguousarray(it)');
     const [count, dimension] = shape as [number, number];

@@ -1,13 +1,14 @@
 /** `vexfs vector import` and `export`: files of many vectors, to and from the vectors of files. */
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path/posix';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path/posix';
 import { type Command, Option } from 'commander';
 import { CONTROL_LINE_MAX, MIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { wholeNumber } from './arguments.ts';
 import type { ControlClient } from './client.ts';
-import { findMount, pathInMount, withMount } from './mounts.ts';
+import { directoryInMount, findMount, pathInMount, type RunningMount, withMount } from './mounts.ts';
 import type { VectorsSet } from './protocol.ts';
+import { describeFileError } from './system-errors.ts';
 import { clearProgress, duration, grouped, plural, print, printJson, progress } from './terminal.ts';
 import { FORMATS, type Format, formatOf, type Piece, VectorSink, VectorSource } from './vector-formats.ts';
 
@@ -59,7 +60,10 @@ export function addVectorTransfer(vector: Command): void {
     .command('import')
     .description('Set the vectors of many files from a file of vectors.')
     .argument('<file>', `a file of the format ${FORMATS.join(', ')}`)
-    .requiredOption('--into <dir>', 'the directory, in a mount, of the files that get them')
+    .requiredOption(
+      '--into <dir>',
+      'the directory, in a mount, of the files that get them; made if it is not there',
+    )
     .option('-c, --collection <name>', 'the collection', DEFAULT)
     .addOption(format)
     .option(
@@ -90,7 +94,9 @@ export function addVectorTransfer(vector: Command): void {
 async function importVectors(file: string, options: ImportOptions): Promise<void> {
   const source = new VectorSource(file, options.format ?? formatOf(file), options.dimension);
   const mount = findMount({ mount: options.mount, near: options.into });
-  const into = pathInMount(mount, options.into);
+  const into =
+    options.existing === undefined ? directoryInMount(mount, options.into) : pathInMount(mount, options.into);
+  const made = new Set([into]);
   const names = options.paths === undefined ? undefined : readNames(options.paths);
   const total = names === undefined ? source.count : Math.min(names.length, source.count ?? names.length);
   const sum = { set: 0, notSet: 0, errors: [] as { path: string; error: string }[] };
@@ -100,6 +106,7 @@ async function importVectors(file: string, options: ImportOptions): Promise<void
     let first = 0;
     for (const piece of source.pieces()) {
       for (const { paths, values } of batchesOf(piece, first, into, names)) {
+        if (options.existing === undefined) makeParents(mount, paths, made);
         const answer = await put(client, options, paths, values);
         sum.set += answer.set;
         sum.notSet += answer.notSet;
@@ -117,6 +124,20 @@ async function importVectors(file: string, options: ImportOptions): Promise<void
   if (sum.notSet === 0) return;
   const shown = sum.errors.map(({ path, error }) => `  ${path}: ${error}`).join('\n');
   throw new UserError(`${plural(sum.notSet, 'vector')} could not be set:\n${shown}`);
+}
+
+/** The directories that files are to be made in; one that cannot be made is told of by its files. */
+function makeParents(mount: RunningMount, paths: readonly string[], made: Set<string>): void {
+  for (const path of paths) {
+    const parent = dirname(path);
+    if (made.has(parent)) continue;
+    made.add(parent);
+    try {
+      mkdirSync(join(mount.directory, parent), { recursive: true });
+    } catch {
+      // As said.
+    }
+  }
 }
 
 async function put(
@@ -147,12 +168,19 @@ function* batchesOf(
     while (at + batch.length < end && batch.length < most && bytes < PATH_BYTES) {
       const i = at + batch.length;
       const name = names?.[first + i] ?? paths?.[i] ?? String(first + i).padStart(DIGITS, '0');
-      batch.push(join(into, name));
+      batch.push(below(into, name));
       bytes += Buffer.byteLength(batch.at(-1)!) + 3;
     }
     yield { paths: batch, values: values.slice(at * dimension, (at + batch.length) * dimension) };
     at += batch.length;
   }
+}
+
+/** @throws {UserError} if `name` leads out of the directory `into` */
+function below(into: string, name: string): string {
+  const path = join(into, name);
+  if (path.startsWith(into === '/' ? into : `${into}/`)) return path;
+  throw new UserError(`"${name}" is not a path below the directory of --into`);
 }
 
 function readNames(file: string): string[] {
@@ -161,13 +189,14 @@ function readNames(file: string): string[] {
       .split('\n')
       .filter((line) => line !== '');
   } catch (error) {
-    throw new UserError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new UserError(describeFileError(file, error));
   }
 }
 
 async function exportVectors(file: string, options: ExportOptions): Promise<void> {
   const format = options.format ?? formatOf(file);
   if (existsSync(file)) throw new UserError(`${file} exists already; name a new file`);
+  if (!existsSync(dirname(file))) throw new UserError(`${dirname(file)} does not exist`);
   const mount = findMount({ mount: options.mount, near: options.under });
   const under = options.under === undefined ? {} : { under: pathInMount(mount, options.under) };
   const started = performance.now();

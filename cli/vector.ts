@@ -17,7 +17,7 @@ import { UserError } from '../runtime/user-error.ts';
 import { wholeNumber } from './arguments.ts';
 import { findMount, pathInMount, withMount } from './mounts.ts';
 import { printHits, printHitsJson } from './results.ts';
-import { grouped, print } from './terminal.ts';
+import { grouped, print, say } from './terminal.ts';
 import { readVector } from './vector-files.ts';
 import { addVectorTransfer } from './vector-transfer.ts';
 
@@ -95,7 +95,7 @@ function attribute({ collection }: InCollection): string {
 }
 
 function usage(message: string): CommanderError {
-  process.stderr.write(`vexfs: ${message}\n`);
+  say(message);
   return new CommanderError(2, 'vexfs.usage', message);
 }
 
@@ -113,7 +113,7 @@ function failure(errno: number, file: string, options: InCollection): UserError 
     case EINVAL:
     case ERANGE:
       return new UserError(
-        `${nameOf(options)} does not take this vector; do its vectors have another length?`,
+        `${nameOf(options)} does not take this vector: another length than its vectors have, or all zeros`,
       );
     case EOPNOTSUPP:
       return new UserError(`${file} is not in a VexFS mount, or not a file that can have a vector`);

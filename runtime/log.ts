@@ -36,7 +36,7 @@ export function openLog(
         },
       },
     },
-    pino.destination({ dest: destination, sync: true, append: true, mkdir: false }),
+    pino.destination({ dest: destination, sync: true, append: true, mkdir: false, mode: 0o600 }),
   );
   return logger as unknown as Logger;
 }

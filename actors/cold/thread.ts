@@ -17,7 +17,7 @@ import { COMPRESSED_SIZE_MIN } from '../../runtime/config/bounds.ts';
 import { EEXIST, EIO, ENOENT } from '../../runtime/errno.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { dropCached, threadId } from '../../runtime/system/libc.ts';
+import { dropCached, nameThread, threadId } from '../../runtime/system/libc.ts';
 import type { ColdNews, ColdOrder, ColdReply } from '../cold-order.ts';
 
 /** Longest rest between two steps, ms: a step that was held up needs none so long. */
@@ -86,6 +86,7 @@ async function run(): Promise<void> {
   tell({ kind: 'done', totals: files.totals });
 }
 
+nameThread('cold');
 setPriority(constants.priority.PRIORITY_LOW);
 tell({ kind: 'started', thread: threadId() });
 await run();

@@ -58,6 +58,13 @@ const ELSEWHERE = 1;
 export class FuseCommits implements PutOff {
   readonly #options: FuseCommitOptions;
   readonly #syncs = new SyncQueue();
+  readonly #begin = (limit: number): number => this.#options.log.begin(this.#options.journal, limit);
+  readonly #commit = (limit: number): number => {
+    const { journal, log, clock, ports } = this.#options;
+    const failed = log.commit(journal, limit, ports.logWritten);
+    log.state.settled(clock.monotonic());
+    return failed;
+  };
   #isExpected = false;
   /** Fsyncs that the last commit answered. */
   #company = 0;
@@ -81,9 +88,14 @@ export class FuseCommits implements PutOff {
     return LATER;
   }
 
-  /** Something was written that is likely to be synced next. A writer that is not alone has its fsync with others' all the same. */
+  /**
+   * Something was written that is likely to be synced next: the disk begins with it before the write is answered. A writer that is not alone
+   * has its fsync with others' all the same.
+   */
   expect(): void {
-    if (this.#company <= 1) this.#isExpected = true;
+    if (this.#company > 1) return;
+    this.#isExpected = true;
+    this.#withLog(this.#begin);
   }
 
   get waits(): boolean {
@@ -93,7 +105,8 @@ export class FuseCommits implements PutOff {
   /** Answers who waits, or leaves that to io-0. */
   run(): boolean {
     const fsyncs = this.#syncs.length;
-    const outcome = this.#commit();
+    const outcome = this.#withLog(this.#commit);
+    if (outcome === DONE) this.#options.ports.logDurable();
     if (outcome === ELSEWHERE) {
       this.handOver();
       return false;
@@ -113,19 +126,14 @@ export class FuseCommits implements PutOff {
     for (; syncs.length > 0; syncs.shift()) ports.handOver(syncs.uniqueLo, syncs.uniqueHi, syncs.slot);
   }
 
-  /** DONE, ELSEWHERE, or −errno with which the store has failed. */
-  #commit(): number {
-    const { journal, log, clock, ports } = this.#options;
+  /** With the log's lock, does `work` with all that is published. DONE, ELSEWHERE, or −errno with which the store has failed. */
+  #withLog(work: (limit: number) => number): number {
+    const { journal, log } = this.#options;
     if (!log.state.tryTake()) return ELSEWHERE;
     const limit = journal.published();
-    let outcome = ELSEWHERE;
-    if (this.#isForHere()) {
-      outcome = log.commit(journal, limit, ports.logWritten);
-      if (outcome < 0) this.#fail(-outcome);
-      log.state.settled(clock.monotonic());
-    }
+    const outcome = this.#isForHere() ? work(limit) : ELSEWHERE;
+    if (outcome < 0) this.#fail(-outcome);
     log.state.leave();
-    if (outcome === DONE) ports.logDurable();
     return outcome;
   }
 

@@ -2,6 +2,7 @@ import type { Handover } from '../../fuse/operations/ports.ts';
 import { FUSE_LOOKUP, FUSE_OUT_HEADER_BYTES, FUSE_READ, FUSE_WRITE } from '../../fuse/protocol/abi.ts';
 import { Reply } from '../../fuse/protocol/reply.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
+import { WRITE_BEHIND_BYTES } from '../../runtime/config/bounds.ts';
 import { EINTR } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { Context } from '../context.ts';
@@ -46,6 +47,8 @@ export class FuseHandover implements Handover {
   readonly #trace: Trace;
   readonly #context: Context;
   readonly #sendLate: SendLate;
+  /** Bytes of objects that were written since an io actor was woken for them. */
+  #unheard = 0;
   readonly #interrupted = new Reply(undefined, 0, FUSE_OUT_HEADER_BYTES);
 
   constructor(context: Context, virtual: VirtualTree, pending: Pending) {
@@ -74,9 +77,14 @@ export class FuseHandover implements Handover {
     this.commits.expect();
   }
 
-  objectDirty(objectId: number): void {
-    postObject(this.#io[objectId % this.#io.length]!, OBJECT_DIRTY, objectId);
+  objectDirty(objectId: number, bytes = 0): void {
+    const io = this.#io[objectId % this.#io.length]!;
+    postObject(io, OBJECT_DIRTY, objectId, bytes);
     this.#log.dirtied();
+    this.#unheard += bytes;
+    if (this.#unheard < WRITE_BEHIND_BYTES) return;
+    this.#unheard = 0;
+    io.send();
   }
 
   objectLogged(objectId: number): void {

@@ -209,6 +209,7 @@ export async function run(context: Context): Promise<void> {
     virtual,
     config: config.index,
     logger,
+    largeAtOnce: threads * 2,
   });
   const backlog = new Backlog({
     index: (ino) => files.index(ino),

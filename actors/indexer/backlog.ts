@@ -14,8 +14,8 @@ export interface Progress {
 }
 
 export interface BacklogOptions {
-  /** Brings the index of one file up to its present content. */
-  readonly index: (ino: number) => Promise<Outcome>;
+  /** Brings the index of one file up to its present content: at once, where that takes microseconds. */
+  readonly index: (ino: number) => Outcome | Promise<Outcome>;
   /** Milliseconds without a write after which a file is due. */
   readonly settleMs: () => number;
   /** Files worked on at once. */
@@ -24,6 +24,11 @@ export interface BacklogOptions {
   readonly now: () => number;
   readonly logger: Logger;
 }
+
+/** Files are begun in batches this far apart at least, ms: a timer costs more than noting a change. */
+const BATCH_MS = 10;
+/** Files begun before others have their turn on the event loop: messages, searches. */
+const FILES_PER_TURN = 64;
 
 interface Waiter {
   readonly files: Set<number>;
@@ -65,7 +70,8 @@ export class Backlog {
   changed(ino: number): void {
     if (this.#inFlight.has(ino)) this.#again.add(ino);
     else this.#list.changed(ino, this.#options.now());
-    this.#pump();
+    // A timer that is set is for an older file.
+    if (this.#timer === undefined || this.#waiters.size > 0) this.#pump();
   }
 
   /**
@@ -101,32 +107,56 @@ export class Backlog {
 
   #pump(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#stopped) return;
     const { parallel, now } = this.#options;
-    while (this.#inFlight.size < parallel) {
+    for (let begun = 0; this.#inFlight.size < parallel; begun++) {
+      if (begun === FILES_PER_TURN) {
+        this.#pumpIn(0);
+        return;
+      }
       const ino = this.#list.take(now(), this.#waiters.size > 0);
       if (ino < 0) break;
-      void this.#work(ino);
+      this.#begin(ino);
     }
     const wait = this.#list.nextDueIn(now());
-    if (this.#inFlight.size < parallel && Number.isFinite(wait)) {
-      this.#timer = setTimeout(() => this.#pump(), wait);
-    }
+    if (this.#inFlight.size < parallel && Number.isFinite(wait)) this.#pumpIn(Math.max(wait, BATCH_MS));
   }
 
-  async #work(ino: number): Promise<void> {
-    const { index, logger, now } = this.#options;
+  #pumpIn(ms: number): void {
+    this.#timer = setTimeout(() => this.#pump(), ms);
+  }
+
+  #begin(ino: number): void {
+    let outcome: Outcome | Promise<Outcome>;
+    try {
+      outcome = this.#options.index(ino);
+    } catch (error) {
+      outcome = this.#failed(ino, error);
+    }
+    if (typeof outcome === 'string') this.#ended(ino, outcome);
+    else void this.#await(ino, outcome);
+  }
+
+  async #await(ino: number, work: Promise<Outcome>): Promise<void> {
     this.#inFlight.add(ino);
-    const outcome = await index(ino).catch((error: unknown): Outcome => {
-      logger.error({ err: error, ino }, 'a file could not be indexed');
-      return 'failed';
-    });
-    this.#counts[outcome]++;
+    const outcome = await work.catch((error: unknown) => this.#failed(ino, error));
     this.#inFlight.delete(ino);
-    if (this.#again.delete(ino) || outcome === 'changed meanwhile') this.#list.changed(ino, now());
-    else this.#dealtWith(ino);
+    this.#ended(ino, outcome);
     if (this.#inFlight.size === 0) this.#stopped?.();
     this.#pump();
+  }
+
+  #failed(ino: number, error: unknown): Outcome {
+    this.#options.logger.error({ err: error, ino }, 'a file could not be indexed');
+    return 'failed';
+  }
+
+  #ended(ino: number, outcome: Outcome): void {
+    this.#counts[outcome]++;
+    if (this.#again.delete(ino) || outcome === 'changed meanwhile')
+      this.#list.changed(ino, this.#options.now());
+    else this.#dealtWith(ino);
   }
 
   #dealtWith(ino: number): void {

@@ -115,9 +115,9 @@ export class Collections {
     const status = collectionStatus(this.#context, name, id);
     const described: Described = { name, dimension, metric, element, m, efConstruction, vectors, state };
     if (status === undefined || status.dimension !== dimension) return described;
-    const { engine, tail, graph, walked, full, bytes, bytesPerVector } = status;
-    const figures = { engine, vectors: status.vectors, tail, graph, walked, full, bytes, bytesPerVector };
-    return { ...described, figures };
+    const { engine, tail, graph, graphs, graphsMax, walked, full, bytes, bytesPerVector } = status;
+    const searched = { engine, vectors: status.vectors, tail, graph, graphs, graphsMax, walked, full };
+    return { ...described, figures: { ...searched, bytes, bytesPerVector } };
   }
 }
 

@@ -5,7 +5,7 @@ import { CompressedObjects } from '../../fuse/objects/compressed-objects.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
-import { decodeText } from '../../kernels/text/decode.ts';
+import { decodeText, isBinary } from '../../kernels/text/decode.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 
@@ -14,6 +14,9 @@ const TEXT_BYTES = 256 * KIB;
 /** Compressed files are rarely read here: they were indexed before. */
 const DESCRIPTORS = 16;
 const CACHE_BYTES = 0;
+
+/** What is looked at before a file is read to be indexed. */
+const BEGINNING_BYTES = 64 * KIB;
 
 /** The bytes of a file, or the beginning of them. */
 export interface Bytes {
@@ -32,11 +35,25 @@ export class FileContent {
   readonly #attr = new Attr();
   readonly #place = new Place();
   readonly #compressed: CompressedObjects;
+  readonly #beginning = new Uint8Array(BEGINNING_BYTES);
 
   constructor(namespace: Namespace, store: string) {
     this.#namespace = namespace;
     this.#store = store;
     this.#compressed = new CompressedObjects(new ObjectFiles(new HostDisk(store), DESCRIPTORS), CACHE_BYTES);
+  }
+
+  /** Whether the file, of `size` bytes, can be told not to be text without waiting for the host's disk. */
+  isBinary(ino: number, size: number): boolean {
+    const length = Math.min(size, BEGINNING_BYTES);
+    const got = this.#namespace.readInline(ino, 0, length, this.#beginning, 0);
+    return got > 0 && isBinary(this.#beginning.subarray(0, got), length === size);
+  }
+
+  /** The same, of any file. */
+  async beginsBinary(ino: number, size: number): Promise<boolean> {
+    const read = await this.read(ino, 0, Math.min(size, BEGINNING_BYTES));
+    return read !== undefined && isBinary(read.bytes, read.complete);
   }
 
   /** The beginning of a file as text; undefined when it is gone or not text. */

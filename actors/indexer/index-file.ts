@@ -13,10 +13,11 @@ import { holderOf, otherOf, type Route } from '../route.ts';
 import { tryPutChunks, tryRemove } from '../shard-messages.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Outcome } from './backlog.ts';
-import type { EmbedPool } from './embed-pool.ts';
+import { type EmbedPool, SMALL_FILE_BYTES } from './embed-pool.ts';
 import type { FileContent } from './file-content.ts';
 import { untilSent } from './lanes.ts';
 import type { Transit } from './transit.ts';
+import { Turns } from './turns.ts';
 
 /** Values of the inode's index status. */
 export const TEXT = 1;
@@ -41,6 +42,8 @@ export interface IndexFileParts {
   readonly route: Route;
   readonly virtual: VirtualTree;
   readonly config: Config['index'];
+  /** How many files over SMALL_FILE_BYTES may be in memory. */
+  readonly largeAtOnce: number;
 }
 
 /** Brings the index of one file up to its present content. Several may be under way at once, one per file. */
@@ -48,22 +51,44 @@ export class FileIndexer {
   readonly #parts: IndexFileParts;
   /** Files whose thread died, once. */
   readonly #suspects = new Set<number>();
+  /** Large files have to be in memory, from when they are read to when they are embedded. */
+  readonly #large: Turns;
+  /** Scratch of {@link index}. */
+  readonly #attr = new Attr();
+  readonly #state = new IndexState();
 
   constructor(parts: IndexFileParts) {
     this.#parts = parts;
+    this.#large = new Turns(parts.largeAtOnce);
   }
 
-  async index(ino: number): Promise<Outcome> {
-    const { namespace, content, tasks, config } = this.#parts;
-    const attr = new Attr();
-    const state = new IndexState();
+  /** What needs neither the disk nor embedding, such as a small file that is not text, is done at once. */
+  index(ino: number): Outcome | Promise<Outcome> {
+    const { namespace, content, config } = this.#parts;
+    const [attr, state] = [this.#attr, this.#state];
     if (namespace.indexState(ino, state) < 0 || namespace.stat(ino, attr) < 0) return 'gone';
     const path = namespace.pathOf(ino);
     if ((attr.mode & S_IFMT) !== S_IFREG || path === undefined) return 'gone';
     if (isExcluded(path, config.exclude)) return this.#passOver(ino, state, EXCLUDED);
-    const limit = config.max_file_size;
-    if (attr.size > limit) return this.#passOver(ino, state, TOO_LARGE);
-    const read = await content.read(ino, 0, limit);
+    if (attr.size > config.max_file_size) return this.#passOver(ino, state, TOO_LARGE);
+    if (content.isBinary(ino, attr.size)) return this.#passOver(ino, state, BINARY);
+    return this.#read(ino, { ...state }, path, attr.size);
+  }
+
+  async #read(ino: number, state: IndexState, path: string, size: number): Promise<Outcome> {
+    if (size <= SMALL_FILE_BYTES) return this.#embed(ino, state, path);
+    await this.#large.enter();
+    try {
+      if (await this.#parts.content.beginsBinary(ino, size)) return this.#passOver(ino, state, BINARY);
+      return await this.#embed(ino, state, path);
+    } finally {
+      this.#large.leave();
+    }
+  }
+
+  async #embed(ino: number, state: IndexState, path: string): Promise<Outcome> {
+    const { content, tasks, config } = this.#parts;
+    const read = await content.read(ino, 0, config.max_file_size);
     if (!read) return 'failed';
     const task = { ...read, title: basename(path), maxChunks: config.max_chunks };
     const embedded = await tasks.run(task);
@@ -127,6 +152,24 @@ export class FileIndexer {
     );
   }
 
+  /** As {@link remove}, if there is room in all lanes: whether there was. */
+  #tryRemove(ino: number, generation: number): boolean {
+    const { shards, route } = this.#parts;
+    const sentBy = route.word;
+    const other = otherOf(sentBy, ino);
+    const isSent = tryRemove(
+      shards[holderOf(sentBy, ino)]!,
+      REMOVE_VECTORS,
+      ino,
+      generation,
+      TEXT_COLLECTION,
+    );
+    if (!isSent) return false;
+    if (other >= 0 && !tryRemove(shards[other]!, REMOVE_VECTORS, ino, generation, TEXT_COLLECTION))
+      return false;
+    return route.word === sentBy;
+  }
+
   /** Sends the message to the shards that have to hear of the file by this route. */
   async #tell(route: number, ino: number, attempt: (shard: Outbox) => boolean): Promise<void> {
     const { shards } = this.#parts;
@@ -146,27 +189,27 @@ export class FileIndexer {
     } while (route.word !== sentBy);
   }
 
-  #passOver(ino: number, state: IndexState, status: number): Promise<Outcome> {
+  #passOver(ino: number, state: IndexState, status: number): Outcome | Promise<Outcome> {
+    const { namespace, transit } = this.#parts;
     const { generation, version } = state;
-    return this.#inTransit(ino, generation, async () => {
-      const written = this.#parts.namespace.setIndexed(ino, generation, version, 0, status, NOTHING, 0, 0);
-      if (written < 0) return refused(written);
-      await this.#remove(ino, generation);
-      return 'passed over';
-    });
-  }
-
-  #write(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
-    if (chunks.length === 0) return this.#passOver(ino, state, TEXT);
-    return this.#inTransit(ino, state.generation, () => this.#writeBatches(ino, state, chunks));
-  }
-
-  /** What is journalled and sent in `work` is not lost when this thread ends in between. */
-  async #inTransit(ino: number, generation: number, work: () => Promise<Outcome>): Promise<Outcome> {
-    const { transit } = this.#parts;
     const slot = transit.enter(ino, generation);
+    const written = namespace.setIndexed(ino, generation, version, 0, status, NOTHING, 0, 0);
+    if (written < 0 || this.#tryRemove(ino, generation)) {
+      transit.leave(slot);
+      return written < 0 ? refused(written) : 'passed over';
+    }
+    return this.#remove(ino, generation)
+      .finally(() => transit.leave(slot))
+      .then(() => 'passed over');
+  }
+
+  /** What is journalled and sent is not lost when this thread ends in between. */
+  async #write(ino: number, state: IndexState, chunks: readonly TextChunk[]): Promise<Outcome> {
+    if (chunks.length === 0) return this.#passOver(ino, state, TEXT);
+    const { transit } = this.#parts;
+    const slot = transit.enter(ino, state.generation);
     try {
-      return await work();
+      return await this.#writeBatches(ino, state, chunks);
     } finally {
       transit.leave(slot);
     }

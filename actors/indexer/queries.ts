@@ -8,7 +8,14 @@ import type { Refusal, SearchResult } from '../indexer-remote.ts';
 import type { StoreChanges } from './changes.ts';
 import type { Collections } from './collections.ts';
 import { FileFilter } from './file-filter.ts';
-import { changeOf, type QueryRequest, queryRequest, vectorAttribute, vectorBytes } from './query-request.ts';
+import {
+  changeOf,
+  describeIssue,
+  type QueryRequest,
+  queryRequest,
+  vectorAttribute,
+  vectorBytes,
+} from './query-request.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
 
@@ -73,10 +80,7 @@ export class Queries {
   /** `payload`: bytes that came beside the request. A {@link Refusal} says what is wrong with it; nothing was changed then. */
   async ask(request: unknown, payload: Uint8Array | undefined, who: Asker): Promise<object | Refusal> {
     const parsed = queryRequest.safeParse(request);
-    if (!parsed.success) {
-      const { path, message } = parsed.error.issues[0]!;
-      return { refused: `${path.join('.') || 'the request'}: ${message}` };
-    }
+    if (!parsed.success) return { refused: describeIssue(parsed.error.issues[0]!) };
     if (this.#parts.isReadOnly && CHANGING.has(parsed.data.op)) return { refused: reason(errnos.EROFS) };
     this.#parts.drain();
     try {
@@ -113,7 +117,10 @@ export class Queries {
     const { namespace, search } = this.#parts;
     const { k } = request;
     const { under } = request.filter;
-    if (under !== undefined && namespace.resolve(under) < 0) return { refused: `there is no ${under}` };
+    if (under !== undefined) {
+      const directory = this.#reachable(under, who);
+      if (typeof directory !== 'number') return directory;
+    }
     const filter = new FileFilter(namespace, request.filter);
     if (request.op === 'search') {
       if (request.text.trim() === '') return { refused: 'the text is empty: say what to look for' };
@@ -227,10 +234,15 @@ export class Queries {
   }
 
   #readable(path: string, who: Asker): number | Refusal {
-    const { namespace } = this.#parts;
-    const ino = namespace.resolve(path);
-    if (ino < 0) return { refused: `there is no ${path}` };
-    return namespace.canRead(ino, who.uid, who.gids) ? ino : { refused: `${path} may not be read` };
+    const ino = this.#reachable(path, who);
+    if (typeof ino !== 'number' || this.#parts.namespace.canRead(ino, who.uid, who.gids)) return ino;
+    return { refused: `${path} may not be read` };
+  }
+
+  #reachable(path: string, who: Asker): number | Refusal {
+    const ino = this.#parts.namespace.resolveFor(path, who.uid, who.gids);
+    if (ino === -errnos.EACCES) return { refused: `${path} may not be read` };
+    return ino < 0 ? { refused: `there is no ${path}` } : ino;
   }
 
   #vectorOf(path: string, collection: string, who: Asker): Uint8Array | Refusal {

@@ -17,18 +17,23 @@ const CHANGES_MAX = 1000;
 const base64 = z.string().refine((text) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text), {
   message: 'expected base64',
 });
-const vector = z.union([z.array(z.number()).max(VECTOR_DIMENSION_MAX), base64]);
+const vector = z.union([z.array(z.number()).max(VECTOR_DIMENSION_MAX), base64], {
+  error: `expected at most ${VECTOR_DIMENSION_MAX} finite numbers, or base64 of float32`,
+});
 const k = z.int().min(1).max(SEARCH_K_MAX).default(10);
 /** Seconds since the epoch, or a date that JavaScript understands. */
-const time = z.union([
-  z.number(),
-  z.string().transform((text, context) => {
-    const ms = Date.parse(text);
-    if (Number.isFinite(ms)) return ms / 1000;
-    context.addIssue('expected a date such as "2026-01-31" or seconds since 1970');
-    return z.NEVER;
-  }),
-]);
+const time = z.union(
+  [
+    z.number(),
+    z.string().transform((text, context) => {
+      const ms = Date.parse(text);
+      if (Number.isFinite(ms)) return ms / 1000;
+      context.addIssue('no date');
+      return z.NEVER;
+    }),
+  ],
+  { error: 'expected a date such as "2026-01-31", or seconds since 1970' },
+);
 
 const filter = z
   .strictObject({
@@ -123,6 +128,15 @@ export const queryRequest = z.discriminatedUnion('op', [
     durable,
   }),
 ]);
+
+/** What is wrong with a request, for those who wrote it. */
+export function describeIssue(issue: z.core.$ZodIssue): string {
+  const name = issue.path.join('.') || 'the request';
+  const what = issue.message.replace(/^Invalid input: /, '');
+  if (issue.code === 'invalid_union' && issue.discriminator !== undefined)
+    return `${name} is unknown or missing: ${what.replace(/^.*?Expected/, 'expected')}`;
+  return what.endsWith('received undefined') ? `${name} is missing` : `${name}: ${what}`;
+}
 
 export type QueryRequest = z.output<typeof queryRequest>;
 type RequestedChange = z.output<typeof change>;

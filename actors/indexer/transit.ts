@@ -16,12 +16,15 @@ import type { Region, RegionPlan } from '../../runtime/memory/arena.ts';
 
 export const INDEX_TRANSIT = 'index-transit';
 
+/** Small files that are handed to a thread together: a hand-over costs more than embedding one of them. */
+export const FILES_PER_TASK = 16;
+
 const SLOT_WORDS = 2;
 const GENERATION = 1;
 
-/** Files that the indexer works on at once, with this many threads that embed: one waits for each that is embedded. */
+/** Files that the indexer works on at once, with this many threads that embed: one batch waits for each that is embedded. */
 export function filesAtOnce(tasks: number): number {
-  return tasks * 2;
+  return tasks * 2 * FILES_PER_TASK;
 }
 
 export function planTransit(files: number): RegionPlan {

@@ -6,7 +6,7 @@ import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../runtime/clock.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { threadId } from '../../runtime/system/libc.ts';
+import { nameThread, threadId } from '../../runtime/system/libc.ts';
 import type { CheckpointNews, CheckpointOrder, CheckpointOutcome } from '../checkpoint-order.ts';
 import { makeCheckpoint, settle } from './background-checkpoint.ts';
 
@@ -30,6 +30,7 @@ function make(): CheckpointOutcome {
   }
 }
 
+nameThread('checkpoint');
 setPriority(constants.priority.PRIORITY_LOW);
 const outcome = make();
 if (outcome.kind === 'made') {

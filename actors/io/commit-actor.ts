@@ -142,7 +142,7 @@ export class CommitActor {
     const word = offset >> 2;
     if (kind === SYNC) this.#takeSync(u32[word]!, u32[word + 1]!, u32[word + 2]!);
     else if (kind === SYNC_EXPECTED) this.#isExpected = !this.#committing && this.#company <= 1;
-    else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!);
+    else if (kind === OBJECT_DIRTY) objects.dirty(u32[word]!, u32[word + 1]!);
     else if (kind === OBJECT_LOGGED) objects.logged(u32[word]!);
     else if (kind === OBJECT_DROPPED) objects.dropped(u32[word]!, journal.published());
     else if (ASKED.has(kind)) this.#ask(kind, u32[word]!);

@@ -38,7 +38,7 @@ export class FlushActor {
   onMessage(kind: number, _u8: Uint8Array, u32: Uint32Array, _f64: Float64Array, offset: number): void {
     const { journal, objects } = this.#options;
     const first = u32[offset >> 2]!;
-    if (kind === OBJECT_DIRTY) objects.dirty(first);
+    if (kind === OBJECT_DIRTY) objects.dirty(first, u32[(offset >> 2) + 1]!);
     else if (kind === OBJECT_LOGGED) objects.logged(first);
     else if (kind === OBJECT_DROPPED) objects.dropped(first, journal.published());
     else if (kind === FLUSH_OBJECTS) {

@@ -8,11 +8,13 @@
  *    sweep of the next mount.
  * 3. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
  *    dirty until then: records before the drop may still depend on it.
- * 4. An object whose last bytes are in the log as well (logged) is as durable as the log is; it has to be made durable itself
+ * 4. The disk begins with much that is dirty at once, so that whoever wants it durable has less to wait for. What it cannot write counts as a
+ *    flush that has failed.
+ * 5. An object whose last bytes are in the log as well (logged) is as durable as the log is; it has to be made durable itself
  *    before those records are given up.
  */
 import { OBJECT_DIRECTORY, objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
-import { KIB, MIB } from '../../runtime/config/bounds.ts';
+import { KIB, MIB, WRITE_BEHIND_BYTES } from '../../runtime/config/bounds.ts';
 import { ENOENT } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { reached } from '../../runtime/storage/journal-ring.ts';
@@ -40,6 +42,10 @@ export class DirtyObjects {
   /** Dropped objects with the journal position of the drop, oldest first. */
   readonly #dropped: { readonly id: number; readonly position: number }[] = [];
 
+  /** Bytes of each dirty object with which the disk has not been told to begin. */
+  readonly #unwritten = new Map<number, number>();
+  /** −errno of what the disk could not begin to write. */
+  #failed = 0;
   #allDirty: boolean;
 
   /** `allDirty`: this is a successor, and any object may have bytes that are not durable. */
@@ -60,8 +66,12 @@ export class DirtyObjects {
     return this.#dropped.length;
   }
 
-  dirty(id: number): void {
+  /** `bytes` more of it, as far as known. */
+  dirty(id: number, bytes = 0): void {
     this.#dirty.add(id);
+    const unwritten = (this.#unwritten.get(id) ?? 0) + bytes;
+    this.#unwritten.set(id, unwritten < WRITE_BEHIND_BYTES ? unwritten : 0);
+    if (unwritten >= WRITE_BEHIND_BYTES) this.#startWriting(id);
   }
 
   logged(id: number): void {
@@ -77,6 +87,7 @@ export class DirtyObjects {
    * acknowledged that depends on them.
    */
   flush(logged: boolean): number {
+    if (this.#failed < 0) return this.#failed;
     if (this.#allDirty) return this.#flushAll();
     if (logged) for (const id of this.#logged) this.#dirty.add(id);
     if (this.#dirty.size === 0) return 0;
@@ -106,10 +117,18 @@ export class DirtyObjects {
       left -= this.#shorten(next.id, left);
       if (left === Number.NEGATIVE_INFINITY) return true;
       this.#dirty.delete(next.id);
+      this.#unwritten.delete(next.id);
       this.#logged.delete(next.id);
       this.#named.delete(next.id);
       if (this.#disk.unlink(objectPath(next.id)) === 0) this.deleted++;
     }
+  }
+
+  #startWriting(id: number): void {
+    const descriptor = this.#disk.open(objectPath(id), 'write');
+    if (descriptor < 0) return;
+    this.#failed ||= this.#disk.startWriting?.(descriptor, 0, 0) ?? 0;
+    this.#disk.close(descriptor);
   }
 
   #flushAll(): number {
@@ -128,6 +147,7 @@ export class DirtyObjects {
       this.#logged.delete(id);
     }
     this.#dirty.clear();
+    this.#unwritten.clear();
   }
 
   /** The names in a directory of objects, and the first time also its own. */

@@ -1,5 +1,5 @@
 /** Mounts a store: checks, brings everything up in order, and takes it down again when a step fails. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
@@ -11,7 +11,7 @@ import { printJsonSchema } from '../../runtime/config/json-schema.ts';
 import { requireConfig } from '../../runtime/config/load.ts';
 import { printConfig, SCHEMA_NAME } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
-import { type OpenStore, openStore } from '../../runtime/storage/store.ts';
+import { type OpenStore, openStore, type StoreProblem } from '../../runtime/storage/store.ts';
 import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { requireFeasible } from './feasible.ts';
@@ -65,6 +65,7 @@ export async function runMount(request: MountRequest): Promise<MountHandle> {
   if (notice !== undefined) request.onNotice(notice);
   const config = loadConfig(request);
   requireFeasible(config);
+  requireApart(request.store, directory);
   const store = await openRequested(request.store);
   if (store.upgradedFrom !== undefined) {
     const what = `${store.path} was of format ${store.upgradedFrom} and is of format ${STORE_FORMAT} now`;
@@ -85,9 +86,7 @@ async function serve(
   options: MountOptions,
   config: Config,
 ): Promise<MountHandle> {
-  if (directory === store.path || directory.startsWith(`${store.path}/`)) {
-    throw new UserError(`the mount point ${directory} lies inside the store ${store.path}; choose another`);
-  }
+  requireApart(store.path, directory);
   writeOwnConfig(store);
   const read = (): Config => loadConfig(request);
   const mounted = new MountedStore(store, directory, options, config, request.onNotice, read);
@@ -103,6 +102,14 @@ async function serve(
   };
 }
 
+/** Neither may hold the other: the mount would hide its own store. */
+function requireApart(store: string, directory: string): void {
+  if (`${directory}/`.startsWith(`${store}/`))
+    throw new UserError(`the mount point ${directory} lies inside the store ${store}; choose another`);
+  if (store.startsWith(`${directory}/`))
+    throw new UserError(`the store ${store} lies inside the mount point ${directory}; choose another`);
+}
+
 /** A new store gets the commented defaults; every store the description of the file that editors look at. */
 function writeOwnConfig({ path, created }: OpenStore): void {
   const file = join(path, CONFIG_NAME);
@@ -111,7 +118,9 @@ function writeOwnConfig({ path, created }: OpenStore): void {
   const text = printJsonSchema();
   try {
     if (existsSync(schema) && readFileSync(schema, 'utf8') === text) return;
-    writeFileSync(schema, text, { mode: 0o600 });
+    // Made anew: what a link of this name leads to is not the store's.
+    rmSync(schema, { force: true });
+    writeFileSync(schema, text, { mode: 0o600, flag: 'wx' });
   } catch {
     // A full or read-only disk is no reason not to mount: editors do without.
   }
@@ -124,8 +133,19 @@ function loadConfig({ store, config, set }: MountRequest): Config {
 
 async function openRequested(path: string): Promise<OpenStore> {
   const opened = openStore(path, { create: true });
-  if ('kind' in opened) throw new UserError(opened.message);
+  if ('kind' in opened) throw new UserError(withAdvice(opened));
   return { ...opened, path: await realpath(path) };
+}
+
+const ADVICE: Readonly<Partial<Record<StoreProblem['kind'], string>>> = {
+  locked:
+    'Unmount it first. If that was done with --lazy, it ends when the last program that uses it does ("lsof" names them).',
+  'not-a-store': 'Name a store, or a directory that is empty or not there yet.',
+};
+
+function withAdvice({ kind, message }: StoreProblem): string {
+  const advice = ADVICE[kind];
+  return advice === undefined ? message : `${message} ${advice}`;
 }
 
 function required<T extends object>(value: T | Failure): T {

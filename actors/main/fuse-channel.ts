@@ -2,9 +2,10 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FUSE_OVER_IO_URING_2 } from '../../fuse/protocol/abi.ts';
 import type { Agreed } from '../../fuse/protocol/init.ts';
-import { URING, UringMemory } from '../../fuse/session/uring-memory.ts';
+import { ringEntriesOf, URING, UringMemory } from '../../fuse/session/uring-memory.ts';
 import { enableUring, uringObstacle } from '../../fuse/session/uring-support.ts';
 import type { Config } from '../../runtime/config/schema.ts';
+import { possibleCpus } from '../../runtime/system/cpu-list.ts';
 import { holdInode } from '../../runtime/system/libc.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
@@ -16,12 +17,13 @@ export interface ChosenChannel {
 }
 
 /** Before INIT: what is to be asked for. @throws {UserError} if the configuration insists on what cannot be had. */
-export function chooseChannel({ fuse }: Config): ChosenChannel {
+export function chooseChannel({ fuse, workers }: Config): ChosenChannel {
   if (fuse.channel === 'classic') return { channel: 'classic', why: 'as fuse.channel says' };
   if (fuse.channel === 'auto' && !fuse.enable_uring)
     return { channel: 'classic', why: 'fuse.enable_uring is off' };
   if (fuse.enable_uring) enableUring();
-  const obstacle = uringObstacle();
+  // One more: the kernel frees the ring of a fuse actor that died some time after its successor has one.
+  const obstacle = uringObstacle(workers.fuse + 1, ringEntriesOf(possibleCpus()));
   if (fuse.channel === 'uring') {
     if (obstacle === undefined) return { channel: 'uring', why: 'as fuse.channel says' };
     const { why, advice } = obstacle;

@@ -1,10 +1,9 @@
 /** What a shard's thread does with the time that messages and searches leave: graphs, its own first, then those of others. */
-import { IS_FULL } from '../../kernels/hnsw/vector-memory.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import type { Context } from '../context.ts';
 import type { Graphs } from './graphs.ts';
 import type { Shard } from './shard.ts';
-import type { KeptGraph, Snapshots } from './snapshots.ts';
+import type { Snapshots } from './snapshots.ts';
 
 /** How long a slice of building is to take, milliseconds: a search that comes meanwhile waits for its end. */
 const SLICE_MS = 0.5;
@@ -26,7 +25,7 @@ export class Building {
   readonly #helped: number;
   /** Of one vector, lately. */
   #vectorMs = SLICE_MS / SLICE_FIRST;
-  /** Graphs of which it was said that they are full. */
+  /** Collections' graphs of which it was said that they are full. */
   readonly #full = new WeakSet<object>();
   #searchedAt = Number.NEGATIVE_INFINITY;
 
@@ -55,21 +54,19 @@ export class Building {
     const isTidying = this.#shard.tidy();
     if (moved > 0) return true;
     if (this.#help() || isTidying) return true;
-    const graphs = this.#shard.keptGraphs();
-    this.#sayWhichAreFull(graphs);
-    return this.#snapshots.step(graphs);
+    this.#sayWhichAreFull();
+    return this.#snapshots.step(this.#shard.keptGraphs());
   }
 
-  #sayWhichAreFull(graphs: readonly KeptGraph[]): void {
-    for (const { collection, dimension, graph, waiting } of graphs) {
-      if ((graph.form & IS_FULL) === 0 || this.#full.has(graph)) continue;
+  #sayWhichAreFull(): void {
+    this.#shard.eachFull((graph, figures) => {
+      if (this.#full.has(graph)) return;
       this.#full.add(graph);
-      const figures = { collection, dimension, inGraph: graph.size, exactly: waiting };
       this.#context.logger.warn(
         figures,
-        'a graph has no room for more vectors; those are searched exactly. vectors.graph_memory, or more workers.shards, give room',
+        'graphs have no room for more vectors; those are searched exactly. vectors.graph_memory, or more workers.shards, give room',
       );
-    }
+    });
   }
 
   /** The owner of the last vectors of a batch waits for whoever has them, so they are few. */

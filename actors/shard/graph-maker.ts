@@ -1,5 +1,6 @@
 import { capacityOf } from '../../kernels/hnsw/graph-memory.ts';
 import { canRunGraphs, graphModule } from '../../kernels/hnsw/graph-module.ts';
+import { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
@@ -31,12 +32,8 @@ export async function graphMaker(context: Context, graphs: Graphs): Promise<Open
     const element = wanted.element === 'float32' ? 'f32' : 'i8';
     const capacity = capacityOf(wanted, element, graph_memory);
     const options = { ...wanted, onRows: adviseHugePages };
-    const graph = new SharedGraph(options, graphs, {
-      element,
-      capacity,
-      room,
-      isReranked: graphs.isReranked,
-    });
+    const more = { element, capacity, room, isReranked: graphs.isReranked } as const;
+    const graph = new GrowingGraph(() => new SharedGraph(options, graphs, more));
     const { patience } = context.state;
     context.state.patience = READ_PATIENCE_MS;
     snapshots.restore(collection, options.dimension, graph);

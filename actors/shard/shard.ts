@@ -1,10 +1,10 @@
 import type { CollectionElement, CollectionOptions } from '../../fuse/namespace/collections.ts';
 import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
-import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
 import type { TailGraph } from '../../kernels/hnsw/tail-graph.ts';
 import { type IndexOptions, SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
-import type { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
+import { IS_FULL, type VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { CHUNKS_PER_BATCH, ChunkBatch, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
@@ -28,6 +28,14 @@ export type OpenGraph = (options: GraphOptions, collection: number) => VectorInd
 
 /** Called for each that a search has found, nearest first. */
 export type Visit = (record: Readonly<ChunkRecord>, distance: number) => void;
+
+/** Of a collection whose graphs are full. */
+export interface FullFigures {
+  readonly collection: number;
+  readonly dimension: number;
+  readonly inGraphs: number;
+  readonly exactly: number;
+}
 
 /** The vectors of one shard, by collection. Knows nothing of messages or files. */
 export class Shard {
@@ -176,10 +184,21 @@ export class Shard {
   /** The graphs that can be kept on the disk. */
   keptGraphs(): KeptGraph[] {
     const kept: KeptGraph[] = [];
-    for (const [collection, { graph, dimension, tailSize }] of this.#collections) {
-      if (graph instanceof SharedGraph) kept.push({ collection, dimension, graph, waiting: tailSize });
+    for (const [collection, { graph: graphs, dimension, tailSize: waiting }] of this.#collections) {
+      if (!(graphs instanceof GrowingGraph)) continue;
+      for (const [number, graph] of graphs.parts.entries()) {
+        kept.push({ collection, number, dimension, graph, waiting });
+      }
     }
     return kept;
+  }
+
+  /** Visits the collections whose graphs have no room for more. */
+  eachFull(visit: (graph: TailGraph, figures: FullFigures) => void): void {
+    for (const [collection, { graph, dimension, tailSize: exactly }] of this.#collections) {
+      if (graph === undefined || (graph.form & IS_FULL) === 0) continue;
+      visit(graph, { collection, dimension, inGraphs: graph.size, exactly });
+    }
   }
 
   /** Whether a batch is on its way into a graph, so that there will be something to do soon. */

@@ -3,11 +3,20 @@
  * vector again. They are written when a shard ends, and meanwhile a piece at a time, when a graph has changed enough and nothing
  * waits to be moved into it. Whoever takes one believes nothing of it: see SharedGraph.restore().
  */
+import type { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
 import type { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
+import { GRAPHS_MAX } from '../../runtime/config/bounds.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { Context } from '../context.ts';
-import { Damaged, GraphFile, GraphFileWriter, graphFilePath, listGraphFiles } from '../graph-file.ts';
+import {
+  Damaged,
+  GraphFile,
+  GraphFileWriter,
+  type GraphName,
+  graphFilePath,
+  listGraphFiles,
+} from '../graph-file.ts';
 import { STORE_STATUS } from '../regions.ts';
 
 /** A graph is written when so many vectors, and this share of all, were inserted or removed since … */
@@ -24,12 +33,14 @@ const UNCLAIMED_MS = 20_000;
 /** Nodes that are looked at in a slice. */
 const UNCLAIMED_SLICE = 4096;
 
-/** A collection's graph as a shard shows it. */
+/** A graph of a collection as a shard shows it. */
 export interface KeptGraph {
   readonly collection: number;
+  /** From 0, among the collection's graphs. */
+  readonly number: number;
   readonly dimension: number;
   readonly graph: SharedGraph;
-  /** Vectors that wait to be moved into it. */
+  /** Vectors of the collection that are in no graph. */
   readonly waiting: number;
 }
 
@@ -56,20 +67,28 @@ export class Snapshots {
   }
 
   /** Gives `graph`, which is empty, what was kept of the collection. */
-  restore(collection: number, dimension: number, graph: SharedGraph): void {
-    const file = GraphFile.open(this.#disk, this.#shard, collection);
+  restore(collection: number, dimension: number, graph: GrowingGraph): void {
+    for (const kept of listGraphFiles(this.#disk)) {
+      const isOurs = kept.shard === this.#shard && kept.collection === collection && !kept.isUnfinished;
+      if (isOurs && kept.number < GRAPHS_MAX) this.#restorePart(kept, dimension, graph.part(kept.number));
+    }
+  }
+
+  #restorePart(name: GraphName, dimension: number, graph: SharedGraph): void {
+    const file = GraphFile.open(this.#disk, name);
     if (file === undefined) return;
     const { clock, logger } = this.#context;
+    const { collection, number } = name;
     const started = clock.monotonic();
     try {
       const isOfUse =
         file.dimension === dimension && graph.restore(file.description, (part) => file.read(part));
       const milliseconds = Math.round(clock.monotonic() - started);
-      if (isOfUse) logger.info({ collection, milliseconds }, 'a graph was read');
-      else logger.warn({ collection }, 'a graph that was kept cannot be used; it is built anew');
+      if (isOfUse) logger.info({ collection, number, milliseconds }, 'a graph was read');
+      else logger.warn({ collection, number }, 'a graph that was kept cannot be used; it is built anew');
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
-      const damaged = graphFilePath(this.#shard, collection);
+      const damaged = graphFilePath(name);
       logger.warn(
         { damaged, position: error.position },
         'a graph that was kept is damaged; it is built anew',
@@ -98,19 +117,26 @@ export class Snapshots {
       while (this.#writing !== undefined) this.#write(0);
     }
     if (this.#status.errno !== 0) return;
-    const there = new Set(graphs.filter(({ graph }) => !graph.isEmpty).map(({ collection }) => collection));
-    for (const { shard, collection, isUnfinished } of listGraphFiles(this.#disk)) {
-      const isOurs = shard === this.#shard || (this.#shard === 0 && shard >= shards);
-      if (!isOurs || (shard === this.#shard && there.has(collection) && !isUnfinished)) continue;
-      this.#disk.unlink(`${graphFilePath(shard, collection)}${isUnfinished ? '.tmp' : ''}`);
+    const there = graphs
+      .filter(({ graph }) => !graph.isEmpty)
+      .map((kept) => graphFilePath(this.#nameOf(kept)));
+    for (const file of listGraphFiles(this.#disk)) {
+      const isOurs = file.shard === this.#shard || (this.#shard === 0 && file.shard >= shards);
+      const path = graphFilePath(file);
+      if (!isOurs || (there.includes(path) && !file.isUnfinished)) continue;
+      this.#disk.unlink(`${path}${file.isUnfinished ? '.tmp' : ''}`);
     }
+  }
+
+  #nameOf({ collection, number }: KeptGraph): GraphName {
+    return { shard: this.#shard, collection, number };
   }
 
   #begin(kept: KeptGraph): boolean {
     // Of a store that has failed nothing more is written.
     const parts = this.#status.errno === 0 ? kept.graph.keep() : undefined;
     if (parts === undefined) return false;
-    const writer = new GraphFileWriter(this.#disk, this.#shard, kept.collection, kept.dimension, parts);
+    const writer = new GraphFileWriter(this.#disk, this.#nameOf(kept), kept.dimension, parts);
     this.#writing = { kept, writer };
     return true;
   }
@@ -150,5 +176,7 @@ export class Snapshots {
 }
 
 function isDue({ graph, waiting }: KeptGraph): boolean {
-  return waiting === 0 && graph.changes >= Math.max(CHANGES_MIN, graph.size * CHANGES_SHARE);
+  return (
+    (waiting === 0 || !graph.hasRoom) && graph.changes >= Math.max(CHANGES_MIN, graph.size * CHANGES_SHARE)
+  );
 }

@@ -41,25 +41,16 @@ class Writer {
   }
 }
 
-export async function waitsAlone(directory: string, ms: number): Promise<Waits> {
-  const writer = new Writer(directory);
-  for (const until = performance.now() + ms; performance.now() < until; ) {
-    writer.step();
-    await new Promise(setImmediate);
-  }
-  return writer.waits();
-}
-
-/** `vexfs checkpoint --json`, and what a writer meanwhile waits. */
-export async function waitsDuringCheckpoint(
+/** What a writer waits while `vexfs ARGS` runs, and until `leastMs` are over; and what that printed. */
+async function waitsBeside(
   cli: string,
-  mount: string,
+  args: readonly string[],
   directory: string,
-): Promise<{ readonly waits: Waits; readonly report: Record<string, unknown> }> {
+  leastMs: number,
+): Promise<{ readonly waits: Waits; readonly text: string; readonly ms: number }> {
   const writer = new Writer(directory);
-  const child = spawn(process.execPath, [cli, 'checkpoint', mount, '--json'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const began = performance.now();
+  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (part: string) => {
     text += part;
@@ -68,10 +59,28 @@ export async function waitsDuringCheckpoint(
   const ended = once(child, 'close').then(() => {
     isOver = true;
   });
-  while (!isOver) {
+  while (!isOver || performance.now() < began + leastMs) {
     writer.step();
     await new Promise(setImmediate);
   }
   await ended;
-  return { waits: writer.waits(), report: JSON.parse(text) as Record<string, unknown> };
+  return { waits: writer.waits(), text, ms: performance.now() - began };
+}
+
+/**
+ * `vexfs checkpoint --json`, what a writer waits meanwhile, and what it waits in as long a time without one: the longest of many is longer
+ * than the longest of a few. A command of the same size runs beside it there, too.
+ */
+export async function pauses(
+  cli: string,
+  mount: string,
+  name: string,
+): Promise<{ readonly during: Waits; readonly alone: Waits; readonly report: Record<string, unknown> }> {
+  const beside = await waitsBeside(cli, ['checkpoint', mount, '--json'], join(mount, `during${name}`), 0);
+  const without = await waitsBeside(cli, ['status', mount, '--json'], join(mount, `alone${name}`), beside.ms);
+  return {
+    during: beside.waits,
+    alone: without.waits,
+    report: JSON.parse(beside.text) as Record<string, unknown>,
+  };
 }

@@ -22,13 +22,20 @@ export interface Plan {
   readonly peers: readonly Peer[];
   readonly operations: readonly Operation[];
   readonly rounds: number;
-  /** How many processes do an operation at the same time, each in a directory of its own. */
+  /**
+   * How many processes do an operation at the same time, each in a directory of its own. What is not VexFS is there to compare with, at
+   * the least and at the most of them.
+   */
   readonly clients: readonly number[];
+  /** Whose ratios to the others are shown and judged. */
+  readonly subject: string;
   readonly quick: boolean;
   readonly placement: Placement;
   /** A directory on the host filesystem, for a directory of the run's own. */
   readonly parent: string;
   readonly say: (text: string) => void;
+  /** What there is so far, for a run that is interrupted. */
+  readonly afterRound: (outcome: Outcome) => void;
 }
 
 export interface Sample {
@@ -168,6 +175,10 @@ class Loads {
   }
 }
 
+function isMeasured({ clients: all }: Plan, peer: string, clients: number): boolean {
+  return peer.startsWith('vexfs') || clients === Math.min(...all) || clients === Math.max(...all);
+}
+
 async function runRound(plan: Plan, round: number, running: Map<string, RunningPeer>, outcome: Outcome) {
   const most = Math.max(...plan.clients);
   const loads = new Map([...running].map(([name, peer]) => [name, new Loads(peer, most, plan.placement)]));
@@ -177,6 +188,7 @@ async function runRound(plan: Plan, round: number, running: Map<string, RunningP
     );
     for (const [index, { operation, clients }] of points.entries()) {
       for (const [name, load] of rotate([...loads], round + index)) {
+        if (!isMeasured(plan, name, clients)) continue;
         const asked = {
           operation: operation.name,
           milliseconds: plan.quick ? 10 : 400,
@@ -221,6 +233,7 @@ export async function compare(plan: Plan): Promise<Outcome> {
     for (let round = 0; round < plan.rounds && running.size > 0; round++) {
       const begin = performance.now();
       await runRound(plan, round, running, outcome);
+      plan.afterRound(outcome);
       plan.say(`round ${round + 1} of ${plan.rounds}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
     }
   } finally {

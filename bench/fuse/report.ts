@@ -2,11 +2,11 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import type { Outcome, Plan } from './harness.ts';
-import type { Operation } from './operations.ts';
+import { type Operation, type Targets, targetsOf } from './operations.ts';
 import { hostFilesystem } from './peers/host.ts';
 
-/** Whose ratios to the others are judged. */
-const SUBJECT = 'vexfs';
+/** Most CPU time of io_uring for an operation, of that of the classic channel, which polls with read(2). */
+const CPU_TARGET = 0.8;
 
 export interface Row {
   readonly operation: string;
@@ -18,14 +18,15 @@ export interface Row {
   readonly ratios: Readonly<Record<string, number>>;
   /** Median CPU time of server and clients for one operation, microseconds, by peer. */
   readonly cpu: Readonly<Record<string, number>>;
-  readonly targets: Operation['targets'];
-  /** Whose the ratios are; VexFS's with its defaults if left out. */
-  readonly subject?: string | undefined;
+  readonly targets: Targets;
+  /** Whose the ratios are. */
+  readonly subject: string;
   /** True when every target of a peer that ran is reached; undefined when there is nothing to judge. */
   readonly met: boolean | undefined;
 }
 
 export interface Report {
+  readonly subject: string;
   readonly environment: Readonly<Record<string, string | number>>;
   readonly peers: Readonly<Record<string, string>>;
   readonly troubles: Readonly<Record<string, string>>;
@@ -40,7 +41,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function row(operation: Operation, clients: number, outcome: Outcome): Row {
+function row(operation: Operation, clients: number, plan: Plan, outcome: Outcome): Row {
   const rates = new Map<string, Map<number, number>>();
   const cpus = new Map<string, number[]>();
   for (const sample of outcome.samples) {
@@ -51,7 +52,7 @@ function row(operation: Operation, clients: number, outcome: Outcome): Row {
   }
   const medians: Record<string, number> = {};
   const ratios: Record<string, number> = {};
-  const subject = operation.subject ?? SUBJECT;
+  const subject = operation.subject ?? plan.subject;
   const ours = rates.get(subject);
   for (const [peer, byRound] of rates) {
     medians[peer] = median([...byRound.values()]);
@@ -60,8 +61,7 @@ function row(operation: Operation, clients: number, outcome: Outcome): Row {
     if (shared.length > 0)
       ratios[peer] = median(shared.map((round) => ours.get(round)! / byRound.get(round)!));
   }
-  const targets = clients === 1 ? operation.targets : {};
-  const judged = Object.entries(targets).filter(([peer]) => ratios[peer] !== undefined);
+  const judged = Object.entries(targetsOf(operation, clients)).filter(([peer]) => ratios[peer] !== undefined);
   return {
     operation: clients === 1 ? operation.name : `${operation.name}, ${clients} clients`,
     clients,
@@ -69,14 +69,15 @@ function row(operation: Operation, clients: number, outcome: Outcome): Row {
     medians,
     ratios,
     cpu: Object.fromEntries([...cpus].map(([peer, values]) => [peer, median(values)])),
-    targets,
-    subject: operation.subject,
+    targets: Object.fromEntries(judged),
+    subject,
     met: judged.length === 0 ? undefined : judged.every(([peer, least]) => ratios[peer]! >= least),
   };
 }
 
 export function summarise(plan: Plan, outcome: Outcome): Report {
   return {
+    subject: plan.subject,
     environment: {
       date: new Date().toISOString().slice(0, 10),
       kernel: os.release(),
@@ -87,14 +88,14 @@ export function summarise(plan: Plan, outcome: Outcome): Report {
       hostFilesystem: hostFilesystem(fs.realpathSync(plan.parent)),
       loadAverage: os.loadavg()[0]!.toFixed(1),
       user: process.getuid?.() === 0 ? 'root' : 'ordinary',
-      rounds: plan.rounds,
+      rounds: new Set(outcome.samples.map(({ round }) => round)).size,
       placement: plan.placement,
     },
     peers: Object.fromEntries(outcome.ran),
     troubles: Object.fromEntries(outcome.troubles),
     skipped: Object.fromEntries(outcome.skipped),
     rows: plan.operations.flatMap((operation) =>
-      plan.clients.map((clients) => row(operation, clients, outcome)),
+      plan.clients.map((clients) => row(operation, clients, plan, outcome)),
     ),
     samples: outcome.samples,
   };
@@ -106,19 +107,41 @@ function rate(value: number | undefined, unit: Operation['unit']): string {
   return Math.round(value).toLocaleString('en');
 }
 
-function judgement(row: Row): string {
-  if (Object.keys(row.targets).length === 0) return '';
+function judgement(row: Row, subject: string): string {
+  if (row.met === undefined) return '';
   const targets = Object.entries(row.targets).map(([peer, least]) => `≥ ${least} × ${peer}`);
-  const whose = row.subject === undefined ? '' : `${row.subject} `;
-  const verdict = row.met === undefined ? 'not judged' : row.met ? 'met' : '**missed**';
-  return `${whose}${targets.join(', ')}: ${verdict}`;
+  const whose = row.subject === subject ? '' : `${row.subject} `;
+  return `${whose}${targets.join(', ')}: ${row.met ? 'met' : '**missed**'}`;
+}
+
+/** The processor's time, and of the two ways in the ratio of it. */
+function cpuTable(rows: readonly Row[], peers: readonly string[]): string[][] {
+  const hasBoth = ['vexfs-uring', 'vexfs-classic'].every((peer) => peers.includes(peer));
+  const ratio = ({ cpu }: Row): string => {
+    const [uring, classic] = [cpu['vexfs-uring'], cpu['vexfs-classic']];
+    if (uring === undefined || classic === undefined) return '–';
+    const verdict = uring <= CPU_TARGET * classic ? 'met' : '**missed**';
+    return `${(uring / classic).toFixed(2)} (≤ ${CPU_TARGET}: ${verdict})`;
+  };
+  return [
+    ['CPU of both sides, µs', ...peers, ...(hasBoth ? ['vexfs-uring / vexfs-classic'] : [])],
+    ['---', ...peers.map(() => '---:'), ...(hasBoth ? ['---'] : [])],
+    ...rows
+      .filter(({ unit }) => unit === 'ops/s')
+      .map((row) => [
+        row.operation,
+        ...peers.map((peer) => row.cpu[peer]?.toFixed(1) ?? '–'),
+        ...(hasBoth ? [ratio(row)] : []),
+      ]),
+  ];
 }
 
 export function markdown(report: Report): string {
   const peers = [...new Set([...Object.keys(report.peers), ...Object.keys(report.troubles)])];
-  const others = peers.filter((peer) => peer !== SUBJECT && peers.includes(SUBJECT));
+  const { subject } = report;
+  const others = peers.filter((peer) => peer !== subject && peers.includes(subject));
   const table = [
-    ['operation', ...peers, ...others.map((peer) => `${SUBJECT} / ${peer}`), 'target'],
+    ['operation', ...peers, ...others.map((peer) => `${subject} / ${peer}`), 'target'],
     ['---', ...peers.map(() => '---:'), ...others.map(() => '---:'), '---'],
     ...report.rows.map((row) => [
       row.operation,
@@ -126,15 +149,8 @@ export function markdown(report: Report): string {
         report.troubles[peer]?.startsWith('missing') ? 'missing' : rate(row.medians[peer], row.unit),
       ),
       ...others.map((peer) => row.ratios[peer]?.toFixed(2) ?? '–'),
-      judgement(row),
+      judgement(row, subject),
     ]),
-  ];
-  const cpu = [
-    ['CPU of both sides, µs', ...peers],
-    ['---', ...peers.map(() => '---:')],
-    ...report.rows
-      .filter(({ unit }) => unit === 'ops/s')
-      .map((row) => [row.operation, ...peers.map((peer) => row.cpu[peer]?.toFixed(1) ?? '–')]),
   ];
   const judged = report.rows.filter((row) => row.met !== undefined);
   const { environment } = report;
@@ -143,7 +159,7 @@ export function markdown(report: Report): string {
     '',
     ...table.map((cells) => `| ${cells.join(' | ')} |`),
     '',
-    ...cpu.map((cells) => `| ${cells.join(' | ')} |`),
+    ...cpuTable(report.rows, peers).map((cells) => `| ${cells.join(' | ')} |`),
     '',
     ...Object.entries(report.peers).map(([peer, description]) => `- ${peer}: ${description}`),
     ...Object.entries(report.troubles).map(([peer, reason]) => `- **${peer}**: ${reason}`),

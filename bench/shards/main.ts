@@ -4,7 +4,8 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readGraphs } from './read-graph.ts';
-import { ShardThreads } from './shard-threads.ts';
+import { type Filling, ShardThreads } from './shard-threads.ts';
+import { caughtUpTarget, printTargets, readTarget, type Target } from './targets.ts';
 import { makeVectors } from './vectors.ts';
 
 const USAGE = `npm run bench:shards -- [options]
@@ -41,6 +42,7 @@ const ROUNDS = 3;
 /** What the target for reading is said of. */
 const MILLION = 1_000_000;
 const figures: Record<string, unknown> = { n, dimension, shards };
+const targets: Target[] = [];
 
 function note(name: string, value: unknown): void {
   figures[name] = value;
@@ -60,6 +62,8 @@ try {
 } finally {
   fs.rmSync(root, { recursive: true });
 }
+printTargets(targets);
+figures.targets = targets;
 if (values.json !== undefined) fs.writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`);
 
 async function withThreads(
@@ -89,13 +93,17 @@ async function oneOwner(): Promise<void> {
 
 /** A first batch, which makes the graphs, and one that comes after it. Threads are new each time, and warm for the second. */
 async function batches(): Promise<void> {
+  const rounds: Filling[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     await withThreads(`batch-${round}`, { steal: true, isOneOwner: false }, async (threads) => {
       const before = values.batch ? n : batch;
       note(`batchOf${before}`, await threads.fill(vectors, before));
-      note(`batchOf${batch}After${before}`, await threads.fill(vectors, before + batch, undefined, before));
+      const after = await threads.fill(vectors, before + batch, undefined, before);
+      note(`batchOf${batch}After${before}`, after);
+      rounds.push(after);
     });
   }
+  targets.push(caughtUpTarget(batch, dimension, shards, rounds));
 }
 
 async function fillAndKeep(isAll: boolean): Promise<void> {
@@ -114,8 +122,9 @@ async function fillAndKeep(isAll: boolean): Promise<void> {
   note('snapshotBytes', kept.snapshotBytes);
   const readings = await readGraphs(join(root, 'all'), shards, dimension);
   for (const reading of readings) note('graphRead', reading);
-  const slowest = Math.max(...readings.map(({ cpuSeconds, vectors }) => cpuSeconds / vectors));
-  note('graphsOfAMillionReadByAllAtOnceInSecondsOfCpu', round((slowest * MILLION) / shards));
+  const ofAMillion = (of: 'seconds' | 'cpuSeconds'): number =>
+    round((Math.max(...readings.map((reading) => reading[of] / reading.vectors)) * MILLION) / shards);
+  targets.push(readTarget(dimension, ofAMillion('seconds'), ofAMillion('cpuSeconds')));
   await withThreads('all', options, async (threads) => {
     note('toldAgain', await threads.fill(vectors, n));
   });

@@ -51,7 +51,7 @@ function readOne({ root, shard, dimension }: Task): GraphReading {
   const parts = readPlainly(disk, shard);
   const started = performance.now();
   const before = cpu();
-  const file = GraphFile.open(disk, shard, COLLECTION);
+  const file = GraphFile.open(disk, { shard, collection: COLLECTION, number: 0 });
   if (file === undefined) throw new Error(`no graph of shard ${shard} was kept`);
   const graph = new SharedGraph(optionsFor(dimension), aloneWithGraphs());
   if (!graph.restore(file.description, (part) => file.read(part)))
@@ -67,7 +67,7 @@ function readOne({ root, shard, dimension }: Task): GraphReading {
 
 /** Into ordinary memory and twice, so that the disk is warm. */
 function readPlainly(disk: HostDisk, shard: number): { readSeconds: number; checksumSeconds: number } {
-  const path = graphFilePath(shard, COLLECTION);
+  const path = graphFilePath({ shard, collection: COLLECTION, number: 0 });
   const descriptor = disk.open(path, 'read');
   const status = disk.stat(path);
   const bytes = typeof status === 'number' ? 0 : status.bytes;

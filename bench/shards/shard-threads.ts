@@ -190,8 +190,8 @@ export class ShardThreads {
   }
 
   get snapshotBytes(): number {
-    return listGraphFiles(this.disk).reduce((sum, { shard, collection }) => {
-      const status = this.disk.stat(graphFilePath(shard, collection));
+    return listGraphFiles(this.disk).reduce((sum, name) => {
+      const status = this.disk.stat(graphFilePath(name));
       return sum + (typeof status === 'number' ? 0 : status.bytes);
     }, 0);
   }

@@ -4,7 +4,9 @@ import { abortAllOnExit } from '../fuse/mounts.ts';
 import { type Command, measure, parse, refuse } from '../runtime/command.ts';
 import type { Effort, Part } from '../runtime/measure.ts';
 import { batches } from './batches.ts';
+import { beside } from './beside.ts';
 import { durable } from './durable.ts';
+import { floor, memoryMissing } from './floor.ts';
 import { mounting } from './mounting.ts';
 import { pause } from './pause.ts';
 import { vectors } from './vectors.ts';
@@ -25,6 +27,8 @@ const COMMAND: Command = {
   milliseconds: 700,
   chapters: [
     chapter('transactions', durable),
+    { ...chapter('floor', floor), missing: memoryMissing },
+    chapter('beside', beside),
     chapter('vectors', vectors),
     chapter('batches', batches),
     chapter('written', written),

@@ -66,7 +66,7 @@ export function checkSegments(
 /** A graph that was kept. It is a hint: damage costs the time to link its vectors again, and nothing has to be repaired. */
 function checkGraph(disk: Disk, name: string, graph: GraphFileName, findings: Findings): void {
   if (graph.isUnfinished) return;
-  const offset = damageOfGraph(disk, graph.shard, graph.collection);
+  const offset = damageOfGraph(disk, graph);
   if (offset === undefined) return;
   const what = `cannot be used from byte ${offset} on: the graph will be built anew`;
   findings.note({ file: `${SEGMENT_DIRECTORY}/${name}`, what });

@@ -185,12 +185,12 @@ export function setxattr(
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
   const mode = flags & ~ACL_KILL_SGID;
-  if (mode !== 0 && mode !== XATTR_CREATE && mode !== XATTR_REPLACE) return -EINVAL;
+  if ((mode & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return -EINVAL;
   if (nameLength === 0 || nameLength > XATTR_NAME_MAX) return -ERANGE;
   if (valueLength > XATTR_SIZE_MAX) return -E2BIG;
   const found = cursor.find(t, ino, name, nameStart, nameEnd);
-  if (found && mode === XATTR_CREATE) return -EEXIST;
-  if (!found && mode === XATTR_REPLACE) return -ENODATA;
+  if (found && (mode & XATTR_CREATE) !== 0) return -EEXIST;
+  if (!found && (mode & XATTR_REPLACE) !== 0) return -ENODATA;
   const list = listKind(name, nameStart, nameEnd);
   const notAllowed = list === NO_LIST ? 0 : checkList(t, ino, list, value, valueStart, valueEnd);
   if (notAllowed < 0) return notAllowed;

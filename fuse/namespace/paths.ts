@@ -52,6 +52,11 @@ export function may(t: Tables, ino: number, uid: number, gids: readonly number[]
   return (mode & bit) !== 0;
 }
 
+/** Whether a process may look a name up in a directory, as far as that directory alone says. */
+export function mayEnter(t: Tables, directory: number, uid: number, gids: readonly number[]): boolean {
+  return uid === 0 || may(t, directory, uid, gids, EXECUTE);
+}
+
 function mayReach(t: Tables, directory: number, uid: number, gids: readonly number[]): boolean {
   let steps = 1;
   for (let ino = directory; isLive(t, ino) && isDirectory(t, ino); ino = parentOf(t, ino)) {

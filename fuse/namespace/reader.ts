@@ -4,6 +4,7 @@
  */
 import { NAME_MAX } from '../../runtime/config/bounds.ts';
 import {
+  EACCES,
   EINVAL,
   EISDIR,
   ENAMETOOLONG,
@@ -300,6 +301,30 @@ export class NamespaceReader {
       if (ino < 0) return ino;
     }
     return ino;
+  }
+
+  /**
+   * As {@link resolve}, for a process with these permissions: −EACCES at the first directory that it may not enter, so
+   * that it learns nothing of the names in there.
+   */
+  resolveFor(path: string, uid: number, gids: readonly number[]): number {
+    let ino = ROOT;
+    for (const part of path.split('/')) {
+      if (part === '') continue;
+      if (!this.#mayEnter(ino, uid, gids)) return -EACCES;
+      const name = encoder.encode(part);
+      ino = this.lookup(ino, name, 0, name.length);
+      if (ino < 0) return ino;
+    }
+    return ino;
+  }
+
+  #mayEnter(ino: number, uid: number, gids: readonly number[]): boolean {
+    for (let attempt = 0; ; attempt++) {
+      this.tables.beginRead(attempt);
+      const result = paths.mayEnter(this.tables, ino, uid, gids);
+      if (this.tables.endRead()) return result;
+    }
   }
 
   /** Whether uid with these groups could open the inode for reading: r on it, x on every directory above. */

@@ -39,8 +39,8 @@ const NOTHING_BUT_ZEROS = new Uint8Array(COMPRESSED_FRAME_BYTES);
 
 /** What the owner of durability must hear of. */
 export interface ObjectEvents {
-  /** The object has bytes that no fsync has made durable. */
-  objectDirty(id: number): void;
+  /** The object has `bytes` more, as far as known, that no fsync has made durable. */
+  objectDirty(id: number, bytes?: number): void;
   /** The object has bytes that the log makes durable, until their log is given up. */
   objectLogged(id: number): void;
   /** No inode refers to the object any more: delete its file once the journal says so durably. */
@@ -317,7 +317,7 @@ export class Content {
     const written = this.#objects.write(id, position, u8, start, length);
     if (written < 0) return written;
     if (isLogged) this.#events.objectLogged(id);
-    else this.#events.objectDirty(id);
+    else this.#events.objectDirty(id, Math.max(0, written));
     const end = position + written;
     const recorded = this.#namespace.wroteObject(ino, end, flags, u8, start, isLogged ? written : 0);
     return recorded < 0 ? recorded : written;

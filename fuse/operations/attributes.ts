@@ -45,8 +45,8 @@ import { refuseChange, refuseSetattr } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
 const BLOCK = 4096;
-/** What says how, and not what. */
-const NO_CHANGE = FATTR_FH | FATTR_LOCKOWNER | FATTR_KILL_SUIDGID;
+/** What says how, and not what; ctime comes with every change if the kernel owns the times (writeback), and alone with none. */
+const NO_CHANGE = FATTR_FH | FATTR_LOCKOWNER | FATTR_KILL_SUIDGID | FATTR_CTIME;
 
 export function getattr(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi } = request;
@@ -98,11 +98,13 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
     if (failed < 0) return failed;
     context.handover.contentChanged(ino);
   }
+  // Of a change of owner the kernel does not say that it takes this.
+  if ((valid & (FATTR_UID | FATTR_GID)) !== 0 && request.uid !== 0) dropForeignGroupId(context, request, ino);
   // What was written past us was written before.
   context.content.passed?.refresh(ino);
   readChanges(context, request, valid);
   const isOfNothing = (valid & ~NO_CHANGE) === 0;
-  if (isOfNothing && mayDropPrivileges(context, request, ino)) context.changes.valid = KILL_SUIDGID;
+  if (isOfNothing && mayDropPrivileges(context, request, ino)) context.changes.valid |= KILL_SUIDGID;
   if (context.changes.valid !== 0 || isOfNothing) {
     const failed = context.namespace.setattr(ino, context.changes);
     if (failed < 0) return failed;

@@ -5,6 +5,7 @@ import { KEEP_TIMES, KILL_SUIDGID } from '../namespace/changes.ts';
 import {
   FUSE_WRITE_CACHE,
   FUSE_WRITE_KILL_SUIDGID,
+  READ_IN_FLAGS,
   READ_IN_OFFSET,
   READ_IN_SIZE,
   WRITE_IN_FLAGS,
@@ -20,6 +21,9 @@ import { dropForeignGroupId } from './privileges.ts';
 import { refuseWrite } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
 
+/** A flag of open(2), the same on every architecture that Node.js runs on. */
+export const O_NOATIME = 0o1000000;
+
 export function read(context: Context, request: Request, reply: Reply): number {
   const { nodeLo, nodeHi } = request;
   const position = request.u64(READ_IN_OFFSET);
@@ -30,7 +34,7 @@ export function read(context: Context, request: Request, reply: Reply): number {
     nodeHi === REAL
       ? context.content.read(nodeLo, position, size, reply.u8, BODY)
       : context.virtual.read(nodeLo, nodeHi, position, size, reply.u8, BODY);
-  if (bytes > 0) accessed(context, nodeLo, nodeHi);
+  if (bytes > 0 && (request.word(READ_IN_FLAGS) & O_NOATIME) === 0) accessed(context, nodeLo, nodeHi);
   return finish(reply, bytes);
 }
 

@@ -14,8 +14,9 @@ import { BODY, encodeOpenOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
 import { type Context, finish } from './context.ts';
-import { accessed } from './data.ts';
+import { accessed, O_NOATIME } from './data.ts';
 import { entryOfInode } from './lookups.ts';
+import { refuseOpen } from './protection.ts';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -25,10 +26,12 @@ export function open(context: Context, request: Request, reply: Reply): number {
   if (passed === undefined) return -ENOSYS;
   const { nodeLo, nodeHi } = request;
   if (nodeHi !== REAL) return finish(reply, encodeOpenOut(reply.u32, BODY, FOPEN_KEEP_CACHE, 0));
-  const access = request.word(OPEN_IN_FLAGS) & O_ACCMODE;
-  const flags = passed.open(nodeLo, access !== O_RDONLY);
+  const opened = request.word(OPEN_IN_FLAGS);
+  const refused = refuseOpen(context, nodeLo, opened);
+  if (refused < 0) return refused;
+  const flags = passed.open(nodeLo, (opened & O_ACCMODE) !== O_RDONLY);
   if (flags < 0) return flags;
-  if (passed.backingId !== 0) accessed(context, nodeLo, nodeHi);
+  if (passed.backingId !== 0 && (opened & O_NOATIME) === 0) accessed(context, nodeLo, nodeHi);
   const bytes = encodeOpenOut(reply.u32, BODY, flags, passed.backingId);
   context.flight.counted = BODY + bytes;
   return finish(reply, bytes);

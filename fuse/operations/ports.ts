@@ -13,8 +13,8 @@ export interface Handover {
   sync(opcode: number, uniqueLo: number, uniqueHi: number): number;
   /** An fsync is likely to follow: it may begin now. */
   syncExpected(): void;
-  /** The object has bytes that no fsync has made durable. Called for every write. */
-  objectDirty(objectId: number): void;
+  /** The object has `bytes` more, as far as known, that no fsync has made durable. Called for every write. */
+  objectDirty(objectId: number, bytes?: number): void;
   /** The object has bytes that the log makes durable, until their log is given up. Called for every such write. */
   objectLogged(objectId: number): void;
   /** Nothing refers to the object any more: delete its file once the journal says so durably. */

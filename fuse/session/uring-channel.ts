@@ -1,6 +1,8 @@
 /**
  * FUSE over io_uring: the replies to some requests and the wait for the next are one system call. FORGET and INTERRUPT still
  * come by read(2) on /dev/fuse, to the thread of row 0, and so would all requests if the kernel did not take the queues.
+ * Nobody waits for the answer to a FORGET, so they are left in the kernel, which hands over many at once, until the thread has nothing else
+ * to do or has served some requests.
  *
  * Thread safety: one UringChannel per thread, each with a row of its own.
  */
@@ -37,6 +39,8 @@ export interface UringChannelOptions extends ChannelOptions {
 const REPLIES_PER_SUBMISSION = 8;
 /** Looks at the ring between two looks at the clock. */
 const LOOKS_PER_CLOCK = 32;
+/** Requests between two reads of /dev/fuse. */
+const REQUESTS_PER_READ = 128;
 /** The row whose thread reads /dev/fuse. */
 const READER = 0;
 /** In place of an entry: the request was read. */
@@ -54,7 +58,9 @@ export class UringChannel implements Channel {
   readonly #dismissal = new Reply(undefined, 0, 64);
   /** The entry of the request that was received last. */
   #current = READ;
+  readonly #isReader: boolean;
   #isClassicReadable: boolean;
+  #untilRead = REQUESTS_PER_READ;
   #isDoorbellReadable = false;
   #isUnmounted = false;
   #handedOver = false;
@@ -73,10 +79,9 @@ export class UringChannel implements Channel {
     options.doorbell.armDescriptor(options.eventfd);
     this.#polling = new BusyPolling(options.spinMicroseconds);
     this.#connection = new PollSet(fd);
-    const isReader = options.row === READER;
-    this.#isClassicReadable = isReader;
-    const polled = isReader ? [options.eventfd, fd] : [options.eventfd];
-    this.#queues = new UringQueues(fd, memory, options.row, flight, polled, {
+    this.#isReader = options.row === READER;
+    this.#isClassicReadable = this.#isReader;
+    this.#queues = new UringQueues(fd, memory, options.row, flight, options.eventfd, {
       ring: options.ring,
       readable: (descriptor, result) => this.#readable(descriptor, result),
       failed: (doing, result) => this.#failed(doing, result),
@@ -95,6 +100,10 @@ export class UringChannel implements Channel {
         return RANG;
       }
       if (--this.#untilTime <= 0) this.#runPutOff();
+      if (this.#isReader && --this.#untilRead <= 0) {
+        const length = this.#read(request);
+        if (length !== 0) return length;
+      }
       const entry = this.#queues.next();
       if (entry !== NOTHING) {
         const length = this.#take(entry, request);
@@ -183,6 +192,8 @@ export class UringChannel implements Channel {
 
   /** Length of a request, or UNMOUNTED, or 0: there is none for now. */
   #read(request: Request): number {
+    if (this.#queues.unsent > 0) this.#queues.enter(0, 0);
+    this.#untilRead = REQUESTS_PER_READ;
     const length = read(this.#fd, request.u8);
     if (length > 0) {
       this.#current = READ;
@@ -194,7 +205,7 @@ export class UringChannel implements Channel {
 
   #readable(descriptor: number, result: number): void {
     if (descriptor !== this.#fd) this.#isDoorbellReadable = true;
-    else if (this.#hasEnded) this.#isUnmounted = true;
+    else if ((result & POLLERR) !== 0) this.#lookForEnd();
     else this.#isClassicReadable = true;
     if (result < 0) this.#failed('waiting for a descriptor', result);
   }
@@ -254,6 +265,7 @@ export class UringChannel implements Channel {
     this.parked++;
     const since = performance.now();
     const isAwake = awake?.held ?? false;
+    if (this.#isReader) this.#queues.watch();
     const entered = this.#queues.enter(1, isAwake ? AWAKE_MS : PARK_MS);
     doorbell.unpark(this.#isDoorbellReadable);
     this.#isDoorbellReadable = false;
@@ -261,7 +273,7 @@ export class UringChannel implements Channel {
     if (entered === -ETIME) {
       if (isAwake) awake?.release();
       else this.#lookForEnd();
-    } else if (!this.#queues.ring.isEmpty && this.#polling.woken(performance.now() - since)) {
+    } else if (this.#queues.bringsRequest && this.#polling.woken(performance.now() - since)) {
       awake?.hold();
     }
   }

@@ -89,8 +89,9 @@ export function depthOf(queues: number): number {
   return Math.max(DEPTH_MIN, Math.min(DEPTH_MAX, Math.floor(ENTRIES_WANTED / queues)));
 }
 
-function ringEntries(entries: number): number {
-  return 2 ** Math.ceil(Math.log2(entries + POLLS));
+/** Of a row's ring: it has room for the entries of all queues. */
+export function ringEntriesOf(queues: number): number {
+  return 2 ** Math.ceil(Math.log2(queues * depthOf(queues) + POLLS));
 }
 
 function wordsOf(queues: number, rows: number): number {
@@ -105,7 +106,7 @@ function wordsOf(queues: number, rows: number): number {
 /** @param queues CPUs that may ever be there. @param rows fuse actors that there is room for. */
 export function planUring(queues: number, rows: number): RegionPlan {
   const entries = queues * depthOf(queues);
-  const rings = 2 * rows * ioUringBytes(ringEntries(entries));
+  const rings = 2 * rows * ioUringBytes(ringEntriesOf(queues));
   return { name: URING, bytes: wordsOf(queues, rows) * 4 + 2 * PAGE + rings + entries * ENTRY_BUFFER_BYTES };
 }
 
@@ -144,7 +145,7 @@ export class UringMemory {
     this.queues = i32[QUEUES]!;
     this.depth = i32[DEPTH]!;
     this.entries = this.queues * this.depth;
-    this.ringEntries = ringEntries(this.entries);
+    this.ringEntries = ringEntriesOf(this.queues);
     const rows = i32[ROWS]!;
     this.#rowsAt = OWNERS + Math.ceil(this.queues / ENTRY_WORDS) * ENTRY_WORDS;
     this.#entriesAt = this.#rowsAt + rows * ROW_WORDS;

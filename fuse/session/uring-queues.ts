@@ -69,12 +69,13 @@ export class UringQueues {
   /** Entries with requests that another thread received and did not take. */
   readonly #inherited: number[] = [];
   #answersSeen = 0;
+  #isWatching = false;
 
   /**
    * Takes the row's queues, from a predecessor if there was one.
    *
    * @param flight with the request that the predecessor was at, which is not to be received again
-   * @param polled descriptors to be told of
+   * @param polled a descriptor to be told of each time that it becomes readable
    * @throws if the ring cannot be had
    */
   constructor(
@@ -82,7 +83,7 @@ export class UringQueues {
     memory: UringMemory,
     row: number,
     flight: Flight,
-    polled: readonly number[],
+    polled: number,
     ports: UringQueuesPorts,
   ) {
     this.#fd = fd;
@@ -94,11 +95,23 @@ export class UringQueues {
     this.#iovecsAddress = addressOf(this.#iovecs.buffer);
     const isSuccessor = this.#adopt();
     this.ring = this.#open();
-    for (const descriptor of polled) this.#poll(descriptor);
+    this.#poll(polled, IORING_POLL_ADD_MULTI);
     this.#inherit(flight);
     this.collect();
     this.enter(0, 0);
     if (isSuccessor) wakeQueues(fd, memory, row);
+  }
+
+  /** A request, and not a descriptor, is what comes next. */
+  get bringsRequest(): boolean {
+    return this.ring.next() && this.ring.userData < this.#memory.entries;
+  }
+
+  /** The next time that /dev/fuse is readable, or is now, is told, once. */
+  watch(): void {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    this.#poll(this.#fd, 0);
   }
 
   /** Replies that the kernel does not have yet. */
@@ -230,19 +243,20 @@ export class UringQueues {
     return this.#submitted.subarray(0, this.#submittedCount).includes(entry);
   }
 
-  #poll(fd: number): void {
+  #poll(fd: number, how: number): void {
     const at = this.ring.submission();
     const { u32 } = this.ring;
     u32[at + SQE_OPCODE] = IORING_OP_POLL_ADD;
     u32[at + SQE_FD] = fd;
-    u32[at + SQE_LEN] = IORING_POLL_ADD_MULTI;
+    u32[at + SQE_LEN] = how;
     u32[at + SQE_POLL_EVENTS] = POLLIN;
     u32[at + SQE_USER_DATA] = POLLED + fd;
   }
 
   #isReadable(fd: number, result: number, isArmed: boolean): void {
     this.#ports.readable(fd, result);
-    if (!isArmed && result > 0) this.#poll(fd);
+    if (fd === this.#fd) this.#isWatching = false;
+    else if (!isArmed && result > 0) this.#poll(fd, IORING_POLL_ADD_MULTI);
   }
 
   // ---- beginning

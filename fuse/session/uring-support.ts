@@ -1,7 +1,7 @@
 /** Whether FUSE over io_uring can be had here, and what is missing if not. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { KIB } from '../../runtime/config/bounds.ts';
-import { EPERM } from '../../runtime/errno.ts';
+import { ENOMEM, ENOSYS, EPERM } from '../../runtime/errno.ts';
 import { addressOf, IoUring, ioUringBytes } from '../../runtime/system/io-uring.ts';
 import { close } from '../../runtime/system/libc.ts';
 
@@ -33,8 +33,12 @@ export function enableUring(): boolean {
   return read(PARAMETER) === 'Y';
 }
 
-/** Undefined: a mount may ask the kernel for it. */
-export function uringObstacle(): Obstacle | undefined {
+/**
+ * Undefined: a mount may ask the kernel for it.
+ *
+ * @param rings how many threads are to have a ring at the same time. @param entries of each, a power of two
+ */
+export function uringObstacle(rings = 1, entries = 8): Obstacle | undefined {
   if (!existsSync(PARAMETER)) {
     return existsSync('/sys/module/fuse')
       ? {
@@ -53,29 +57,39 @@ export function uringObstacle(): Obstacle | undefined {
       why: 'fs.fuse.default_request_timeout is set',
       advice: `run "echo 0 > ${REQUEST_TIMEOUT}" as root`,
     };
-  const opened = tryRing();
+  const opened = tryRings(rings, entries);
   if (opened >= 0) return undefined;
   const disabled = read(DISABLED);
   if (opened === -EPERM && disabled !== '0' && disabled !== '')
     return { why: `kernel.io_uring_disabled is ${disabled}`, advice: `run "echo 0 > ${DISABLED}" as root` };
-  if (opened === -EPERM)
+  if (opened === -EPERM || opened === -ENOSYS)
     return {
       why: 'this process may not use io_uring',
       advice: 'allow io_uring_setup in the container’s seccomp profile',
     };
-  return {
-    why: `io_uring_setup fails with errno ${-opened}`,
-    advice: 'raise ulimit -l, or use the classic channel',
-  };
+  if (opened === -ENOMEM)
+    return {
+      why: 'the limit of locked memory is too low for io_uring',
+      advice: 'raise "ulimit -l", or use the classic channel',
+    };
+  return { why: `io_uring_setup fails with errno ${-opened}`, advice: 'use the classic channel' };
 }
 
-/** 0 or −errno. */
-function tryRing(): number {
+/** All at the same time, because they share the user's limit of locked memory. 0 or −errno. */
+function tryRings(count: number, entries: number): number {
+  const opened: IoUring[] = [];
+  let result = 0;
+  while (opened.length < count && result === 0) {
+    const ring = IoUring.open(...placeFor(entries), entries);
+    if (typeof ring === 'number') result = ring;
+    else opened.push(ring);
+  }
+  for (const ring of opened) close(ring.fd);
+  return result;
+}
+
+function placeFor(entries: number): [ArrayBuffer, number] {
   const page = 4 * KIB;
-  const memory = new ArrayBuffer(ioUringBytes(8) + page);
-  const at = Number((BigInt(page) - (addressOf(memory) % BigInt(page))) % BigInt(page));
-  const ring = IoUring.open(memory, at, 8);
-  if (typeof ring === 'number') return ring;
-  close(ring.fd);
-  return 0;
+  const memory = new ArrayBuffer(ioUringBytes(entries) + page);
+  return [memory, Number((BigInt(page) - (addressOf(memory) % BigInt(page))) % BigInt(page))];
 }

@@ -2,7 +2,7 @@
 
 import { dotF32x4, dotI8x4, squaredF32x4 } from './distance';
 import { HEADER, NODES, TWIN } from './layout';
-import { header, list, pool, query, queryForm, results, stateOf, vectorOf } from './memory';
+import { header, pool, query, queryForm, results, stateOf, vectorOf } from './memory';
 import { encode, prepareQuery, queryFactor, queryOffset } from './quantise';
 import { touched } from './walk';
 
@@ -26,7 +26,7 @@ export function dotI8To4(q: usize, a: usize, b: usize, c: usize, d: usize, lengt
   v128.store(to, dotI8x4(q, a, b, c, d, length));
 }
 
-/** Where the thread's query goes, its results are, the walk's list is, and nodes for an exact scan go. */
+/** Where the thread's query goes, its results are and nodes for an exact scan go, and the walk's list is. */
 export function queryAt(): usize {
   return query;
 }
@@ -37,10 +37,6 @@ export function resultsAt(): usize {
 
 export function poolAt(): usize {
   return pool;
-}
-
-export function listAt(): usize {
-  return list;
 }
 
 export function queryFormAt(): usize {

@@ -1,4 +1,5 @@
 // Putting a node into the graph, and the queue of nodes that several threads put in together.
+import { chooseFromWalk } from './choose';
 import {
   BATCH_END,
   BATCH_NEXT,
@@ -14,7 +15,7 @@ import {
   UPPER_LIMIT,
   UPPER_NEXT,
 } from './layout';
-import { chooseFromWalk, dropIndegree, link, linkOwn } from './links';
+import { dropIndegree, link, linkOwn } from './links';
 import {
   begin,
   chosen,
@@ -51,8 +52,8 @@ const PATIENCE_SHARE: i32 = 6;
 const FEW_SHARE: i32 = 3;
 
 /**
- * Makes a node ready to be inserted, whose vector is in its row or, if rows have none, in the thread's query buffer: no links, a level, its code. A node that is used again keeps its
- * level, and with it the memory of its links. Nobody can reach the node yet.
+ * Makes a node ready to be inserted, whose vector is in the thread's query buffer: no links, a level, its row, its code. A node that is
+ * used again keeps its level, and with it the memory of its links. Nobody can reach the node yet.
  */
 export function place(node: u32, level: i32): void {
   const ground = linksOf(node, 0);
@@ -63,7 +64,8 @@ export function place(node: u32, level: i32): void {
   const own = upper !== 0 ? levelOf(node) : reserveUpper(node, level);
   if (own > 0) memory.fill(linksOf(node, 1), 0xff, (<usize>own * <usize>upperLinks) << 2);
   atomic.store<u32>(stateAt(node), own);
-  if (isQuantised) encode(node, hasVectors ? vectorOf(node) : query);
+  if (hasVectors) memory.copy(vectorOf(node), query, vectorBytes);
+  if (isQuantised) encode(node, query);
 }
 
 /** The level that the node gets: 0 when there is no room for more. */
@@ -126,7 +128,7 @@ function connect(node: u32, level: i32, entry: u32): void {
   for (let l = min(level, top); l >= 0; l--) {
     const found = walk(at, efConstruction, l, efConstruction / FEW_SHARE, efConstruction / PATIENCE_SHARE + 1);
     at = nodeOfKey(load<u64>(pool));
-    let count = chooseFromWalk(pool, found, node, upperLinks);
+    let count = chooseFromWalk(found, node, upperLinks);
     if (l === 0 && count === 0) count = chooseFarther(node, at);
     // Linking back chooses, too.
     memory.copy(ownLinks, chosen, (<usize>count) << 2);
@@ -138,10 +140,10 @@ function connect(node: u32, level: i32, entry: u32): void {
 
 /** Chooses links for a node around which all is deleted. When nothing is live at all, the node is where walks begin. */
 function chooseFarther(node: u32, at: u32): i32 {
-  const count = chooseFromWalk(pool, walk(at, EF_MAX, 0, 0, NO_END), node, upperLinks);
+  const count = chooseFromWalk(walk(at, EF_MAX, 0, 0, NO_END), node, upperLinks);
   if (count > 0) return count;
   if (hasVectors) memory.copy(query, vectorOf(node), vectorBytes);
-  const scanned = chooseFromWalk(pool, scanLive(upperLinks), node, upperLinks);
+  const scanned = chooseFromWalk(scanLive(upperLinks), node, upperLinks);
   const word = HEADER + ENTRY * 4;
   const entry = atomic.load<u32>(word);
   if (scanned === 0 && stateOf(entry) & DELETED) atomic.cmpxchg<u32>(word, entry, node);

@@ -94,7 +94,7 @@ export const SKIPPED = 2;
 export const QUERY = 256;
 
 /** A power of two: nodes that are equal modulo it share a lock, as nobody ever holds two. */
-export const LOCKS_MAX = 4096;
+export const LOCKS_MAX = 512;
 /** Bit of a lock, which is its holder's slot + 1: somebody waits for it. */
 export const AWAITED = 0x80000000;
 
@@ -113,9 +113,11 @@ export const HIDDEN = 0x1000;
 export const UNLINKED = 0x2000;
 /** Has no vector: not a placed node that waits for its insertion. */
 export const FREE = 0x4000;
+/** From this bit on, under the node's lock: how many of the first links on the ground level were chosen together. */
+export const SETTLED_SHIFT = 16;
 
 /** Longest walk list, and longest list of nodes for an exact scan. */
 export const EF_MAX = 4096;
-/** Bytes of the small buffers: as many u64 as a list on the ground level has at M = 128, and its newcomer, or a sweep's candidates. */
-export const SMALL_BYTES = 4096;
-export const SMALL_BUFFERS = 6;
+/** Buffers for as many nodes as a list on the ground level has, and SMALL_MORE: its newcomer, or what makes their number one of fours. */
+export const SMALL_BUFFERS = 4;
+export const SMALL_MORE = 4;

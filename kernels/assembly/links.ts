@@ -1,40 +1,17 @@
-// Lists of links: choosing, writing, and the lock that a writer of one holds. The contract is in graph.ts.
-import { compare, compare4 } from './compare';
-import { AWAITED, DELETED, DOOMED, HEADER, NONE, SKIPPED, UNIT } from './layout';
+// Lists of links: writing them, and the lock that a writer of one holds. The contract is in graph.ts.
+import { chooseAround, droppedAt, droppedCount, sortAround } from './choose';
+import { AWAITED, DELETED, DOOMED, NONE, SETTLED_SHIFT, SKIPPED } from './layout';
 import {
-  baseForm,
-  candidateForm,
-  candidates,
   chosen,
   countOwn,
   indegreeOf,
-  isChosen,
-  isDot,
-  isQuantised,
-  isUnit,
   linksMax,
   linksOf,
   lockOf,
   slot,
+  stateAt,
   stateOf,
-  vectorOf,
 } from './memory';
-import { clear, distanceOfKey, insertKey, keyOf } from './nearest';
-import { codeFactor, codeOffset, formOfCode } from './quantise';
-
-/** An odd number and its inverse modulo 2^32: they shuffle the order of nodes at equal distances, and back. */
-const SHUFFLE: u32 = 0x9e3779b1;
-const UNSHUFFLE: u32 = 0x0e8b2f51;
-const AS_IS: u32 = 1;
-/** Another order for each base, or all of many identical vectors would choose the same few. */
-let salt: u32 = 0;
-
-/**
- * When a list is chosen anew, only a candidate that is clearly nearer to one that was chosen is left out: its squared distance is less
- * than this share of that to the base. Without such a slack a graph gets worse with each deletion (Singh et al., FreshDiskANN, 2021),
- * and nodes far from all others lose what leads to them. The less it is, the fuller lists are, and the more often one is chosen anew.
- */
-const SLACK: f32 = 0.9;
 
 /** Attempts at a lock, and after how many to sleep how long (ns): at most about 0.1 s beside a holder that is gone. */
 const LOCK_TRIES: i32 = 6400;
@@ -61,113 +38,6 @@ export function unlock(node: u32): void {
   if (atomic.xchg<u32>(word, 0) & AWAITED) atomic.notify(word, -1);
 }
 
-/** A vector in the form it is compared in, made of what is stored of a node. */
-@inline
-function formOf(node: u32, form: usize): usize {
-  if (!isQuantised) return vectorOf(node);
-  formOfCode(node, form);
-  return form;
-}
-
-/** Puts a node into the first `count` of `candidates`, sorted by its distance from a base; equal ones in a shuffled order. */
-@inline
-function place(node: u32, distance: f32, count: i32): void {
-  insertKey(candidates, keyOf(distance, ((node << 1) ^ salt) * SHUFFLE), count);
-}
-
-/** Sorts the `count` nodes at `nodes` into `candidates`, by their distance from `base`. */
-export function sortAround(base: u32, nodes: usize, count: i32): void {
-  salt = base * SHUFFLE * SHUFFLE;
-  clear(candidates, count);
-  const form = formOf(base, baseForm);
-  const factor = codeFactor();
-  const offset: f32 = isQuantised ? codeOffset(base) : 0;
-  let i = 0;
-  for (; i + 4 <= count; i += 4) {
-    const at = nodes + (<usize>i << 2);
-    const a = load<u32>(at);
-    const b = load<u32>(at, 4);
-    const c = load<u32>(at, 8);
-    const d = load<u32>(at, 12);
-    const four = compare4(form, factor, offset, a, b, c, d);
-    place(a, f32x4.extract_lane(four, 0), i);
-    place(b, f32x4.extract_lane(four, 1), i + 1);
-    place(c, f32x4.extract_lane(four, 2), i + 2);
-    place(d, f32x4.extract_lane(four, 3), i + 3);
-  }
-  for (; i < count; i++) {
-    const node = load<u32>(nodes + (<usize>i << 2));
-    place(node, compare(form, factor, offset, node), i);
-  }
-}
-
-@inline
-function isNearerToChosen(node: u32, distance: f32, count: i32): bool {
-  if (count === 0) return false;
-  const form = formOf(node, candidateForm);
-  const factor = codeFactor();
-  const offset: f32 = isQuantised ? codeOffset(node) : 0;
-  let j = 0;
-  for (; j + 4 <= count; j += 4) {
-    const at = chosen + (<usize>j << 2);
-    const four = compare4(form, factor, offset, load<u32>(at), load<u32>(at, 4), load<u32>(at, 8), load<u32>(at, 12));
-    if (v128.any_true(f32x4.lt(four, f32x4.splat(distance)))) return true;
-  }
-  for (; j < count; j++) {
-    if (compare(form, factor, offset, load<u32>(chosen + (<usize>j << 2))) < distance) return true;
-  }
-  return false;
-}
-
-/** The distance with the slack. An inner product of vectors of any length has none, as it has no smallest distance. */
-@inline
-function withSlack(distance: f32): f32 {
-  if (!isDot) return distance * SLACK;
-  if (!isUnit) return distance;
-  const unit: f32 = isQuantised ? load<f32>(HEADER + UNIT * 4) : 1;
-  const least = -unit * unit;
-  return least + (distance - least) * SLACK;
-}
-
-/**
- * Chooses from `count` sorted keys into `chosen`, beside the `taken` that are there, up to `most`: those that are nearer to the base than to any chosen before
- * (Malkov and Yashunin, algorithm 4). Never the base itself, nor what is deleted. `isChosen` says which keys of shuffled ones.
- */
-@inline
-function choose(keys: usize, count: i32, base: u32, taken: i32, most: i32, unshuffle: u32): i32 {
-  let i = 0;
-  for (; i < count && taken < most; i++) {
-    const key = load<u64>(keys + (<usize>i << 3));
-    const node = (unshuffle === AS_IS ? <u32>key : (<u32>key * unshuffle) ^ salt) >> 1;
-    const distance = distanceOfKey(key);
-    const isWanted =
-      node !== base &&
-      !(stateOf(node) & DELETED) &&
-      !isNearerToChosen(node, unshuffle === AS_IS ? distance : withSlack(distance), taken);
-    if (unshuffle !== AS_IS) store<u8>(isChosen + i, <u8>isWanted);
-    if (!isWanted) continue;
-    store<u32>(chosen + (<usize>taken << 2), node);
-    taken++;
-  }
-  if (unshuffle !== AS_IS) for (; i < count; i++) store<u8>(isChosen + i, 0);
-  return taken;
-}
-
-/** Chooses from the walk's list. */
-export function chooseFromWalk(keys: usize, count: i32, base: u32, most: i32): i32 {
-  return choose(keys, count, base, 0, most, AS_IS);
-}
-
-/** Chooses from `candidates`. */
-export function chooseAround(base: u32, count: i32, taken: i32, most: i32): i32 {
-  return choose(candidates, count, base, taken, most, UNSHUFFLE);
-}
-
-@inline
-export function candidateAt(i: i32): u32 {
-  return ((load<u32>(candidates + (<usize>i << 3)) * UNSHUFFLE) ^ salt) >> 1;
-}
-
 export function countLinks(links: usize, most: i32): i32 {
   let count = 0;
   while (count < most && load<u32>(links + (<usize>count << 2)) !== NONE) count++;
@@ -177,6 +47,16 @@ export function countLinks(links: usize, most: i32): i32 {
 export function hasLink(links: usize, count: i32, node: u32): bool {
   for (let i = 0; i < count; i++) if (load<u32>(links + (<usize>i << 2)) === node) return true;
   return false;
+}
+
+/** How many of the first links of a node's ground list were chosen together. Its lock is held. */
+@inline
+function settledOf(node: u32, level: i32): i32 {
+  return level === 0 ? <i32>(stateOf(node) >>> SETTLED_SHIFT) : 0;
+}
+
+export function settle(node: u32, level: i32, count: i32): void {
+  if (level === 0) atomic.add<u32>(stateAt(node), (count - settledOf(node, 0)) << SETTLED_SHIFT);
 }
 
 @inline
@@ -235,19 +115,24 @@ function replaceLinks(from: u32, links: usize, most: i32, node: u32, level: i32,
   // The newcomer stands behind the list for a moment, in a copy of it.
   memory.copy(chosen, links, <usize>most << 2);
   store<u32>(chosen + (<usize>most << 2), node);
-  sortAround(from, chosen, most + 1);
-  let count = chooseAround(from, most + 1, 0, most);
+  sortAround(from, chosen, most + 1, settledOf(from, level));
+  const wanted = chooseAround(from, most + 1, 0, most);
+  let count = wanted;
+  let isSettled = true;
   if (level === 0) {
     addIndegree(node);
-    for (let i = 0; i <= most; i++) {
-      if (load<u8>(isChosen + i)) continue;
-      const dropped = candidateAt(i);
+    for (let i = 0; i < droppedCount; i++) {
+      const dropped = droppedAt(i);
       if (stateOf(dropped) & DELETED) dropIndegree(dropped);
       else if (dropped === node && !isForced) dropIndegree(node);
-      else if (!releaseIndegree(dropped)) count = keepLast(dropped, count, most);
+      else if (!releaseIndegree(dropped)) {
+        count = keepLast(dropped, count, most);
+        isSettled = false;
+      }
     }
   }
   writeLinks(links, count, most);
+  settle(from, level, isSettled ? wanted : 0);
 }
 
 /** Adds the link `from` → `node`. A forced one is kept when no other leads to `node`. */
@@ -272,12 +157,14 @@ export function linkOwn(node: u32, nodes: usize, count: i32, level: i32): void {
   if (!lock(node)) return;
   const most = linksMax(level);
   const links = linksOf(node, level);
-  let there = countLinks(links, most);
+  const before = countLinks(links, most);
+  let there = before;
   for (let i = 0; i < count && there < most; i++) {
     const next = load<u32>(nodes + (<usize>i << 2));
-    if (stateOf(next) & DELETED || hasLink(links, there, next)) continue;
+    if (stateOf(next) & DELETED || hasLink(links, before, next)) continue;
     if (level === 0) addIndegree(next);
     setLink(links, there++, next);
   }
+  if (before === 0) settle(node, level, there);
   unlock(node);
 }

@@ -24,7 +24,7 @@ import {
   NODES,
   NORMS,
   QUERY,
-  SMALL_BYTES,
+  SMALL_MORE,
   SQUARED,
   STATES,
   STEPS,
@@ -73,22 +73,17 @@ export let weights: usize = 0;
 
 let thread: usize = 0;
 export let query: usize = 0;
-/** Query forms: of the query; of a node whose links are chosen; of a candidate for them. */
+/** Query forms: of the query; of a node that is compared with others while links are chosen. */
 export let queryForm: usize = 0;
-export let baseForm: usize = 0;
-export let candidateForm: usize = 0;
-/** The walk's list, sorted: u64 each. */
+export let otherForm: usize = 0;
+/** The list of a walk, or of candidates for links, sorted: u64 each; or, once it was read, which of these were not chosen. */
 export let pool: usize = 0;
+/** Of a search; or, before there are any, nodes for an exact scan; or, while links are chosen, candidates that are left. */
 export let results: usize = 0;
-/** Candidates for a node's links, sorted: u64 each. */
-export let candidates: usize = 0;
 export let neighbours: usize = 0;
 export let distances: usize = 0;
 export let chosen: usize = 0;
 export let ownLinks: usize = 0;
-export let isChosen: usize = 0;
-/** Nodes for an exact scan. */
-export let list: usize = 0;
 /** One bit for each label, or for each node, that a search may return. */
 export let passing: usize = 0;
 let visited: usize = 0;
@@ -136,20 +131,17 @@ export function attach(number: u32): void {
 function placeBuffers(block: usize): void {
   thread = block;
   const form = max<usize>(codeBytes * 2, 64);
+  const small = ((<usize>(groundLinks + SMALL_MORE) << 2) + 63) & ~63;
   query = block + QUERY;
   queryForm = query + vectorBytes;
-  baseForm = queryForm + form;
-  candidateForm = baseForm + form;
-  pool = candidateForm + form + LIST_BEFORE;
+  otherForm = queryForm + form;
+  pool = otherForm + form + LIST_BEFORE;
   results = pool + EF_MAX * 8 + LIST_BEFORE;
-  list = results + EF_MAX * 8;
-  candidates = list + EF_MAX * 4 + LIST_BEFORE;
-  neighbours = candidates + SMALL_BYTES;
-  distances = neighbours + SMALL_BYTES;
-  chosen = distances + SMALL_BYTES;
-  ownLinks = chosen + SMALL_BYTES;
-  isChosen = ownLinks + SMALL_BYTES;
-  passing = isChosen + SMALL_BYTES;
+  neighbours = results + EF_MAX * 8;
+  distances = neighbours + small;
+  chosen = distances + small;
+  ownLinks = chosen + small;
+  passing = ownLinks + small;
   visited = passing + (((<usize>capacity + 511) >> 9) << 6);
 }
 

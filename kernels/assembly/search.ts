@@ -11,7 +11,6 @@ import {
   isQuantised,
   labelOf,
   levelOf,
-  list,
   pool,
   query,
   queryForm,
@@ -198,11 +197,11 @@ export function beginList(): void {
   if (!hasVectors) setQuery(query);
 }
 
-/** Exact search among the `length` nodes of `list`, added to the `count` nearest that earlier calls left in the walk's list. */
+/** Exact search among the `length` nodes that are where results go, added to the `count` nearest that earlier calls left in the walk's list. */
 export function scanList(length: i32, count: i32, k: i32): i32 {
   if (count === 0) clear(pool, k);
   for (let i = 0; i < length; i++) {
-    const node = load<u32>(list + (<usize>i << 2));
+    const node = load<u32>(results + (<usize>i << 2));
     count = offerLive(distanceOf(node), node, count, k);
   }
   return count;

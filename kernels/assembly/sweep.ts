@@ -1,6 +1,7 @@
 // Deleting. A deleted node is marked: it is walked through, and not found. A sweep over all nodes takes the links towards
 // those that were marked when it began, and gives the nodes that lose some others instead; then they are free.
 
+import { chooseAround, sortAround } from './choose';
 import { unlinkAll } from './insert';
 import {
   AWAITED,
@@ -20,13 +21,12 @@ import {
 } from './layout';
 import {
   addIndegree,
-  chooseAround,
   countLinks,
   dropIndegree,
   hasLink,
   lock,
   setLink,
-  sortAround,
+  settle,
   unlock,
   writeLinks,
 } from './links';
@@ -39,8 +39,8 @@ import {
   linksMax,
   linksOf,
   lockOf,
-  neighbours,
   newStamp,
+  results,
   stateAt,
   stateOf,
   visitedAt,
@@ -134,22 +134,23 @@ function repair(node: u32, level: i32): void {
     count = addCandidates(linksOf(next, level), most, count, stamp);
     if (level === 0) dropIndegree(next);
   }
-  sortAround(node, neighbours, count);
+  sortAround(node, results, count, 0);
   const taken = chooseAround(node, count, kept, most);
   if (level === 0) {
     for (let i = kept; i < taken; i++) addIndegree(load<u32>(chosen + (<usize>i << 2)));
   }
   writeLinks(links, taken, most);
+  settle(node, level, 0);
 }
 
-/** Adds what is live and not there yet. */
+/** Adds what is live and not there yet to the candidates, which lie where results go. */
 function addCandidates(links: usize, most: i32, count: i32, stamp: u32): i32 {
   for (let i = 0; i < most && count < CANDIDATES_MAX; i++) {
     const next = load<u32>(links + ((<usize>i) << 2));
     if (next === NONE) break;
     if (stateOf(next) & DELETED || load<u8>(visitedAt(next)) === stamp) continue;
     store<u8>(visitedAt(next), stamp);
-    store<u32>(neighbours + ((<usize>count) << 2), next);
+    store<u32>(results + ((<usize>count) << 2), next);
     count++;
   }
   return count;
@@ -242,4 +243,5 @@ function removeDuplicates(node: u32, level: i32): void {
     setLink(links, kept++, next);
   }
   for (let i = kept; i < most; i++) setLink(links, i, NONE);
+  settle(node, level, 0);
 }

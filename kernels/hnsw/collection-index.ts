@@ -61,7 +61,7 @@ export class CollectionIndex {
   private get isGraphShared(): boolean {
     const { graph } = this;
     if (graph === undefined || (graph.size === 0 && !graph.isOpen)) return true;
-    return graph.number !== 0 && this.table.isShared;
+    return this.table.isShared && graph.parts.every(({ number, size }) => number !== 0 || size === 0);
   }
 
   /** Writes down for other threads how much there is. */
@@ -118,7 +118,7 @@ export class CollectionIndex {
     else scratch.set(vector);
     if (!graph.claim(label, scratch)) tail.put(label, record, vector);
     else if (!this.isGraphShared) tail.elsewhere = true;
-    tail.setGraph(graph.number, graph.size);
+    tail.setGraphs(graph.parts);
     this.endChange();
   }
 
@@ -158,11 +158,12 @@ export class CollectionIndex {
     if (graph === undefined) return 0;
     if (!graph.isOpen && !this.openBatch(graph, budget)) return 0;
     const moved = graph.step(budget);
-    if (graph.isPoor) this.takeBack(graph);
+    const { poor } = graph;
+    if (poor !== undefined) this.takeBack(graph, poor);
     else if (graph.isThrough) {
       tail.beginChange();
       graph.settle((label) => tail.remove(label));
-      tail.setGraph(graph.number, graph.size);
+      tail.setGraphs(graph.parts);
       tail.endChange();
     } else return moved;
     return Math.max(1, moved);
@@ -175,28 +176,28 @@ export class CollectionIndex {
 
   private openBatch(graph: TailGraph, budget: number): boolean {
     const { tail } = this;
-    const isSmall = graph.size === 0 && tail.size <= this.exactOnlyMax;
+    const isSmall = graph.beginsAnew && tail.size <= this.exactOnlyMax;
     if (isSmall || tail.size === 0 || graph.isFull) return false;
     graph.begin(tail.lastLabels(graph.batchFor(budget)), (label, out) => tail.read(label, out));
     if (!this.isGraphShared) tail.elsewhere = true;
     tail.beginChange();
-    tail.setGraph(graph.number, graph.size);
+    tail.setGraphs(graph.parts);
     tail.endChange();
     return true;
   }
 
-  /** All that only the graph has goes back to the tail. */
-  private takeBack(graph: TailGraph): void {
+  /** All that only the poor part of the graph has goes back to the tail. */
+  private takeBack(graph: TailGraph, poor: NonNullable<TailGraph['poor']>): void {
     const { table, tail, scratch } = this;
     const record = emptyRecord();
     this.beginChange();
     for (const label of table.labels()) {
-      if (tail.has(label) || !graph.read(label, scratch)) continue;
+      if (tail.has(label) || !poor.read(label, scratch)) continue;
       table.read(label, record);
       tail.put(label, record, scratch);
     }
-    graph.release();
-    tail.setGraph(0, 0);
+    poor.release();
+    tail.setGraphs(graph.parts);
     this.endChange();
   }
 
@@ -293,7 +294,7 @@ export class CollectionIndex {
   private forgetInGraph(label: number): void {
     if (this.graph === undefined) return;
     this.graph.remove(label);
-    this.tail.setGraph(this.graph.number, this.graph.size);
+    this.tail.setGraphs(this.graph.parts);
   }
 }
 

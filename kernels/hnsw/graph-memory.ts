@@ -103,19 +103,40 @@ function rowSizes({ dimension, m }: IndexOptions, element: ElementType, hasVecto
   };
 }
 
-/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin; and who visited it and whose filter it passes. */
+/** Bytes of the quantiser for a component: centre, step, its inverse, weight. */
+const QUANTISER_BYTES = 14;
+
+/** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin. */
 const NODE_WORDS = 6;
+/** A thread's of a node: whether it was visited, and whether it passes the filter. */
+const MARK_BYTES = 1 + 1 / 8;
 
 function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
-  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * (1 + 1 / 8);
+  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * MARK_BYTES;
 }
 
-function threadBytes({ vectorBytes, codeBytes }: RowSizes, capacity: number): number {
-  const forms = 3 * Math.max(codeBytes * 2, CACHE_LINE);
-  const lists = layout.EF_MAX * (8 + 8 + 4);
-  const small = layout.SMALL_BUFFERS * layout.SMALL_BYTES + 3 * CACHE_LINE;
-  const passing = Math.ceil(capacity / 512) * CACHE_LINE;
-  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + passing + capacity, 2 * CACHE_LINE);
+function threadBytes({ vectorBytes, codeBytes, linkBytes }: RowSizes, capacity: number): number {
+  const forms = 2 * Math.max(codeBytes * 2, CACHE_LINE);
+  const lists = layout.EF_MAX * (8 + 8);
+  const small =
+    layout.SMALL_BUFFERS * roundUp(linkBytes + layout.SMALL_MORE * 4, CACHE_LINE) + 2 * CACHE_LINE;
+  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + markBytes(capacity), 2 * CACHE_LINE);
+}
+
+/** Bytes of a thread for its marks of all nodes. */
+function markBytes(capacity: number): number {
+  return Math.ceil(capacity / 512) * CACHE_LINE + capacity;
+}
+
+/** What the nodes given out occupy, what they share, and what a thread takes. */
+export function bytesUsed({ u32 }: GraphMemory): number {
+  const word = (name: number) => u32[headerWord(name)]!;
+  const rowBytes = word(layout.HAS_VECTORS) * word(layout.VECTOR_BYTES);
+  const perNode =
+    rowBytes + word(layout.CODE_BYTES) + word(layout.LINKS_MAX) * 8 + NODE_WORDS * 4 + MARK_BYTES;
+  const buffers = word(layout.THREAD_BYTES) - markBytes(word(layout.CAPACITY));
+  const shared = layout.LOCKS_MAX * 4 + word(layout.CODE_LENGTH) * QUANTISER_BYTES;
+  return word(layout.NODES) * perNode + word(layout.UPPER_NEXT) + buffers + shared;
 }
 
 /** All that does not depend on the number of nodes, with room for alignment and for the upper links of a few. */
@@ -123,7 +144,7 @@ function fixedBytes(sizes: RowSizes): number {
   return (
     layout.FIRST_REGION +
     layout.SLOTS_MAX * (threadBytes(sizes, 0) + 2 * CACHE_LINE) +
-    sizes.codeLength * 14 +
+    sizes.codeLength * QUANTISER_BYTES +
     layout.LOCKS_MAX * 4 +
     4 * PAGE
   );

@@ -43,7 +43,6 @@ export interface GraphExports {
   queryAt(): number;
   resultsAt(): number;
   poolAt(): number;
-  listAt(): number;
   squaredF32(a: number, b: number, bytes: number): number;
   dotF32(a: number, b: number, bytes: number): number;
   dotI8(q: number, a: number, length: number): number;

@@ -5,7 +5,13 @@
 import { assert } from '../../runtime/assert.ts';
 import * as layout from '../assembly/layout.ts';
 import { GraphCodes } from './graph-codes.ts';
-import { type ElementType, type GraphMemory, headerWord, makeGraphMemory } from './graph-memory.ts';
+import {
+  bytesUsed,
+  type ElementType,
+  type GraphMemory,
+  headerWord,
+  makeGraphMemory,
+} from './graph-memory.ts';
 import { attachGraph, type GraphExports, threadWord } from './graph-module.ts';
 import { describeGraph, elementOfSnapshot, readGraph, usedParts } from './graph-snapshot.ts';
 import { Twins } from './graph-twins.ts';
@@ -129,13 +135,9 @@ export class GraphOwner {
     return this.header(layout.NODES);
   }
 
-  /** Bytes of memory in use, of all that is reserved: what the nodes given out occupy. */
+  /** Bytes of memory in use, of all that is reserved. */
   get bytesUsed(): number {
-    const vectorBytes = this.hasVectors ? this.header(layout.VECTOR_BYTES) : 0;
-    const perNode = vectorBytes + this.header(layout.CODE_BYTES);
-    const links = this.header(layout.LINKS_MAX) * 8 + 6 * 4 + 1 + 1 / 8;
-    const buffers = this.header(layout.THREAD_BYTES) - this.capacity - Math.ceil(this.capacity / 512) * 64;
-    return this.nodes * (perNode + links) + buffers + this.header(layout.UPPER_NEXT) + this.twins.bytes;
+    return bytesUsed(this.graph) + this.twins.bytes;
   }
 
   labelOf(node: number): number {
@@ -172,7 +174,7 @@ export class GraphOwner {
 
   /** The vector is in the query buffer. */
   #placeVector(label: number): number {
-    const { f32, u32 } = this.graph;
+    const { u32 } = this.graph;
     const hash = this.twins.hashAt(this.#query * 4);
     const first = this.twins.find(hash, this.#query * 4);
     if (first >= 0 && this.twins.isHidden(first)) return this.#showAs(label, first);
@@ -182,8 +184,6 @@ export class GraphOwner {
     if (first >= 0) {
       this.twins.join(first, node);
     } else {
-      const at = this.vectorAt(node);
-      f32.copyWithin(at, this.#query, this.#query + this.#stride);
       // A node keeps the level that it was first given.
       this.exports.place(node, this.#levelOf(node));
       this.twins.add(hash, node);

@@ -34,7 +34,6 @@ export class GraphSearch {
   readonly #query: number;
   readonly #results: number;
   readonly #pool: number;
-  readonly #list: number;
   readonly #row: Float32Array;
   readonly #label = new Uint32Array(1);
 
@@ -47,7 +46,6 @@ export class GraphSearch {
     this.#query = (exports.queryAt() >>> 0) / 4;
     this.#results = (exports.resultsAt() >>> 0) / 4;
     this.#pool = (exports.poolAt() >>> 0) / 4;
-    this.#list = (exports.listAt() >>> 0) / 4;
     this.#row = new Float32Array(dimension);
   }
 
@@ -156,7 +154,7 @@ export class GraphSearch {
       if (!owner.isFindable(node) || !filter.has(owner.labelOf(node))) continue;
       const first = twins.firstOf(node);
       if (twins.hasTwins(first) && chains.size === chains.add(first).size) continue;
-      graph.u32[this.#list + listed++] = first;
+      graph.u32[this.#results + listed++] = first;
       if (listed < EF_MAX) continue;
       count = exports.scanList(listed, count, wanted);
       listed = 0;

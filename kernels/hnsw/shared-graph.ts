@@ -11,7 +11,7 @@ import type { GraphAccess } from './graph-access.ts';
 import type { ElementType } from './graph-memory.ts';
 import { GraphOwner } from './graph-owner.ts';
 import { GraphReader } from './graph-reader.ts';
-import type { TailGraph } from './tail-graph.ts';
+import type { GraphPart, TailGraph } from './tail-graph.ts';
 import type { IndexOptions, SearchHits } from './vector-index.ts';
 import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 import type { VectorRoom } from './vector-room.ts';
@@ -48,6 +48,7 @@ interface Batch {
 }
 
 export class SharedGraph implements TailGraph {
+  readonly parts: readonly GraphPart[] = [this];
   readonly #options: IndexOptions;
   readonly #access: GraphAccess;
   readonly #capacity: number | undefined;
@@ -63,11 +64,11 @@ export class SharedGraph implements TailGraph {
   #batch: Batch | undefined;
   /** First of the nodes that the open batch has added. */
   #first = 0;
-  /** Whether there is no room for vectors where they are kept. */
-  #isRefused = false;
   #isPoor = false;
   /** Next node to look at for vectors that nothing has claimed; −1 = there are none. */
   #unclaimed = -1;
+  /** Whether there is no room for vectors where they are kept. */
+  isRefused = false;
   /** Whether the graph is being written down: nothing is linked meanwhile, and vectors wait in the tail. */
   isKept = false;
   /** Vectors linked or removed since it was last kept. */
@@ -101,15 +102,20 @@ export class SharedGraph implements TailGraph {
   }
 
   get isFull(): boolean {
-    return this.#hasNoRoom || this.isKept;
+    return !this.hasRoom || this.isKept;
   }
 
-  get #hasNoRoom(): boolean {
-    return this.#isRefused || this.#owner?.hasRoom === false;
+  /** Whether there is memory for more. */
+  get hasRoom(): boolean {
+    return !this.isRefused && this.#owner?.hasRoom !== false;
   }
 
-  get isPoor(): boolean {
-    return this.#isPoor;
+  get beginsAnew(): boolean {
+    return this.#size === 0;
+  }
+
+  get poor(): SharedGraph | undefined {
+    return this.#isPoor ? this : undefined;
   }
 
   /** What it is walked over. */
@@ -123,7 +129,7 @@ export class SharedGraph implements TailGraph {
 
   get form(): number {
     if (this.#owner === undefined) return 0;
-    return (this.#element === 'i8' ? WALKS_CODES : WALKS_FLOATS) | (this.#hasNoRoom ? IS_FULL : 0);
+    return (this.#element === 'i8' ? WALKS_CODES : WALKS_FLOATS) | (this.hasRoom ? 0 : IS_FULL);
   }
 
   /** Undefined until there was a first batch. */
@@ -182,7 +188,7 @@ export class SharedGraph implements TailGraph {
     this.#nodes[label] = 0;
     if (entry > 0) this.#size--;
     this.#owner!.remove(Math.abs(entry) - 1);
-    this.#isRefused = false;
+    this.isRefused = false;
     this.changes++;
   }
 
@@ -279,7 +285,7 @@ export class SharedGraph implements TailGraph {
     this.#batch = undefined;
     this.#nodes = new Int32Array(1024);
     this.#size = 0;
-    this.#isRefused = false;
+    this.isRefused = false;
     this.#isPoor = false;
     this.#unclaimed = -1;
     this.changes = 0;
@@ -334,7 +340,7 @@ export class SharedGraph implements TailGraph {
       else this.found++;
       if (isNew && node < first) again.push(node);
     }
-    this.#isRefused = !hasRoom;
+    this.isRefused = !hasRoom;
     this.#first = first;
     this.#batch = {
       labels: Uint32Array.from(labels),

@@ -15,10 +15,10 @@ import {
   chunkWords,
   DIMENSION,
   ELSEWHERE,
+  ENTRY_WORDS,
   entryOf,
   firstRowOf,
-  GRAPH,
-  GRAPH_COUNT,
+  GRAPHS,
   LABEL_CHUNKS,
   LABEL_WORDS,
   METRIC,
@@ -120,23 +120,25 @@ export class SharedVectors {
     return nearest.count;
   }
 
-  /** Adds what the graph has. False when this thread cannot look there. */
+  /** Adds what the graphs have. False when this thread cannot look there. */
   #walk(entry: number, query: Float32Array, k: number, ef: number): boolean {
     const { i32, u32 } = this.#views;
-    const wanted = Atomics.load(i32, entry + GRAPH_COUNT);
-    if (wanted === 0) return true;
-    const reader = this.#door?.enter(Atomics.load(i32, entry + GRAPH));
-    if (reader === undefined) return false;
     const nearest = this.#nearest;
     const labels = this.#labels;
     labels.clear();
     for (let i = 0; i < nearest.count; i++) labels.add(u32[this.#recordOf(entry, nearest.labels[i]!)]!);
-    const found = reader.search(query, k, ef, wanted);
-    for (let i = 0; i < found; i++) {
-      const label = reader.labelAt(i);
-      if (!labels.has(label)) nearest.offer((IN_GRAPH | label) >>> 0, reader.distanceAt(i));
+    for (let at = entry + GRAPHS; at < entry + ENTRY_WORDS; at += 2) {
+      const wanted = Atomics.load(i32, at + 1);
+      if (wanted === 0) continue;
+      const reader = this.#door?.enter(Atomics.load(i32, at));
+      if (reader === undefined) return false;
+      const found = reader.search(query, k, ef, wanted);
+      for (let i = 0; i < found; i++) {
+        const label = reader.labelAt(i);
+        if (!labels.has(label)) nearest.offer((IN_GRAPH | label) >>> 0, reader.distanceAt(i));
+      }
+      this.#door!.leave();
     }
-    this.#door!.leave();
     return true;
   }
 

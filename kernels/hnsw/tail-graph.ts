@@ -4,21 +4,31 @@
  */
 import { SearchHits, type VectorIndex } from './vector-index.ts';
 
+/** A graph as other threads know it (vector-memory.ts). */
+export interface GraphPart {
+  /** 0 = they cannot search it. */
+  readonly number: number;
+  /** Vectors that are in it alone. */
+  readonly size: number;
+}
+
 export interface TailGraph {
   /** Vectors that are here and not in the tail any more. */
   readonly size: number;
-  /** By which other threads know the graph (vector-memory.ts); 0 = they cannot search it. */
-  readonly number: number;
+  /** The graphs that it consists of. Each vector is in one of them. */
+  readonly parts: readonly GraphPart[];
   /** Whether a batch was begun and is not settled. */
   readonly isOpen: boolean;
   /** Whether all of the batch can be found here. */
   readonly isThrough: boolean;
   /** Whether it has no room for more. */
   readonly isFull: boolean;
+  /** Whether the next batch is the first of a graph, which is worth making for many vectors only. */
+  readonly beginsAnew: boolean;
   /** Whether vectors that come may be here already, from an earlier life. */
   readonly hasUnclaimed: boolean;
-  /** Whether it cannot show well what it holds: everything is to go back to the tail, and a better one is to be made of that. */
-  readonly isPoor: boolean;
+  /** What cannot show well what it holds: all of that is to go back to the tail, and a better graph is to be made of it. */
+  readonly poor: Pick<TailGraph, 'read' | 'release'> | undefined;
   /** Bytes of memory in use, and bits of FORM (vector-memory.ts): for figures. */
   readonly bytes: number;
   readonly form: number;
@@ -50,10 +60,11 @@ export interface TailGraph {
 
 /** An index in memory of its thread alone. A batch is what the thread inserts at once. */
 export class OwnGraph implements TailGraph {
+  readonly parts: readonly GraphPart[] = [this];
   readonly number = 0;
   readonly isFull = false;
   readonly hasUnclaimed = false;
-  readonly isPoor = false;
+  readonly poor = undefined;
   readonly bytes = 0;
   readonly form = 0;
   readonly #index: VectorIndex;
@@ -70,6 +81,10 @@ export class OwnGraph implements TailGraph {
 
   get size(): number {
     return this.#index.size - this.#next;
+  }
+
+  get beginsAnew(): boolean {
+    return this.size === 0;
   }
 
   get isOpen(): boolean {

@@ -5,8 +5,8 @@
  * Roles: one owner thread; any number of readers. A successor of an owner that died begins with reset().
  *
  * Layout: a line (0 magic); per collection, by its number, an entry of ENTRY_WORDS: 0 CHANGES (a sequence lock), 1 COUNT,
- * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH, 6 GRAPH_COUNT, 7 TOTAL, 8 BYTES_KIB, 9 FORM (these three for whoever wants figures), 16 … where its chunks begin (word
- * indexes), 40 … where those of its labels begin; then the chunks. Chunk c holds 64 · 2^c rows: their records (RECORD_WORDS u32 each:
+ * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH_COUNT, 6 TOTAL, 7 BYTES_KIB, 8 FORM (these four for whoever wants figures), 16 … where its chunks begin (word
+ * indexes), 40 … where those of its labels begin, 64 … GRAPHS: of each graph its number (0 = there is none) and its count; then the chunks. Chunk c holds 64 · 2^c rows: their records (RECORD_WORDS u32 each:
  * label, ino, generation, chunk, byte offset, byte length, line, version), then their vectors (float32 × dimension). A chunk of labels
  * holds as many rows of LABEL_WORDS u32 (chunk-table.ts), by label.
  *
@@ -20,35 +20,35 @@
  * 3. ELSEWHERE ≠ 0: the owner must be asked, as some vectors are where only it can look (in a graph, or in memory of its own
  *    because this is full), or still to come (from a segment, for a successor). The owner sets it at the beginning and before
  *    the first vector leaves, and clears it when it hands a search out; a reader that finds it 0 at the end has missed none.
- * 4. GRAPH ≠ 0: a reader has to search the graph of that number, too, which its owner handed to it (graph-reader.ts); of its vectors
- *    GRAPH_COUNT are nowhere else. Vectors move there from the rows in two steps: into the graph, where they are found twice, and in
+ * 4. GRAPHS with a count above 0: a reader has to search the graph of that number, too, which its owner handed to it (graph-reader.ts);
+ *    so many of its vectors are nowhere else, and GRAPH_COUNT in all graphs together. Vectors move there from the rows in two steps: into the graph, where they are found twice, and in
  *    a change of invariant 2 out of the rows.
  * 5. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
  */
 import { assert } from '../../runtime/assert.ts';
-import { COLLECTIONS_MAX, SHARED_LINE } from '../../runtime/config/bounds.ts';
+import { COLLECTIONS_MAX, GRAPHS_MAX, SHARED_LINE } from '../../runtime/config/bounds.ts';
 
 export const CHANGES = 0;
 export const COUNT = 1;
 export const DIMENSION = 2;
 export const METRIC = 3;
 export const ELSEWHERE = 4;
-export const GRAPH = 5;
-export const GRAPH_COUNT = 6;
+export const GRAPH_COUNT = 5;
 /** Vectors of the collection in this shard, whether or not they are here; KiB of memory for them; bits of {@link WALKS_CODES} … */
-export const TOTAL = 7;
-export const BYTES_KIB = 8;
-export const FORM = 9;
+export const TOTAL = 6;
+export const BYTES_KIB = 7;
+export const FORM = 8;
 /** The graph is walked over int8 codes, or over float32. */
 export const WALKS_CODES = 1;
 export const WALKS_FLOATS = 2;
-/** The graph has no room for more. */
+/** Graphs have no room for more. */
 export const IS_FULL = 4;
 export const CHUNKS = 16;
 /** Chunks 0 … 23 together hold more rows than 32-bit words can address. */
 export const CHUNKS_MAX = 24;
 export const LABEL_CHUNKS = CHUNKS + CHUNKS_MAX;
-export const ENTRY_WORDS = 64;
+export const GRAPHS = LABEL_CHUNKS + CHUNKS_MAX;
+export const ENTRY_WORDS = GRAPHS + 2 * GRAPHS_MAX;
 /** Text chunks are collection 0, users' collections are 1 … COLLECTIONS_MAX. */
 const ENTRIES = COLLECTIONS_MAX + 1;
 const FIRST_ENTRY = SHARED_LINE / 4;
@@ -139,7 +139,7 @@ export class VectorMemory {
       Atomics.store(i32, entry + COUNT, 0);
       Atomics.store(i32, entry + DIMENSION, 0);
       Atomics.store(i32, entry + ELSEWHERE, 1);
-      Atomics.store(i32, entry + GRAPH, 0);
+      for (let word = GRAPHS; word < ENTRY_WORDS; word++) Atomics.store(i32, entry + word, 0);
       Atomics.store(i32, entry + GRAPH_COUNT, 0);
       Atomics.add(i32, entry + CHANGES, 1);
     }
@@ -152,8 +152,9 @@ export interface CollectionFigures {
   readonly dimension: number;
   readonly metric: number;
   readonly vectors: number;
-  /** Vectors that are found in the graph alone. */
+  /** Vectors that are found in graphs alone, and how many graphs there are. */
   readonly inGraph: number;
+  readonly graphs: number;
   readonly bytes: number;
   /** Bits of {@link FORM}. */
   readonly form: number;
@@ -172,9 +173,16 @@ export function figuresOf(
     metric: i32[entry + METRIC]!,
     vectors: i32[entry + TOTAL]!,
     inGraph: i32[entry + GRAPH_COUNT]!,
+    graphs: countGraphs(i32, entry),
     bytes: i32[entry + BYTES_KIB]! * 1024,
     form: i32[entry + FORM]!,
   };
+}
+
+function countGraphs(i32: Int32Array, entry: number): number {
+  let graphs = 0;
+  for (let i = 0; i < GRAPHS_MAX; i++) if (i32[entry + GRAPHS + 2 * i + 1]! > 0) graphs++;
+  return graphs;
 }
 
 export function viewsOf({ u8, bytes }: { readonly u8: Uint8Array; readonly bytes: number }): VectorViews {

@@ -3,9 +3,11 @@
  * memory (contract in vector-memory.ts). What does not fit there, or everything when there is none, is in the thread's own memory.
  */
 import { assert } from '../../runtime/assert.ts';
+import { GRAPHS_MAX } from '../../runtime/config/bounds.ts';
 import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
 import type { ChunkRecord } from './chunk-table.ts';
 import { METRICS, scanRows } from './scan.ts';
+import type { GraphPart } from './tail-graph.ts';
 import { assertDimension, copyNormalised, type Metric, type SearchHits } from './vector-index.ts';
 import {
   BYTES_KIB,
@@ -17,11 +19,12 @@ import {
   chunkWords,
   DIMENSION,
   ELSEWHERE,
+  ENTRY_WORDS,
   entryOf,
   FORM,
   firstRowOf,
-  GRAPH,
   GRAPH_COUNT,
+  GRAPHS,
   METRIC,
   RECORD_WORDS,
   rowsOf,
@@ -40,7 +43,7 @@ interface Chunk {
 
 /** A collection without shared memory keeps its entry here, so that there is one way of doing things. */
 function entryOfItsOwn(): Int32Array {
-  return new Int32Array(CHUNKS + CHUNKS_MAX);
+  return new Int32Array(ENTRY_WORDS);
 }
 
 export class VectorRows {
@@ -54,6 +57,8 @@ export class VectorRows {
   readonly #rowOf = new Map<number, number>();
   readonly #query: Float32Array;
   #count = 0;
+  /** Graphs that readers were told of. */
+  #parts = 0;
   /** Nested changes under way. */
   #changing = 0;
 
@@ -89,9 +94,17 @@ export class VectorRows {
     Atomics.store(this.#i32, this.#entry + ELSEWHERE, word);
   }
 
-  /** Tells readers which graph they have to search, too, and how many of the vectors are only there. Part of a change. */
-  setGraph(number: number, count: number): void {
-    Atomics.store(this.#i32, this.#entry + GRAPH, number);
+  /** Tells readers which graphs they have to search, too, and how many of the vectors are only there. Part of a change. */
+  setGraphs(parts: readonly GraphPart[]): void {
+    let count = 0;
+    let at = this.#entry + GRAPHS;
+    for (let i = 0; i < Math.max(parts.length, this.#parts); i++, at += 2) {
+      const size = i < parts.length ? parts[i]!.size : 0;
+      Atomics.store(this.#i32, at, i < parts.length ? parts[i]!.number : 0);
+      Atomics.store(this.#i32, at + 1, size);
+      count += size;
+    }
+    this.#parts = parts.length;
     Atomics.store(this.#i32, this.#entry + GRAPH_COUNT, count);
   }
 
@@ -192,7 +205,8 @@ export class VectorRows {
     Atomics.store(this.#i32, this.#entry + DIMENSION, dimension);
     Atomics.store(this.#i32, this.#entry + METRIC, METRICS.indexOf(this.metric));
     Atomics.store(this.#i32, this.#entry + ELSEWHERE, 1);
-    this.setGraph(0, 0);
+    this.#parts = GRAPHS_MAX;
+    this.setGraphs([]);
     this.endChange();
   }
 

@@ -4,6 +4,8 @@
  * positions in the decoded text can be turned back into byte offsets of the file (see chunk.ts).
  */
 
+import { isUtf8 } from 'node:buffer';
+
 export type Encoding = 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252';
 
 export interface DecodedText {
@@ -33,12 +35,40 @@ export function decodeText(bytes: Uint8Array, complete = true): DecodedText | un
   if (own[0] === 0xff && own[1] === 0xfe) return decodeUtf16(own, 2, 'utf-16le', complete);
   if (own[0] === 0xfe && own[1] === 0xff) return decodeUtf16(own, 2, 'utf-16be', complete);
   if (BINARY_SIGNATURES.some((signature) => startsWith(own, signature))) return undefined;
-  const sample = survey(own);
+  const sample = survey(own, SAMPLE_BYTES);
   if (sample.nuls > 0) {
     const encoding = utf16WithoutMark(sample);
     return encoding && decodeUtf16(own, 0, encoding, complete);
   }
   return decodeUtf8(own, 0, complete) ?? decodeSingleByte(own, sample);
+}
+
+/** Enough of a file to see that it looks like text, so that the question is left to decodeText. */
+const GLANCE_BYTES = 512;
+
+/**
+ * Whether decodeText would say that it is not text, told from the beginning of a file without decoding it. False where
+ * that cannot be said yet.
+ * @param complete false when `bytes` is the beginning of a longer file
+ */
+export function isBinary(bytes: Uint8Array, complete: boolean): boolean {
+  if (hasByteOrderMark(bytes)) return false;
+  if (BINARY_SIGNATURES.some((signature) => startsWith(bytes, signature))) return true;
+  const glance = survey(bytes, GLANCE_BYTES);
+  if (glance.nuls === 0 && isPlausibleSingleByte(glance)) return false;
+  const sample = survey(bytes, SAMPLE_BYTES);
+  const isAll = complete || bytes.length >= SAMPLE_BYTES;
+  if (sample.nuls > 0) {
+    const isOnBothSides = sample.evenNuls > 0 && sample.evenNuls < sample.nuls;
+    return isOnBothSides || (isAll && utf16WithoutMark(sample) === undefined);
+  }
+  if (!isAll || isPlausibleSingleByte(sample)) return false;
+  return !isUtf8(complete ? bytes : bytes.subarray(0, bytes.length - cutUtf8Bytes(bytes, 0)));
+}
+
+function hasByteOrderMark(bytes: Uint8Array): boolean {
+  const first = (bytes[0]! << 8) | bytes[1]!;
+  return first === 0xfffe || first === 0xfeff || (first === 0xefbb && bytes[2] === 0xbf);
 }
 
 interface Survey {
@@ -50,8 +80,8 @@ interface Survey {
   readonly high: number;
 }
 
-function survey(bytes: Uint8Array): Survey {
-  const end = Math.min(bytes.length, SAMPLE_BYTES);
+function survey(bytes: Uint8Array, most: number): Survey {
+  const end = Math.min(bytes.length, most);
   let nuls = 0;
   let evenNuls = 0;
   let controls = 0;
@@ -121,11 +151,15 @@ function decodeUtf16(
 }
 
 function decodeSingleByte(bytes: Uint8Array, sample: Survey): DecodedText | undefined {
-  if (sample.controls > sample.bytes * CONTROL_SHARE_SINGLE_BYTE) return undefined;
-  if (sample.high > sample.bytes * HIGH_SHARE_SINGLE_BYTE) return undefined;
+  if (!isPlausibleSingleByte(sample)) return undefined;
   const latin1 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
   const text = latin1.replace(C1_CONTROLS, (control) => WINDOWS_1252[control.charCodeAt(0) - 0x80]!);
   return { text, encoding: 'windows-1252', start: 0 };
+}
+
+function isPlausibleSingleByte(sample: Survey): boolean {
+  const { bytes, controls, high } = sample;
+  return controls <= bytes * CONTROL_SHARE_SINGLE_BYTE && high <= bytes * HIGH_SHARE_SINGLE_BYTE;
 }
 
 /**

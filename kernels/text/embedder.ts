@@ -29,6 +29,9 @@ const TITLE_COUNT = 2;
 export interface EmbedOptions {
   /** File name or heading, mixed in. */
   readonly title?: string;
+  /** Of the text, what is between these: the whole if left out. */
+  readonly start?: number;
+  readonly end?: number;
 }
 
 export class Embedder {
@@ -40,9 +43,14 @@ export class Embedder {
   private readonly sums = new Float64Array(EMBEDDING_DIMENSION);
   private readonly terms: Term[] = [];
   private readonly stems: Stem[] = [];
+  /** Where each block of the lexical part begins, and where the last ends. */
+  private readonly blocks: Int32Array;
 
   constructor(words: WordTable) {
-    assert(words.dimension < EMBEDDING_DIMENSION, 'the lexical part needs room');
+    const first = words.dimension;
+    assert(first < EMBEDDING_DIMENSION, 'the lexical part needs room');
+    const room = EMBEDDING_DIMENSION - first;
+    this.blocks = Int32Array.from({ length: PLACES + 1 }, (_, i) => first + Math.floor((room * i) / PLACES));
     this.words = words;
     this.lexicon = new Lexicon(words);
   }
@@ -62,17 +70,18 @@ export class Embedder {
     assert(out.length === EMBEDDING_DIMENSION, 'out must have the dimension of the embedder');
     this.lexicon.trim();
     this.terms.length = 0;
-    if (options.title !== undefined) this.count(options.title, TITLE_COUNT);
-    this.count(text, 1);
+    const { title, start = 0, end = text.length } = options;
+    if (title !== undefined) this.count(title, 0, title.length, TITLE_COUNT);
+    this.count(text, start, end, 1);
     this.sums.fill(0);
     this.addMeanings();
     this.addStems();
     return this.writeUnit(out);
   }
 
-  private count(text: string, times: number): void {
+  private count(text: string, start: number, end: number, times: number): void {
     const { tokenizer, lexicon, terms } = this;
-    const count = tokenizer.scan(text);
+    const count = tokenizer.scan(text, start, end);
     for (let i = 0; i < count; i++) {
       const term = lexicon.term(tokenizer.tokens[i]!, tokenizer.kinds[i]!);
       if (term.count === 0) terms.push(term);
@@ -107,14 +116,11 @@ export class Embedder {
   }
 
   private scatter(hash: number, weight: number): void {
-    const { sums } = this;
-    const first = this.words.dimension;
-    const room = EMBEDDING_DIMENSION - first;
+    const { sums, blocks } = this;
     for (let place = 0; place < PLACES; place++) {
       const bits = mix(hash + Math.imul(place, 0x9e3779b9));
-      const from = Math.floor((room * place) / PLACES);
-      const size = Math.floor((room * (place + 1)) / PLACES) - from;
-      const at = first + from + ((bits >>> 1) % size);
+      const from = blocks[place]!;
+      const at = from + ((bits >>> 1) % (blocks[place + 1]! - from));
       sums[at]! += bits & 1 ? weight : -weight;
     }
   }

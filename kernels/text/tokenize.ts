@@ -31,12 +31,20 @@ export const SYMBOL = 5;
 /** Longer runs (keys, hashes, encoded data) are one token: their first TOKEN_MAX units, without parts. */
 export const TOKEN_MAX = 64;
 
+/** Tokens kept for when they come again: running text has few that did not come before. A power of two. */
+const KEPT = 1 << 14;
+
 /** Reusable: each {@link scan} replaces the tokens of the one before. */
 export class Tokenizer {
   readonly tokens: string[] = [];
   readonly kinds: number[] = [];
   count = 0;
   private readonly classes = characterClasses();
+  /** By a hash of their units: a token that is here needs no new string, and no hash of it, to be looked up by. */
+  private readonly kept = new Array<string>(KEPT).fill('');
+  /** The token at hand, in lower case, and how many units of it there are. */
+  private readonly units = new Uint16Array(TOKEN_MAX);
+  private length = 0;
   private text = '';
   private end = 0;
 
@@ -59,6 +67,48 @@ export class Tokenizer {
   private emit(token: string, kind: number): void {
     this.tokens[this.count] = token;
     this.kinds[this.count++] = kind;
+  }
+
+  /** `text[from … to)` in lower case, ASCII only. */
+  private ascii(from: number, to: number): string {
+    this.length = 0;
+    this.addAscii(from, to);
+    return this.keep();
+  }
+
+  private addAscii(from: number, to: number): void {
+    const { text, units } = this;
+    let length = this.length;
+    for (let at = from; at < to; at++) {
+      const unit = text.charCodeAt(at);
+      units[length++] = unit >= 0x41 && unit <= 0x5a ? unit | 0x20 : unit;
+    }
+    this.length = length;
+  }
+
+  /** The token of the units at hand: the string that was made of them before, if it is still there. */
+  private keep(): string {
+    const { units, length, kept } = this;
+    let hash = length;
+    for (let i = 0; i < length; i++) hash = Math.imul(hash ^ units[i]!, 0x01000193);
+    const slot = (hash ^ (hash >>> 15)) & (KEPT - 1);
+    const token = kept[slot]!;
+    if (this.isAtHand(token)) return token;
+    // Not a slice, which would keep the whole text in memory.
+    const made = String.fromCharCode.apply(null, units.subarray(0, length) as unknown as number[]);
+    kept[slot] = made;
+    return made;
+  }
+
+  private isAtHand(token: string): boolean {
+    const { units, length } = this;
+    if (token.length !== length) return false;
+    for (let i = 0; i < length; i++) if (token.charCodeAt(i) !== units[i]) return false;
+    return true;
+  }
+
+  private fold(from: number, to: number, ascii: boolean): string {
+    return ascii ? this.ascii(from, to) : folded(this.text.slice(from, to));
   }
 
   private classAt(at: number): number {
@@ -92,9 +142,9 @@ export class Tokenizer {
       if (this.text.charCodeAt(at) >= 0x80) ascii = false;
       previous = kind;
     }
-    if (at - start > TOKEN_MAX) this.emit(fold(this.text.slice(start, start + TOKEN_MAX), ascii), WORD);
+    if (at - start > TOKEN_MAX) this.emit(this.fold(start, start + TOKEN_MAX, ascii), WORD);
     else if (borders > 0) this.emitIdentifier(start, at, ascii);
-    else if (previous !== UNDERSCORE) this.emit(fold(this.text.slice(start, at), ascii), WORD);
+    else if (previous !== UNDERSCORE) this.emit(this.fold(start, at, ascii), WORD);
     return this.skipContraction(at);
   }
 
@@ -122,7 +172,7 @@ export class Tokenizer {
       const previous = this.classAt(at - 1);
       if (at < end && !this.isPartBorder(previous, this.classAt(at), at)) continue;
       if (previous !== UNDERSCORE) {
-        const part = fold(this.text.slice(from, at), ascii);
+        const part = this.fold(from, at, ascii);
         // Single letters are noise, except as the only part: _x.
         if (part.length > 1 || previous === DIGIT) this.emit(part, previous === DIGIT ? NUMBER : PART);
         whole += part;
@@ -169,10 +219,6 @@ function isLetter(kind: number): boolean {
 
 function isWordClass(kind: number): boolean {
   return isLetter(kind) || kind === DIGIT || kind === UNDERSCORE;
-}
-
-function fold(text: string, ascii: boolean): string {
-  return ascii ? text.toLowerCase() : folded(text);
 }
 
 function folded(text: string): string {

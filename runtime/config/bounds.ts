@@ -46,6 +46,8 @@ export const VECTOR_DIMENSION_MAX = 8192;
 /** Collections a store may hold, and the longest name of one in bytes. */
 export const COLLECTIONS_MAX = 64;
 export const COLLECTION_NAME_MAX = 63;
+/** Graphs that a shard may have of one collection, each of `vectors.graph_memory`, 4 GiB at most: 64 GiB. */
+export const GRAPHS_MAX = 16;
 
 /** Longest search query in bytes accepted by the API (as a file name, NAME_MAX applies). */
 export const QUERY_MAX = 8 * KIB;
@@ -86,6 +88,12 @@ export const LOGGED_PER_SYNC = 64 * KIB;
 /** Objects that are durable only in the log, at most: a commit makes them durable before there are many more. */
 export const LOGGED_OBJECTS_MAX = 256;
 
+/**
+ * Bytes written to one object, none of them durable, after which the disk begins with them, so that the next fsync, of whatever file, has less
+ * to wait for.
+ */
+export const WRITE_BEHIND_BYTES = 16 * MIB;
+
 /** Bytes of a file in one frame of a compressed object: what a read of a single byte expands. */
 export const COMPRESSED_FRAME_BYTES = 64 * KIB;
 /** Largest file that is compressed, and the most frames of one. */
@@ -120,6 +128,9 @@ export const RING_MIN = 256;
 export const RING_MAX = 1 * GIB;
 
 export const WORKERS_MAX = 64;
+
+/** Largest configuration file, bytes. */
+export const CONFIG_FILE_MAX = 1 * MIB;
 
 assert(VECTOR_DIMENSION_MAX * 4 <= XATTR_SIZE_MAX, 'a vector must fit an xattr value');
 assert(

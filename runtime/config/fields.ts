@@ -41,6 +41,7 @@ export interface Property {
   readonly maximum?: number;
   readonly size?: { readonly minimum: number; readonly maximum: number };
   readonly live?: boolean;
+  readonly items?: { readonly pattern?: string };
   readonly shorthand?: string;
   readonly properties?: Readonly<Record<string, Property>>;
 }
@@ -62,7 +63,9 @@ function acceptsOf(property: Property): string {
     case 'flag':
       return 'true or false';
     case 'list':
-      return 'a list of texts, such as [".git"]';
+      return property.items?.pattern === undefined
+        ? 'a list of texts, such as [".git"]'
+        : 'a list of NAME:DIMENSION, such as ["images:512", "sift:128:l2"]';
     case 'cpus':
       return 'a table of threads and CPUs, such as { "fuse-0" = 0, "shard-*" = "2-5" }';
     case 'count':

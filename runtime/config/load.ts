@@ -2,11 +2,12 @@
  * Configuration from, in rising precedence: the defaults, a TOML file, the environment
  * (VEXFS_SECTION_KEY) and overrides (`section.key=value`). All problems are found at once.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { closest, distance } from 'fastest-levenshtein';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
 import { UserError } from '../user-error.ts';
+import { CONFIG_FILE_MAX, MIB } from './bounds.ts';
 import { FIELDS, type Field, SECTIONS } from './fields.ts';
 import { locateKeys, type Place } from './locate.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -282,15 +283,37 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 function readConfigFile(name: string | undefined, required: boolean): ConfigSources['file'] {
   if (name === undefined) return undefined;
   try {
-    return { name, text: readFileSync(name, 'utf8') };
+    return { name, text: readBounded(name) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' && !required) return undefined;
+    if (error instanceof UserError) throw error;
     throw new UserError(
       code === 'ENOENT'
         ? `the configuration file ${name} does not exist; "vexfs config print > ${name}" writes one`
-        : `the configuration file ${name} cannot be read (${code})`,
+        : `the configuration file ${name} ${UNREADABLE[code ?? ''] ?? `cannot be read (${code})`}`,
     );
+  }
+}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  EACCES: 'may not be read by this user',
+  EISDIR: 'is a directory',
+  ENOTDIR: 'lies below something that is not a directory',
+};
+
+/** The text of a file that may be a pipe, or one that never ends. */
+function readBounded(name: string): string {
+  const descriptor = openSync(name, 'r');
+  try {
+    const bytes = Buffer.alloc(CONFIG_FILE_MAX + 1);
+    let length = 0;
+    for (let got = -1; got !== 0 && length < bytes.length; length += got)
+      got = readSync(descriptor, bytes, length, bytes.length - length, null);
+    if (length <= CONFIG_FILE_MAX) return bytes.toString('utf8', 0, length);
+    throw new UserError(`the configuration file ${name} is larger than ${CONFIG_FILE_MAX / MIB} MiB`);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -251,7 +251,7 @@ const vectors = section('The vector index.', {
     '4GiB',
     4 * MIB,
     4 * GIB,
-    'Memory that one shard may use for the graph of a collection. What has no room is searched exactly, and slower.',
+    'Memory of one graph. When it is full, a shard begins another for the collection, up to 16; what has no room in those is searched exactly.',
   ),
   rerank: choice(
     'memory',

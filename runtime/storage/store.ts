@@ -9,7 +9,7 @@
  * take what they cannot read for damage. Opened for inspection nothing of it changes but the lock.
  */
 import fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { EEXIST } from '../errno.ts';
 import { flock, LOCK_EX, LOCK_NB } from '../system/libc.ts';
 import { type Disk, HostDisk } from './disk.ts';
@@ -63,14 +63,30 @@ export function openStore(path: string, options: OpenOptions): OpenStore | Store
     return open(path, options);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
-    return { kind: 'inaccessible', message: `${path} cannot be used as a store: ${error.message}.` };
+    return {
+      kind: 'inaccessible',
+      message: `${path} cannot be used as a store: ${why(error as NodeJS.ErrnoException)}.`,
+    };
+  }
+}
+
+function why(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EACCES':
+      return 'it belongs to another user, or lies in a directory of another user';
+    case 'ENOTDIR':
+      return 'it is not a directory';
+    case 'ELOOP':
+      return `${error.path ?? 'a file in it'} is a symbolic link`;
+    default:
+      return error.message;
   }
 }
 
 function open(path: string, { create, inspect = false }: OpenOptions): OpenStore | StoreProblem {
   const isNew = !fs.existsSync(path);
   if (isNew && !create) return { kind: 'missing', message: `${path} does not exist.` };
-  if (isNew) fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (isNew) makeDirectory(path);
   const names = fs.readdirSync(path);
   const formatted = names.includes(FORMAT_FILE);
   if (!formatted && names.includes(BACKUP_FILE)) {
@@ -106,10 +122,18 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
   return { path, disk, identity, created, ...upgrade, release: () => fs.closeSync(lock) };
 }
 
+/** With its parents. Node's own way to do that does not end where none can be made, as in /proc. */
+function makeDirectory(path: string): void {
+  if (!fs.existsSync(dirname(path))) makeDirectory(dirname(path));
+  fs.mkdirSync(path, { mode: 0o700 });
+}
+
 /** The descriptor that holds the lock. */
 function takeLock(path: string): number | StoreProblem {
   const file = join(path, 'lock');
-  const descriptor = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+  // What a link leads to is not the store's to write to, least of all when root looks at the store of somebody else.
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
+  const descriptor = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
   if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) {
     fs.ftruncateSync(descriptor, 0);
     fs.writeSync(descriptor, `${process.pid}\n`, 0);

@@ -198,7 +198,8 @@ export class IoUring {
       'a ring has room for all of its entries',
     );
     const at = this.#sqes + (this.#tail & this.#sqMask) * SQE_WORDS;
-    this.u32.fill(0, at, at + SQE_WORDS);
+    // A call of fill() costs more than this does.
+    for (let word = at; word < at + SQE_WORDS; word++) this.u32[word] = 0;
     this.#tail = (this.#tail + 1) >>> 0;
     return at;
   }

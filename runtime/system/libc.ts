@@ -14,6 +14,9 @@ const writeCall = libc.func('long write(int fd, const void *buf, size_t n)');
 const pollCall = libc.func('int poll(void *fds, unsigned long n, int timeout)');
 const lseekCall = libc.func('long lseek(int fd, long offset, int whence)');
 const fallocateCall = libc.func('int fallocate(int fd, int mode, long offset, long length)');
+const syncFileRangeCall = libc.func(
+  'int sync_file_range(int fd, long offset, long length, unsigned int flags)',
+);
 const eventfdCall = libc.func('int eventfd(unsigned int value, int flags)');
 const fcntlCall = libc.func('int fcntl(int fd, int command, long argument)');
 const flockCall = libc.func('int flock(int fd, int operation)');
@@ -98,6 +101,16 @@ const FALLOC_FL_PUNCH_HOLE = 2;
 /** fallocate(2): makes a range of the file a hole. −EOPNOTSUPP where the filesystem has none. */
 export function punchHole(fd: number, start: number, length: number): number {
   return result(fallocateCall(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, length));
+}
+
+const SYNC_FILE_RANGE_WRITE = 2;
+
+/**
+ * sync_file_range(2): the disk begins with the changed pages of a range (0 = up to the end), and nobody waits for it. Of a write that fails later fsync(2) tells, of
+ * each descriptor that was open, as this call takes no note of it.
+ */
+export function startWriting(fd: number, start: number, length: number): number {
+  return result(syncFileRangeCall(fd, start, length, SYNC_FILE_RANGE_WRITE));
 }
 
 /** ioctl(2) with a pointer. */
@@ -253,4 +266,12 @@ export function setAffinity(mask: Uint8Array): number {
 /** The calling thread's id as the kernel and `top -H` know it. */
 export function threadId(): number {
   return gettidCall();
+}
+
+const prctlCall = libc.func('int prctl(int option, const char *name, long, long, long)');
+const PR_SET_NAME = 15;
+
+/** What `top -H` and debuggers call the calling thread; the kernel keeps the first 15 bytes. */
+export function nameThread(name: string): void {
+  prctlCall(PR_SET_NAME, name, 0, 0, 0);
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Backlog, type Outcome } from '../../actors/indexer/backlog.ts';
 import { WorkList } from '../../actors/indexer/work-list.ts';
 import { openLog } from '../../runtime/log.ts';
+import { Random } from '../kernels/random.ts';
 
 describe('WorkList', () => {
   it('gives a file out once nobody has written to it for the settle time', () => {
@@ -23,6 +24,30 @@ describe('WorkList', () => {
     expect([list.take(0, true), list.take(0, true), list.take(0, true), list.take(0, true)]).toEqual([
       3, 1, 2, -1,
     ]);
+  });
+
+  it('does what a list sorted by time of change does, whatever comes in which order', () => {
+    const seed = 7;
+    const random = new Random(seed);
+    const list = new WorkList(() => 100);
+    const model = new Map<number, number>();
+    for (let now = 0, step = 0; step < 4000; step++, now += random.below(20)) {
+      const ino = 1 + random.below(random.below(100) === 0 ? 5000 : 50);
+      if (random.below(3) > 0) {
+        list.changed(ino, now);
+        model.delete(ino);
+        model.set(ino, now + 100);
+      }
+      const inHurry = random.below(50) === 0;
+      const [first] = model;
+      const due = first !== undefined && (first[1] <= now || inHurry) ? first[0] : -1;
+      if (random.below(2) === 0) {
+        expect(list.take(now, inHurry), `seed ${seed}, step ${step}`).toBe(due);
+        model.delete(due);
+      }
+      expect(list.size).toBe(model.size);
+    }
+    expect([...list.files()]).toEqual([...model.keys()]);
   });
 });
 
@@ -70,6 +95,28 @@ describe('Backlog', () => {
     await end(1);
     expect([...running.keys()]).toEqual([2, 3]);
     expect(backlog.progress).toMatchObject({ pending: 2, indexed: 1 });
+  });
+
+  it('deals at once with what takes no time, a turn at a time, in order of age', async () => {
+    const begun: number[] = [];
+    const quick = new Backlog({
+      index: (ino) => {
+        begun.push(ino);
+        return 'passed over';
+      },
+      settleMs: () => 100,
+      parallel: 2,
+      now: () => Date.now(),
+      logger,
+    });
+    const files = Array.from({ length: 1000 }, (_, i) => i + 1);
+    for (const ino of files) quick.changed(ino);
+    const waiting = quick.caughtUp(10_000);
+    expect(begun.length).toBeLessThan(1000);
+    await vi.advanceTimersByTimeAsync(50);
+    await waiting;
+    expect(begun).toEqual(files);
+    expect(quick.progress).toMatchObject({ pending: 0, passedOver: 1000 });
   });
 
   it('does a file again that changes while it is being indexed', async () => {

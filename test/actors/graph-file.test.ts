@@ -27,6 +27,7 @@ const SEED = Number(process.env.VEXFS_SEED ?? 23);
 const DIMENSION = 12;
 const OPTIONS = { dimension: DIMENSION, metric: 'cosine', m: 8, efConstruction: 40, seed: 1 } as const;
 const EXACT_MAX = 20;
+const NAME = { shard: 0, collection: 3, number: 0 };
 
 interface Built {
   readonly graph: SharedGraph;
@@ -55,13 +56,13 @@ function filled(vectors: readonly Float32Array[], into = empty()): Built {
 }
 
 function write(disk: FaultyDisk, { graph }: Built): number {
-  const writer = new GraphFileWriter(disk, 0, 3, DIMENSION, graph.keep()!);
+  const writer = new GraphFileWriter(disk, NAME, DIMENSION, graph.keep()!);
   for (let status = writer.step(); ; status = writer.step()) if (status <= 0) return status;
 }
 
 /** A collection with the kept graph; undefined when that cannot be used. */
 function restored(disk: FaultyDisk): Built | undefined {
-  const file = GraphFile.open(disk, 0, 3);
+  const file = GraphFile.open(disk, NAME);
   if (file === undefined) return undefined;
   const built = empty();
   try {
@@ -114,7 +115,7 @@ describe('a kept graph', () => {
     const disk = new FaultyDisk();
     const before = filled(VECTORS);
     expect(write(disk, before)).toBe(0);
-    expect(damageOfGraph(disk, 0, 3)).toBeUndefined();
+    expect(damageOfGraph(disk, NAME)).toBeUndefined();
     const after = restored(disk)!;
     expect(found(after, VECTORS[0]!)).toEqual([]);
     filled(VECTORS, after);
@@ -165,7 +166,7 @@ describe('a kept graph', () => {
   test('written while vectors come and go: what is gone by then is not found by who reads it', () => {
     const disk = new FaultyDisk();
     const built = filled(VECTORS);
-    const writer = new GraphFileWriter(disk, 0, 3, DIMENSION, built.graph.keep()!);
+    const writer = new GraphFileWriter(disk, NAME, DIMENSION, built.graph.keep()!);
     const now = new Map(VECTORS.map((vector, ino) => [ino, vector]));
     for (let status = 1, next = 0; status > 0; status = writer.step()) {
       for (let i = 0; i < 8; i++, next++) {
@@ -191,7 +192,7 @@ describe('a kept graph', () => {
   test('a flipped bit, or an end that is missing, anywhere: it is not used, and the check tells where', () => {
     const disk = new FaultyDisk();
     write(disk, filled(VECTORS.slice(0, 100)));
-    const path = graphFilePath(0, 3);
+    const path = graphFilePath(NAME);
     const bytes = disk.read(path).slice();
     const flips = new Random(SEED);
     for (let i = 0; i < 300; i++) {
@@ -200,7 +201,7 @@ describe('a kept graph', () => {
       damaged[at]! ^= 1 << flips.below(8);
       disk.rot(path, i % 4 === 3 ? bytes.slice(0, at) : damaged);
       expect(restored(disk), `seed ${SEED}, byte ${at}`).toBeUndefined();
-      expect(damageOfGraph(disk, 0, 3), `seed ${SEED}, byte ${at}`).toBeTypeOf('number');
+      expect(damageOfGraph(disk, NAME), `seed ${SEED}, byte ${at}`).toBeTypeOf('number');
     }
   });
 
@@ -215,7 +216,7 @@ describe('a kept graph', () => {
         if (part.length > 0) part[bad.below(part.length)] = bad.below(256);
       }
       const disk = new FaultyDisk();
-      const writer = new GraphFileWriter(disk, 0, 3, DIMENSION, parts);
+      const writer = new GraphFileWriter(disk, NAME, DIMENSION, parts);
       for (let status = 1; status > 0; status = writer.step());
       const after = restored(disk);
       if (after === undefined) continue;
@@ -276,7 +277,7 @@ describe('exact vectors elsewhere', () => {
     write(kept, built);
     built.collection.release();
     const after = inFiles();
-    const file = GraphFile.open(kept, 0, 3)!;
+    const file = GraphFile.open(kept, NAME)!;
     expect(after.graph.restore(file.description, (part) => file.read(part))).toBe(true);
     filled(VECTORS, after);
     expect(after.graph.changes).toBe(0);

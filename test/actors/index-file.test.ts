@@ -28,6 +28,7 @@ beforeEach(() => {
     virtual: { searchableChanged: () => {} } as VirtualTree,
     config: world.world.config.index,
     logger,
+    largeAtOnce: 2,
   });
 });
 afterEach(async () => {

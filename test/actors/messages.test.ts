@@ -22,11 +22,11 @@ beforeEach(() => {
 test('SYNC and the messages of one or two words arrive as they were written', () => {
   const io = world.actor('fuse-0').outbox('io-0');
   messages.writeSync(io, 1, 0xffff_ffff, 9);
-  messages.postObject(io, messages.OBJECT_DIRTY, 77);
+  messages.postObject(io, messages.OBJECT_DIRTY, 77, 4096);
   messages.writeWords(io, messages.FLUSH, 5);
   const [sync, dirty, flush] = take(world.actor('io-0'));
   expect([sync!.kind, ...sync!.u32.subarray(0, 3)]).toEqual([messages.SYNC, 1, 0xffff_ffff, 9]);
-  expect([dirty!.kind, dirty!.u32[0]]).toEqual([messages.OBJECT_DIRTY, 77]);
+  expect([dirty!.kind, ...dirty!.u32.subarray(0, 2)]).toEqual([messages.OBJECT_DIRTY, 77, 4096]);
   expect([flush!.kind, ...flush!.u32]).toEqual([messages.FLUSH, 5, 0]);
   expect(sync!.from).toBe('fuse-0');
 });

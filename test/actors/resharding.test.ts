@@ -98,7 +98,52 @@ test('a writer that chose by the route of before is heard by those of now', asyn
   }
 });
 
-test('what is sent on and comes late does not undo what was said after it', async () => {
+test('what was sent before a move began, and is still to be taken in, moves too', async () => {
+  world = new ShardsWorld(1, MOST);
+  const inodes = Array.from({ length: 12 }, (_, n) => fill(`f${n}`, n));
+  await world.settle();
+  const moved = world.resharding.to(3);
+  // More than a shard takes in before files that move have their turn.
+  const messages = 600;
+  let last = 0;
+  for (let turn = 0; phaseOf(world.route.word) !== COPYING; turn++) {
+    expect(turn).toBeLessThan(1000);
+    for (const index of world.shards.keys())
+      while (!world.shards[index]!.context.mailbox.isEmpty) world.turn(index);
+    for (const index of world.shards.keys()) world.turn(index);
+    last = 1000 + turn * messages;
+    for (let n = 0; n < messages; n++) world.setVector(0, inodes[n % 12]!, unit(last + n));
+    world.turnOthers();
+    await Promise.resolve();
+  }
+  expect(world.shards[0]!.context.mailbox.isEmpty).toBe(false);
+  await world.settleUntil(moved);
+  await world.settle();
+  const distances = world.distances(PROBE);
+  for (const [n, ino] of inodes.entries()) {
+    const wanted = distance(unit(last + messages - 12 + n));
+    expect(distances.get(`${ino}.${world.generation(ino)}`)).toBeCloseTo(wanted, 4);
+  }
+});
+
+test('questions that a shard comes to only when it has dropped files are put again, to those who have them', async () => {
+  world = new ShardsWorld(1, MOST);
+  for (let n = 0; n < 60; n++) fill(`f${n}`, n);
+  await world.settle();
+  const inodesOf = (hits: readonly { readonly ino: number }[]) => hits.map(({ ino }) => ino);
+  const before = inodesOf(await world.settleUntil(world.gather.search(1, PROBE, 1000, 1000)));
+  const moved = world.resharding.to(3);
+  while (phaseOf(world.route.word) !== COPYING) await world.settle(() => true, 1);
+  const asked = Array.from({ length: 100 }, () => world.gather.search(1, PROBE, 1000, 1000));
+  await world.settleUntil(moved);
+  const answers = await world.settleUntil(Promise.all(asked));
+  for (const answer of answers) expect(inodesOf(answer)).toEqual(before);
+});
+
+test.each([
+  ['', false],
+  [', though the shard has ended and its successor was told by the tables', true],
+])('what is sent on and comes late does not undo what was said after it%s', async (_, isEnded) => {
   world = new ShardsWorld(1, MOST);
   const inodes = Array.from({ length: 24 }, (_, n) => fill(`f${n}`, n));
   await world.settle();
@@ -125,6 +170,22 @@ test('what is sent on and comes late does not undo what was said after it', asyn
     context.mailbox.drainLane(senders.indexOf(sender), actor, 1000);
   }
   actor.idle();
+  if (isEnded) {
+    let isTold = false;
+    void world.killShard(1).finally(() => {
+      isTold = true;
+    });
+    for (let turn = 0; turn < 500 && !isTold; turn++) {
+      world.turnIo();
+      const successor = world.shards[1]!;
+      for (const sender of ['main', 'io-0'])
+        successor.context.mailbox.drainLane(senders.indexOf(sender), successor.actor, 1000);
+      successor.actor.idle();
+      world.turnOthers();
+      await new Promise((resume) => setTimeout(resume, 0));
+    }
+    expect(isTold).toBe(true);
+  }
   await world.settleUntil(moved);
   await world.settle();
   const key = (ino: number): string => `${ino}.${world.generation(ino)}`;

@@ -6,6 +6,7 @@ import { ACTOR_STATES, planRegions } from '../../actors/regions.ts';
 import { actorStatus } from '../../actors/status.ts';
 import { isConfigured, mailboxRegion, shardOf, Topology } from '../../actors/topology.ts';
 import { VECTOR_MEMORY_MIN } from '../../kernels/hnsw/vector-memory.ts';
+import { FILES_MAX, REGION_MAX } from '../../runtime/config/bounds.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import type { Machine } from '../../runtime/system/topology.ts';
@@ -52,6 +53,17 @@ test('room for shards that may come takes less than the shared vector memory onc
     expect(bytes).toBeGreaterThan(config.vectors.shared - shards_max);
     expect(bytes).toBeLessThan(2 * config.vectors.shared);
   }
+});
+
+test('with the largest sizes and one shard each region is no longer than an array of bytes can be', () => {
+  const config = configSchema.parse({
+    workers: { shards: 1, shards_max: 1 },
+    vectors: { shared: '4GiB' },
+    memory: { budget: '4GiB', max_files: FILES_MAX },
+    store: { journal_buffer: '1GiB' },
+  });
+  for (const { name, bytes } of planRegions(config, new Topology(config)))
+    expect(bytes, name).toBeLessThanOrEqual(REGION_MAX);
 });
 
 test('room for fewer than are there is a contradiction, at the key that says so', () => {

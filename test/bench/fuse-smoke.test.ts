@@ -1,5 +1,5 @@
 /** The benchmark must not rot: every operation runs once, small, and the table comes out. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -55,6 +55,27 @@ describe('bench/fuse', () => {
     expect(stdout).toContain('| lookup-missing |');
     expect(stdout).toContain('| lookup-missing, 2 clients |');
     for (const { cpuMicroseconds } of report.samples) expect(cpuMicroseconds).toBeGreaterThan(0);
+    expect(fs.readdirSync(folder).filter((name) => name.startsWith('vexfs-bench-'))).toEqual([]);
+  });
+
+  test('a run that is interrupted leaves the rounds that it has done, in the file and as a table', async () => {
+    const json = path.join(folder, 'interrupted.json');
+    const args = ['--quick', '--peers', 'host', '--ops', 'stat-hot', '--rounds', '100000', '--dir', folder];
+    const run = spawn(process.execPath, [MAIN, ...args, '--json', json], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let table = '';
+    run.stdout.on('data', (text) => {
+      table += text;
+    });
+    run.stderr.on('data', (text) => {
+      if (String(text).includes('round 1 of')) run.kill('SIGINT');
+    });
+    expect(await new Promise((ended) => run.on('close', ended))).toBe(130);
+    const { rows, environment } = JSON.parse(fs.readFileSync(json, 'utf8')) as Report;
+    expect(environment.rounds).toBeGreaterThan(0);
+    expect(rows[0]!.medians.host).toBeGreaterThan(0);
+    expect(table).toContain('| stat-hot |');
     expect(fs.readdirSync(folder).filter((name) => name.startsWith('vexfs-bench-'))).toEqual([]);
   });
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { progressLine } from '../../cli/index.ts';
 import type { Status } from '../../cli/protocol.ts';
 import { describeStatus } from '../../cli/status.ts';
-import { duration, latency, plural, table, wrapped } from '../../cli/terminal.ts';
+import { duration, harmless, latency, plural, table, visible, wrapped } from '../../cli/terminal.ts';
 
 test('columns are as wide as their widest cell, colours not counted, numbers to the right', () => {
   expect(
@@ -93,4 +93,21 @@ test('the status for people shows the mount, its threads, and requests by how of
     'LOOKUP      10       1  12.5 µs  1.5 ms  2 ms',
     'GETATTR      2       0     3 µs    4 µs  5 µs',
   ]);
+});
+
+test('what a terminal would obey is shown instead, in a form that JSON keeps', () => {
+  const name = 'a\u001b[31mred\u001b]0;title\u0007\n\u009b2J\u202egnp.md';
+  const shown = 'a\\u001b[31mred\\u001b]0;title\\u0007\\n\\u009b2J\\u202egnp.md';
+  expect(visible(name)).toBe(shown);
+  expect(harmless(`${name}\tb`)).toBe(`${shown.replace('\\n', '\n')}\tb`);
+  expect(JSON.parse(harmless(JSON.stringify([name], undefined, 2)))).toEqual([name]);
+});
+
+test('a terminal with colours keeps them, and no other order', () => {
+  const stream = { isTTY: true } as NodeJS.WriteStream;
+  const colours = [process.env.NO_COLOR, process.env.TERM];
+  [process.env.NO_COLOR, process.env.TERM] = ['', 'xterm'];
+  const line = harmless('\u001b[1mbold\u001b[22m \u001b[2J\r', stream);
+  [process.env.NO_COLOR, process.env.TERM] = colours.map((value) => value ?? '') as [string, string];
+  expect(line).toBe('\u001b[1mbold\u001b[22m \\u001b[2J\\r');
 });

@@ -81,7 +81,7 @@ test.each<[string, 'npy' | 'json', string | Uint8Array, RegExp]>([
 });
 
 test('a missing file is named', () => {
-  expect(() => readVector('/nowhere.json', 'json')).toThrow('/nowhere.json cannot be read (ENOENT)');
+  expect(() => readVector('/nowhere.json', 'json')).toThrow('/nowhere.json does not exist');
 });
 
 const DIMENSION = 3;

@@ -328,12 +328,16 @@ test('text that is not TOML is reported with line and column', () => {
   expect(problemsOf('__proto__ = 1\n')).toHaveLength(1);
 });
 
+test('a file that never ends is refused', () => {
+  expect(() => loadConfig({ file: '/dev/zero' })).toThrow(/is larger than 1 MiB/);
+});
+
 test('a missing --config file is an error, a missing file of the store is not', () => {
   const directory = mkdtempSync(join(tmpdir(), 'vexfs-config-'));
   try {
     const file = join(directory, 'vexfs.toml');
     expect(() => loadConfig({ file })).toThrow(UserError);
-    expect(() => loadConfig({ file: directory })).toThrow(/cannot be read \(EISDIR\)/);
+    expect(() => loadConfig({ file: directory })).toThrow(/is a directory/);
     expect(loadConfig({ fallback: file }).config?.workers.fuse).toBe(1);
     writeFileSync(file, 'workers.fuse = 7');
     expect(requireConfig({ fallback: file }).workers.fuse).toBe(7);

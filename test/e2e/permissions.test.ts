@@ -88,6 +88,32 @@ describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable
     expect(status).not.toBe(0);
   });
 
+  test('a request about a path in a directory that may not be entered is answered the same, whatever is there', () => {
+    const asked = (request: object): unknown => {
+      const script = 'exec 3<>"$0"; printf %s "$1" >&3; cat <&3';
+      const as = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'];
+      const file = join(fs.dir, '.vexfs/query');
+      const { stdout, stderr } = spawnSync(
+        'setpriv',
+        [...as, 'sh', '-c', script, file, JSON.stringify(request)],
+        {
+          encoding: 'utf8',
+          timeout: 20_000,
+        },
+      );
+      expect(stderr).toBe('');
+      return JSON.parse(stdout);
+    };
+    for (const path of ['/closed/open-in-closed.md', '/closed/no-such-file.md']) {
+      const refused = { error: `${path} may not be read` };
+      expect(asked({ op: 'similar', path })).toEqual(refused);
+      expect(asked({ op: 'search', text: 'tortoise', filter: { under: path } })).toEqual(refused);
+    }
+    expect(asked({ op: 'similar', path: '/no-such-file.md' })).toEqual({
+      error: 'there is no /no-such-file.md',
+    });
+  });
+
   test('a file that was closed to others is not found by them any more, without being indexed again', () => {
     chmodSync(join(fs.dir, 'for-all.md'), 0o600);
     expect(seenBy([], `.vexfs/search/${QUERY}`)).toEqual([]);

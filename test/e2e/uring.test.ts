@@ -2,11 +2,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { enableUring } from '../../fuse/session/uring-support.ts';
+import { ENOSYS, EPERM } from '../../runtime/errno.ts';
 import { NO_URING } from '../no-uring.ts';
 import { CLI, Mounted, titled } from './mounted.ts';
 
 const LOAD = new URL('./load.js', import.meta.url).pathname;
+const SUPPORT = new URL('../../fuse/session/uring-support.js', import.meta.url).href;
+const FORBID = new URL('./forbid-io-uring.js', import.meta.url).href;
+const NOBODY = 65_534;
 const PARAMETER = '/sys/module/fuse/parameters/enable_uring';
 /** Nothing here takes this long, unless it hangs. */
 const PATIENCE_MS = 60_000;
@@ -46,6 +51,38 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
     await new Promise((resume) => setTimeout(resume, 20));
   }
 }
+
+/** What `vexfs mount` finds before it mounts, in a process of its own. */
+function obstacleTo(user: number, options: readonly string[], shell = ''): string {
+  const script = `const { uringObstacle } = await import('${SUPPORT}');
+    if (${user} !== 0) { process.setgroups([]); process.setgid(${user}); process.setuid(${user}); }
+    console.log(uringObstacle(2, 128)?.why ?? 'nothing');`;
+  const node = [process.execPath, ...options, '--input-type=module', '-e', script];
+  const args = ['-c', `${shell} exec "$@"`, 'sh', ...node];
+  return spawnSync('sh', args, { encoding: 'utf8', timeout: PATIENCE_MS }).stdout.trim();
+}
+
+describe.skipIf(NO_URING !== undefined)(
+  titled('what forbids io_uring is found before a mount', NO_URING),
+  () => {
+    beforeAll(() => {
+      enableUring();
+    });
+
+    test('a seccomp filter, whatever errno it gives', () => {
+      expect(obstacleTo(0, [])).toBe('nothing');
+      for (const errno of [EPERM, ENOSYS]) {
+        const options = ['--import', FORBID];
+        expect(obstacleTo(0, options, `export VEXFS_TEST_ERRNO=${errno};`)).toContain('may not use io_uring');
+      }
+    });
+
+    test('memory that may be locked for one ring and not for those of all fuse actors', () => {
+      expect(obstacleTo(NOBODY, [], 'ulimit -l 8192;')).toBe('nothing');
+      expect(obstacleTo(NOBODY, [], 'ulimit -l 40;')).toContain('limit of locked memory');
+    });
+  },
+);
 
 describe.skipIf(NO_URING !== undefined)(titled('over io_uring', NO_URING), () => {
   test('the thread that serves dies again and again under load: no call fails, and none waits for ever', {

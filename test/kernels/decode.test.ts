@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeText } from '../../kernels/text/decode.ts';
+import { decodeText, isBinary } from '../../kernels/text/decode.ts';
 import { Random } from './random.ts';
 
 const utf8 = (text: string) => Uint8Array.from(Buffer.from(text, 'utf8'));
@@ -77,6 +77,45 @@ describe('decodeText', () => {
       }),
       { seed: 99, numRuns: 1000 },
     );
+  });
+
+  test('what is called binary from its beginning is no text as a whole', () => {
+    const seed = 4711;
+    const random = new Random(seed);
+    let binaries = 0;
+    for (let run = 0; run < 600; run++) {
+      // Of few values, so that one or the other kind of text comes about, and NULs on one side alone.
+      const odd = [0, 0x41, 0x80, 1, random.below(256)][random.below(5)]!;
+      const even = [0, 0x41, 0xc3, 2][random.below(4)]!;
+      const share = [0, 1, 30, 100][random.below(4)]!;
+      const bytes = Uint8Array.from({ length: random.below(2000) }, (_, i) => {
+        if (random.below(100) < share) return random.below(256);
+        return (i & 1) === 0 ? even : odd;
+      });
+      const cut = random.below(bytes.length + 1);
+      for (const [begins, complete] of [
+        [bytes, true],
+        [bytes.subarray(0, cut), cut === bytes.length],
+      ] as const) {
+        if (!isBinary(begins, complete)) continue;
+        binaries++;
+        expect(decodeText(bytes), `seed ${seed}, run ${run}`).toBeUndefined();
+      }
+    }
+    expect(binaries).toBeGreaterThan(150);
+  });
+
+  test('programs, pictures and random bytes are seen to be binary', () => {
+    const random = new Random(3);
+    expect(isBinary(readFileSync(process.execPath).subarray(0, 100_000), false)).toBe(true);
+    expect(isBinary(Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0, 0, 0, 13), true)).toBe(true);
+    expect(isBinary(Buffer.from('%PDF-1.7\nall of this'), true)).toBe(true);
+    expect(
+      isBinary(
+        Uint8Array.from({ length: 1024 }, () => random.below(256)),
+        true,
+      ),
+    ).toBe(true);
   });
 
   test('any string survives UTF-8, whole and as a prefix', () => {

@@ -9,7 +9,7 @@ import { filled, labelsOf, open, recall } from './native-world.ts';
 import { clusteredVectors, Random } from './random.ts';
 
 /** Buffers of the one thread that is attached, and the tables at their smallest. */
-const FIXED_BYTES = 200_000;
+const FIXED_BYTES = 80_000;
 
 /** What a reader of the graph, which has a filter as bits, finds. */
 function readPassing(

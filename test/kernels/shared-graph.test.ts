@@ -7,6 +7,7 @@ import { aloneWithGraphs, type GraphAccess } from '../../kernels/hnsw/graph-acce
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
 import { type GraphMemory, headerWord } from '../../kernels/hnsw/graph-memory.ts';
 import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
+import { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
 import { NodeTable } from '../../kernels/hnsw/node-table.ts';
 import { SharedGraph, type SharedGraphOptions } from '../../kernels/hnsw/shared-graph.ts';
 import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/shared-vectors.ts';
@@ -25,14 +26,13 @@ const OPTIONS = { dimension: DIMENSION, metric: 'l2', m: 8, efConstruction: 60, 
 class Other implements GraphDoor {
   isInside = false;
   isClosed = false;
-  reader: GraphReader | undefined;
-  number = 0;
+  /** By number, from 1. */
+  readonly readers: GraphReader[] = [];
   #left = 0;
   readonly access: GraphAccess = {
     ...aloneWithGraphs(),
     publish: (graph: GraphMemory) => {
-      this.reader = GraphReader.attach(graph, 3);
-      return ++this.number;
+      return this.readers.push(GraphReader.attach(graph, 3));
     },
     close: () => {
       this.isClosed = true;
@@ -46,9 +46,9 @@ class Other implements GraphDoor {
   };
 
   enter(number: number): GraphReader | undefined {
-    if (number !== this.number || this.isClosed) return undefined;
+    if (this.isClosed) return undefined;
     this.isInside = true;
-    return this.reader;
+    return this.readers[number - 1];
   }
 
   leave(): void {
@@ -59,17 +59,21 @@ class Other implements GraphDoor {
 
 class Shared {
   readonly other = new Other();
+  /** The first, when they may be several. */
   readonly graph: SharedGraph;
+  readonly graphs: GrowingGraph;
   readonly collection: CollectionIndex;
   readonly vectors: SharedVectors;
   readonly oracle = new ExactIndex(OPTIONS);
 
-  constructor(exactMax: number, options: SharedGraphOptions & { bytes?: number } = {}) {
+  constructor(exactMax: number, options: SharedGraphOptions & { bytes?: number; graphsMax?: number } = {}) {
     const bytes = VECTOR_MEMORY_MIN + (options.bytes ?? 16 * MIB);
     const region = Arena.create([{ name: 'vectors', bytes }]).region('vectors');
-    this.graph = new SharedGraph(OPTIONS, this.other.access, options);
+    const make = () => new SharedGraph(OPTIONS, this.other.access, options);
+    this.graphs = new GrowingGraph(make, options.graphsMax ?? 1);
+    this.graph = this.graphs.part(0);
     const memory = new VectorMemory(region);
-    this.collection = new CollectionIndex(OPTIONS, this.graph, exactMax, memory, COLLECTION);
+    this.collection = new CollectionIndex(OPTIONS, this.graphs, exactMax, memory, COLLECTION);
     this.vectors = new SharedVectors(region, this.other);
   }
 
@@ -84,7 +88,7 @@ class Shared {
   }
 
   absorbAll(): void {
-    while (this.collection.absorb(64) > 0 || this.graph.isOpen);
+    while (this.collection.absorb(64) > 0 || this.graphs.isOpen);
   }
 
   own(query: Float32Array, k: number, ef = 100): number[] {
@@ -120,42 +124,53 @@ function share(found: readonly number[], wanted: readonly number[]): number {
 }
 
 describe('a shared graph', () => {
-  test('random puts, replacements, removals and steps of building by both: both find all the time what exact search finds', () => {
-    const random = new Random(SEED);
-    const shared = new Shared(300);
-    let [own, others, searches] = [0, 0, 0];
-    for (let step = 0; step < 12_000; step++) {
-      const dice = random.next();
-      const ino = 1 + random.below(1500);
-      if (dice < 0.55) shared.put(ino, random.vector(DIMENSION));
-      else if (dice < 0.7) shared.remove(ino);
-      else if (dice < 0.82) shared.collection.absorb(1 + random.below(40));
-      else if (dice < 0.9) {
-        const { reader, number } = shared.other;
-        if (reader !== undefined && shared.other.enter(number)) {
-          reader.exports.insertBatch(1 + random.below(40));
+  test.each([
+    ['in one graph', {}],
+    ['in graphs that fill up, one after the other', { capacity: 150, graphsMax: 16 }],
+    ['in graphs that are all full', { capacity: 150, graphsMax: 2 }],
+  ])(
+    '%s: random puts, replacements, removals and steps of building by both: both find all the time what exact search finds',
+    (_, room) => {
+      const random = new Random(SEED);
+      const shared = new Shared('capacity' in room ? 60 : 300, room);
+      let [own, others, searches] = [0, 0, 0];
+      for (let step = 0; step < ('capacity' in room ? 4000 : 12_000); step++) {
+        const dice = random.next();
+        const ino = 1 + random.below(1500);
+        if (dice < 0.55) shared.put(ino, random.vector(DIMENSION));
+        else if (dice < 0.7) shared.remove(ino);
+        else if (dice < 0.82) shared.collection.absorb(1 + random.below(40));
+        else if (dice < 0.9) {
+          const number = 1 + random.below(shared.other.readers.length + 1);
+          shared.other.enter(number)?.exports.insertBatch(1 + random.below(40));
           shared.other.leave();
+        } else if (dice < 0.97) shared.collection.tidy();
+        else {
+          const query = random.vector(DIMENSION);
+          const wanted = shared.exactly(query, 10);
+          shared.collection.share();
+          const found = shared.others(query, 10);
+          if (found === ASK_OWNER) expect.fail(`seed ${SEED}, step ${step}: nothing is under way`);
+          others += share(found, wanted);
+          own += share(shared.own(query, 10), wanted);
+          searches++;
         }
-      } else if (dice < 0.97) shared.collection.tidy();
-      else {
-        const query = random.vector(DIMENSION);
-        const wanted = shared.exactly(query, 10);
-        shared.collection.share();
-        const found = shared.others(query, 10);
-        if (found === ASK_OWNER) expect.fail(`seed ${SEED}, step ${step}: nothing is under way`);
-        others += share(found, wanted);
-        own += share(shared.own(query, 10), wanted);
-        searches++;
+        expect(shared.collection.size, `seed ${SEED}, step ${step}`).toBe(shared.oracle.size);
       }
-      expect(shared.collection.size, `seed ${SEED}, step ${step}`).toBe(shared.oracle.size);
-    }
-    expect(own / searches, `seed ${SEED}`).toBeGreaterThan(0.97);
-    expect(others / searches, `seed ${SEED}`).toBeGreaterThan(0.97);
-    shared.absorbAll();
-    expect(shared.collection.tailSize).toBe(0);
-    while (shared.collection.tidy());
-    expect(auditGraph(shared.graph.owner!.graph)).toMatchObject({ faults: [], unreachable: [] });
-  });
+      expect(own / searches, `seed ${SEED}`).toBeGreaterThan(0.97);
+      expect(others / searches, `seed ${SEED}`).toBeGreaterThan(0.97);
+      shared.absorbAll();
+      const { graphs, collection } = shared;
+      expect(graphs.isFull).toBe('graphsMax' in room && room.graphsMax === 2);
+      expect(collection.tailSize > 60).toBe(graphs.isFull);
+      expect(graphs.parts.length).toBeGreaterThan('capacity' in room ? 1 : 0);
+      while (collection.tidy());
+      for (const { owner } of graphs.parts) {
+        if (owner !== undefined)
+          expect(auditGraph(owner.graph)).toMatchObject({ faults: [], unreachable: [] });
+      }
+    },
+  );
 
   test('twins that are removed, and free again, before their batch is through are not inserted with it', () => {
     const random = new Random(SEED);
@@ -198,7 +213,7 @@ describe('a shared graph', () => {
     const shared = new Shared(100);
     for (let ino = 1; ino <= 400; ino++) shared.put(ino, random.vector(DIMENSION));
     shared.collection.absorb(1);
-    shared.other.enter(shared.other.number);
+    shared.other.enter(1);
     // It takes a node and ends before it begins with it.
     Atomics.add(shared.graph.owner!.graph.i32, headerWord(layout.BATCH_NEXT), 1);
     for (let i = 0; i < 50; i++) shared.collection.absorb(64);
@@ -215,7 +230,7 @@ describe('a shared graph', () => {
     for (let ino = 1; ino <= 60; ino++) shared.put(ino, random.vector(DIMENSION));
     shared.absorbAll();
     for (let ino = 1001; ino <= 3000; ino++) shared.put(ino, random.vector(DIMENSION));
-    shared.other.enter(shared.other.number);
+    shared.other.enter(1);
     for (let i = 0; i < 50; i++) shared.collection.absorb(64);
     expect(shared.collection.graphSize).toBe(60);
     expect(shared.other.isClosed).toBe(true);
@@ -225,12 +240,37 @@ describe('a shared graph', () => {
     expect(shared.other.isClosed).toBe(false);
   });
 
+  test('a graph that is full: the next begins with many vectors only, and what removals free in the first is used first', () => {
+    const random = new Random(SEED);
+    const shared = new Shared(100, { capacity: 400, graphsMax: 16 });
+    const sizes = () => [...shared.graphs.parts.map(({ size }) => size), shared.collection.tailSize];
+    for (let ino = 1; ino <= 500; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    expect(sizes().slice(-1)).toEqual([100]);
+    shared.put(501, random.vector(DIMENSION));
+    shared.absorbAll();
+    expect(sizes()).toEqual([400, 101, 0]);
+    for (let ino = 1; ino <= 501; ino += 2) shared.remove(ino);
+    while (shared.collection.tidy());
+    const before = sizes();
+    for (let ino = 1000; ino < 1100; ino++) shared.put(ino, random.vector(DIMENSION));
+    shared.absorbAll();
+    expect(sizes()).toEqual([before[0]! + 100, before[1], 0]);
+    shared.collection.share();
+    for (let i = 0; i < 20; i++) {
+      const query = random.vector(DIMENSION);
+      const found = shared.others(query, 10) as number[];
+      expect(found).toEqual(shared.own(query, 10));
+      expect(share(found, shared.exactly(query, 10))).toBeGreaterThanOrEqual(0.8);
+    }
+  });
+
   test('what has no room in the graph stays in the tail, and moves when there is room again', () => {
     const random = new Random(SEED);
     const shared = new Shared(100, { capacity: 400 });
     for (let ino = 1; ino <= 600; ino++) shared.put(ino, random.vector(DIMENSION));
     shared.absorbAll();
-    expect(shared.graph.isFull).toBe(true);
+    expect(shared.graphs.isFull).toBe(true);
     expect([shared.collection.graphSize, shared.collection.tailSize]).toEqual([400, 200]);
     const query = random.vector(DIMENSION);
     shared.collection.share();

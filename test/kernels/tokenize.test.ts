@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stem } from '../../kernels/text/stem.ts';
 import { TOKEN_MAX, Tokenizer } from '../../kernels/text/tokenize.ts';
+import { Random } from './random.ts';
 
 const tokenizer = new Tokenizer();
 function tokens(text: string): string[] {
@@ -57,6 +58,17 @@ describe('tokenize', () => {
       }),
       { seed: 31 },
     );
+  });
+
+  test('more words than are kept, in any case, come out as they are, also inside a longer text', () => {
+    const seed = 17;
+    const random = new Random(seed);
+    for (let run = 0; run < 30_000; run++) {
+      const word = (0x10000 + random.below(1 << 30)).toString(36).replaceAll(/[0-9]/g, 'Q');
+      const upper = run % 3 === 0 ? word.toUpperCase() : word.toLowerCase();
+      tokenizer.scan(`.${upper}.`, 1, 1 + word.length);
+      if (tokenizer.tokens[0] !== word.toLowerCase()) expect.fail(`seed ${seed}, run ${run}: ${word}`);
+    }
   });
 });
 

@@ -96,7 +96,7 @@ function valueBytes(value: readonly number[] | number | { readonly list: readonl
     ? Buffer.alloc(value, value)
     : Buffer.from(Float32Array.from(value).buffer);
 }
-const flags = fc.constantFrom(0, 0, 1, 2, 2, 3);
+const flags = fc.constantFrom(0, 0, 1, 2, 2, 3, 4);
 
 const effect = fc.record({ kill: fc.boolean(), keepTimes: fc.boolean() });
 

@@ -438,10 +438,10 @@ export class Model {
   /** Id of the collection if the attribute is a vector. */
   setxattr(node: Node, name: string, value: Buffer, flags: number): number {
     if (value.length > 65536) return -E2BIG;
-    if (flags > 2) return -EINVAL;
+    if (flags > 3) return -EINVAL;
     if (name === '' || Buffer.byteLength(name) > 255) return -ERANGE;
-    if (flags === 1 && node.xattrs.has(name)) return -EEXIST;
-    if (flags === 2 && !node.xattrs.has(name)) return -ENODATA;
+    if ((flags & 1) !== 0 && node.xattrs.has(name)) return -EEXIST;
+    if ((flags & 2) !== 0 && !node.xattrs.has(name)) return -ENODATA;
     const list = this.#listOf(node, name, value);
     if (typeof list === 'number') return list;
     if (name === ACCESS && list !== undefined && !list.saysMoreThanBits) {

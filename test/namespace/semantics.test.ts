@@ -13,6 +13,7 @@ import {
 import { Attr } from '../../fuse/protocol/attr.ts';
 import {
   E2BIG,
+  EACCES,
   EEXIST,
   EINVAL,
   EIO,
@@ -388,6 +389,23 @@ describe('the index', () => {
     expect(
       world.namespace.setIndexed(ino, state.generation, 1, 1, 1, new Uint8Array(600_000), 0, 600_000),
     ).toBe(-E2BIG);
+  });
+});
+
+describe('resolveFor', () => {
+  it('tells those who may not enter a directory nothing of its names', () => {
+    const world = World.fresh();
+    const closed = world.create(1, 'closed', 0o040700, 10, 20);
+    const file = world.create(closed, 'f', 0o100644, 10, 20);
+    const { namespace } = world;
+    const as = (uid: number, path: string): number => namespace.resolveFor(path, uid, []);
+    expect([as(0, '/closed/f'), as(10, '/closed/f'), as(11, '/closed')]).toEqual([file, file, closed]);
+    expect([as(10, '/closed/none'), as(11, '/none')]).toEqual([-ENOENT, -ENOENT]);
+    expect(['/closed/f', '/closed/none', '/closed/f/..'].map((path) => as(11, path))).toEqual([
+      -EACCES,
+      -EACCES,
+      -EACCES,
+    ]);
   });
 });
 

@@ -1,7 +1,8 @@
 /** How files are opened that the kernel may read and write by itself, and what is answered of them meanwhile. */
 import { expect, test } from 'vitest';
+import { APPEND_ONLY, IMMUTABLE } from '../../fuse/namespace/inode-flags.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
-import { ENOSYS } from '../../runtime/errno.ts';
+import { ENOSYS, EPERM } from '../../runtime/errno.ts';
 import { type Attributes, type Node, ok, ROOT } from './encoding.ts';
 import { Harness } from './harness.ts';
 
@@ -149,4 +150,23 @@ test('the end of an inode is the end of all that was counted of it', () => {
   h.forget(file, 1);
   expect([...registered]).toEqual([]);
   expect(h.content.passed!.has(file.lo)).toBe(false);
+});
+
+test('an immutable file is not opened for writing, an append-only one for appending alone', () => {
+  const { h } = passing();
+  const file = largeFile(h);
+  const [WRONLY, APPEND] = [1, 0o2000];
+  const opens = [RDONLY, WRONLY, RDWR, WRONLY | APPEND, RDWR | APPEND];
+  const answers = (flags: number): boolean[] => {
+    h.namespace.setFlags(file.lo, flags);
+    return opens.map((opened) => {
+      const answer = h.open(file, opened);
+      if (typeof answer !== 'number') h.release(file, opened);
+      else expect(answer).toBe(-EPERM);
+      return typeof answer !== 'number';
+    });
+  };
+  expect(answers(IMMUTABLE)).toEqual([true, false, false, false, false]);
+  expect(answers(APPEND_ONLY)).toEqual([true, false, false, true, true]);
+  expect(answers(0)).toEqual(opens.map(() => true));
 });

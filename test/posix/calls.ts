@@ -25,6 +25,9 @@ export const chown = call<[Path, number, number]>('int chown(const char *path, i
 export const lchown = call<[Path, number, number]>('int lchown(const char *path, int uid, int gid)');
 export const fchown = call<[number, number, number]>('int fchown(int fd, int uid, int gid)');
 export const link = call<[Path, Path]>('int link(const char *from, const char *to)');
+const linkat = call<[number, Path, number, Path, number]>(
+  'int linkat(int fromDirectory, const char *from, int toDirectory, const char *to, int flags)',
+);
 export const symlink = call<[Path, Path]>('int symlink(const char *target, const char *path)');
 export const mkdir = call<[Path, number]>('int mkdir(const char *path, unsigned int mode)');
 export const rmdir = call<[Path]>('int rmdir(const char *path)');
@@ -135,6 +138,7 @@ const syscallAccess = call<[number, number, Path, number, number]>(
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EACCESS = 0x200;
+const AT_SYMLINK_FOLLOW = 0x400;
 
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
@@ -142,6 +146,11 @@ export const RENAME_WHITEOUT = 4;
 
 export function renameWith(from: Path, to: Path, flags: number): number {
   return renameat2(AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+/** A name for what is open, as for files of O_TMPFILE. */
+export function linkOpen(fd: number, to: Path): number {
+  return linkat(AT_FDCWD, `/proc/thread-self/fd/${fd}`, AT_FDCWD, to, AT_SYMLINK_FOLLOW);
 }
 
 export function posixFallocate(fd: number, offset: number, length: number): number {

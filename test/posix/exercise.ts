@@ -7,7 +7,7 @@ import koffi from 'koffi';
 import { expect } from 'vitest';
 import { ENOSYS, ENXIO, EOPNOTSUPP } from '../../runtime/errno.ts';
 import * as c from './calls.ts';
-import { done, O_CREAT, O_RDWR } from './place.ts';
+import { done, O_CREAT, O_DIRECT, O_RDWR } from './place.ts';
 
 const libc = koffi.load(null);
 const copyFileRange = libc.func(
@@ -16,7 +16,6 @@ const copyFileRange = libc.func(
 
 const PAGE = 4096;
 const SECTOR = 4096;
-const O_DIRECT = 0o40000;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const KEEP_SIZE = 1;

@@ -3,7 +3,7 @@
  * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback, and one with passthrough.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
@@ -24,6 +24,7 @@ import { renameCases, rmdirCases, stickyCases, unlinkCases } from './cases/remov
 import { sharingCases } from './cases/sharing.ts';
 import { timeCases } from './cases/times.ts';
 import { xattrCases } from './cases/xattrs.ts';
+import { expectSame } from './differential.ts';
 import { type Cases, Place, type PlaceOptions } from './place.ts';
 
 const CLASSES: readonly Cases[] = [
@@ -111,6 +112,24 @@ describe.skipIf(NOT_ROOT)(titled('a plain directory', NOT_ROOT), () => {
 
 const NO_MOUNT = NOT_ROOT ?? NO_FUSE;
 
+const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const SEQUENCES = Number(process.env.VEXFS_POSIX_SEQUENCES ?? 2);
+const CALLS = 200;
+const EXT4 = 0xef53;
+
+/** Why there is nothing to compare with, or undefined. */
+function notExt4(): string | undefined {
+  const { type } = statfsSync(process.env.VEXFS_POSIX_DIR ?? tmpdir());
+  return type === EXT4 ? undefined : 'temporary files are not on ext4';
+}
+
+/** A new directory in which everybody may do everything. */
+function openToAll(parent: string): string {
+  const path = mkdtempSync(join(parent, 'both-'));
+  chmodSync(path, 0o777);
+  return path;
+}
+
 const MOUNTS = [
   { how: 'as mounted by default', config: '' },
   { how: 'with writeback and two fuse actors', config: '[workers]\nfuse = 2\n[fuse]\nwriteback = true\n' },
@@ -124,13 +143,29 @@ describe.each(MOUNTS.slice(0, process.env.VEXFS_POSIX === 'all' ? MOUNTS.length 
   'a mount, $how',
   ({ config }) => {
     describe.skipIf(NO_MOUNT)(titled('is as a local filesystem', NO_MOUNT), () => {
+      let mounted = '';
       conforms(() => {
         const fs = new Mounted(config);
         chmodSync(fs.root, 0o755);
         fs.mount(['-o', 'allow_other,suid,dev']);
         chmodSync(fs.dir, 0o755);
+        mounted = fs.dir;
         return { directory: fs.dir, beside: fs.root, options: { isVexfs: true }, close: () => fs.dispose() };
       });
+
+      test.skipIf(notExt4())(
+        titled('random calls do what they do on ext4', notExt4()),
+        { timeout: 20_000 + SEQUENCES * 10_000 },
+        () => {
+          const plain = plainDirectory();
+          try {
+            for (let i = 0; i < SEQUENCES; i++)
+              expectSame(openToAll(plain), openToAll(mounted), SEED + i, CALLS, config.includes('writeback'));
+          } finally {
+            rmSync(plain, { recursive: true, force: true });
+          }
+        },
+      );
     });
   },
 );

@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { Doorbell } from '../../runtime/messaging/doorbell.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
+import { Once } from '../../runtime/sync/once.ts';
+import { Semaphore } from '../../runtime/sync/semaphore.ts';
 import { SequenceLock } from '../../runtime/sync/sequence-lock.ts';
+import { SpinLock } from '../../runtime/sync/spin-lock.ts';
 import { startWorker } from './stress.ts';
 
 const newWords = () => new Int32Array(new SharedArrayBuffer(256));
@@ -27,6 +30,15 @@ test('a held mutex refuses tryLock, knows its holder, and is neither locked twic
   expect(mutex.tryLock()).toBe(true);
 });
 
+test('a spin lock is neither locked twice nor unlocked when free', () => {
+  const lock = new SpinLock(newWords(), 0);
+  expect(() => lock.unlock()).toThrow('by its owner');
+  lock.lock();
+  expect(() => lock.lock()).toThrow('not recursive');
+  lock.unlock();
+  expect(lock.tryLock()).toBe(true);
+});
+
 test('a sequence lock has one writer at a time, and a reader sees that one was there', () => {
   const lock = new SequenceLock(newWords(), 0);
   const seen = lock.readBegin();
@@ -34,6 +46,30 @@ test('a sequence lock has one writer at a time, and a reader sees that one was t
   lock.writeBegin();
   expect(() => lock.writeBegin()).toThrow('one writer');
   expect(lock.readRetry(seen)).toBe(true);
+});
+
+test('a semaphore gives out what it has and no more', () => {
+  const words = newWords();
+  words[0] = 2;
+  const semaphore = new Semaphore(words, 0);
+  expect([semaphore.tryAcquire(), semaphore.tryAcquire(), semaphore.tryAcquire()]).toEqual([
+    true,
+    true,
+    false,
+  ]);
+  semaphore.release();
+  semaphore.acquire();
+  expect(semaphore.permits).toBe(0);
+});
+
+test('an action that throws is not done: the next caller does it', () => {
+  const once = new Once(newWords(), 0);
+  const fail = () => {
+    throw new Error('not yet');
+  };
+  expect(() => once.run(fail)).toThrow('not yet');
+  expect(once.run(() => {})).toBe(true);
+  expect(once.run(fail)).toBe(false);
 });
 
 test('a wait ends by its timeout, on a thread and on an event loop, and at once when something rang since', async () => {

@@ -323,6 +323,11 @@ export class SimulatedDisk implements Disk {
     return { bytes: data.length, seconds: 1e9, nanoseconds: changes };
   }
 
+  /** How much of a file is there before it is synced is open anyway. */
+  startWriting(descriptor: number): number {
+    return this.#step('startWriting', this.#opened(descriptor).path);
+  }
+
   fdatasync(descriptor: number): number {
     const { file, path } = this.#opened(descriptor);
     const failed = this.#step('fdatasync', path);

@@ -51,6 +51,9 @@ class Passing implements Disk {
   truncate(descriptor: number, bytes: number): number {
     return this.disk.truncate(descriptor, bytes);
   }
+  startWriting(descriptor: number, start: number, length: number): number {
+    return this.disk.startWriting?.(descriptor, start, length) ?? 0;
+  }
   fdatasync(descriptor: number): number {
     return this.disk.fdatasync(descriptor);
   }
@@ -262,6 +265,7 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   },
   'a fuse actor commits though objects are not durable': { planted: { forgetsDirtied: true } },
   'a fuse actor ends a segment whose bytes objects do not have': { planted: { fillsSegments: true } },
+  'records that the disk has begun to write count as durable': { planted: { trustsBegun: true } },
   'a checkpoint is of a moment for which objects need the log': {
     planted: { checkpointsAhead: true },
     steps: CHECKPOINT_AFTER_LOGGED,

@@ -128,8 +128,10 @@ export class Simulation {
   step(plan: Plan, running: Running, step: Step, n: number): void {
     const { store } = running;
     store.now += 1.25;
-    if (isChange(step)) this.#change(plan, running, step, n);
-    else if (step.op === 'sync') store.sync();
+    if (isChange(step)) {
+      this.#change(plan, running, step, n);
+      store.expect(n);
+    } else if (step.op === 'sync') store.sync();
     else if (step.op === 'run') store.run();
     else if (step.op === 'sleep') store.now += step.ms;
     else if (step.op === 'checkpoint') store.checkpoint(n);

@@ -50,6 +50,8 @@ const LOGGED = 1100;
 const AHEAD = 2048;
 /** Of so many fsyncs one is left to io-0, as those of a busy or slow disk are. */
 const SYNCS_PER_HAND_OVER = 3;
+/** After one of so many changes an fsync is expected, which may come or not. */
+const CHANGES_PER_EXPECTED = 3;
 
 export interface StoreOptions {
   readonly disk: Disk;
@@ -72,6 +74,7 @@ export interface StoreOptions {
     readonly placesWhatChanged?: boolean;
     readonly forgetsDirtied?: boolean;
     readonly fillsSegments?: boolean;
+    readonly trustsBegun?: boolean;
   };
 }
 
@@ -174,8 +177,17 @@ export class SimulatedStore {
     });
     if (this.#planted?.fillsSegments)
       Object.defineProperty(log, 'bytesLeft', { value: Number.POSITIVE_INFINITY });
+    const journal = new JournalReader(this.arena.region('journal'));
+    if (this.#planted?.trustsBegun) {
+      const begin = log.begin.bind(log);
+      log.begin = (reader, limit) => {
+        const failed = begin(reader, limit);
+        if (failed === 0) reader.setDurable(reader.position);
+        return failed;
+      };
+    }
     return new FuseCommits({
-      journal: new JournalReader(this.arena.region('journal')),
+      journal,
       log,
       status: this.status,
       clock,
@@ -238,6 +250,11 @@ export class SimulatedStore {
   /** Makes the `n`th change: ≥ 0 or −errno. */
   change(change: Change, n: number): number {
     return applyChange(this, change, n);
+  }
+
+  /** After the `n`th change: an fsync may be likely to follow. */
+  expect(n: number): void {
+    if (n % CHANGES_PER_EXPECTED === 1) this.#fuse.expect();
   }
 
   /** Asks for an fsync. */

@@ -379,7 +379,9 @@ test('a fuse actor commits itself what is small, and leaves to io-0 what is not'
 test('an fsync that a fuse actor expects finds its commit done; with nothing to do it is answered at once', () => {
   const store = withFuse();
   store.operate(3);
+  const begun = store.disk.calls;
   store.expectHere();
+  expect(callsSince(store, begun)).toEqual(['pwrite', 'startWriting']);
   store.run();
   const mark = store.disk.calls;
   for (let i = 0; i < 2; i++) {
@@ -390,10 +392,11 @@ test('an fsync that a fuse actor expects finds its commit done; with nothing to 
 });
 
 test('a disk that fails in a commit of a fuse actor: all get the errno, and the store takes no more changes', () => {
-  for (const call of ['pwrite', 'fdatasync']) {
+  for (const call of ['pwrite', 'startWriting', 'fdatasync']) {
     const store = withFuse();
     store.disk.failing = (name, path) => (name === call && path.startsWith('log/') ? EIO : 0);
     store.operate(3);
+    store.expectHere();
     store.syncHere();
     store.sync();
     store.run();

@@ -16,17 +16,20 @@ interface Workload {
   readonly isFuse: boolean;
 }
 
-/** What happens when the actors run: `onDeath` may do whatever the supervisor does. */
-function runWith(store: ToyStore, onDeath: () => void): void {
-  for (;;) {
-    try {
-      store.run();
-      return;
-    } catch (error) {
-      if (!(error instanceof Death)) throw error;
-      onDeath();
-    }
+/** Whether a thread lives through `act`; else `onDeath` may do whatever the supervisor does. */
+function survives(act: () => void, onDeath: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Death)) throw error;
+    onDeath();
+    return false;
   }
+}
+
+function runWith(store: ToyStore, onDeath: () => void): void {
+  while (!survives(() => store.run(), onDeath));
 }
 
 /** Whether the successor lived long enough to begin. */
@@ -49,7 +52,7 @@ function drive(store: ToyStore, { operations, checkpoint, isFuse }: Workload, on
     store.operate(isFuse && n % 6 > 1 ? 3 * random(300) : random(1000));
     if (n % 4 === 3 && isFuse && n % 8 === 3) store.syncHere();
     else if (n % 4 === 3) store.sync();
-    if (isFuse && n % 6 === 4) store.expectHere();
+    if (isFuse && n % 6 === 4) survives(() => store.expectHere(), onDeath);
     if (n % 11 === 10) store.now += 1500;
     if (checkpoint && n === 12) store.checkpoint(n);
     // A checkpoint is written while nobody changes anything.

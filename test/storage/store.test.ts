@@ -54,6 +54,18 @@ test('a store in use is refused, naming the process; released, it opens', () => 
   opened(path).release();
 });
 
+test('a lock that is a symbolic link is refused, and what it leads to is not written', () => {
+  const path = join(directory, 'store');
+  opened(path).release();
+  fs.rmSync(join(path, 'lock'));
+  fs.symlinkSync(join(directory, 'elsewhere'), join(path, 'lock'));
+  expect(problem(path)).toMatchObject({
+    kind: 'inaccessible',
+    message: expect.stringMatching(/lock is a symbolic link/),
+  });
+  expect(fs.existsSync(join(directory, 'elsewhere'))).toBe(false);
+});
+
 test('what is missing, empty, foreign, newer or damaged is named and left alone', () => {
   expect(problem(join(directory, 'none'), false).kind).toBe('missing');
   fs.mkdirSync(join(directory, 'empty'));

@@ -438,7 +438,10 @@ export class ToyStore {
 
   /** Says to it that one is likely to follow. */
   expectHere(): void {
+    this.disk.mortality = this.mortality;
+    this.#running = this.disk.thread = FUSE;
     this.#fuse!.expect();
+    this.disk.mortality = undefined;
   }
 
   /** Says that an fsync is likely to follow. */

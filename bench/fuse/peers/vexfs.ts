@@ -66,3 +66,11 @@ export const vexfsUring: Peer = {
     return obstacle === undefined ? missing() : [obstacle.why, obstacle.advice].filter(Boolean).join(': ');
   },
 };
+
+/** So many fuse actors. */
+export function vexfsWorkers(count: number): Peer {
+  return {
+    ...vexfsWith([`workers.fuse=${count}`], {}, `workers.fuse = ${count}`),
+    name: `vexfs-workers-${count}`,
+  };
+}

@@ -194,6 +194,18 @@ export const chownCases: Cases = {
     done(c.chown(path, ALICE.uid, ALICE.gid));
     expect(permissions(path)).toBe(0o2745);
   },
+  'chown: set-group-ID without group execution goes when the owner is not in the group it was of': (at) => {
+    const alice = { ...ALICE, groups: [70_001] };
+    for (const [gid, left] of [
+      [BOB.gid, 0o744],
+      [ALICE.gid, 0o2744],
+      [70_001, 0o2744],
+    ] as const) {
+      const path = at.file(0o6744, { uid: ALICE.uid, gid });
+      done(c.as(alice, () => c.chown(path, -1, 70_001)));
+      expect(permissions(path)).toBe(left);
+    }
+  },
 };
 
 export const privilegeCases: Cases = {

@@ -2,9 +2,8 @@
 import { expect } from 'vitest';
 import { EAGAIN, EINVAL } from '../../../runtime/errno.ts';
 import * as c from '../calls.ts';
-import { type Cases, done, moves, O_RDONLY, O_RDWR, refused, withOpen } from '../place.ts';
+import { type Cases, done, moves, O_DIRECT, O_RDONLY, O_RDWR, refused, withOpen } from '../place.ts';
 
-const O_DIRECT = process.arch === 'arm64' ? 0o200000 : 0o40000;
 const O_SYNC = 0o4010000;
 const PAGE = 4096;
 const LOCK_SH = 1;

@@ -2,7 +2,21 @@
 import { expect } from 'vitest';
 import { EACCES, EINVAL, EPERM } from '../../../runtime/errno.ts';
 import * as c from '../calls.ts';
-import { ALICE, BOB, type Cases, done, moves, NOT_SYMLINKS, refused, TYPES } from '../place.ts';
+import {
+  ALICE,
+  BOB,
+  type Cases,
+  done,
+  moves,
+  NOT_SYMLINKS,
+  O_DIRECT,
+  O_RDWR,
+  refused,
+  TYPES,
+  withOpen,
+} from '../place.ts';
+
+const O_NOATIME = 0o1000000;
 
 const YEAR_1901 = -2_147_483_647;
 /** Nearly the last second of ext4, in the year 2446. */
@@ -115,6 +129,28 @@ export const timeCases: Cases = {
       done(c.chmod(path, 0o444));
       done(c.as(ALICE, () => c.utimens(path)));
     }
+  },
+  'a file that is opened with O_NOATIME keeps its access time': (at) => {
+    const length = 300_000;
+    const path = at.file();
+    const bytes = new Uint8Array(length);
+    withOpen(path, O_RDWR, (fd) => c.pwrite(fd, bytes, length, 0));
+    done(
+      c.utimens(path, [
+        [1, 0],
+        [2, 0],
+      ]),
+    );
+    moves(path, { atime: false }, () =>
+      withOpen(path, O_NOATIME, (fd) => expect(c.pread(fd, bytes, length, 0)).toBe(length)),
+    );
+    const direct = c.aligned(4096);
+    moves(path, { atime: false }, () =>
+      withOpen(path, O_NOATIME | O_DIRECT, (fd) => expect(c.pread(fd, direct, 4096, 0)).toBe(4096)),
+    );
+    moves(path, { atime: true }, () =>
+      withOpen(path, O_DIRECT, (fd) => expect(c.pread(fd, direct, 4096, 0)).toBe(4096)),
+    );
   },
   'utimensat: EINVAL for nanoseconds that are none': (at) => {
     const path = at.file();

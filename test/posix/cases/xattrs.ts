@@ -23,6 +23,10 @@ export const xattrCases: Cases = {
     refused(c.getxattr(path, 'user.a', read, 1), 34);
     refused(c.setxattr(path, 'user.a', value, 5, 1), EEXIST);
     refused(c.setxattr(path, 'user.b', value, 5, 2), 61);
+    // To be made and to be replaced: there is nothing that could be both.
+    refused(c.setxattr(path, 'user.a', value, 5, 3), EEXIST);
+    refused(c.setxattr(path, 'user.b', value, 5, 3), 61);
+    refused(c.setxattr(path, 'user.b', value, 5, 4), EINVAL);
     moves(path, { ctime: true, mtime: false }, () => done(c.removexattr(path, 'user.a')));
     refused(c.removexattr(path, 'user.a'), 61);
     refused(c.setxattr(at.name(), 'user.a', value, 5, 0), ENOENT);

@@ -1,7 +1,11 @@
-/** Mutex and sequence lock. */
+/** Mutex, sequence lock, semaphore, condition, barrier, once. */
 import { threadId } from 'node:worker_threads';
 import type { Region } from '../../../runtime/memory/arena.ts';
+import { Barrier } from '../../../runtime/sync/barrier.ts';
+import { Condition } from '../../../runtime/sync/condition.ts';
 import { Mutex } from '../../../runtime/sync/mutex.ts';
+import { Once } from '../../../runtime/sync/once.ts';
+import { Semaphore } from '../../../runtime/sync/semaphore.ts';
 import { SequenceLock } from '../../../runtime/sync/sequence-lock.ts';
 import { expect, FLAG, NO_SPIN, nothing, type Scenario } from './scenario.ts';
 
@@ -144,5 +148,80 @@ export const sync: Record<string, Scenario> = {
     threads: [writesPair, readsPair],
     setup: nothing,
     check: nothing,
+  },
+  'semaphore, two takers of two permits given one by one': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const semaphore = new Semaphore(i32, 0, NO_SPIN);
+        return () => semaphore.acquire();
+      },
+      ({ i32 }) => {
+        const semaphore = new Semaphore(i32, 0, NO_SPIN);
+        return () => semaphore.acquire();
+      },
+      ({ i32 }) => {
+        const semaphore = new Semaphore(i32, 0, NO_SPIN);
+        return () => {
+          semaphore.release();
+          semaphore.release();
+        };
+      },
+    ],
+    setup: nothing,
+    check: ({ i32 }) => expect(i32[0] === 0 && i32[1] === 0, 'both permits are taken'),
+  },
+  'condition, a notify between unlock and park': {
+    bytes: 4096,
+    threads: [
+      ({ i32 }) => {
+        const mutex = new Mutex(i32, 0, NO_SPIN);
+        const condition = new Condition(i32, 8);
+        return () => {
+          mutex.lock();
+          while (Atomics.load(i32, FLAG) === 0) condition.wait(mutex);
+          mutex.unlock();
+        };
+      },
+      ({ i32 }) => {
+        const mutex = new Mutex(i32, 0, NO_SPIN);
+        const condition = new Condition(i32, 8);
+        return () => {
+          mutex.lock();
+          Atomics.store(i32, FLAG, 1);
+          condition.notifyOne();
+          mutex.unlock();
+        };
+      },
+    ],
+    setup: nothing,
+    check: nothing,
+  },
+  'barrier, two rounds': {
+    bytes: 4096,
+    threads: [0, 1].map((thread) => ({ i32 }: Region) => {
+      const barrier = new Barrier(i32, 0, 2, NO_SPIN);
+      return () => {
+        for (let round = 1; round <= 2; round++) {
+          i32[FLAG + thread] = round;
+          barrier.wait();
+          expect(i32[FLAG + 1 - thread]! >= round, 'nobody passes before the other has arrived');
+        }
+      };
+    }),
+    setup: nothing,
+    check: nothing,
+  },
+  'once, two threads': {
+    bytes: 4096,
+    threads: [0, 1].map(() => ({ i32 }: Region) => {
+      const once = new Once(i32, 0);
+      return () => {
+        once.run(() => Atomics.add(i32, FLAG, 1));
+        expect(i32[FLAG] === 1, 'it has been done when run() returns');
+      };
+    }),
+    setup: nothing,
+    check: ({ i32 }) => expect(i32[FLAG] === 1, 'it is done once'),
   },
 };
