@@ -83,8 +83,3 @@ export function mountsBelow(mounts: readonly Mount[], directory: string): Mount[
   const start = directory === '/' ? '/' : `${directory}/`;
   return mounts.filter(({ mountPoint }) => mountPoint.startsWith(start) && mountPoint !== '/');
 }
-
-/** Where a store (absolute path, without symlinks) is mounted. */
-export function mountsOfStore(mounts: readonly Mount[], store: string): Mount[] {
-  return mounts.filter((mount) => mount.store === store);
-}

@@ -95,7 +95,6 @@ export const PLAIN = 0;
 export const KEPT_PLAIN = 0xffff_ffff;
 /** Any other value: compressed. It is the space that the object takes, in blocks of so many bytes. */
 export const STORED_BLOCK = 4096;
-export const STORED_BLOCKS_MAX = KEPT_PLAIN - 1;
 /** Directory: sequence number of the newest entry. */
 export const I_SEQUENCE = 24;
 /** Flags of chattr(1) and others, see inode-flags.ts. */

@@ -1,12 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  isVexfs,
-  mountAt,
-  mountContaining,
-  mountsOfStore,
-  parseMountinfo,
-  readMounts,
-} from '../../fuse/mount/mountinfo.ts';
+import { isVexfs, mountAt, mountContaining, parseMountinfo, readMounts } from '../../fuse/mount/mountinfo.ts';
 
 const SAMPLE = [
   '22 1 254:0 / / rw,relatime - ext4 /dev/vda rw',
@@ -40,7 +33,7 @@ describe('mountinfo', () => {
     expect(mountAt(mounts, '/mn')).toBeUndefined();
     expect(mountContaining(mounts, '/home/x/y')!.source).toBe('host:');
     expect(mountContaining(mounts, '/home/xy')!.mountPoint).toBe('/');
-    expect(mountsOfStore(mounts, '/srv/my store').map((m) => m.device)).toEqual(['0:30']);
+    expect(mounts.filter(({ store }) => store === '/srv/my store').map((m) => m.device)).toEqual(['0:30']);
   });
 
   it('of this system has a /proc', () => {
