@@ -19,7 +19,8 @@ const REASONS: Readonly<Record<string, string>> = {
 export function describeSystemError(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, syscall, path } = error as NodeJS.ErrnoException;
-  if (code === undefined || syscall === undefined || path === undefined) return undefined;
+  if (code === undefined || syscall === undefined) return undefined;
+  if (path === undefined) return REASONS[code] === undefined ? undefined : `a file ${REASONS[code]}`;
   return describeFileError(path, error);
 }
 

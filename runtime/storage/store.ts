@@ -76,6 +76,8 @@ function why(error: NodeJS.ErrnoException): string {
       return 'it belongs to another user, or lies in a directory of another user';
     case 'ENOTDIR':
       return 'it is not a directory';
+    case 'EROFS':
+      return 'it lies on a disk that is mounted read-only. A mount writes there, one with "-o ro" too; "vexfs check" and "vexfs backup" do not';
     case 'ELOOP':
       return `${error.path ?? 'a file in it'} is a symbolic link`;
     default:
@@ -104,7 +106,7 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
     if (!create) return { kind: 'not-a-store', message: `${path} is not a store: it is empty.` };
     fs.chmodSync(path, 0o700);
   }
-  const lock = takeLock(path);
+  const lock = takeLock(path, inspect);
   if (typeof lock !== 'number') return lock;
   // Another process may have made the store while this one looked around.
   const created = !fs.existsSync(join(path, FORMAT_FILE));
@@ -129,12 +131,14 @@ function makeDirectory(path: string): void {
 }
 
 /** The descriptor that holds the lock. */
-function takeLock(path: string): number | StoreProblem {
+function takeLock(path: string, inspect: boolean): number | StoreProblem {
   const file = join(path, 'lock');
   // What a link leads to is not the store's to write to, least of all when root looks at the store of somebody else.
-  const { O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
-  const descriptor = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  const { O_RDONLY, O_RDWR, O_CREAT, O_NOFOLLOW } = fs.constants;
+  const isReadOnly = inspect && onReadOnlyDisk(path);
+  const descriptor = fs.openSync(file, (isReadOnly ? O_RDONLY : O_RDWR | O_CREAT) | O_NOFOLLOW, 0o600);
   if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) {
+    if (isReadOnly) return descriptor;
     fs.ftruncateSync(descriptor, 0);
     fs.writeSync(descriptor, `${process.pid}\n`, 0);
     return descriptor;
@@ -144,6 +148,15 @@ function takeLock(path: string): number | StoreProblem {
   const known = Number.isInteger(pid);
   const who = known ? `process ${pid}` : 'another process';
   return { kind: 'locked', message: `${path} is in use by ${who}.`, ...(known ? { pid } : {}) };
+}
+
+function onReadOnlyDisk(path: string): boolean {
+  try {
+    fs.accessSync(path, fs.constants.W_OK);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS';
+  }
 }
 
 function readFormat(path: string): StoreFormat | StoreProblem {

@@ -1,4 +1,5 @@
 /** Requests through `.vexfs/query` on a real mount, and files of vectors in and out of it. */
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -14,7 +15,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ControlClient } from '../../cli/client.ts';
 import { getXattr } from '../../runtime/system/xattr.ts';
-import { Mounted, NO_FUSE, titled } from './mounted.ts';
+import { CLI, Mounted, NO_FUSE, titled } from './mounted.ts';
 
 interface Answer {
   readonly error?: string;
@@ -164,7 +165,7 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     }
     writeFileSync(source, records);
     const into = path('sift');
-    expect(transaction({ op: 'mkdir', path: '/sift' })).toEqual({ changes: 1 });
+    // The directory is made.
     const { set, notSet } = JSON.parse(
       fs.ok(['vector', 'import', source, '--into', into, '-c', 'sift', '--json']),
     ) as Answer;
@@ -174,6 +175,24 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     const out = join(fs.root, 'out.fvecs');
     fs.ok(['vector', 'export', out, '-m', fs.dir, '-c', 'sift', '--json']);
     expect(readFileSync(out).equals(records)).toBe(true);
+  });
+
+  test('import makes the directories of the paths it is given, and none outside of --into', () => {
+    const lines = (name: string, paths: readonly string[]): string => {
+      const file = join(fs.root, name);
+      writeFileSync(file, paths.map((path) => `${JSON.stringify({ path, vector: [1, 2] })}\n`).join(''));
+      return file;
+    };
+    const imported = (file: string): unknown => {
+      const args = ['vector', 'import', file, '--into', path('new/place'), '-c', 'placed', '--json'];
+      const { stdout } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', timeout: 20_000 });
+      return JSON.parse(stdout);
+    };
+    expect(imported(lines('in.jsonl', ['a/b', 'c']))).toMatchObject({ set: 2, notSet: 0 });
+    expect(existsSync(path('new/place/a/b'))).toBe(true);
+    expect(imported(lines('out.jsonl', ['../../d']))).toEqual({
+      error: '"../../d" is not a path below the directory of --into',
+    });
   });
 
   test.each([
