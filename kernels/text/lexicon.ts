@@ -43,6 +43,8 @@ const TERMS_MAX = 1 << 16;
 export class Lexicon {
   readonly words: WordTable;
   private readonly terms = new Map<string, Term>();
+  /** Apart from the others: `parseThings` is taken verbatim, and the word `parsethings` by its stem. */
+  private readonly identifiers = new Map<string, Term>();
   private readonly stems = new Map<string, Stem>();
 
   constructor(words: WordTable) {
@@ -51,17 +53,19 @@ export class Lexicon {
 
   /** The term of a token of the given kind. Valid until {@link trim}. */
   term(token: string, kind: number): Term {
-    const known = this.terms.get(token);
+    const terms = kind === IDENTIFIER ? this.identifiers : this.terms;
+    const known = terms.get(token);
     if (known !== undefined) return known;
     const term = this.makeTerm(token, kind);
-    this.terms.set(token, term);
+    terms.set(token, term);
     return term;
   }
 
   /** To be called between texts. */
   trim(): void {
-    if (this.terms.size < TERMS_MAX) return;
+    if (this.terms.size + this.identifiers.size < TERMS_MAX) return;
     this.terms.clear();
+    this.identifiers.clear();
     this.stems.clear();
   }
 

@@ -95,6 +95,12 @@ describe('embedder', () => {
     expect(other.embed(NOTES.cat)).toEqual(first);
   });
 
+  test('an identifier and the same letters as a word: neither has the weight of the other because it came first', () => {
+    const [first, second] = [new Embedder(builtWords()), new Embedder(builtWords())];
+    const expected = [first.embed('parseThings'), first.embed('parsethings')];
+    expect([second.embed('parsethings'), second.embed('parseThings')].reverse()).toEqual(expected);
+  });
+
   test('near duplicates are nearer than the same subject, and that nearer than another', () => {
     const original = embedder.embed(NOTES.bread);
     const edited = similarity(
