@@ -90,20 +90,24 @@ async function serveWithNotice(request: Request): Promise<number> {
 /** This process is the child: it reports to its parent, then writes only to the log. */
 async function serveInBackground(request: Request): Promise<number> {
   const report = (message: Report): void => {
-    if (process.connected) process.send!(message);
+    // who waits for this may have been ended
+    if (process.connected) process.send!(message, undefined, undefined, () => {});
+  };
+  const leave = (): void => {
+    if (process.connected) process.disconnect();
   };
   try {
     const whenReady = async (): Promise<void> => {
       const { redirectOutput } = await import('../runtime/system/redirect-output.ts');
       redirectOutput(join(request.store, 'vexfs.log'));
       report({ ready: true });
-      process.disconnect?.();
+      leave();
     };
     return await serveInForeground({ ...request, whenReady }, await loadDaemon());
   } catch (error) {
     if (!(error instanceof UserError) || !process.connected) throw error;
     report({ failed: error.message });
-    process.disconnect?.();
+    leave();
     return 1;
   }
 }
