@@ -37,7 +37,7 @@ describe.skipIf(missing !== undefined)(`bench/store${missing ? ` (skipped: ${mis
       encoding: 'utf8',
     });
     expect(status).toBe(2);
-    expect(stderr).toContain("'transaction' is not one of transactions, vectors");
+    expect(stderr).toContain("'transaction' is not one of transactions, ");
   });
 });
 

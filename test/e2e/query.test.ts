@@ -184,12 +184,12 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
       return file;
     };
     const imported = (file: string): unknown => {
-      const args = ['vector', 'import', file, '--into', path('new/place'), '-c', 'placed', '--json'];
+      const args = ['vector', 'import', file, '--into', path('imported/place'), '-c', 'placed', '--json'];
       const { stdout } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8', timeout: 20_000 });
       return JSON.parse(stdout);
     };
     expect(imported(lines('in.jsonl', ['a/b', 'c']))).toMatchObject({ set: 2, notSet: 0 });
-    expect(existsSync(path('new/place/a/b'))).toBe(true);
+    expect(existsSync(path('imported/place/a/b'))).toBe(true);
     expect(imported(lines('out.jsonl', ['../../d']))).toEqual({
       error: '"../../d" is not a path below the directory of --into',
     });
