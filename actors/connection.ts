@@ -8,6 +8,7 @@
  * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.
  * 2. Word 1 holds the flags agreed with the kernel (fuse_init_out.flags), word 2 those in flags2.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FUSE_OVER_IO_URING_2, FUSE_PASSTHROUGH_2, FUSE_SETXATTR_EXT } from '../fuse/protocol/abi.ts';
 import { sealQueues } from '../fuse/session/seal-queues.ts';
 import { URING, UringMemory } from '../fuse/session/uring-memory.ts';
@@ -24,6 +25,8 @@ import { mailboxRegion } from './topology.ts';
 const DESCRIPTOR = 0;
 const FLAGS = 1;
 const FLAGS2 = 2;
+/** How long a fuse actor may take to leave its queues. */
+const LEAVE_MS = 100;
 export const WATCH = 16;
 
 export interface Connection {
@@ -70,7 +73,22 @@ export function assignQueues(context: Context, rows: readonly number[]): void {
   }
 }
 
-/** Before the thread of the `index`-th fuse actor is ended, and after it has ended: requests wait for its successor. */
+/**
+ * Before the thread of the `index`-th fuse actor is ended: it is to leave its queues, and is rung. One that hangs does not, but gives no
+ * entries back either.
+ */
+export async function leaveRow(context: Context, index: number): Promise<void> {
+  if (!isOverUring(context)) return;
+  const memory = new UringMemory(context.arena.region(URING));
+  memory.askToLeave(index);
+  ringActor(context, `fuse-${index}`);
+  const { clock } = context;
+  const deadline = clock.monotonic() + LEAVE_MS;
+  while (!memory.hasLeft(index) && clock.monotonic() < deadline) await sleep(1);
+  if (!memory.hasLeft(index)) sealRow(context, index);
+}
+
+/** When the thread of the `index`-th fuse actor has ended: requests wait for its successor. */
 export function sealRow(context: Context, index: number): void {
   const { arena } = context;
   if (!isOverUring(context)) return;

@@ -4,7 +4,7 @@ import { STOP } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { MountChart } from '../../runtime/supervision/chart.ts';
-import { sealRow, vacateWatch } from '../connection.ts';
+import { leaveRow, sealRow, vacateWatch } from '../connection.ts';
 import type { Context, ThreadData } from '../context.ts';
 import { setPresent } from '../presence.ts';
 import { ACTOR_STATES, STORE_STATUS } from '../regions.ts';
@@ -42,7 +42,9 @@ export function actorPorts(parts: ActorPortsParts): SupervisorPorts {
     startThread({ name, kind, index }, incarnation) {
       const started = { ...data, name, cpus: placement.get(name) ?? [], incarnation };
       const wake = (): void => doorbell(name).ring();
-      const thread = new WorkerThread(started, wake, () => kind === 'fuse' && sealRow(context, index));
+      const thread = new WorkerThread(started, wake, async () => {
+        if (kind === 'fuse') await leaveRow(context, index);
+      });
       if (kind === 'indexer') indexer.connect(thread.worker);
       return thread;
     },

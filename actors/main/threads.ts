@@ -22,14 +22,14 @@ export class WorkerThread implements ActorThread {
   readonly id: number;
   readonly ended: Promise<Error>;
   readonly #wake: () => void;
-  readonly #beforeEnd: () => void;
+  readonly #beforeEnd: () => Promise<void>;
   readonly #loading = newLoading();
 
   /**
    * `wake` rings the actor's doorbell: a thread that sleeps in a system call ends when that returns.
    * @param beforeEnd is called before the thread is ended from outside
    */
-  constructor(data: ThreadData, wake: () => void, beforeEnd: () => void = () => {}) {
+  constructor(data: ThreadData, wake: () => void, beforeEnd: () => Promise<void> = async () => {}) {
     this.#wake = wake;
     this.#beforeEnd = beforeEnd;
     const { heap_mib } = data.config.supervision;
@@ -49,12 +49,12 @@ export class WorkerThread implements ActorThread {
   }
 
   kill(): void {
-    this.#beforeEnd();
     void this.#terminate();
   }
 
   async #terminate(): Promise<void> {
     await Promise.race([untilLoaded(this.#loading, LOADING_MS), this.ended]);
+    await Promise.race([this.#beforeEnd(), this.ended]);
     void this.worker.terminate();
     this.#wake();
   }

@@ -10,7 +10,8 @@
  * serves them; any thread may answer a request that was handed over; main gives queues to owners (assign).
  *
  * Layout: a page of words: 0 queues, 1 depth, 2 rows, 3 and 4 the node of seal-queues.ts (0 = none); from OWNERS on, the owner's row of each queue; then for each row
- * ROW_WORDS: 0 notices (what others have done to its entries), 1 incarnation of the ring's thread, 2 … its record (runtime/system/io-uring.ts);
+ * ROW_WORDS: 0 notices (what others have done to its entries), 1 incarnation of the ring's thread, 2 … its record (runtime/system/io-uring.ts), and
+ * the last: main wants the thread to leave its queues (LEAVE), the thread has (LEFT), or 0;
  * then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique, 3 the row of the thread that has it or its ring. Then, from the next page of the address space on, two
  * rings for each row, used in turn by one incarnation and the next; then the entries' buffers.
  *
@@ -70,6 +71,9 @@ const ROW_WORDS = 64;
 const ROW_NOTICES = 0;
 const ROW_INCARNATION = 1;
 const ROW_RECORD = 2;
+const ROW_LEAVING = ROW_WORDS - 1;
+const LEAVE = 1;
+const LEFT = 2;
 const ENTRY_WORDS = CACHE_LINE / 4;
 const UNIQUE_LO = 1;
 const UNIQUE_HI = 2;
@@ -83,7 +87,7 @@ const DEPTH_MAX = 32;
 /** Beside the entries of all queues a ring has two descriptors to poll. */
 const POLLS = 2;
 
-assert(ROW_RECORD + RING_RECORD_WORDS <= ROW_WORDS, 'a ring’s record fits its row');
+assert(ROW_RECORD + RING_RECORD_WORDS <= ROW_LEAVING, 'a ring’s record fits its row');
 
 export function depthOf(queues: number): number {
   return Math.max(DEPTH_MIN, Math.min(DEPTH_MAX, Math.floor(ENTRIES_WANTED / queues)));
@@ -191,6 +195,37 @@ export class UringMemory {
 
   noticeFor(row: number): void {
     Atomics.add(this.#i32, this.#rowsAt + row * ROW_WORDS + ROW_NOTICES, 1);
+  }
+
+  /** main: the row's thread is going to be ended. To be followed by a ring of its doorbell. */
+  askToLeave(row: number): void {
+    Atomics.store(this.#i32, this.#leavingAt(row), LEAVE);
+    this.noticeFor(row);
+  }
+
+  /** The row's thread: main has asked. */
+  isToLeave(row: number): boolean {
+    return Atomics.load(this.#i32, this.#leavingAt(row)) === LEAVE;
+  }
+
+  /** The row's thread, with nothing left in the kernel: waits until it is ended. */
+  waitForEnd(row: number): never {
+    const at = this.#leavingAt(row);
+    Atomics.store(this.#i32, at, LEFT);
+    for (;;) Atomics.wait(this.#i32, at, LEFT);
+  }
+
+  hasLeft(row: number): boolean {
+    return Atomics.load(this.#i32, this.#leavingAt(row)) === LEFT;
+  }
+
+  /** The row's new thread. */
+  stay(row: number): void {
+    Atomics.store(this.#i32, this.#leavingAt(row), 0);
+  }
+
+  #leavingAt(row: number): number {
+    return this.#rowsAt + row * ROW_WORDS + ROW_LEAVING;
   }
 
   /** What a row knows of its ring (IoUring.record). */

@@ -94,6 +94,7 @@ export class UringQueues {
     this.#iovecs = new Uint32Array(new ArrayBuffer(memory.entries * IOVEC_WORDS * 4));
     this.#iovecsAddress = addressOf(this.#iovecs.buffer);
     const isSuccessor = this.#adopt();
+    memory.stay(row);
     this.ring = this.#open();
     this.#poll(polled, IORING_POLL_ADD_MULTI);
     this.#inherit(flight);
@@ -154,9 +155,17 @@ export class UringQueues {
     this.ring.u32[at + SQE_CMD + CMD_COMMIT_ID + 1] = this.#memory.uniqueHi(entry);
   }
 
-  /** Looks for what other threads have done to this row's entries, if they have: answered, or left to it. */
+  /**
+   * Looks for what other threads have done to this row's entries, if they have: answered, or left to it. Does not return when main is
+   * going to end this thread: an entry that it gave back now might get a request that nobody receives.
+   */
   collectNoticed(): void {
-    if (this.#memory.noticesOf(this.#row) !== this.#answersSeen) this.collect();
+    if (this.#memory.noticesOf(this.#row) === this.#answersSeen) return;
+    if (this.#memory.isToLeave(this.#row)) {
+      this.leave();
+      this.#memory.waitForEnd(this.#row);
+    }
+    this.collect();
   }
 
   collect(): void {
