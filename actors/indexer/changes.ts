@@ -35,6 +35,8 @@ const NOTHING = new Uint8Array(0);
 const WRITE_AHEAD_BYTES = 2 * MIB;
 /** Vectors of a collection that is dropped that are removed without a pause. */
 const REMOVALS = 256;
+/** Vectors of a batch for which the shards are woken. */
+const RUNG_FROM = 256;
 
 export interface ChangesParts {
   readonly namespace: Namespace;
@@ -142,7 +144,10 @@ export class StoreChanges {
         () => this.#intendedOf(batch, i, end),
       );
     }
-    return errno === 0 ? this.#settle(isDurable) : errno;
+    if (errno === 0) errno = await this.#settle(isDurable);
+    // Vectors are posted quietly; so many are worth a wake-up, for the graphs to take them in at once.
+    if (batch.count >= RUNG_FROM) for (const shard of this.#parts.shards) shard.send();
+    return errno;
   }
 
   /** First thing that a successor does: what its predecessor has changed is told as it is now. */

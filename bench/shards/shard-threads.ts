@@ -107,6 +107,8 @@ export class ShardThreads {
       const at = i * dimension * 4;
       writePutVector(lane, ino, 1, COLLECTION, order.next(), bytes, at, at + dimension * 4);
     }
+    // as a batch of the public API ends (actors/indexer/changes.ts)
+    for (const lane of lanes) lane.send();
     const put = performance.now();
     const latencies: number[] = [];
     for (let asked = 0; this.#inGraph < count; asked++) {
