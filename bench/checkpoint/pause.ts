@@ -1,7 +1,7 @@
 /** How long one who creates, writes and fsyncs small files waits at most, alone and while a checkpoint is made. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Waits {
@@ -64,6 +64,8 @@ async function waitsBeside(
     await new Promise(setImmediate);
   }
   await ended;
+  // the tables have room for some hundred thousand more files
+  rmSync(directory, { recursive: true });
   return { waits: writer.waits(), text, ms: performance.now() - began };
 }
 

@@ -7,8 +7,10 @@
  */
 import { availableParallelism } from 'node:os';
 
-/** A request this soon after parking, wake-up included, would have been caught by busy-polling. */
-const SOON_MS = 0.3;
+/** Requests this soon after parking keep coming. It includes what waking two halted CPUs takes: the client's, and this thread's. */
+const SOON_MS = 1;
+/** So soon after a look in vain, the request was there all along. */
+const AT_ONCE_MS = 0.3;
 /** Requests that wake the thread at most before it looks again. */
 const REST_MAX = 4096;
 
@@ -44,12 +46,12 @@ export class BusyPolling {
     this.#isInVain = true;
   }
 
-  /** A request ended a sleep of so many ms. Whether it would have been caught. */
+  /** A request ended a sleep of so many ms. Whether requests keep coming. */
   woken(ms: number): boolean {
     const isInVain = this.#isInVain;
     this.#isInVain = false;
     if (ms >= SOON_MS) return false;
-    if (isInVain) {
+    if (isInVain && ms < AT_ONCE_MS) {
       this.#rest = Math.min(REST_MAX, Math.max(1, this.#rest * 2));
       this.#left = this.#rest;
       this.ms = 0;

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { BusyPolling } from '../../fuse/session/busy-polling.ts';
 
 const SOON = 0.05;
+/** What a request takes that wakes its server, and whose answer wakes its client. */
+const HALTED = 0.6;
 const LATE = 5;
 
 test('requests that come while the thread looks keep it looking; none for a while ends it', () => {
@@ -15,6 +17,15 @@ test('requests that come while the thread looks keep it looking; none for a whil
   }
   expect(polling.ms).toBe(0);
   expect(polling.woken(SOON)).toBe(true);
+  expect(polling.ms).toBe(0.1);
+});
+
+test('requests that keep coming are looked for again, though two halted CPUs make each of them late', () => {
+  const polling = new BusyPolling(() => 100);
+  while (polling.ms > 0) polling.missed();
+  polling.woken(LATE);
+  expect(polling.ms).toBe(0);
+  expect(polling.woken(HALTED)).toBe(true);
   expect(polling.ms).toBe(0.1);
 });
 
