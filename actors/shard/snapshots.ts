@@ -152,7 +152,8 @@ export class Snapshots {
       kept.graph.changes = kept.graph.size;
       this.#context.logger.warn({ errno: -status, collection: kept.collection }, 'a graph could not be kept');
     }
-    return false;
+    // Vectors that came meanwhile wait for a graph that is not being written.
+    return true;
   }
 
   /** The collection was dropped meanwhile. */
