@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { OPCODES, opcodeName } from '../../fuse/protocol/abi.ts';
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import { HistogramSnapshot } from '../../runtime/metrics/histogram.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { threadTimes } from '../../runtime/system/thread-stat.ts';
 import type { Context } from '../context.ts';
 import { errorsOf } from '../metrics.ts';
 import { startedActors } from '../presence.ts';
@@ -16,8 +16,6 @@ import { pause } from './threads.ts';
 const LEAST_MS = 300;
 const MOST_MS = 5000;
 const KEPT = 16;
-/** Clock ticks of /proc a second: USER_HZ, 100 on every architecture that Node runs on. */
-const TICK_NS = 1e7;
 
 interface ActorSample {
   readonly incarnation: number;
@@ -191,29 +189,7 @@ export function opcodeRates(before: Sample, now: Sample): OpcodeRates[] {
   return rates.sort((a, b) => b.perSecond - a.perSecond);
 }
 
-/** Nanoseconds of CPU that a thread of this process has used, and where it ran last: proc(5). */
-export function threadTimes(thread: number): { cpuNs: number; core: number } {
-  if (thread === 0) return { cpuNs: 0, core: -1 };
-  try {
-    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
-    // "pid (name) state …": the fields after the name, which may contain anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ticks = Number(fields[11]) + Number(fields[12]);
-    return { cpuNs: scheduled(thread) ?? ticks * TICK_NS, core: Number(fields[36] ?? -1) };
-  } catch {
-    return { cpuNs: 0, core: -1 };
-  }
-}
-
-/** The same to the nanosecond, where the kernel counts so (CONFIG_SCHED_INFO). */
-function scheduled(thread: number): number | undefined {
-  try {
-    return Number(readFileSync(`/proc/self/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
-  } catch {
-    return undefined;
-  }
-}
-
+/** To a tenth. */
 export function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
