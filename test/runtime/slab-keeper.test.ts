@@ -9,8 +9,8 @@ import { SlabCaches, slabCachesBytes } from '../../runtime/memory/slab-caches.ts
 import { SlabKeeper, SPANS_READY } from '../../runtime/memory/slab-keeper.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import { SlabScan } from '../../runtime/memory/slab-scan.ts';
-import { slabTagsBytes, tagWords } from '../../runtime/memory/slab-tags.ts';
-import { releasePages } from '../../runtime/system/release-memory.ts';
+import { slabTagsBytes } from '../../runtime/memory/slab-tags.ts';
+import { releasePages } from '../../runtime/system/pages.ts';
 
 const SLOTS = 4;
 /** The row of the keeper. */
@@ -32,7 +32,7 @@ class SlabWorld {
 
   open(slot: number | undefined, options: SlabOptions = {}): SlabAllocator {
     const { arena, caches } = this;
-    const tags = tagWords(arena.region('tags'));
+    const tags = arena.region('tags').u32;
     const row = slot === undefined ? {} : { slot };
     return new SlabAllocator(arena.region('slab'), { caches, tags, ...row, ...options });
   }
