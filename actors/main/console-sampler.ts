@@ -1,4 +1,3 @@
-import { OPCODES, opcodeName } from '../../fuse/protocol/abi.ts';
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import { HistogramSnapshot } from '../../runtime/metrics/histogram.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
@@ -6,10 +5,9 @@ import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { threadTimes } from '../../runtime/system/thread-stat.ts';
 import type { Context } from '../context.ts';
-import { errorsOf } from '../metrics.ts';
-import { startedActors } from '../presence.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from '../regions.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
+import { type OpcodeTotals, opcodeTotals } from '../totals.ts';
 import { pause } from './threads.ts';
 
 /** Rates are over no less and no more than this. */
@@ -28,16 +26,11 @@ interface ActorSample {
   readonly requests: number;
 }
 
-interface OpcodeSample {
-  readonly latencies: HistogramSnapshot;
-  readonly errors: number;
-}
-
 export interface Sample {
   /** Milliseconds of main's clock. */
   readonly at: number;
   readonly actors: ReadonlyMap<string, ActorSample>;
-  readonly opcodes: ReadonlyMap<string, OpcodeSample>;
+  readonly opcodes: ReadonlyMap<string, OpcodeTotals>;
   readonly logBytes: number;
   readonly commits: number;
   readonly indexed: number;
@@ -100,7 +93,7 @@ export class Sampler {
     return {
       at: clock.monotonic(),
       actors: new Map(topology.actors.map((actor) => [actor.name, this.#actor(actor)])),
-      opcodes: this.#opcodes(),
+      opcodes: opcodeTotals(this.#context),
       logBytes,
       commits,
       indexed: indexer.get(indexer.counter('indexed')),
@@ -130,25 +123,6 @@ export class Sampler {
     const block = new MetricsBlock(this.#context.arena.region(METRICS), name);
     if (kind === 'fuse') return block.histograms.reduce((sum, one) => sum + one.snapshot().count, 0);
     return kind === 'shard' || kind === 'indexer' ? block.get(block.counter('searches')) : 0;
-  }
-
-  #opcodes(): Map<string, OpcodeSample> {
-    const { arena } = this.#context;
-    const blocks = startedActors(this.#context, 'fuse').map(
-      ({ name }) => new MetricsBlock(arena.region(METRICS), name),
-    );
-    const opcodes = new Map<string, OpcodeSample>();
-    for (let opcode = 0; opcode < OPCODES; opcode++) {
-      const name = opcodeName(opcode);
-      const latencies = new HistogramSnapshot();
-      let errors = 0;
-      for (const block of blocks) {
-        latencies.merge(block.histogram(name));
-        errors += block.get(block.counter(errorsOf(name)));
-      }
-      if (latencies.count > 0) opcodes.set(name, { latencies, errors });
-    }
-    return opcodes;
   }
 }
 
