@@ -1,9 +1,9 @@
 /**
  * The tree: all names, attributes, small files' bytes and extended attributes, in shared tables (tables.ts is the
- * contract). Reading: reader.ts. Changing: names and attributes in tree.ts and linux-changes.ts, the rest here; all of it takes the lock,
- * waits for room in the journal, runs the mutation (which checks), puts its record into the journal and releases
- * (transaction.ts). So the journal's order is the order of the mutations, and what a reader sees is in the journal or
- * about to be.
+ * contract). Reading: inode-reader.ts, reader.ts. Changing: names and attributes in tree.ts and linux-changes.ts, the rest
+ * here; all of it takes the lock, waits for room in the journal, runs the mutation (which checks), puts its record into the
+ * journal and releases (transaction.ts). So the journal's order is the order of the mutations, and what a reader sees is in
+ * the journal or about to be.
  *
  * Every changing call returns ≥ 0 or −errno; once the log has failed, the errno that stopped it.
  */
@@ -35,10 +35,11 @@ export { type CollectionOptions, packOptions } from './collections.ts';
 export { IS_OBJECT, NEEDS_OBJECT, XATTR_CREATE, XATTR_REPLACE } from './content.ts';
 export { FileSnapshot } from './file-snapshot.ts';
 export { ImageError, type ImagePart, type ObjectVisitor, type VectorVisitor } from './image.ts';
+export { DirEntry } from './inode-reader.ts';
 export { isCompressed, KEPT_PLAIN, PLAIN, planNamespace, ROOT, STORED_BLOCK } from './layout.ts';
 export { RENAME_EXCHANGE, RENAME_NOREPLACE } from './mutations.ts';
 export { RecordError } from './payload.ts';
-export { type Collection, DirEntry, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
+export { type Collection, IndexState, type NamespaceUse, namespaceUse } from './reader.ts';
 export type { ReplayObserver } from './records.ts';
 export { Place } from './stored.ts';
 export { type Survived, Survivors } from './survivors.ts';
