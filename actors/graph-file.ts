@@ -221,7 +221,8 @@ export class GraphFile {
   /** Returns its length. */
   #pieceInto(u8: Uint8Array, at: number): number {
     this.#take(new Uint8Array(this.#head.buffer), 0, HEAD_BYTES);
-    const [length, crc] = this.#head as unknown as [number, number];
+    const length = this.#head[0]!;
+    const crc = this.#head[1]!;
     if (length === 0 || length > PIECE_BYTES || at + length > u8.length) throw new Damaged(this.#position);
     this.#take(u8, at, length);
     this.#crc = crc32c(u8, at, at + length, this.#crc);

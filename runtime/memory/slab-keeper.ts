@@ -13,6 +13,7 @@
  * 3. Between enter() and leave() no one replaces the slab (slab-caches.ts, invariant 3); what was found out about it
  *    before is worth nothing after the epoch has changed.
  */
+import { assert } from '../assert.ts';
 import { KIB } from '../config/bounds.ts';
 import {
   CLASS_BLOCKS,
@@ -56,7 +57,7 @@ export class SlabKeeper {
   /** `release` gives the pages of a range back and says how many bytes that were, or −errno. */
   constructor(slab: SlabAllocator, release: (u8: Uint8Array, start: number, end: number) => number) {
     const { tags, caches } = slab;
-    if (tags === undefined || caches === undefined) throw new Error('a keeper needs the tables of the slab');
+    assert(tags !== undefined && caches !== undefined, 'a keeper needs the tables of the slab');
     this.#slab = slab;
     this.#tags = tags;
     this.#caches = caches;
