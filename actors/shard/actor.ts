@@ -119,6 +119,7 @@ export class ShardActor implements DoorbellActor {
     else this.#take(kind, u8, u32, f64, offset, length, from);
   }
 
+  /** Changes of what it holds, and searches. */
   #take(
     kind: number,
     u8: Uint8Array,
@@ -153,6 +154,15 @@ export class ShardActor implements DoorbellActor {
       case SEARCH:
         this.#searches.take(u8, u32, offset);
         break;
+      default:
+        this.#obey(kind, u32, f64, offset);
+    }
+  }
+
+  /** What io-0 and main ask for, so that the shard holds what it should. */
+  #obey(kind: number, u32: Uint32Array, f64: Float64Array, offset: number): void {
+    const word = offset >> 2;
+    switch (kind) {
       case LOAD_SEGMENT:
         this.#patiently(() => this.#load(f64[offset >> 3]!));
         break;
