@@ -7,6 +7,7 @@ import { READY } from '../../runtime/scheduling/actor-state.ts';
 import { formatBoard, planBoard } from '../../runtime/scheduling/board-layout.ts';
 import { victimsOf, WAKE_MS } from '../../runtime/scheduling/steal-policy.ts';
 import { TaskBoard } from '../../runtime/scheduling/task-board.ts';
+import { randomFrom } from '../../test/seed.ts';
 import type { Part, Sample } from './measure.ts';
 
 const WORKERS = 16;
@@ -29,17 +30,6 @@ export interface Outcome {
   readonly makespan: number;
   /** The same if all workers had been busy all the time. */
   readonly perfect: number;
-}
-
-/** A generator of numbers in [0, 1) that a seed reproduces (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** `share`: how much of the work the first worker is given; the others have the rest in equal parts. */

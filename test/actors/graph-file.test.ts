@@ -21,9 +21,10 @@ import { EIO, ENOSPC } from '../../runtime/errno.ts';
 import { openLog } from '../../runtime/log.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { Random } from '../kernels/random.ts';
+import { testSeed } from '../seed.ts';
 import { FaultyDisk, PowerCut } from '../storage/faulty-disk.ts';
 
-const SEED = Number(process.env.VEXFS_SEED ?? 23);
+const SEED = testSeed('graphs in files', 23);
 const DIMENSION = 12;
 const OPTIONS = { dimension: DIMENSION, metric: 'cosine', m: 8, efConstruction: 40, seed: 1 } as const;
 const EXACT_MAX = 20;

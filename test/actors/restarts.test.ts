@@ -15,6 +15,7 @@ import { FUSE_LOOKUP, S_IFREG } from '../../fuse/protocol/abi.ts';
 import { EMBEDDING_DIMENSION } from '../../kernels/text/embedder.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { Random } from '../kernels/random.ts';
+import { testSeed } from '../seed.ts';
 import { ThreadsWorld } from './threads-world.ts';
 
 const SHARDS = 2;
@@ -154,7 +155,7 @@ async function expectTextsFound({ there }: Files): Promise<void> {
   }
 }
 
-const seed = Number(process.env.VEXFS_SEED ?? Math.floor(Math.random() * 1_000_000));
+const seed = testSeed('threads that end at any moment');
 
 test(
   `files are found by vector and by text though shards, the indexer and io-0 end at any moment (seed ${seed})`,

@@ -6,9 +6,10 @@ import { crc32c } from '../../kernels/codec/crc32c.ts';
 import type { VectorForm } from '../../kernels/codec/vector-block.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { Random } from '../kernels/random.ts';
+import { testSeed } from '../seed.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 
-const SEED = Number(process.env.VEXFS_SEED ?? 17);
+const SEED = testSeed('segments', 17);
 
 const FILES = 40;
 const batchOf = (ino: number): Uint8Array =>

@@ -18,7 +18,7 @@ import { openTree } from '../../actors/tree.ts';
 import { FIRST_STAMP, VectorOrder } from '../../actors/vector-order.ts';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { formatJournal } from '../../runtime/storage/journal-ring.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded } from '../seed.ts';
 import { take, World } from './world.ts';
 
 const NEAR = Float32Array.from([1, 0, 0]);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { REPLAY_SHARD, writeWords } from '../../actors/messages.ts';
 import { writePutVector } from '../../actors/shard-messages.ts';
 import { TEXT_COLLECTION } from '../../actors/text-collection.ts';
+import { testSeed } from '../seed.ts';
 import { distance, History, PROBE } from './shards-history.ts';
 import { ShardsWorld, unit } from './shards-world.ts';
 
@@ -215,7 +216,7 @@ describe('a segment that is', () => {
 });
 
 describe('after a random history in which shards end at any moment', () => {
-  const first = Number(process.env.VEXFS_SEED ?? 1);
+  const first = testSeed('histories of shards that end, from', 1);
   const seeds = Array.from({ length: 12 }, (_, n) => first + n);
   test.each(seeds)('seed %i: every search finds what was sent before it, and nothing else', async (seed) => {
     const history = new History(world, seed);

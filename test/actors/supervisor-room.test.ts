@@ -1,6 +1,7 @@
 /** Actors that come and go while the others serve, over threads that are made up. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ActorState, DRAINING, READY, STOPPED } from '../../runtime/scheduling/actor-state.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { end, pause, serving, topology, until, world } from './made-up-threads.ts';
 
 beforeEach(() => serving());
@@ -143,13 +144,7 @@ describe('an actor for which there is room', () => {
 
   test('adding and retiring at random, with deaths at any moment, ends as was asked last', async () => {
     await serving(1000);
-    const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
-    console.log(`seed ${seed}`);
-    let state = seed;
-    const random = (below: number): number => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return Math.floor((state / 2 ** 32) * below);
-    };
+    const random = seeded(testSeed('actors that come and go'));
     const others = ['fuse-2', 'fuse-3'].map((name) => topology.actor(name));
     let isOver = false;
     const dying = (async () => {

@@ -1,6 +1,7 @@
 /** The supervisor over threads that are made up: who is ended, started and asked, and in which order. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DRAINING, FAILED, GATE_CLOSED, READY, STOPPED } from '../../runtime/scheduling/actor-state.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { ALL, beginning, end, pause, serving, topology, until, world } from './made-up-threads.ts';
 
 beforeEach(() => serving());
@@ -256,13 +257,7 @@ describe('what may be asked for', () => {
 
   test('any mixture of deaths, hangs and restarts at any moment ends with everybody running', async () => {
     await serving(1000);
-    const random = (() => {
-      let seed = 12345;
-      return (below: number): number => {
-        seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-        return (seed >>> 8) % below;
-      };
-    })();
+    const random = seeded(testSeed('deaths, hangs and restarts'));
     for (let n = 0; n < 120; n++) {
       const { name } = ALL[random(ALL.length)]!;
       const what = random(10);

@@ -1,7 +1,7 @@
 /** A mixed load of names and data on the directory in argv[2], until argv[3] (ms since the epoch): says what went wrong. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { randomFrom } from '../runtime/stress.ts';
+import { randomFrom } from '../seed.ts';
 
 const [directory, end, seed] = [process.argv[2]!, Number(process.argv[3]), Number(process.argv[4])];
 const random = randomFrom(seed);

@@ -10,7 +10,7 @@ import { FORGET_NAME, SYNC } from '../../actors/messages.ts';
 import { openPending } from '../../actors/pending.ts';
 import { FUSE_FSYNC } from '../../fuse/protocol/abi.ts';
 import { NO_FUSE, titled } from '../e2e/mounted.ts';
-import { newSeed, randomFrom } from '../runtime/stress.ts';
+import { randomFrom, testSeed } from '../seed.ts';
 import { Place, SMALL } from './daemon.ts';
 import { Served } from './served.ts';
 
@@ -34,7 +34,7 @@ describe.skipIf(NO_FUSE)(titled('a fuse actor on a real mount', NO_FUSE), { time
   afterEach(() => served.dispose());
 
   it('that is ended at random under a load of names and data: no call fails, and the bytes are right', async () => {
-    const random = randomFrom(newSeed());
+    const random = randomFrom(testSeed('fuse actors that end'));
     let isOver = false;
     const loads = Promise.all([1, 2].map((seed) => load(served.directory, seed))).finally(() => {
       isOver = true;
@@ -118,7 +118,7 @@ describe.skipIf(NO_FUSE)(titled('fuse actors of a whole mount', NO_FUSE), { time
 
   it('that are ended at random, in the middle of changes too: no call fails, and the bytes are right', async () => {
     const daemon = await place.mount([...SMALL, 'supervision.restarts=1000', 'index.enabled=false']);
-    const random = randomFrom(newSeed());
+    const random = randomFrom(testSeed('fuse actors of a mount that end'));
     let isOver = false;
     const loads = Promise.all([1, 2].map((seed) => load(place.directory, seed))).finally(() => {
       isOver = true;

@@ -13,7 +13,7 @@ import { H_BEGAN_SEQUENCE, H_MUTEX, H_SEQUENCE } from '../../fuse/namespace/layo
 import { RENAME_EXCHANGE } from '../../fuse/namespace/namespace.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded } from '../seed.ts';
 
 const { data, control, seed, diesAt, inside, operations } = workerData as {
   data: ThreadData;

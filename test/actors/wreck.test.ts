@@ -23,14 +23,13 @@ import type { Disk } from '../../runtime/storage/disk.ts';
 import { continueJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import { checkTables, listDirectory } from '../namespace/compare.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
-import { seeded } from '../storage/views.ts';
 import { take, World } from './world.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
+const SEED = testSeed('threads that end in a mutation');
 const DEATHS = Number(process.env.VEXFS_TEST_DEATHS ?? 40);
 const OPERATIONS = 150;
-console.log(`threads that end in a mutation: seed ${SEED} (VEXFS_TEST_SEED)`);
 
 const identity: StoreIdentity = { uuid: 'wreck', bytes: new Uint8Array(16).fill(7), created: '' };
 

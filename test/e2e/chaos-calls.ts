@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlClient } from '../../cli/client.ts';
 import type { VectorHit } from '../../cli/protocol.ts';
 import { UserError } from '../../runtime/user-error.ts';
+import { seeded } from '../seed.ts';
 
 export type ClientKind = 'data' | 'names' | 'vectors' | 'bulk';
 
@@ -38,11 +39,7 @@ const PROBLEMS_MAX = 20;
 
 export const [kind, directory, store, seed] = process.argv.slice(2) as [ClientKind, string, string, string];
 
-let state = Number(seed) >>> 0 || 1;
-export function random(below: number): number {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return Math.floor((state / 2 ** 32) * below);
-}
+export const random = seeded(Number(seed));
 
 export const tally = { calls: 0, failed: 0, longestMs: 0, longest: '' };
 const problems: string[] = [];

@@ -13,6 +13,7 @@ import { ControlClient } from '../../cli/client.ts';
 import type { MemoryAudit } from '../../cli/protocol.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { type Daemon, Place } from '../actors/daemon.ts';
+import { seeded } from '../seed.ts';
 import type { ClientKind, ClientReport } from './chaos-calls.ts';
 import { NO_FUSE, titled } from './mounted.ts';
 
@@ -136,14 +137,6 @@ async function resize(place: Place, { fuse, shards }: typeof MOST): Promise<bool
   }
 }
 
-function randomOf(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
 async function harm(place: Place, daemon: Daemon, random: (below: number) => number): Promise<string> {
   const actor = ACTORS[random(ACTORS.length)]!;
   const how = random(26);
@@ -180,7 +173,7 @@ describe.skipIf(NO_FUSE)(titled('chaos', NO_FUSE), () => {
     async ({ onTestFailed }) => {
       console.log(`VEXFS_CHAOS_SEED=${SEED}; ${KINDS.map((kind, i) => `${kind} ${seedOf(i)}`).join(', ')}`);
       onTestFailed(() => console.log(logTail(place)));
-      const random = randomOf(SEED);
+      const random = seeded(SEED);
       const harmed: string[] = [];
       clients = KINDS.map((kind, i) => new Client(kind, place, seedOf(i)));
       for (const client of clients) await client.until('ready');

@@ -12,19 +12,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { seeded } from '../storage/views.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { CrashRecord } from './crash-record.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const ROUNDS = Number(process.env.VEXFS_CRASH_ROUNDS ?? 3);
 const WRITERS = Number(process.env.VEXFS_CRASH_WRITERS ?? 3);
 const WRITER = new URL('./crash-writer.js', import.meta.url).pathname;
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
+const SEED = testSeed(`kill -9 under load, ${ROUNDS} rounds (VEXFS_CRASH_ROUNDS)`);
 /** Rounds whose files are looked at again and again before they are removed. */
 const KEPT = 4;
-
-if (!NO_FUSE)
-  console.log(`kill -9 under load: ${ROUNDS} rounds (VEXFS_CRASH_ROUNDS), seed ${SEED} (VEXFS_TEST_SEED)`);
 
 describe.skipIf(NO_FUSE)(titled('kill -9 under load', NO_FUSE), () => {
   const random = seeded(SEED);

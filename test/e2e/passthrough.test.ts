@@ -23,12 +23,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as calls from '../posix/calls.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { Mounted, missing, NO_FUSE, titled } from './mounted.ts';
 
 const CONFIG = '[fuse]\npassthrough = "auto"\n[workers]\nfuse = 2\n';
 const STEPS = Number(process.env.VEXFS_PASSED_STEPS ?? 600);
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
+const SEED = testSeed('files that the kernel reads and writes by itself');
 const LARGE = 100_000;
 const O_APPEND = 0o2000;
 const O_DSYNC = 0o10000;

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ReloadReport, Status } from '../../cli/protocol.ts';
 import { setXattr } from '../../runtime/system/xattr.ts';
 import { Random } from '../kernels/random.ts';
+import { testSeed } from '../seed.ts';
 import { Mounted, NO_FUSE, titled } from './mounted.ts';
 
 const ATTRIBUTE = 'user.vexfs.vector';
@@ -13,7 +14,7 @@ const FILES = 300;
 const FOUND = 10;
 /** Nothing here takes this long, unless it hangs. */
 const PATIENCE_MS = 60_000;
-const SEED = Number(process.env.VEXFS_SEED ?? 1);
+const SEED = testSeed('shards of a mount', 1);
 
 let fs: Mounted;
 let vectors: Map<string, Float32Array>;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { Request } from '../../fuse/protocol/request.ts';
-import { bytes, put, random, words } from './messages.ts';
+import { seeded, testSeed } from '../seed.ts';
+import { bytes, put, words } from './messages.ts';
 
 const text = (request: Request, start: number, end: number) =>
   Buffer.from(request.u8.subarray(start, end)).toString();
@@ -108,9 +109,8 @@ describe('Request.parse', () => {
   });
 
   it('survives two seconds of random, cut and inflated messages with every range inside the message', () => {
-    const seed = (Date.now() ^ process.pid) | 0;
-    console.log(`parser fuzz seed ${seed}`);
-    const below = random(seed);
+    const seed = testSeed('damaged messages');
+    const below = seeded(seed);
     const small = new Request(undefined, 0, 8192);
     const end = performance.now() + 2000;
     let messages = 0;

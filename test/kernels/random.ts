@@ -1,18 +1,12 @@
-/** Seeded random numbers for tests and benchmarks (mulberry32): the same seed gives the same data everywhere. */
+/** Seeded random numbers and vectors for tests and benchmarks: the same seed gives the same data everywhere. */
+import { randomFrom } from '../seed.ts';
+
 export class Random {
-  private state: number;
+  /** Uniform in [0, 1). */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
-  }
-
-  /** Uniform in [0, 1). */
-  next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let t = this.state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    this.next = randomFrom(seed);
   }
 
   /** Whole number in [0, bound). */

@@ -14,12 +14,13 @@ import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/sha
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { VECTOR_MEMORY_MIN, VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
+import { testSeed } from '../seed.ts';
 import { clusteredVectors, Random } from './random.ts';
 
 const DIMENSION = 16;
 const COLLECTION = 2;
 const MIB = 1024 * 1024;
-const SEED = Number(process.env.VEXFS_SEED ?? 1000);
+const SEED = testSeed('graphs that are shared', 1000);
 const OPTIONS = { dimension: DIMENSION, metric: 'l2', m: 8, efConstruction: 60, seed: 1 } as const;
 
 /** Another thread beside the owner's: whether it is in the graph, and whether it may come in. */

@@ -11,6 +11,7 @@ import { ASK_OWNER, type GraphDoor, SharedVectors } from '../../kernels/hnsw/sha
 import { type Metric, SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { VECTOR_MEMORY_MIN, VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
 import { Arena, type Region } from '../../runtime/memory/arena.ts';
+import { testSeed } from '../seed.ts';
 import { Random } from './random.ts';
 import * as race from './shared-vectors-race.ts';
 
@@ -216,8 +217,7 @@ describe('vectors in shared memory', () => {
     'in %s: while another thread changes them without pause, what is found is whole, and what was there all the time is found',
     async (where) => {
       const hasGraph = where === 'a graph';
-      const seed = Math.floor(Math.random() * 2 ** 31);
-      console.log(`seed ${seed}`);
+      const seed = testSeed('vectors that change while they are read');
       const arena = Arena.create([
         { name: 'vectors', bytes: VECTOR_MEMORY_MIN + 4096 * KIB },
         { name: 'flags', bytes: 64 },

@@ -7,10 +7,11 @@ import {
   type VectorForm,
   vectorsPerBlock,
 } from '../../kernels/codec/vector-block.ts';
+import { testSeed } from '../seed.ts';
 import { Random } from './random.ts';
 
 const FORMS: readonly VectorForm[] = ['plain', 'exact', 'int8', 'int8+8', 'int8+16'];
-const SEED = Number(process.env.VEXFS_SEED ?? 20);
+const SEED = testSeed('blocks of vectors', 20);
 const encoder = new VectorBlockEncoder();
 const decoder = new VectorBlockDecoder();
 const inJavaScript = { encoder: new VectorBlockEncoder(false), decoder: new VectorBlockDecoder(false) };

@@ -4,7 +4,8 @@ import * as L from '../../fuse/namespace/layout.ts';
 import { hashName } from '../../fuse/namespace/names.ts';
 import { DirEntry, IndexState, type Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Tables } from '../../fuse/namespace/tables.ts';
-import { IS, type Model, type Node, type Time } from './model.ts';
+import { IS, type Model } from './model.ts';
+import type { Node, Time } from './model-node.ts';
 import type { World } from './world.ts';
 
 const TYPES = {
@@ -89,7 +90,7 @@ export function expectSame(world: World, model: Model, held: boolean): void {
   const { files, freeFiles } = world.namespace.statfs();
   expect(files - freeFiles).toBe(nodes.length);
   const collections = world.namespace.collections().map(({ name, dimension }) => [name, dimension]);
-  expect(collections).toEqual([...model.collections]);
+  expect(collections).toEqual([...model.collections.dimensions]);
   checkTables(world.tables);
   expect(world.slab.usedBytes).toBe(referredBytes(world.tables));
 }

@@ -4,12 +4,12 @@ import { expect, test } from 'vitest';
 import { NEEDS_OBJECT } from '../../fuse/namespace/namespace.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
 import { auditSlab } from '../../runtime/memory/slab-audit.ts';
+import { testSeed } from '../seed.ts';
 import { checkTables, listDirectory } from './compare.ts';
 import { ACCESS, DEFAULT } from './list-model.ts';
 import { bytesOf, World } from './world.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`allocations that fail: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('allocations that fail');
 
 const LONG = ['a'.repeat(30), 'b'.repeat(70), 'c'.repeat(200)];
 /** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */

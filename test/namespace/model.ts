@@ -5,7 +5,6 @@
 import {
   E2BIG,
   EACCES,
-  EBUSY,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -21,78 +20,16 @@ import {
   ERANGE,
 } from '../../runtime/errno.ts';
 import { ACCESS, DEFAULT, ListModel } from './list-model.ts';
-
-export type Kind = 'file' | 'directory' | 'symlink' | 'fifo' | 'device';
-
-export interface Time {
-  readonly seconds: number;
-  readonly nanoseconds: number;
-}
-
-/** What a write does beside writing. */
-export interface Effect {
-  readonly kill: boolean;
-  readonly keepTimes: boolean;
-}
+import { collectionOf, ModelCollections } from './model-collections.ts';
+import { checkDeparture, checkName, checkNew, checkRemoval, find } from './model-names.ts';
+import { APPEND_ONLY, type Effect, IMMUTABLE, type Kind, Node, type Time } from './model-node.ts';
 
 const NO_EFFECT: Effect = { kill: false, keepTimes: false };
-
-export class Node {
-  readonly kind: Kind;
-  ino = 0;
-  permissions: number;
-  uid: number;
-  gid: number;
-  atime: Time;
-  mtime: Time;
-  ctime: Time;
-  /** Names of a file; of a directory 1 or, removed, 0. */
-  links = 0;
-  lookups = 0;
-  bytes = Buffer.alloc(0);
-  /** Size of the object that has the bytes, −1 = none. */
-  objectSize = -1;
-  version = 0;
-  /** Of chattr(1). */
-  flags = 0;
-  /** It has no name yet and may get one. */
-  linkable = false;
-  readonly xattrs = new Map<string, Buffer>();
-  readonly entries = new Map<string, Node>();
-  parent: Node | undefined;
-
-  constructor(kind: Kind, permissions: number, uid: number, gid: number, now: Time) {
-    this.kind = kind;
-    this.permissions = permissions;
-    this.uid = uid;
-    this.gid = gid;
-    this.atime = now;
-    this.mtime = now;
-    this.ctime = now;
-  }
-
-  get isDirectory(): boolean {
-    return this.kind === 'directory';
-  }
-
-  get nlink(): number {
-    if (!this.isDirectory) return this.links;
-    if (this.links === 0) return 0;
-    return 2 + [...this.entries.values()].filter((node) => node.isDirectory).length;
-  }
-
-  get size(): number {
-    if (this.isDirectory) return 4096;
-    return this.objectSize >= 0 ? this.objectSize : this.bytes.length;
-  }
-}
 
 export const NEEDS = -10_001;
 export const IS = -10_002;
 
 const LINKS_MAX = 65_000;
-const IMMUTABLE = 0x10;
-const APPEND_ONLY = 0x20;
 const NO_ACCESS_TIME = 0x80;
 
 const isAfter = (a: Time, b: Time): boolean =>
@@ -103,11 +40,7 @@ export class Model {
   readonly root: Node;
   /** All nodes that exist, named or held. */
   readonly nodes: Node[] = [];
-  /** Their dimensions. */
-  readonly collections = new Map<string, number>();
-  readonly dropping = new Set<string>();
-  readonly #collectionIds = new Map<string, number>();
-  #collectionsMade = 0;
+  readonly collections = new ModelCollections();
   readonly inlineLimit: number;
   now: Time = { seconds: 0, nanoseconds: 0 };
 
@@ -118,34 +51,6 @@ export class Model {
     this.root.links = 1;
     this.root.parent = this.root;
     this.nodes.push(this.root);
-  }
-
-  #checkName(name: string): number {
-    const length = Buffer.byteLength(name);
-    if (length === 0) return -ENOENT;
-    if (length > 255) return -ENAMETOOLONG;
-    return /[/\0]/.test(name) ? -EINVAL : 0;
-  }
-
-  #checkNew(parent: Node, name: string): number {
-    const refusal = this.#checkName(name);
-    if (refusal !== 0) return refusal;
-    if (!parent.isDirectory) return -ENOTDIR;
-    if (name === '.' || name === '..' || parent.entries.has(name)) return -EEXIST;
-    if (parent.links === 0) return -ENOENT;
-    return (parent.flags & IMMUTABLE) !== 0 ? -EPERM : 0;
-  }
-
-  #checkDeparture(parent: Node, node: Node): number {
-    return ((parent.flags | node.flags) & (IMMUTABLE | APPEND_ONLY)) !== 0 ? -EPERM : 0;
-  }
-
-  #find(parent: Node, name: string): Node | number {
-    const refusal = this.#checkName(name);
-    if (refusal !== 0) return refusal;
-    if (!parent.isDirectory) return -ENOTDIR;
-    if (name === '.' || name === '..') return -EINVAL;
-    return parent.entries.get(name) ?? -ENOENT;
   }
 
   #touch(...nodes: Node[]): void {
@@ -164,7 +69,7 @@ export class Model {
     gid: number,
     target = '',
   ): Node | number {
-    const refusal = this.#checkNew(parent, name);
+    const refusal = checkNew(parent, name);
     if (refusal !== 0) return refusal;
     if (kind === 'symlink' && target === '') return -ENOENT;
     if (kind === 'symlink' && Buffer.byteLength(target) > 4095) return -ENAMETOOLONG;
@@ -235,7 +140,7 @@ export class Model {
   }
 
   link(node: Node, parent: Node, name: string): number {
-    const refusal = this.#checkNew(parent, name);
+    const refusal = checkNew(parent, name);
     if (refusal !== 0) return refusal;
     if (node.isDirectory) return -EPERM;
     if (node.links === 0 && !node.linkable) return -ENOENT;
@@ -259,16 +164,10 @@ export class Model {
     if (node.links === 0 && node.lookups === 0) this.nodes.splice(this.nodes.indexOf(node), 1);
   }
 
-  #checkRemoval(node: Node, asDirectory: boolean): number {
-    if (!node.isDirectory) return asDirectory ? -ENOTDIR : 0;
-    if (!asDirectory) return -EISDIR;
-    return node.entries.size > 0 ? -ENOTEMPTY : 0;
-  }
-
   remove(parent: Node, name: string, asDirectory: boolean): number {
-    const node = this.#find(parent, name);
+    const node = find(parent, name);
     if (typeof node === 'number') return node;
-    const refusal = this.#checkDeparture(parent, node) || this.#checkRemoval(node, asDirectory);
+    const refusal = checkDeparture(parent, node) || checkRemoval(node, asDirectory);
     if (refusal !== 0) return refusal;
     parent.entries.delete(name);
     this.#touch(parent);
@@ -285,25 +184,25 @@ export class Model {
 
   rename(parent: Node, name: string, newParent: Node, newName: string, flags: number): number {
     if (flags > 2) return -EINVAL;
-    const node = this.#find(parent, name);
+    const node = find(parent, name);
     if (typeof node === 'number') return node;
-    const wrongName = this.#checkName(newName);
+    const wrongName = checkName(newName);
     if (wrongName !== 0) return wrongName;
-    const other = this.#find(newParent, newName);
+    const other = find(newParent, newName);
     if (typeof other === 'number' && other !== -ENOENT) return other;
     const isExchange = flags === 2;
-    if (this.#checkDeparture(parent, node) !== 0) return -EPERM;
+    if (checkDeparture(parent, node) !== 0) return -EPERM;
     if (typeof other === 'number') {
       if (isExchange || newParent.links === 0) return -ENOENT;
       if (node.isDirectory && this.#isWithin(newParent, node)) return -EINVAL;
       if ((newParent.flags & IMMUTABLE) !== 0) return -EPERM;
     } else {
       if (flags === 1) return -EEXIST;
-      if (this.#checkDeparture(newParent, other) !== 0) return -EPERM;
+      if (checkDeparture(newParent, other) !== 0) return -EPERM;
       if (node.isDirectory && this.#isWithin(newParent, node)) return -EINVAL;
       if (other.isDirectory && this.#isWithin(parent, other)) return isExchange ? -EINVAL : -ENOTEMPTY;
       if (node === other) return 0;
-      const refusal = isExchange ? 0 : this.#checkRemoval(other, node.isDirectory);
+      const refusal = isExchange ? 0 : checkRemoval(other, node.isDirectory);
       if (refusal !== 0) return refusal;
     }
     parent.entries.delete(name);
@@ -450,71 +349,27 @@ export class Model {
       node.ctime = this.now;
       return 0;
     }
-    const collection = this.collectionOf(name);
-    if (collection !== undefined) {
-      const refusal = this.#checkVector(collection, value);
-      if (refusal !== 0) return refusal;
-    }
+    const collection = collectionOf(name);
+    const refusal = collection === undefined ? 0 : this.collections.check(collection, value);
+    if (refusal !== 0) return refusal;
     const others = [...node.xattrs].filter(([other]) => other !== name);
     const total = others.reduce(
       (sum, [n, v]) => sum + Model.xattrBytes(n, v),
       4 + Model.xattrBytes(name, value),
     );
     if (total > XATTRS_MAX) return -ENOSPC;
-    if (collection !== undefined && !this.collections.has(collection))
-      this.#addCollection(collection, value.length / 4);
     node.xattrs.set(name, value);
     if (name === ACCESS) node.permissions = (node.permissions & ~0o777) | list!.permissions;
     node.ctime = this.now;
-    return collection === undefined ? 0 : this.collectionId(collection);
-  }
-
-  collectionId(collection: string): number {
-    return this.#collectionIds.get(collection) ?? 0;
-  }
-
-  #addCollection(name: string, dimension: number): void {
-    this.collections.set(name, dimension);
-    this.#collectionIds.set(name, ++this.#collectionsMade);
-  }
-
-  /** Its id. */
-  createCollection(name: string, dimension: number): number {
-    if (!this.collections.has(name)) this.#addCollection(name, dimension);
-    return this.collections.get(name) === dimension ? this.collectionId(name) : -EINVAL;
-  }
-
-  /** Its id. To be gone, it must have no vectors. */
-  dropCollection(name: string, isGone: boolean): number {
-    if (!this.collections.has(name)) return -ENOENT;
-    if (isGone && !this.dropping.has(name)) return -EBUSY;
-    const id = this.collectionId(name);
-    if (!isGone) this.dropping.add(name);
-    else for (const map of [this.collections, this.#collectionIds, this.dropping]) map.delete(name);
-    return id;
-  }
-
-  collectionOf(name: string): string | undefined {
-    if (name === 'user.vexfs.vector') return 'default';
-    return name.startsWith('user.vexfs.vector.') ? name.slice('user.vexfs.vector.'.length) : undefined;
-  }
-
-  #checkVector(collection: string, value: Buffer): number {
-    if (!/^[\w-][\w.-]{0,62}$/.test(collection)) return -EINVAL;
-    if (value.length === 0 || value.length % 4 !== 0 || value.length > 8192 * 4) return -EINVAL;
-    const floats = Array.from({ length: value.length / 4 }, (_, i) => value.readFloatLE(4 * i));
-    if (!floats.every(Number.isFinite) || floats.every((x) => x === 0)) return -EINVAL;
-    if (this.dropping.has(collection)) return -EBUSY;
-    if ((this.collections.get(collection) ?? floats.length) !== floats.length) return -EINVAL;
-    return this.collections.has(collection) || this.collections.size < 64 ? 0 : -ENOSPC;
+    return collection === undefined ? 0 : this.collections.create(collection, value.length / 4);
   }
 
   removexattr(node: Node, name: string): number {
     if (name === '' || Buffer.byteLength(name) > 255) return -ERANGE;
     if (!node.xattrs.delete(name)) return -ENODATA;
     node.ctime = this.now;
-    const collection = this.collectionOf(name);
-    return collection === undefined ? 0 : this.collectionId(collection);
+    const collection = collectionOf(name);
+    return collection === undefined ? 0 : this.collections.idOf(collection);
   }
 
   addLookup(node: Node, n: number): void {

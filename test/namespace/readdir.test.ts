@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as L from '../../fuse/namespace/layout.ts';
 import { DirEntry, RENAME_EXCHANGE } from '../../fuse/namespace/namespace.ts';
+import { testSeed } from '../seed.ts';
 import { World } from './world.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`directories that change while read: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('directories that change while read');
 
 function nameOf(entry: DirEntry): string {
   return Buffer.from(entry.name.subarray(0, entry.nameLength)).toString();

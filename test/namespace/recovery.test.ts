@@ -6,12 +6,12 @@ import { ImageError, RecordError, type ReplayObserver } from '../../fuse/namespa
 import { BYTES_CHANGED, LENGTH_COUNTS, TIME_CHANGED } from '../../fuse/namespace/passed.ts';
 import * as records from '../../fuse/namespace/records.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
+import { testSeed } from '../seed.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { checkTables, listDirectory } from './compare.ts';
 import { applyBytes, bytesOf, type LogRecord, World } from './world.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`fuzzed records: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('fuzzed records');
 
 function recovered(log: readonly LogRecord[], observer?: ReplayObserver): World {
   const world = World.fresh();

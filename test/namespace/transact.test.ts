@@ -25,10 +25,11 @@ import {
   EPERM,
 } from '../../runtime/errno.ts';
 import { Random } from '../kernels/random.ts';
+import { testSeed } from '../seed.ts';
 import { listDirectory } from './compare.ts';
 import { bytesOf, type Size, World } from './world.ts';
 
-const SEED = Number(process.env.VEXFS_SEED ?? 1);
+const SEED = testSeed('transactions', 1);
 const ROOT_USER = { uid: 0, gids: [0] };
 const VECTOR = 'user.vexfs.vector';
 

@@ -2,11 +2,10 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync 
 import { join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { openStore } from '../../runtime/storage/store.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { BuiltStore, buildStore, describeTree, Folder, inspected } from './built-store.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`flipped bits: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('flipped bits');
 /** Of each file: three near its beginning, the others anywhere. */
 const FLIPS = 5;
 

@@ -9,13 +9,12 @@ import { readFrameIndex } from '../../fuse/objects/compressed-objects.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import { EIO, ENOSPC, ESTALE } from '../../runtime/errno.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
-import { seeded } from '../storage/views.ts';
 import { type Node, ok, ROOT } from './encoding.ts';
 import { Harness } from './harness.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`compressed objects: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('compressed objects');
 const SIZE = 300 * KIB + 123;
 const FRAME = 16 * KIB;
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { testSeed } from '../seed.ts';
 import { ok, ROOT } from './encoding.ts';
 import { Harness } from './harness.ts';
 import type { WriterData } from './writer-thread.ts';
@@ -15,7 +16,7 @@ const PIECE_BYTES = 200;
 const INLINE_LIMIT = 4096;
 
 test('threads that write into one file while it outgrows its inline place lose nothing', async () => {
-  const seed = Number(process.env.VEXFS_SEED ?? Date.now() % 1_000_000);
+  const seed = testSeed('writers of one file');
   const store = fs.mkdtempSync(path.join(os.tmpdir(), 'vexfs-operations-'));
   const h = new Harness({ disk: new HostDisk(store), inlineLimit: INLINE_LIMIT });
   try {

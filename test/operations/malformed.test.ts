@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { EFBIG, EINVAL, EIO, ENAMETOOLONG } from '../../runtime/errno.ts';
-import { random } from '../fuse-transport/messages.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { FaultyDisk } from '../storage/faulty-disk.ts';
 import { ok, ROOT, strings, words } from './encoding.ts';
 import { Harness } from './harness.ts';
@@ -78,8 +78,8 @@ const LATER = new Set([
 ]);
 
 test('a hundred thousand damaged messages: an answer each, no throw, and the tree still works', () => {
-  const seed = Number(process.env.VEXFS_SEED ?? 20261122);
-  const below = random(seed);
+  const seed = testSeed('damaged messages', 20_261_122);
+  const below = seeded(seed);
   const h = new Harness({ maxInodes: 4096, disk: new SmallDisk() });
   ok(h.create(ROOT, 'witness'));
   const sample = Buffer.concat([words(1, 0, 8, 0), strings('ab', 'cd', 'user.vexfs.vector', '.vexfs')]);

@@ -10,7 +10,7 @@ import { Arena } from '../../runtime/memory/arena.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
-import { random } from '../fuse-transport/messages.ts';
+import { seeded } from '../seed.ts';
 
 export interface WriterData {
   readonly buffer: SharedArrayBuffer;
@@ -36,7 +36,7 @@ const content = new Content(namespace, objects, new DataLocks(arena), ignore, {
   habits: new SyncHabits(arena),
 });
 
-const below = random(data.seed + data.thread);
+const below = seeded(data.seed + data.thread);
 const piece = Buffer.alloc(data.pieceBytes, data.thread + 1);
 for (const ino of data.inodes) {
   const mine = Array.from({ length: data.pieces }, (_, i) => i).filter(

@@ -4,12 +4,12 @@
  */
 import { join } from 'node:path';
 import { EIO } from '../../runtime/errno.ts';
+import { randomFrom } from '../seed.ts';
 import * as c from './calls.ts';
-import { random } from './exercise.ts';
 import { O_CREAT, O_RDWR, TYPES, tryMake } from './place.ts';
 
 const [root, seed, milliseconds] = process.argv.slice(2) as [string, string, string];
-const next = random(Number(seed));
+const next = randomFrom(Number(seed));
 const below = (n: number): number => Math.floor(next() * n);
 const DEEP = 3;
 const NAMES = 6;

@@ -21,8 +21,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EINVAL, ENOENT } from '../../runtime/errno.ts';
 import { Mounted, NO_FUSE, titled } from '../e2e/mounted.ts';
+import { randomFrom, testSeed } from '../seed.ts';
 import * as c from './calls.ts';
-import { Exercise, random } from './exercise.ts';
+import { Exercise } from './exercise.ts';
 import {
   type Call,
   DIRECTORY,
@@ -38,7 +39,7 @@ import {
 import type { Order } from './history-client.ts';
 import { make } from './place.ts';
 
-const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = testSeed('processes on one tree');
 const ROUNDS = Number(process.env.VEXFS_POSIX_ROUNDS ?? 50);
 const STEPS = Number(process.env.VEXFS_POSIX_STEPS ?? 600);
 const REST_EVERY = 200;
@@ -88,7 +89,7 @@ function stateOf(directory: string): Map<Name, string> {
 async function expectLinearizable(root: string): Promise<void> {
   const program = new URL('./history-client.js', import.meta.url).pathname;
   const clients: ChildProcess[] = Array.from({ length: CLIENTS }, () => fork(program));
-  const next = random(SEED);
+  const next = randomFrom(SEED);
   try {
     for (let round = 0; round < ROUNDS; round++) {
       const directory = join(root, `round-${round}`);

@@ -8,8 +8,8 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { randomFrom } from '../seed.ts';
 import * as c from './calls.ts';
-import { random } from './exercise.ts';
 import * as p from './place.ts';
 
 const SHARED = 54_100;
@@ -147,7 +147,7 @@ class Calls {
   #made = 0;
 
   constructor(seed: number) {
-    this.#next = random(seed);
+    this.#next = randomFrom(seed);
   }
 
   below(n: number): number {

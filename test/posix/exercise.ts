@@ -6,6 +6,7 @@
 import koffi from 'koffi';
 import { expect } from 'vitest';
 import { ENOSYS, ENXIO, EOPNOTSUPP } from '../../runtime/errno.ts';
+import { randomFrom } from '../seed.ts';
 import * as c from './calls.ts';
 import { done, O_CREAT, O_DIRECT, O_RDWR } from './place.ts';
 
@@ -21,17 +22,6 @@ const SEEK_HOLE = 4;
 const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const ZERO_RANGE = 16;
-
-/** Seeded, uniform in [0, 1): xorshift32. */
-export function random(seed: number): () => number {
-  let state = seed | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
 
 /** In memory that begins at a multiple of a sector. */
 function aligned(length: number): Uint8Array {
@@ -53,7 +43,7 @@ export class Exercise {
   constructor(path: string, max: number, seed: number) {
     this.#path = path;
     this.#copy = new Uint8Array(max);
-    this.#next = random(seed);
+    this.#next = randomFrom(seed);
     this.#fd = done(c.open(path, O_CREAT | O_RDWR, 0o644));
   }
 

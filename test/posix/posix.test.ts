@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { Mounted, NO_FUSE, titled } from '../e2e/mounted.ts';
+import { testSeed } from '../seed.ts';
 import { canBecomeOthers } from './calls.ts';
 import { allocateCases, openCases, truncateCases, writeCases } from './cases/contents.ts';
 import { listingCases } from './cases/listings.ts';
@@ -113,7 +114,7 @@ describe.skipIf(NOT_ROOT)(titled('a plain directory', NOT_ROOT), () => {
 
 const NO_MOUNT = NOT_ROOT ?? NO_FUSE;
 
-const SEED = Number(process.env.VEXFS_POSIX_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = testSeed('sequences of calls');
 const SEQUENCES = Number(process.env.VEXFS_POSIX_SEQUENCES ?? 2);
 const CALLS = 200;
 const EXT4 = 0xef53;

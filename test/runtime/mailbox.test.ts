@@ -7,7 +7,8 @@ import {
   peekMailbox,
   planMailbox,
 } from '../../runtime/messaging/mailbox.ts';
-import { expectMessage, newSeed, randomFrom, startWorker } from './stress.ts';
+import { randomFrom, testSeed } from '../seed.ts';
+import { expectMessage, startWorker } from './stress.ts';
 
 function mailboxRegion(lanes: number, bytesPerLane: number) {
   const arena = Arena.create([{ name: 'mailbox', bytes: planMailbox(lanes, bytesPerLane) }]);
@@ -160,7 +161,7 @@ test('two threads, messages of random length: all arrive, in order, whole', asyn
   const count = 150_000;
   const lanes = 2;
   const { arena, region } = mailboxRegion(lanes, 4096);
-  const seed = newSeed();
+  const seed = testSeed('lanes of a mailbox');
   const mailbox = new Mailbox(region);
   const senders = Array.from({ length: lanes }, (_, lane) =>
     startWorker({ role: 'send', buffer: arena.buffer, seed: seed + lane, count, lane }),

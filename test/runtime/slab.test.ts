@@ -4,7 +4,8 @@ import { MIB } from '../../runtime/config/bounds.ts';
 import { Arena, type Region } from '../../runtime/memory/arena.ts';
 import { CLASS_BYTES, classOf } from '../../runtime/memory/size-classes.ts';
 import { SlabAllocator } from '../../runtime/memory/slab.ts';
-import { newSeed, startWorker } from './stress.ts';
+import { testSeed } from '../seed.ts';
+import { startWorker } from './stress.ts';
 
 function slabRegion(mib: number): Region {
   const region = Arena.create([{ name: 'slab', bytes: mib * MIB }]).region('slab');
@@ -81,7 +82,7 @@ class Model {
 }
 
 test('any sequence of allocate, free, flush and reopen keeps blocks apart and their contents', () => {
-  const seed = newSeed();
+  const seed = testSeed('blocks');
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 120 }), (operations) => {
       const model = new Model();
@@ -178,7 +179,7 @@ test('three threads pass blocks on and free each other’s: contents survive and
     { name: 'slots', bytes: 4096 },
   ]);
   SlabAllocator.format(arena.region('slab'));
-  const seed = newSeed();
+  const seed = testSeed('blocks');
   await Promise.all(
     [0, 1, 2].map((i) => startWorker({ role: 'slab', buffer: arena.buffer, seed: seed + i, count: 100_000 })),
   );

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { WAIT_SLICE_MS } from '../../runtime/config/bounds.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
 import { Mailbox, type MessageHandler, planMailbox } from '../../runtime/messaging/mailbox.ts';
-import { newSeed, startWorker } from './stress.ts';
+import { testSeed } from '../seed.ts';
+import { startWorker } from './stress.ts';
 
 const SECONDS = Number(process.env.VEXFS_SOAK_SECONDS ?? 2);
 const LANES = 2;
@@ -44,7 +45,7 @@ class Timekeeper implements MessageHandler {
 }
 
 function startSenders(arena: Arena) {
-  const seed = newSeed();
+  const seed = testSeed('messages between threads');
   return Promise.all(
     Array.from({ length: LANES }, (_, lane) => startWorker({ ...soakData(arena.buffer, seed + lane), lane })),
   );

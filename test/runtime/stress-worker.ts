@@ -7,7 +7,8 @@ import { Mailbox, Outbox } from '../../runtime/messaging/mailbox.ts';
 import { RecorderWriter } from '../../runtime/messaging/recorder.ts';
 import { Deque, LOST, NOTHING } from '../../runtime/scheduling/deque.ts';
 import { Mutex } from '../../runtime/sync/mutex.ts';
-import { expectMessage, fillMessage, randomFrom, sleep } from './stress.ts';
+import { randomFrom } from '../seed.ts';
+import { expectMessage, fillMessage, sleep } from './stress.ts';
 
 const { role, buffer, seed, count, seconds, lane, words } = workerData as {
   role: 'send' | 'soak' | 'own' | 'slab' | 'lock' | 'idle' | 'drain' | 'record' | 'steal';

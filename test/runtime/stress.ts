@@ -1,23 +1,6 @@
 /** What the stress tests and their worker threads share. */
 import { Worker } from 'node:worker_threads';
 
-/** A generator of numbers in [0, 1) that a seed reproduces (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-export function newSeed(): number {
-  const seed = Math.floor(Math.random() * 2 ** 31);
-  console.log(`seed ${seed}`);
-  return seed;
-}
-
 /** Canaries at both ends of `length` (≥ 8) bytes, derived from `mark`. */
 export function fillMessage(
   u8: Uint8Array,

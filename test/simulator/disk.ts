@@ -14,7 +14,7 @@
  */
 import { EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../runtime/errno.ts';
 import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../../runtime/storage/disk.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded } from '../seed.ts';
 
 export const SECTOR = 512;
 

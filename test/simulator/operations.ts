@@ -4,7 +4,7 @@
  */
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../fuse/namespace/namespace.ts';
 import { ACCESS, DEFAULT } from '../namespace/list-model.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded } from '../seed.ts';
 
 /** A change of the tree. Offsets and sizes in bytes. */
 export type Change =

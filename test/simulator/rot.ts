@@ -2,7 +2,7 @@
  * Bits of a store at rest that flip: wherever that is, either it is found, and the file named, or what is served is what
  * it would have been without. Contents of objects are exempt: they have no checksum.
  */
-import { seeded } from '../storage/views.ts';
+import { seeded } from '../seed.ts';
 import { randomSteps, type Step } from './operations.ts';
 import { type Base, foundIn, type Plan, Simulation, Violation } from './simulation.ts';
 import { Refusal, type SimulatedStore } from './store.ts';

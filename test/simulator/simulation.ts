@@ -9,7 +9,7 @@ import { describeFinding } from '../../cli/offline/findings.ts';
 import { isCompressed } from '../../fuse/namespace/namespace.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { seeded } from '../storage/views.ts';
+import { seeded } from '../seed.ts';
 import { type Fate, SimulatedDisk } from './disk.ts';
 import { INODES, SLAB } from './memory.ts';
 import { type Change, isChange, randomSteps, type Step } from './operations.ts';

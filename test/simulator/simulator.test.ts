@@ -1,13 +1,13 @@
 /** The simulator's short set; `npm run simulate` cuts at many more points. */
 import { expect, test } from 'vitest';
+import { testSeed } from '../seed.ts';
 import { Faults, faultPlan } from './faults.ts';
 import { FOUNDATION, type Step } from './operations.ts';
 import { planOf } from './plans.ts';
 import { Rot, rotPlan } from './rot.ts';
 import { Simulation } from './simulation.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 1_000_000);
-console.log(`simulated power cuts: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('simulated power cuts');
 
 test('any three changes after an fsync, power cut before any disk call: what was synced is there, the rest a prefix', () => {
   const simulation = new Simulation();

@@ -2,7 +2,9 @@
 
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../fuse/protocol/abi.ts';
 import { ENOENT } from '../../runtime/errno.ts';
-import { Model, NEEDS, type Node, type Time } from '../namespace/model.ts';
+import { Model, NEEDS } from '../namespace/model.ts';
+import { collectionOf } from '../namespace/model-collections.ts';
+import type { Node, Time } from '../namespace/model-node.ts';
 import { listOf, type OfName, textOf, vectorOf, written } from './apply.ts';
 import { type Change, type PartOfTransaction, pathsOf } from './operations.ts';
 import { INLINE_LIMIT } from './store.ts';
@@ -58,7 +60,7 @@ export class StoreModel {
   }
 
   #hasVectors(collection: string): boolean {
-    const isOf = (name: string): boolean => this.#model.collectionOf(name) === collection;
+    const isOf = (name: string): boolean => collectionOf(name) === collection;
     return this.#model.nodes.some(({ xattrs }) => [...xattrs.keys()].some(isOf));
   }
 
@@ -80,9 +82,9 @@ export class StoreModel {
         model.forget(this.#held.shift()!, 1);
         return 0;
       case 'collection':
-        return model.createCollection(change.name, change.dimension);
+        return model.collections.create(change.name, change.dimension);
       case 'dropCollection':
-        return model.dropCollection(change.name, change.isGone);
+        return model.collections.drop(change.name, change.isGone);
       case 'unnamed':
         return this.#unnamed(change.path, change.linkable, n);
       case 'writeOpen':
@@ -165,11 +167,11 @@ export class StoreModel {
       named.add(node);
       lines.push(this.#line(path, node));
     });
-    const collections = [...this.#model.collections].map(([name, dimension]) => ({
-      id: this.#model.collectionId(name),
+    const collections = [...this.#model.collections.dimensions].map(([name, dimension]) => ({
+      id: this.#model.collections.idOf(name),
       name,
       dimension,
-      isDropping: this.#model.dropping.has(name),
+      isDropping: this.#model.collections.isDropping(name),
     }));
     return [...lines, `${named.size} inodes`, collectionsLine(collections)].join('\n');
   }

@@ -1,7 +1,9 @@
 /** Several changes as one transaction: what a simulated one may consist of, and how the indexer makes it in a store. */
 import { Effects, type Change as Part } from '../../fuse/namespace/change-set.ts';
 import { EAGAIN } from '../../runtime/errno.ts';
-import type { Model, Node } from '../namespace/model.ts';
+import type { Model } from '../namespace/model.ts';
+import { collectionOf } from '../namespace/model-collections.ts';
+import type { Node } from '../namespace/model-node.ts';
 import { vectorOf, written } from './apply.ts';
 import type { PartOfTransaction } from './operations.ts';
 import { INLINE_LIMIT, type SimulatedStore } from './store.ts';
@@ -74,8 +76,8 @@ function after(
       if (node === undefined || node.isDirectory || isFixed) return false;
       return (parent.flags & (IMMUTABLE | APPEND_ONLY)) === 0 ? undefined : false;
     default: {
-      const collection = part.kind === 'vector' ? model.collectionOf(part.name) : undefined;
-      if (collection !== undefined && model.dropping.has(collection)) return false;
+      const collection = part.kind === 'vector' ? collectionOf(part.name) : undefined;
+      if (collection !== undefined && model.collections.isDropping(collection)) return false;
       const takesAttributes = node?.isDirectory || node?.kind === 'file';
       return takesAttributes && !isFixed ? node : false;
     }

@@ -3,12 +3,11 @@ import { expect, test } from 'vitest';
 import { listCheckpoints } from '../../actors/io/checkpoint.ts';
 import { listSegments } from '../../actors/io/log-recovery.ts';
 import { EIO, ENOSPC } from '../../runtime/errno.ts';
+import { seeded, testSeed } from '../seed.ts';
 import { type FaultyDisk, PowerCut } from './faulty-disk.ts';
 import { describeTree, recoverTree, SHARDS, TreeStore } from './tree-store.ts';
-import { seeded } from './views.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`background checkpoints: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('background checkpoints');
 
 /** The padding that segments add to a batch is not part of it. */
 function textOf(text: ReadonlyMap<number, readonly string[]>): [number, string[]][] {

@@ -18,8 +18,8 @@ import { LoadBoard, loadBoardBytes } from '../../actors/load-board.ts';
 import { crc32c } from '../../kernels/codec/crc32c.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
+import { seeded } from '../seed.ts';
 import { FaultyDisk, PowerCut } from './faulty-disk.ts';
-import { seeded } from './views.ts';
 
 const MIB = 1024 * 1024;
 const SMALL = 2000;

@@ -3,20 +3,7 @@ import { SyncQueue } from '../../actors/sync-queue.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO } from '../../runtime/errno.ts';
 import { ToyStore } from './toy-store.ts';
-
-/** Calls since the mark, by name. */
-function callsSince(store: ToyStore, mark: number): string[] {
-  return store.disk.log.slice(mark).map((call) => call.split(' ')[0]!);
-}
-
-/** A store whose own first record is durable, so that what follows is the test's doing. */
-function settled(others = 0): ToyStore {
-  const store = new ToyStore({ others });
-  store.flush(0);
-  store.run();
-  store.done.length = 0;
-  return store;
-}
+import { callsSince, settled, withDroppedObject, withFuse, withLogged } from './toy-stores.ts';
 
 test('fsyncs that wait together share one write and one fdatasync', () => {
   const store = settled();
@@ -105,18 +92,6 @@ test('objects become durable before the records that depend on them, by whicheve
     expect(store.replies).toEqual([{ unique: 1, errno: 0 }]);
   }
 });
-
-/** A store with an object whose last bytes the log has as well, and an fsync that was answered. */
-function withLogged(others: number): { store: ToyStore; path: string } {
-  const store = settled(others);
-  store.operate(4);
-  store.sync();
-  store.run();
-  // Every second operation on an object that there is is one that the log vouches for.
-  while (store.state.operations % 2 === 0) store.operate(3);
-  store.operate(4);
-  return { store, path: objectPath(store.state.objects()[0]!.id) };
-}
 
 test('an fsync does not wait for an object whose bytes the log has; a flush that is asked for does', () => {
   for (const others of [0, 2]) {
@@ -231,20 +206,6 @@ test('a dropped object is deleted after the commit that covers the drop, not bef
   }
 });
 
-/** A store in which the file of an object of so many bytes is to be deleted. */
-function withDroppedObject(bytes: number): { store: ReturnType<typeof settled>; path: string } {
-  const store = settled();
-  store.operate(2);
-  store.sync();
-  store.run();
-  const path = objectPath(store.state.objects()[0]!.id);
-  const descriptor = store.disk.open(path, 'write');
-  store.disk.truncate(descriptor, bytes);
-  store.disk.close(descriptor);
-  store.operate(2);
-  return { store, path };
-}
-
 test('a large object is deleted in parts, and an fsync that comes meanwhile is answered between two of them', () => {
   const { store, path } = withDroppedObject(20 << 20);
   store.now += 5000;
@@ -332,16 +293,6 @@ test('the queue of fsyncs keeps its order while it grows', () => {
   }
   expect(queue.length).toBe(pushed - shifted);
 });
-
-/** A store with a fuse actor that commits, and a segment that io-0 has opened. */
-function withFuse(): ToyStore {
-  const store = new ToyStore({ fuse: true });
-  store.operate(3);
-  store.sync();
-  store.run();
-  store.replies.length = 0;
-  return store;
-}
 
 test('a fuse actor commits itself what is small, and leaves to io-0 what is not', () => {
   const store = withFuse();

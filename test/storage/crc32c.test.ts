@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { crc32c } from '../../kernels/codec/crc32c.ts';
-import { seeded } from './views.ts';
+import { seeded } from '../seed.ts';
 
 test('the check values of RFC 3720 and the catalogue of CRCs', () => {
   const bytes = (make: (i: number) => number) => Uint8Array.from({ length: 32 }, (_, i) => make(i));

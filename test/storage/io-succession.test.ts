@@ -15,15 +15,14 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { formatJournal, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { STORE_STATUS_BYTES } from '../../runtime/storage/store-status.ts';
-import { seeded } from './views.ts';
+import { seeded, testSeed } from '../seed.ts';
 
 const SYNCS = 1200;
 const DEATHS = 12;
 const IN_FLIGHT = 32;
 
 test('io-0 is ended under load, again and again: every fsync is answered, none early, and the log has every record once', async () => {
-  const seed = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-  console.log(`seed ${seed} (VEXFS_TEST_SEED)`);
+  const seed = testSeed('an io actor that is ended');
   const random = seeded(seed);
   const directory = fs.mkdtempSync(join(os.tmpdir(), 'vexfs-io-'));
   fs.mkdirSync(join(directory, 'log'));

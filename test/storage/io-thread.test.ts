@@ -13,7 +13,7 @@ import { HostDisk } from '../../runtime/storage/disk.ts';
 import { formatJournal, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { STORE_STATUS_BYTES, StoreStatus } from '../../runtime/storage/store-status.ts';
-import { seeded } from './views.ts';
+import { seeded, testSeed } from '../seed.ts';
 
 const SYNCS = 1500;
 const IN_FLIGHT = 32;
@@ -74,8 +74,7 @@ test('a disk that is slower than the writers: they wait, and no more than two jo
 }, 60_000);
 
 test('io-0 on its own thread: no fsync is answered early, all are, they share fdatasyncs, and the log replays', async () => {
-  const seed = Date.now() >>> 0;
-  console.log(`seed ${seed}`);
+  const seed = testSeed('fsyncs of io-0');
   const random = seeded(seed);
   const { directory, io, journal, status: shared, answers, end } = started(0);
   const records = { written: 0 };

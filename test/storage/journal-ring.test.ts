@@ -15,6 +15,7 @@ import {
   recordBytes,
   TYPE_AT,
 } from '../../runtime/storage/record-header.ts';
+import { testSeed } from '../seed.ts';
 import { sharedRegion } from './views.ts';
 
 function journal(bytes: number) {
@@ -95,8 +96,7 @@ test('positions wrap at 2^32 without a lost record', () => {
 
 test('two threads: every record arrives once, in order, whole, over many wraps', async () => {
   const records = 200_000;
-  const seed = Date.now() >>> 0;
-  console.log(`seed ${seed}`);
+  const seed = testSeed('records through the journal');
   const { region, reader } = journal(64 * 1024);
   const worker = new Worker(new URL('./journal-writer-thread.js', import.meta.url), {
     workerData: { buffer: region.buffer, records, seed },

@@ -2,7 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
-import { seeded, viewsOf } from './views.ts';
+import { seeded } from '../seed.ts';
+import { viewsOf } from './views.ts';
 
 const { buffer, records, seed } = workerData as { buffer: SharedArrayBuffer; records: number; seed: number };
 const journal = new JournalWriter(viewsOf(buffer));

@@ -3,9 +3,9 @@ import { listCheckpoints } from '../../actors/io/checkpoint.ts';
 import { listSegments } from '../../actors/io/log-recovery.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { EIO, ENOSPC, EROFS } from '../../runtime/errno.ts';
+import { seeded } from '../seed.ts';
 import { type FaultyDisk, PowerCut } from './faulty-disk.ts';
 import { checkObjects, OBJECT_BYTES, type ToyOptions, ToyStore } from './toy-store.ts';
-import { seeded } from './views.ts';
 
 /** The choices of a workload, and the state after each prefix of it, by running it undisturbed. */
 function prefixes(choices: readonly number[]): string[] {

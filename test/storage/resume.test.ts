@@ -1,13 +1,12 @@
 /** io actors end at any step, again and again, and successors go on in the memory they left. */
 import { expect, test } from 'vitest';
 import { type LogOutcome, replayLog } from '../../actors/io/log-recovery.ts';
+import { seeded, testSeed } from '../seed.ts';
 import type { FaultyDisk } from './faulty-disk.ts';
 import { uuid } from './sample-log.ts';
 import { checkObjects, Death, FUSE, type ToyOptions, ToyStore } from './toy-store.ts';
-import { seeded } from './views.ts';
 
-const SEED = Number(process.env.VEXFS_TEST_SEED ?? Date.now() % 2 ** 31);
-console.log(`deaths of io actors: seed ${SEED} (VEXFS_TEST_SEED)`);
+const SEED = testSeed('deaths of io actors');
 
 interface Workload {
   readonly operations: number;
