@@ -1,5 +1,6 @@
 /** What is mounted where: /proc/self/mountinfo, proc_pid_mountinfo(5). Reading it never touches a mount. */
 import { readFileSync } from 'node:fs';
+import { unescapeOctal } from '../../runtime/system/octal-escapes.ts';
 import { type MountRow, notedStore } from './named-mounts.ts';
 
 export const SUBTYPE = 'vexfs';
@@ -39,14 +40,6 @@ export function parseMountinfo(text: string): Mount[] {
 
 export function readMounts(): Mount[] {
   return parseMountinfo(readFileSync('/proc/self/mountinfo', 'latin1'));
-}
-
-/** The kernel writes space, tab, newline and backslash as \ooo; the rest is the path's own bytes, UTF-8 as a rule. */
-function unescapeOctal(field: string): string {
-  const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
-  return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 /** Of a mount of our type the source is the store, unless it was noted that another name was chosen. */

@@ -3,6 +3,7 @@
  * control groups (cgroup v1, v2, or both side by side) grant it.
  */
 import { parseCpuList } from './cpu-list.ts';
+import { unescapeOctal } from './octal-escapes.ts';
 
 /** The text of a file, or undefined where it is missing or cannot be read. */
 export type ReadText = (path: string) => string | undefined;
@@ -53,15 +54,9 @@ function readHierarchies(mountinfo: string): Hierarchy[] {
     const [type, , options = ''] = after.split(' ');
     if (root === undefined || mountPoint === undefined) return [];
     if (type !== 'cgroup' && type !== 'cgroup2') return [];
-    const place = { mountPoint: unescapePath(mountPoint), root: unescapePath(root) };
+    const place = { mountPoint: unescapeOctal(mountPoint), root: unescapeOctal(root) };
     return [{ isV2: type === 'cgroup2', controllers: options.split(','), ...place }];
   });
-}
-
-function unescapePath(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
 }
 
 /** Lines of /proc/self/cgroup: "0::/a/b" for v2, "4:cpu,cpuacct:/a/b" for v1. */
