@@ -2,7 +2,8 @@
  * The connection to the kernel, for the threads that serve it and those that answer requests another one has read.
  *
  * Roles: main writes words 0 to 2 once, when the tables are there and after the kernel's INIT; any thread reads. Those who build on
- * the tables load their code meanwhile, and then wait for it. From word WATCH on lies the watch of the fuse actors (fuse/session/watch.ts).
+ * the tables load their code meanwhile, and then wait for it. From word WATCH on lies the watch of the fuse actors
+ * (fuse/session/watch.ts).
  *
  * Invariants:
  * 1. Word 0 holds the descriptor of /dev/fuse + 1, and 0 before the mount. Its store publishes the others.

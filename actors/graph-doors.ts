@@ -8,10 +8,11 @@
  * per shard and other shard a line with USES.
  *
  * Invariants:
- * 1. USES of (owner, other) is odd while the other's thread is in a graph of the owner. Only that thread writes it; a successor of one that
- *    ended makes it even before anything else.
+ * 1. USES of (owner, other) is odd while the other's thread is in a graph of the owner. Only that thread writes it; a successor
+ *    of one that ended makes it even before anything else.
  * 2. The other raises USES and then looks at CLOSED; the owner stores CLOSED and then looks at USES (both are atomic, so in one order
- *    for all). So one of them sees the other: who finds CLOSED set leaves at once, and who finds all USES even after it has closed is alone.
+ *    for all). So one of them sees the other: who finds CLOSED set leaves at once, and who finds all USES even after it has
+ *    closed is alone.
  * 3. USES only grows: who was odd and is another number now has been outside.
  */
 import { randomFillSync } from 'node:crypto';

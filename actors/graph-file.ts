@@ -1,13 +1,15 @@
 /**
- * A graph of a shard's part of a collection as a file, so that a mount need not link every vector again. It is a hint, never the truth: it has
- * no labels, and nothing of it is found before the collection is told of a vector that is in it, to the bit (kernels/hnsw/shared-graph.ts).
- * So it may be of any age, and stale, missing or damaged it costs nothing but the time to link vectors.
+ * A graph of a shard's part of a collection as a file, so that a mount need not link every vector again. It is a hint, never
+ * the truth: it has no labels, and nothing of it is found before the collection is told of a vector that is in it, to the bit
+ * (kernels/hnsw/shared-graph.ts). So it may be of any age, and stale, missing or damaged it costs nothing but the time to link
+ * vectors.
  *
- * `vectors/graph-SHARD-COLLECTION.snap`, and `graph-SHARD-COLLECTION-NUMBER.snap` of those after the first: a header of 64 bytes, then the parts of a snapshot (kernels/hnsw/graph-snapshot.ts), the
- * description first, in pieces of at most {@link PIECE_BYTES}: u32 length, u32 CRC-32C, bytes. Each CRC continues the one before. Little-endian.
+ * `vectors/graph-SHARD-COLLECTION.snap`, and `graph-SHARD-COLLECTION-NUMBER.snap` of those after the first: a header of 64
+ * bytes, then the parts of a snapshot (kernels/hnsw/graph-snapshot.ts), the description first, in pieces of at most
+ * {@link PIECE_BYTES}: u32 length, u32 CRC-32C, bytes. Each CRC continues the one before. Little-endian.
  *
- * Header: 8 bytes magic, u32 shard, u32 collection, u32 dimension, u32 bytes of the description, f64 bytes of the file, u32 number, zeros, and at 60
- * u32 CRC-32C of bytes [0, 60).
+ * Header: 8 bytes magic, u32 shard, u32 collection, u32 dimension, u32 bytes of the description, f64 bytes of the file, u32
+ * number, zeros, and at 60 u32 CRC-32C of bytes [0, 60).
  */
 import { crc32c } from '../kernels/codec/crc32c.ts';
 import { assert } from '../runtime/assert.ts';

@@ -1,6 +1,7 @@
 /**
- * Every message between actors: its number, its layout, and the functions that write it (those to shards: shard-messages.ts; questions: query-messages.ts). Offsets are bytes from the
- * start of the payload, which is 8-byte aligned; numbers are little-endian u32 unless said otherwise.
+ * Every message between actors: its number, its layout, and the functions that write it (those to shards: shard-messages.ts;
+ * questions: query-messages.ts). Offsets are bytes from the start of the payload, which is 8-byte aligned; numbers are
+ * little-endian u32 unless said otherwise.
  *
  * A writer that finds its lane full waits for room: messages are never dropped. That cannot end in a circle, because
  * fuse actors wait for io, shards, the indexer and main; io waits for shards and main; shards wait for main; and the

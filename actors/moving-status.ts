@@ -1,8 +1,6 @@
-import { readCounters } from '../runtime/metrics/metrics.ts';
 import type { Context } from './context.ts';
-import { presentActors } from './presence.ts';
-import { METRICS } from './regions.ts';
 import { COPYING, phaseOf, Route, SETTLED, shardsAfter, shardsBefore } from './route.ts';
+import { shardTotal } from './totals.ts';
 
 /** Files on their way to another number of shards (route.ts). */
 export interface MovingStatus {
@@ -18,11 +16,7 @@ export interface MovingStatus {
 export function movingStatus(context: Context): MovingStatus | undefined {
   const { word } = new Route(context.arena);
   if (phaseOf(word) === SETTLED) return undefined;
-  const counters = readCounters(context.arena.region(METRICS));
-  const left = presentActors(context, 'shard').reduce(
-    (sum, { name }) => sum + (counters[name]?.moving ?? 0),
-    0,
-  );
+  const left = shardTotal(context, 'moving');
   const phase = phaseOf(word) === COPYING ? 'copying' : 'dropping';
   return { from: shardsBefore(word), to: shardsAfter(word), phase, left };
 }

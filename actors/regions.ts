@@ -72,7 +72,7 @@ export function vectorsRegion(shard: string): string {
 export const GRAPH_DOORS = 'graph-doors';
 
 /** Directory entries outnumber inodes only by hard links. */
-export const DENTRIES_PER_INODE = 1.25;
+const DENTRIES_PER_INODE = 1.25;
 
 /**
  * Among how many shards the shared vector memory is divided, for this one: those that come later get what they would have if

@@ -3,7 +3,7 @@ import { SLAB_TAG_NAMES } from '../fuse/slab-tags.ts';
 import { SlabAllocator } from '../runtime/memory/slab.ts';
 import { type Holder, scanHolders } from '../runtime/memory/slab-audit.ts';
 import { SlabCaches } from '../runtime/memory/slab-caches.ts';
-import { RESTORED, tagWords } from '../runtime/memory/slab-tags.ts';
+import { RESTORED } from '../runtime/memory/slab-tags.ts';
 import type { Context } from './context.ts';
 import { SLAB, SLAB_CACHES, SLAB_TAGS } from './regions.ts';
 import type { ActorKind } from './topology.ts';
@@ -21,7 +21,7 @@ export function openSlab(context: Context): SlabAllocator {
   return new SlabAllocator(arena.region(SLAB), {
     caches,
     slot,
-    tags: tagWords(arena.region(SLAB_TAGS)),
+    tags: arena.region(SLAB_TAGS).u32,
     debug: settings.config.memory.debug ? { tagNames: SLAB_TAG_NAMES } : undefined,
     relieve: RELIEVED.includes(kind) ? () => caches.waitForMemory(RELIEF_MS) : undefined,
   });
@@ -30,7 +30,7 @@ export function openSlab(context: Context): SlabAllocator {
 /** For whoever only looks. */
 export function viewSlab({ arena }: Context): SlabAllocator {
   const caches = new SlabCaches(arena.region(SLAB_CACHES));
-  return new SlabAllocator(arena.region(SLAB), { caches, tags: tagWords(arena.region(SLAB_TAGS)) });
+  return new SlabAllocator(arena.region(SLAB), { caches, tags: arena.region(SLAB_TAGS).u32 });
 }
 
 export interface NamedHolder {

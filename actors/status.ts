@@ -1,19 +1,17 @@
 /** The state of the whole, read from shared memory: any thread can tell, nobody has to be asked. */
 import { namespaceUse } from '../fuse/namespace/namespace.ts';
-import { OPCODES, opcodeName } from '../fuse/protocol/abi.ts';
 import { doorbellOf, peekMailbox } from '../runtime/messaging/mailbox.ts';
-import { HistogramSnapshot } from '../runtime/metrics/histogram.ts';
-import { MetricsBlock, readCounters } from '../runtime/metrics/metrics.ts';
+import { readCounters } from '../runtime/metrics/metrics.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
 import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
 import { type CollectionStatus, collectionsStatus } from './collection-status.ts';
 import type { Context } from './context.ts';
-import { errorsOf } from './metrics.ts';
 import { type MovingStatus, movingStatus } from './moving-status.ts';
 import { type PoolStatus, poolStatus } from './pool-status.ts';
-import { presentActors, startedActors } from './presence.ts';
+import { presentActors } from './presence.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
+import { opcodeTotals, shardTotal } from './totals.ts';
 
 export interface OpcodeStatus {
   readonly count: number;
@@ -91,24 +89,14 @@ export function isAsleep({ arena }: Context, { name }: ActorPlan): boolean {
 }
 
 function opcodesOf(context: Context): Snapshot['fuse'] {
-  const region = context.arena.region(METRICS);
-  const blocks = startedActors(context, 'fuse').map(({ name }) => new MetricsBlock(region, name));
   const opcodes: Record<string, OpcodeStatus> = {};
   let requests = 0;
-  for (let opcode = 0; opcode < OPCODES; opcode++) {
-    const name = opcodeName(opcode);
-    const all = new HistogramSnapshot();
-    let errors = 0;
-    for (const block of blocks) {
-      all.merge(block.histogram(name));
-      errors += block.get(block.counter(errorsOf(name)));
-    }
-    const count = all.count;
-    if (count === 0) continue;
+  for (const [name, { latencies, errors }] of opcodeTotals(context)) {
+    const { count } = latencies;
     requests += count;
     const us = (ns: number): number => Math.round(ns / 100) / 10;
-    const [p50us, p99us, maxus] = [us(all.quantile(0.5)), us(all.quantile(0.99)), us(all.largest)];
-    opcodes[name] = { count, errors, p50us, p99us, maxus };
+    const [p50us, p99us] = [us(latencies.quantile(0.5)), us(latencies.quantile(0.99))];
+    opcodes[name] = { count, errors, p50us, p99us, maxus: us(latencies.largest) };
   }
   return { requests, opcodes };
 }
@@ -132,10 +120,7 @@ export function takeSnapshot(context: Context): Snapshot {
       indexed: indexer.indexed ?? 0,
       passedOver: indexer.passedOver ?? 0,
       failed: indexer.failed ?? 0,
-      chunks: presentActors(context, 'shard').reduce(
-        (sum, { name }) => sum + (counters[name]?.chunks ?? 0),
-        0,
-      ),
+      chunks: shardTotal(context, 'chunks'),
       searches: indexer.searches ?? 0,
     },
     fuse: opcodesOf(context),

@@ -86,9 +86,9 @@ async function copyStore(
       opened.release();
     }
   }
-  if (opened.kind !== 'locked') throw new UserError(opened.message.replace(/\.$/, ''));
+  if (opened.kind !== 'locked') throw new UserError(opened.message);
   const client = await ControlClient.connect(store).catch((error: unknown) => {
-    throw error instanceof NotRunning ? new UserError(opened.message.replace(/\.$/, '')) : error;
+    throw error instanceof NotRunning ? new UserError(opened.message) : error;
   });
   try {
     return await backUp(store, identityOfStore(store), target(), liveStore(client, directory), showProgress);
@@ -137,7 +137,7 @@ function restoreStore(backupArgument: string, storeArgument: string, options: Op
   const store = makeEmpty(resolve(storeArgument));
   restore(from, manifest, store, showProgress);
   const opened = openStore(store, { create: false, inspect: true });
-  if ('kind' in opened) throw new UserError(opened.message.replace(/\.$/, ''));
+  if ('kind' in opened) throw new UserError(opened.message);
   const memory = roomy(requireConfig({ fallback: join(store, 'vexfs.toml') }));
   const { findings } = checkStore(opened.disk, opened.identity, memory, showProgress);
   opened.release();

@@ -11,10 +11,9 @@ import { UserError } from '../runtime/user-error.ts';
 import { ControlClient } from './client.ts';
 import { loadDaemon } from './daemon.ts';
 import { serveInForeground } from './foreground.ts';
-import { progressLine } from './index.ts';
-import type { IndexProgress } from './protocol.ts';
+import { awaitIndex } from './index.ts';
 import { printHits } from './results.ts';
-import { clearProgress, outliveReaders, plural, print, progress, say, style } from './terminal.ts';
+import { outliveReaders, plural, print, say, style } from './terminal.ts';
 
 const STORE = resolve('store');
 const DIRECTORY = resolve('mnt');
@@ -44,19 +43,7 @@ async function fill(): Promise<number> {
 
 async function waitForIndex(client: ControlClient): Promise<void> {
   const started = performance.now();
-  let first: IndexProgress | undefined;
-  const status = await client.call(
-    'indexWait',
-    { timeoutSeconds: INDEX_TIMEOUT_S },
-    {
-      timeoutMs: (INDEX_TIMEOUT_S + 10) * 1000,
-      onProgress: (value) => {
-        first ??= value as IndexProgress;
-        progress(progressLine(value as IndexProgress, first, (performance.now() - started) / 1000));
-      },
-    },
-  );
-  clearProgress();
+  const status = await awaitIndex(client, INDEX_TIMEOUT_S);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   print(`  indexed    ${plural(status.chunks, 'passage')} of text (waited ${seconds} s)`);
 }

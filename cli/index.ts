@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { UserError } from '../runtime/user-error.ts';
 import { seconds } from './arguments.ts';
+import type { ControlClient } from './client.ts';
 import { findMount, pathInMount, withMount } from './mounts.ts';
 import type { IndexProgress, IndexStatus } from './protocol.ts';
 import { clearProgress, grouped, plural, print, printJson, progress } from './terminal.ts';
@@ -58,21 +59,24 @@ export function progressLine(now: IndexProgress, first: IndexProgress, elapsedSe
   return `indexing: ${plural(now.pending, 'file')} left${shown}`;
 }
 
-async function wait(directory: string | undefined, options: WaitOptions): Promise<void> {
-  const mount = findMount({ mount: directory });
-  const timeout = options.timeout === undefined ? {} : { timeoutSeconds: options.timeout };
+/** Returns once every file written so far can be found, or after `timeoutSeconds`; shows how far it is meanwhile. */
+export async function awaitIndex(client: ControlClient, timeoutSeconds?: number): Promise<IndexStatus> {
   const started = performance.now();
   let first: IndexProgress | undefined;
-  const answer = await withMount(mount, (client) =>
-    client.call('indexWait', timeout, {
-      timeoutMs: Number.POSITIVE_INFINITY,
-      onProgress: (value) => {
-        first ??= value as IndexProgress;
-        progress(progressLine(value as IndexProgress, first, (performance.now() - started) / 1000));
-      },
-    }),
-  );
+  const status = await client.call('indexWait', timeoutSeconds === undefined ? {} : { timeoutSeconds }, {
+    timeoutMs: Number.POSITIVE_INFINITY,
+    onProgress: (value) => {
+      first ??= value as IndexProgress;
+      progress(progressLine(value as IndexProgress, first, (performance.now() - started) / 1000));
+    },
+  });
   clearProgress();
+  return status;
+}
+
+async function wait(directory: string | undefined, options: WaitOptions): Promise<void> {
+  const mount = findMount({ mount: directory });
+  const answer = await withMount(mount, (client) => awaitIndex(client, options.timeout));
   if (options.json) printJson(answer);
   if (answer.pending > 0) {
     throw new UserError(

@@ -5,7 +5,7 @@ import { UserError } from '../runtime/user-error.ts';
 import { describeSystemError } from './system-errors.ts';
 import { harmless, hasPrintedJson, printJson, say } from './terminal.ts';
 
-export const OK = 0;
+const OK = 0;
 export const FAILED = 1;
 export const USAGE = 2;
 

@@ -1,6 +1,7 @@
 /** What a running mount answers on its control socket. Paths are absolute within the filesystem ("/notes/a.md"). */
 
 import type { CollectionStatus } from '../actors/collection-status.ts';
+import type { IndexStatus, SearchResult as SearchHit, VectorPiece } from '../actors/indexer-remote.ts';
 import type { FrozenStore } from '../actors/main/backup-hold.ts';
 import type { CheckpointReport, CheckpointStatus } from '../actors/main/checkpoints.ts';
 import type { ColdStatus } from '../actors/main/cold-data.ts';
@@ -16,35 +17,36 @@ import type {
   StealRow,
 } from '../actors/main/console-views.ts';
 import type { PlacementPlan } from '../actors/main/placement.ts';
+import type { ConfigChange, ReloadReport } from '../actors/main/reload.ts';
+import type { MovingStatus } from '../actors/moving-status.ts';
 import type { PoolStatus } from '../actors/pool-status.ts';
+import type { MemoryAudit } from '../actors/slab-audit.ts';
+import type { OpcodeStatus } from '../actors/status.ts';
 
 export type {
   ActorRow,
   CheckpointReport,
   CheckpointStatus,
   ColdStatus,
+  ConfigChange,
   FrozenStore,
+  IndexStatus,
   LockView,
   MailboxView,
+  MemoryAudit,
   OpcodeRates,
   PlacementPlan,
   PoolStatus,
+  ReloadReport,
   RingView,
+  SearchHit,
   ShardRow,
   StealRow,
   TailBatch,
   TracedRequest,
   TraceStep,
+  VectorPiece,
 };
-
-export interface SearchHit {
-  readonly path: string;
-  /** Higher is better; 1 = the same direction, for cosine collections. */
-  readonly score: number;
-  /** 1-based line where the best passage starts; 0 where there is no text. */
-  readonly line: number;
-  readonly snippet: string;
-}
 
 export type VectorHit = Pick<SearchHit, 'path' | 'score'>;
 
@@ -55,36 +57,7 @@ export interface VectorsSet {
   readonly errors: readonly { readonly path: string; readonly error: string }[];
 }
 
-export interface VectorPiece {
-  readonly dimension: number;
-  readonly paths: readonly string[];
-  /** Base64 of little-endian float32, one vector after the other. */
-  readonly vectors: string;
-  /** `from` of the next piece; −1 = there is none. */
-  readonly next: number;
-}
-
-export interface IndexStatus {
-  /** Files waiting to be indexed. */
-  readonly pending: number;
-  readonly indexed: number;
-  readonly failed: number;
-  /** Passages in the index. */
-  readonly chunks: number;
-}
-
-export interface IndexProgress {
-  readonly pending: number;
-  readonly indexed: number;
-}
-
-export interface OpcodeStatus {
-  readonly count: number;
-  readonly errors: number;
-  readonly p50us: number;
-  readonly p99us: number;
-  readonly maxus: number;
-}
+export type IndexProgress = Pick<IndexStatus, 'pending' | 'indexed'>;
 
 export interface Status {
   readonly version: string;
@@ -132,42 +105,7 @@ export interface Status {
   readonly fuse: { readonly requests: number; readonly opcodes: Readonly<Record<string, OpcodeStatus>> };
   readonly collections?: readonly CollectionStatus[];
   /** Only while files move to another number of shards: what is left to look at in this phase. */
-  readonly moving?: {
-    readonly from: number;
-    readonly to: number;
-    readonly phase: 'copying' | 'dropping';
-    readonly left: number;
-  };
-}
-
-/** Blocks of the slab memory that are not where they should be; all empty in a mount that is quiet and well. */
-export interface MemoryAudit {
-  readonly blocks: number;
-  readonly lost: readonly StrayBlock[];
-  readonly dangling: readonly StrayBlock[];
-  readonly doubled: readonly StrayBlock[];
-}
-
-export interface StrayBlock {
-  readonly handle: number;
-  readonly bytes: number;
-  readonly tag: string;
-  readonly actor: string;
-}
-
-export interface ConfigChange {
-  readonly key: string;
-  /** As written in the file. */
-  readonly from: string;
-  readonly to: string;
-}
-
-/** What came of reading the configuration again. */
-export interface ReloadReport {
-  readonly applied: readonly ConfigChange[];
-  readonly needsRemount: readonly (ConfigChange & { readonly why?: string })[];
-  /** Could not be put in force; absent when everything could. */
-  readonly failed?: readonly (ConfigChange & { readonly why: string })[];
+  readonly moving?: MovingStatus;
 }
 
 export interface GateAnswer {

@@ -2,19 +2,12 @@
 import { relative } from 'node:path';
 import { join } from 'node:path/posix';
 import type { SearchHit } from './protocol.ts';
-import { columns, print, printJson, style, visible, wrapped } from './terminal.ts';
+import { bar, columns, print, printJson, style, visible, wrapped } from './terminal.ts';
 
 const BAR_CELLS = 8;
-const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const COMMON = new Set(
   'the and for with from that this how what where when who why are was you can does'.split(' '),
 );
-
-/** The score of 0 … 1 as a bar that is 8 characters wide. */
-function bar(score: number): string {
-  const eighths = Math.round(Math.min(1, Math.max(0, score)) * BAR_CELLS * 8);
-  return ('█'.repeat(eighths >> 3) + EIGHTHS[eighths & 7]!).padEnd(BAR_CELLS);
-}
 
 /** Words of the query, and words that start like them ("rotate", "rotated"), stand out. */
 function highlight(snippet: string, query: string): string {
@@ -59,7 +52,7 @@ export function printHits(hits: readonly Partial<SearchHit>[], shown: Shown): vo
     const rank = String(i + 1).padStart(rankWidth);
     const place =
       style('cyan', visible(shownPath(hostPath(shown.directory, path)))) + (line > 0 ? `:${line}` : '');
-    print(`${style('dim', rank)}  ${style('green', bar(score))} ${score.toFixed(3)}  ${place}`);
+    print(`${style('dim', rank)}  ${style('green', bar(score, BAR_CELLS))} ${score.toFixed(3)}  ${place}`);
     const text = visible(snippet.replace(/\s+/g, ' ').trim());
     for (const row of wrapped(text, columns() - rankWidth - 2))
       print(`${' '.repeat(rankWidth)}  ${highlight(row, shown.query)}`);

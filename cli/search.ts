@@ -39,7 +39,7 @@ export function addSearch(program: Command): void {
 }
 
 /** The query as it is sent. @throws {UserError} if it is empty or too long. */
-export function checkQuery(text: string): string {
+function checkQuery(text: string): string {
   const query = text.trim();
   if (query === '') {
     throw new UserError(

@@ -121,6 +121,14 @@ export function clearProgress(): void {
   progressShown = false;
 }
 
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+/** `share`, 0 … 1, as a bar in a field `cells` characters wide. */
+export function bar(share: number, cells: number): string {
+  const eighths = Math.round(Math.min(1, Math.max(0, share)) * cells * 8);
+  return ('█'.repeat(eighths >> 3) + EIGHTHS[eighths & 7]!).padEnd(cells);
+}
+
 /** Columns in the widths they need, two spaces apart; `right` are the indexes of those aligned to the right. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const width = (cell: string): number => [...stripVTControlCharacters(cell)].length;

@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { roundSize } from '../runtime/config/size.ts';
 import { actorState } from './console-views.ts';
 import type { ActorRow, TopSample } from './protocol.ts';
-import { duration, grouped, harmless, latency, plural, style, visible, withHeader } from './terminal.ts';
+import { bar, duration, grouped, harmless, latency, plural, style, visible, withHeader } from './terminal.ts';
 
 export type SortKey = 'cpu' | 'messages' | 'requests' | 'waiting' | 'name';
 
@@ -26,13 +26,6 @@ export interface FrameOptions {
 
 const ESCAPE = '\u001b';
 const BAR_CELLS = 10;
-const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-
-/** `share` of 1 as a bar. */
-function bar(share: number, cells = BAR_CELLS): string {
-  const eighths = Math.round(Math.min(1, Math.max(0, share)) * cells * 8);
-  return ('█'.repeat(eighths >> 3) + EIGHTHS[eighths & 7]!).padEnd(cells);
-}
 
 const VALUES: Readonly<Record<Exclude<SortKey, 'name'>, (row: ActorRow) => number>> = {
   cpu: (row) => row.cpu,
@@ -62,7 +55,7 @@ function summary(s: TopSample): string[] {
     `${style('bold', 'vexfs top')}  ${visible(s.directory)}  ${state} for ${duration(s.uptimeSeconds)}, pid ${s.pid}`,
     '',
     `${label('requests')}${whole(requests)}/s, ${grouped(s.fuse.requests)} since the mount`,
-    `${label('memory')}${style('cyan', bar(share))} ${roundSize(slabUsed)} of ${roundSize(slabBudget)}, ${plural(s.namespace.inodesUsed, 'file')}`,
+    `${label('memory')}${style('cyan', bar(share, BAR_CELLS))} ${roundSize(slabUsed)} of ${roundSize(slabBudget)}, ${plural(s.namespace.inodesUsed, 'file')}`,
     `${label('index')}${plural(chunks, 'passage')}, ${grouped(pending)} waiting, ${indexedPerSecond.toFixed(1)} files/s`,
     `${label('storage')}${commitsPerSecond.toFixed(1)} commits/s, ${roundSize(Math.round(logBytesPerSecond))}/s to the log (segment ${roundSize(segmentBytes)})${errno === 0 ? '' : style('red', `, failed with errno ${errno}`)}`,
   ];
@@ -72,7 +65,7 @@ function actorTable(actors: readonly ActorRow[]): string[] {
   const rows = actors.map((row) => [
     row.name,
     actorState(row),
-    `${row.cpu.toFixed(1)} ${style('green', bar(row.cpu / 100))}`,
+    `${row.cpu.toFixed(1)} ${style('green', bar(row.cpu / 100, BAR_CELLS))}`,
     row.core < 0 ? '' : String(row.core),
     whole(row.messagesPerSecond),
     whole(row.requestsPerSecond),

@@ -1,7 +1,8 @@
-/** Vectors as files: NumPy's .npy (format 1 to 3, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html) and JSON. */
+/** One vector as a file: NumPy's .npy, and JSON. */
 import { readFileSync } from 'node:fs';
 import { VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { npyHeader } from './npy.ts';
 import { describeFileError } from './system-errors.ts';
 
 /** @throws {UserError} unless `file` ("-" = stdin) holds one vector of 1 to 8,192 finite numbers. */
@@ -32,22 +33,16 @@ function parseJson(bytes: Buffer, name: string): ArrayLike<unknown> {
 
 function parseNpy(bytes: Buffer, name: string): Float32Array | Float64Array {
   const refuse = (why: string): UserError => new UserError(`${name} ${why}; save one vector with numpy.save`);
-  if (bytes.length < 12 || bytes.toString('latin1', 0, 6) !== '\x93NUMPY') throw refuse('is not a .npy file');
-  const wide = bytes[6]! >= 2;
-  const start = wide ? 12 : 10;
-  const end = start + (wide ? bytes.readUInt32LE(8) : bytes.readUInt16LE(8));
-  const header = bytes.toString('latin1', start, end);
-  const type = /'descr':\s*'([^']*)'/.exec(header)?.[1];
-  const shape = (/'shape':\s*\(([^)]*)\)/.exec(header)?.[1] ?? '').match(/\d+/g)?.map(Number) ?? [];
-  if (type !== '<f4' && type !== '<f8')
-    throw refuse(`has elements of type ${type ?? 'unknown'}, not <f4 or <f8`);
+  const header = npyHeader(bytes);
+  if (typeof header === 'string') throw refuse(header);
+  const { end, shape, isDouble } = header;
   if (shape.filter((length) => length !== 1).length > 1) throw refuse(`has the shape (${shape.join(', ')})`);
   const length = shape.reduce((product, n) => product * n, 1);
-  const width = type === '<f4' ? 4 : 8;
+  const width = isDouble ? 8 : 4;
   if (bytes.length < end + length * width) throw refuse('is shorter than its header says');
   // A copy, since the elements may not be aligned in the file.
   const data = new Uint8Array(bytes.subarray(end, end + length * width)).buffer;
-  return width === 4 ? new Float32Array(data) : new Float64Array(data);
+  return isDouble ? new Float64Array(data) : new Float32Array(data);
 }
 
 function checkVector(values: ArrayLike<unknown>, name: string): Float32Array {

@@ -11,6 +11,7 @@ import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { MIB, VECTOR_DIMENSION_MAX } from '../runtime/config/bounds.ts';
 import { UserError } from '../runtime/user-error.ts';
+import { NPY_HEADER_MAX, npyHeader } from './npy.ts';
 import { describeFileError } from './system-errors.ts';
 
 export const FORMATS = ['npy', 'fvecs', 'ivecs', 'bvecs', 'jsonl', 'f32'] as const;
@@ -106,21 +107,13 @@ export class VectorSource {
   }
 
   #npyHeader(): { start: number; dimension: number; count: number; isDouble: boolean } {
-    const head = this.#read(0, 64 * 1024);
-    if (head.toString('latin1', 0, 6) !== '\x93NUMPY') throw this.#wrong('is not a .npy file');
-    const wide = head[6]! >= 2;
-    const start = (wide ? 12 : 10) + (wide ? head.readUInt32LE(8) : head.readUInt16LE(8));
-    const text = head.toString('latin1', 0, start);
-    const type = /'descr':\s*'([^']*)'/.exec(text)?.[1];
-    const shape = (/'shape':\s*\(([^)]*)\)/.exec(text)?.[1] ?? '').match(/\d+/g)?.map(Number) ?? [];
-    if (type !== '<f4' && type !== '<f8')
-      throw this.#wrong(`has elements of type ${type ?? 'unknown'}, not <f4 or <f8`);
+    const header = npyHeader(this.#read(0, NPY_HEADER_MAX));
+    if (typeof header === 'string') throw this.#wrong(header);
+    const { end: start, shape, isDouble, isFortranOrder } = header;
     if (shape.length !== 2)
       throw this.#wrong(`has the shape (${shape.join(', ')}); one row for each vector is needed`);
-    if (/'fortran_order':\s*True/.test(text))
-      throw this.#wrong('is in Fortran order; save numpy.ascontiguousarray(it)');
+    if (isFortranOrder) throw this.#wrong('is in Fortran order; save numpy.ascontiguousarray(it)');
     const [count, dimension] = shape as [number, number];
-    const isDouble = type === '<f8';
     if (this.bytes - start < count * dimension * (isDouble ? 8 : 4))
       throw this.#wrong('is shorter than its header says');
     return { start, dimension, count, isDouble };

@@ -30,6 +30,7 @@ import { ACTOR_STATES, METRICS } from '../regions.ts';
 import { Route } from '../route.ts';
 import { LIST_HEADER_BYTES } from '../shard-messages.ts';
 import type { ActorKind } from '../topology.ts';
+import { shardTotal } from '../totals.ts';
 import { openTree } from '../tree.ts';
 import { virtualText } from '../virtual-text.ts';
 import { Answers } from './answers.ts';
@@ -179,14 +180,6 @@ function answerOrphans(pending: Pending, answers: Answers): NodeJS.Timeout {
   }, LANES_SEEN_MS);
 }
 
-/** Text chunks that the shards hold, as of their last turn. */
-function textChunks(context: Context): number {
-  const region = context.arena.region(METRICS);
-  return presentActors(context, 'shard')
-    .map(({ name }) => new MetricsBlock(region, name))
-    .reduce((sum, block) => sum + block.get(block.counter('chunks')), 0);
-}
-
 export async function run(context: Context): Promise<void> {
   const { config, words, store, incarnation } = context.settings;
   const { enabled } = config.index;
@@ -265,7 +258,7 @@ export async function run(context: Context): Promise<void> {
     logger,
     trace: context.trace,
   });
-  const chunks = (): number => textChunks(context);
+  const chunks = (): number => shardTotal(context, 'chunks');
   const settled = (): Promise<void> => gather.settled();
   const presentShards = (): Outbox[] =>
     presentActors(context, 'shard').map(({ name }) => context.outbox(name));

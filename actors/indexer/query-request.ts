@@ -10,7 +10,7 @@ import { SEARCH_K_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.
 
 const DEFAULT = 'default';
 /** Most files of one `vectors` request. */
-export const BATCH_MAX = 100_000;
+const BATCH_MAX = 100_000;
 /** Most changes of one transaction: what they take of the journal is limited beside (TRANSACTION_MAX). */
 const CHANGES_MAX = 1000;
 

@@ -4,7 +4,8 @@ const ROOM = 1024;
 
 /**
  * Which files wait to be indexed. A file is due once nobody has written to it for a while; writing again puts it back.
- * A while that became shorter applies to files that change from then on. The list itself is not durable: what was not indexed shows in the inode's version columns at the next mount.
+ * A while that became shorter applies to files that change from then on. The list itself is not durable: what was not indexed
+ * shows in the inode's version columns at the next mount.
  *
  * A doubly linked list through arrays that are indexed by inode number: a change of a file, which may be one of 50,000 a second,
  * costs a few stores and makes no object.

@@ -1,9 +1,10 @@
 /**
- * A thread that works in the background of main's and ends, as a row among the actors for as long as it lives: the one that makes a
- * checkpoint, and the one that compresses cold files. It is no actor: it has no mailbox, and is not started again.
+ * A thread that works in the background of main's and ends, as a row among the actors for as long as it lives: the one
+ * that makes a checkpoint, and the one that compresses cold files. It is no actor: it has no mailbox, and is not started
+ * again.
  */
+import { threadTimes } from '../../runtime/system/thread-stat.ts';
 import type { ActorStatus } from '../status.ts';
-import { threadTimes } from './console-sampler.ts';
 import type { ActorRow } from './console-views.ts';
 
 /** What is known of such a thread. */

@@ -1,23 +1,19 @@
-import { readFileSync } from 'node:fs';
-import { OPCODES, opcodeName } from '../../fuse/protocol/abi.ts';
 import { peekMailbox } from '../../runtime/messaging/mailbox.ts';
 import { HistogramSnapshot } from '../../runtime/metrics/histogram.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { threadTimes } from '../../runtime/system/thread-stat.ts';
 import type { Context } from '../context.ts';
-import { errorsOf } from '../metrics.ts';
-import { startedActors } from '../presence.ts';
 import { ACTOR_STATES, METRICS, STORE_STATUS } from '../regions.ts';
 import { type ActorPlan, mailboxRegion } from '../topology.ts';
+import { type OpcodeTotals, opcodeTotals } from '../totals.ts';
 import { pause } from './threads.ts';
 
 /** Rates are over no less and no more than this. */
 const LEAST_MS = 300;
 const MOST_MS = 5000;
 const KEPT = 16;
-/** Clock ticks of /proc a second: USER_HZ, 100 on every architecture that Node runs on. */
-const TICK_NS = 1e7;
 
 interface ActorSample {
   readonly incarnation: number;
@@ -30,16 +26,11 @@ interface ActorSample {
   readonly requests: number;
 }
 
-interface OpcodeSample {
-  readonly latencies: HistogramSnapshot;
-  readonly errors: number;
-}
-
 export interface Sample {
   /** Milliseconds of main's clock. */
   readonly at: number;
   readonly actors: ReadonlyMap<string, ActorSample>;
-  readonly opcodes: ReadonlyMap<string, OpcodeSample>;
+  readonly opcodes: ReadonlyMap<string, OpcodeTotals>;
   readonly logBytes: number;
   readonly commits: number;
   readonly indexed: number;
@@ -102,7 +93,7 @@ export class Sampler {
     return {
       at: clock.monotonic(),
       actors: new Map(topology.actors.map((actor) => [actor.name, this.#actor(actor)])),
-      opcodes: this.#opcodes(),
+      opcodes: opcodeTotals(this.#context),
       logBytes,
       commits,
       indexed: indexer.get(indexer.counter('indexed')),
@@ -132,25 +123,6 @@ export class Sampler {
     const block = new MetricsBlock(this.#context.arena.region(METRICS), name);
     if (kind === 'fuse') return block.histograms.reduce((sum, one) => sum + one.snapshot().count, 0);
     return kind === 'shard' || kind === 'indexer' ? block.get(block.counter('searches')) : 0;
-  }
-
-  #opcodes(): Map<string, OpcodeSample> {
-    const { arena } = this.#context;
-    const blocks = startedActors(this.#context, 'fuse').map(
-      ({ name }) => new MetricsBlock(arena.region(METRICS), name),
-    );
-    const opcodes = new Map<string, OpcodeSample>();
-    for (let opcode = 0; opcode < OPCODES; opcode++) {
-      const name = opcodeName(opcode);
-      const latencies = new HistogramSnapshot();
-      let errors = 0;
-      for (const block of blocks) {
-        latencies.merge(block.histogram(name));
-        errors += block.get(block.counter(errorsOf(name)));
-      }
-      if (latencies.count > 0) opcodes.set(name, { latencies, errors });
-    }
-    return opcodes;
   }
 }
 
@@ -191,29 +163,7 @@ export function opcodeRates(before: Sample, now: Sample): OpcodeRates[] {
   return rates.sort((a, b) => b.perSecond - a.perSecond);
 }
 
-/** Nanoseconds of CPU that a thread of this process has used, and where it ran last: proc(5). */
-export function threadTimes(thread: number): { cpuNs: number; core: number } {
-  if (thread === 0) return { cpuNs: 0, core: -1 };
-  try {
-    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'latin1');
-    // "pid (name) state …": the fields after the name, which may contain anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ticks = Number(fields[11]) + Number(fields[12]);
-    return { cpuNs: scheduled(thread) ?? ticks * TICK_NS, core: Number(fields[36] ?? -1) };
-  } catch {
-    return { cpuNs: 0, core: -1 };
-  }
-}
-
-/** The same to the nanosecond, where the kernel counts so (CONFIG_SCHED_INFO). */
-function scheduled(thread: number): number | undefined {
-  try {
-    return Number(readFileSync(`/proc/self/task/${thread}/schedstat`, 'latin1').split(' ')[0]);
-  } catch {
-    return undefined;
-  }
-}
-
+/** To a tenth. */
 export function round(value: number): number {
   return Math.round(value * 10) / 10;
 }

@@ -18,6 +18,7 @@ import {
   TAKEN,
   type TraceEvent,
 } from '../trace.ts';
+import { round } from './console-sampler.ts';
 
 export interface Traced extends TraceEvent {
   readonly actor: string;
@@ -88,7 +89,7 @@ function summary(request: string, events: readonly Traced[]): TracedRequest {
     request,
     opcode: received ? opcodeName(received.word) : '?',
     at: new Date(first.at / 1000).toISOString(),
-    us: Math.round((last.at - first.at) * 10) / 10,
+    us: round(last.at - first.at),
     actors: [...new Set(events.map(({ actor }) => actor))],
     replied: events.some(({ event }) => event === REPLIED),
   };
@@ -106,7 +107,7 @@ export function traceOf(all: readonly Traced[], request: string): TraceStep[] {
   const events = [...own, ...all.filter((event) => isOnBehalf(event, own, searches))];
   events.sort((a, b) => a.at - b.at);
   return events.map((event) => ({
-    us: Math.round((event.at - first.at) * 10) / 10,
+    us: round(event.at - first.at),
     actor: event.actor,
     event: EVENT_NAMES[event.event] ?? `event ${event.event}`,
     detail: detailOf(event),

@@ -139,13 +139,13 @@ async function openRequested(path: string): Promise<OpenStore> {
 
 const ADVICE: Readonly<Partial<Record<StoreProblem['kind'], string>>> = {
   locked:
-    'Unmount it first. If that was done with --lazy, it ends when the last program that uses it does ("lsof" names them).',
-  'not-a-store': 'Name a store, or a directory that is empty or not there yet.',
+    'Unmount it first. If that was done with --lazy, it ends when the last program that uses it does ("lsof" names them)',
+  'not-a-store': 'Name a store, or a directory that is empty or not there yet',
 };
 
 function withAdvice({ kind, message }: StoreProblem): string {
   const advice = ADVICE[kind];
-  return advice === undefined ? message : `${message} ${advice}`;
+  return advice === undefined ? message : `${message}. ${advice}`;
 }
 
 function required<T extends object>(value: T | Failure): T {

@@ -37,7 +37,10 @@ export class ActorFailure extends UserError {
 
 export interface RevivalPorts {
   startThread(actor: ActorPlan, incarnation: number): ActorThread;
-  /** A thread of the actor has ended and no other runs yet: frees what it held, repeats what it did not answer. Whether the tables are whole. */
+  /**
+   * A thread of the actor has ended and no other runs yet: frees what it held, repeats what it did not answer. Whether the
+   * tables are whole.
+   */
   clear(actor: ActorPlan, thread: number): Wreck;
   /** The actor is not there any more, and what its thread held was looked at: its row and its mailbox are made free. */
   vacated(actor: ActorPlan): void;

@@ -12,12 +12,13 @@ import {
   STOPPED,
 } from '../../runtime/scheduling/actor-state.ts';
 import { HeartbeatWatch } from '../../runtime/supervision/heartbeat-watch.ts';
+import { waitsForDisk } from '../../runtime/system/thread-stat.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { ActorPlan } from '../topology.ts';
 import { ActorFailure, Revival, type RevivalPorts } from './revival.ts';
 import { Supervised } from './supervised.ts';
 import type { Fault, SupervisedActor, SupervisorPort } from './supervisor-port.ts';
-import { pause, waitsForDisk, withinMs } from './threads.ts';
+import { pause, withinMs } from './threads.ts';
 
 const STOP_TIMEOUT_MS = 60_000;
 /** How long a restart that was asked for waits for the actor to sleep. */

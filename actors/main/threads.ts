@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { waitsForSyncs } from '../../runtime/system/sync-files.ts';
 import type { StartedThread, ThreadData } from '../context.ts';
 import { newLoading, untilLoaded } from '../loading.ts';
 
@@ -57,21 +55,6 @@ export class WorkerThread implements ActorThread {
     await Promise.race([this.#beforeEnd(), this.ended]);
     void this.worker.terminate();
     this.#wake();
-  }
-}
-
-/**
- * Whether the thread of this process waits in the kernel for a disk (state D of proc(5), or for many files at once): then it
- * does not hang, and cannot be ended either.
- *
- * @param id the operating system's
- */
-export function waitsForDisk(id: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/self/task/${id}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) === 'D' || waitsForSyncs(id);
-  } catch {
-    return false;
   }
 }
 

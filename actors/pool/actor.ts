@@ -7,7 +7,7 @@ import { NodeTable } from '../../fuse/virtual/node-table.ts';
 import { SlabKeeper } from '../../runtime/memory/slab-keeper.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
-import { releasePages } from '../../runtime/system/release-memory.ts';
+import { releasePages } from '../../runtime/system/pages.ts';
 import type { Context } from '../context.ts';
 import { PoolReport } from '../pool-report.ts';
 import { METRICS, POOL_REPORT } from '../regions.ts';

@@ -4,7 +4,7 @@ import { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
 import { loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
-import { adviseHugePages } from '../../runtime/system/huge-pages.ts';
+import { adviseHugePages } from '../../runtime/system/pages.ts';
 import type { Context } from '../context.ts';
 import type { Graphs } from './graphs.ts';
 import type { OpenGraph } from './shard.ts';

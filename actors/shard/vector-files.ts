@@ -9,7 +9,8 @@ import type { VectorRoom } from '../../kernels/hnsw/vector-room.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { mapFile, reserveBlocks, wholePages } from '../../runtime/system/mapped-file.ts';
+import { mapFile, reserveBlocks } from '../../runtime/system/mapped-file.ts';
+import { wholePages } from '../../runtime/system/pages.ts';
 
 const DIRECTORY = 'vectors';
 /** Room on the disk is reserved ahead, bytes. */

@@ -54,7 +54,10 @@ export async function run(
   return child.exitCode === 0 ? undefined : said.trim() || `${command} failed`;
 }
 
-/** Makes every request of a hung connection fail, so that its callers can end, and takes the mount away. Synchronous: also used while exiting. */
+/**
+ * Makes every request of a hung connection fail, so that its callers can end, and takes the mount away. Synchronous: also used
+ * while exiting.
+ */
 function abort(directory: string): void {
   const device = mountedDevice(directory);
   if (device === undefined) return;

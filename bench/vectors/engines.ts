@@ -12,7 +12,7 @@ import type { ElementType } from '../../kernels/hnsw/graph-memory.ts';
 import { HnswlibIndex } from '../../kernels/hnsw/hnswlib-wasm.ts';
 import { NativeIndex } from '../../kernels/hnsw/native.ts';
 import { SearchHits, type VectorIndex } from '../../kernels/hnsw/vector-index.ts';
-import { adviseHugePages } from '../../runtime/system/huge-pages.ts';
+import { adviseHugePages } from '../../runtime/system/pages.ts';
 import type { Dataset } from './data.ts';
 import { K } from './data.ts';
 

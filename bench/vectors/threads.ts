@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ElementType } from '../../kernels/hnsw/graph-memory.ts';
 import { GraphOwner } from '../../kernels/hnsw/graph-owner.ts';
-import { adviseHugePages } from '../../runtime/system/huge-pages.ts';
+import { adviseHugePages } from '../../runtime/system/pages.ts';
 import { median } from './compare.ts';
 import type { Dataset } from './data.ts';
 import { EF_CONSTRUCTION, M } from './engines.ts';

@@ -1,21 +1,19 @@
 /**
- * `backup.json`: what makes a directory a backup, written last. JSON in one line, sealed as the store's `format` is:
+ * `backup.json`: what makes a directory a backup, written last. JSON in one line (runtime/storage/sealed-json.ts):
  *
  *   {"backup":1,"store":2,"uuid":…,"created":…,"at":…,"source":…,"files":[["log/00000001.log",4096,1234567],…],"sha256":"…"}
  *
  * Each file with its bytes and their CRC-32C. The files lie where they lie in a store; only `format` is missing, so that
  * nothing mounts a backup.
  */
-import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { seal, unseal } from '../../runtime/storage/sealed-json.ts';
 import { BACKUP_FILE } from '../../runtime/storage/store.ts';
 import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
 const BACKUP_FORMAT = 1;
-const SEALED = /^(.*),"sha256":"([0-9a-f]{16})"\}\n$/s;
-const DIGEST_DIGITS = 16;
 
 export type BackupFile = readonly [name: string, bytes: number, crc32c: number];
 
@@ -37,10 +35,9 @@ export function writeManifest(
   manifest: Omit<BackupManifest, 'backup' | 'store'>,
 ): BackupManifest {
   const whole = { backup: BACKUP_FORMAT, store: STORE_FORMAT, ...manifest };
-  const body = JSON.stringify(whole).slice(0, -1);
   const temporary = join(directory, `${BACKUP_FILE}.tmp`);
   const descriptor = fs.openSync(temporary, 'w', 0o600);
-  fs.writeFileSync(descriptor, `${body},"sha256":"${digestOf(body)}"}\n`);
+  fs.writeFileSync(descriptor, seal(whole));
   fs.fsyncSync(descriptor);
   fs.closeSync(descriptor);
   fs.renameSync(temporary, join(directory, BACKUP_FILE));
@@ -56,10 +53,8 @@ export function readManifest(directory: string): BackupManifest {
       `${directory} is not a backup, or one that was not finished: it has no ${BACKUP_FILE}`,
     );
   }
-  const text = fs.readFileSync(path, 'utf8');
-  const [, body, digest] = SEALED.exec(text) ?? [];
-  if (body === undefined || digestOf(body) !== digest) throw new UserError(`${path} is damaged`);
-  const manifest = JSON.parse(`${body}}`) as BackupManifest;
+  const manifest = unseal(fs.readFileSync(path, 'utf8')) as BackupManifest | undefined;
+  if (manifest === undefined) throw new UserError(`${path} is damaged`);
   if (manifest.backup > BACKUP_FORMAT || manifest.store > STORE_FORMAT) {
     const made = `${directory} was made by a newer VexFS (backup format ${manifest.backup}, store format ${manifest.store})`;
     throw new UserError(
@@ -67,8 +62,4 @@ export function readManifest(directory: string): BackupManifest {
     );
   }
   return manifest;
-}
-
-function digestOf(body: string): string {
-  return createHash('sha256').update(body).digest('hex').slice(0, DIGEST_DIGITS);
 }

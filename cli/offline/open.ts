@@ -31,8 +31,7 @@ export function openOffline(path: string, repair: boolean): OpenedOffline | Find
 }
 
 function describe({ kind, message }: StoreProblem): string {
-  const remedy = kind === 'locked' ? ' Unmount it first.' : '';
-  return `${message}${remedy}`.replace(/\.$/, '');
+  return kind === 'locked' ? `${message}. Unmount it first` : message;
 }
 
 /** A directory with what only a store has. */

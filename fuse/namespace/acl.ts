@@ -9,9 +9,9 @@
  */
 import { copyBytes, sameBytes } from './names.ts';
 
-export const USER_OBJ = 0x01;
+const USER_OBJ = 0x01;
 export const USER = 0x02;
-export const GROUP_OBJ = 0x04;
+const GROUP_OBJ = 0x04;
 export const GROUP = 0x08;
 export const MASK = 0x10;
 export const OTHER = 0x20;

@@ -5,8 +5,8 @@
  * comes into being with its first vector, which sets its dimension, or is made before; it stays until it is dropped. An id is
  * given again only when all have been used.
  *
- * Options, one word: bits 0–1 the metric, 2 what its graph is walked over, 4–11 M and 12–25 efConstruction of its graph (0 = as configured), 31 it is being
- * dropped: it takes no vectors.
+ * Options, one word: bits 0–1 the metric, 2 what its graph is walked over, 4–11 M and 12–25 efConstruction of its graph (0 = as
+ * configured), 31 it is being dropped: it takes no vectors.
  */
 import { COLLECTION_NAME_MAX, COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, ENOSPC } from '../../runtime/errno.ts';

@@ -111,7 +111,7 @@ export class Transaction {
     if (!this.#ended) {
       t.header[H_BROKEN] = 1;
       this.journal.abort();
-      if ((t.header[H_SEQUENCE]! & 1) !== 0) t.sequence.writeEnd();
+      if (t.sequence.writing) t.sequence.writeEnd();
       this.#ended = true;
     }
     t.unlock();

@@ -54,7 +54,7 @@ import type { Tables } from './tables.ts';
 import { FILE_TYPES, hasSoundName, holds } from './tree-check.ts';
 import { XattrCursor } from './xattrs.ts';
 
-export const LOST_FOUND = 'lost+found';
+const LOST_FOUND = 'lost+found';
 const LOST_FOUND_MODE = S_IFDIR | 0o700;
 /** Words that an inode's record keeps as they are: owner, times, flags, and what the index knows. */
 const KEPT: readonly (readonly [from: number, to: number])[] = [
@@ -83,7 +83,7 @@ export function copyTree(from: Tables, to: Tables, now: number): TreeCopied {
 }
 
 /** The directory for what has no place, made if there is none. Its inode number. */
-export function lostFound(t: Tables): number {
+function lostFound(t: Tables): number {
   const name = encoder.encode(LOST_FOUND);
   const slot = find(t, ROOT, hashName(ROOT, name, 0, name.length), name, 0, name.length);
   const known = slot === 0 ? 0 : t.dentry[slot * DENTRY_WORDS + D_INODE]!;

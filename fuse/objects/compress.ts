@@ -34,7 +34,7 @@ export interface CompressOptions {
 }
 
 /** It was told to end. */
-export const ENDED = -20_001;
+const ENDED = -20_001;
 
 /** One a thread and level, made when it is needed: it has megabytes. */
 const compressors = new Map<number, BlockCompressor>();

@@ -10,11 +10,12 @@ import {
   COPY_FILE_RANGE_OUT_BYTES,
   DIRENT_NAME,
   ENTRY_OUT_BYTES,
+  FUSE_NOTIFY_INVAL_ENTRY,
+  FUSE_NOTIFY_INVAL_INODE,
   FUSE_OUT_HEADER_BYTES,
   GETXATTR_OUT_BYTES,
   IOCTL_OUT_BYTES,
   LSEEK_OUT_BYTES,
-  NOTIFY_DELETE_OUT_BYTES,
   NOTIFY_INVAL_ENTRY_OUT_BYTES,
   NOTIFY_INVAL_INODE_OUT_BYTES,
   OPEN_OUT_BYTES,
@@ -109,7 +110,7 @@ export class Reply {
     u32[5] = nodeHi;
     encodeU64(u32, BODY + 8, offset);
     encodeU64(u32, BODY + 16, length);
-    this.notify(2, NOTIFY_INVAL_INODE_OUT_BYTES);
+    this.notify(FUSE_NOTIFY_INVAL_INODE, NOTIFY_INVAL_INODE_OUT_BYTES);
   }
 
   /** FUSE_NOTIFY_INVAL_ENTRY: drops one cached name. `flags`: 0 or FUSE_EXPIRE_ONLY. */
@@ -119,38 +120,22 @@ export class Reply {
     u32[5] = parentHi;
     u32[6] = name.length;
     u32[7] = flags;
-    this.#name(BODY + NOTIFY_INVAL_ENTRY_OUT_BYTES, name);
-    this.notify(3, NOTIFY_INVAL_ENTRY_OUT_BYTES + name.length + 1);
-  }
-
-  /** FUSE_NOTIFY_DELETE: as INVAL_ENTRY, and tells watchers (inotify) that the file is gone. */
-  notifyDelete(parentLo: number, parentHi: number, childLo: number, childHi: number, name: Uint8Array): void {
-    const u32 = this.u32;
-    u32[4] = parentLo;
-    u32[5] = parentHi;
-    u32[6] = childLo;
-    u32[7] = childHi;
-    u32[8] = name.length;
-    u32[9] = 0;
-    this.#name(BODY + NOTIFY_DELETE_OUT_BYTES, name);
-    this.notify(6, NOTIFY_DELETE_OUT_BYTES + name.length + 1);
-  }
-
-  #name(at: number, name: Uint8Array): void {
+    const at = BODY + NOTIFY_INVAL_ENTRY_OUT_BYTES;
     this.u8.set(name, at);
     this.u8[at + name.length] = 0;
+    this.notify(FUSE_NOTIFY_INVAL_ENTRY, NOTIFY_INVAL_ENTRY_OUT_BYTES + name.length + 1);
   }
 }
 
 /** u64 from an integer double; a negative one in two's complement. */
-export function encodeU64(u32: Uint32Array, at: number, value: number): void {
+function encodeU64(u32: Uint32Array, at: number, value: number): void {
   const word = at >>> 2;
   u32[word] = value >>> 0;
   u32[word + 1] = Math.floor(value / WORD) >>> 0;
 }
 
 /** struct fuse_attr (ATTR_BYTES). */
-export function encodeAttr(u32: Uint32Array, at: number, attr: Attr): void {
+function encodeAttr(u32: Uint32Array, at: number, attr: Attr): void {
   const word = at >>> 2;
   u32[word] = attr.ino;
   u32[word + 1] = attr.inoHi;

@@ -48,7 +48,7 @@ export const QUERY = 4;
 /** Columns: words of a slot. */
 export const STATE = 0;
 export const GENERATION = 1;
-export const LOOKUPS = 2;
+const LOOKUPS = 2;
 export const BLOB = 3;
 export const BLOB_BYTES = 4;
 export const UID = 5;

@@ -30,10 +30,10 @@ import {
 } from '../../runtime/storage/record-header.ts';
 import { crc32c } from './crc32c.ts';
 
-export const LOG_FORMAT = 1;
+const LOG_FORMAT = 1;
 export const SEGMENT_HEADER = 64;
 /** No record is longer (a transaction is shorter still): a bigger length is a damaged one. */
-export const RECORD_MAX = 64 * 1024 * 1024;
+const RECORD_MAX = 64 * 1024 * 1024;
 
 const MAGIC = new TextEncoder().encode('VEXFSLOG');
 const HEADER_CRC_AT = 60;

@@ -211,7 +211,7 @@ export class ChunkTable {
 }
 
 /** The record in the row at `at`. */
-export function readLabel(u32: Uint32Array, at: number, out: ChunkRecord): void {
+function readLabel(u32: Uint32Array, at: number, out: ChunkRecord): void {
   out.ino = u32[at + INO]!;
   out.generation = u32[at + GENERATION]!;
   out.chunk = u32[at + CHUNK]!;

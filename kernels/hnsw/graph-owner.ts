@@ -34,7 +34,7 @@ const PATIENCE = 2000;
 /** State of a twin that has left its chain. */
 const TWIN_GONE = layout.TWIN | layout.DOOMED;
 
-export const OWNER_SLOT = 0;
+const OWNER_SLOT = 0;
 
 export class GraphOwner {
   readonly graph: GraphMemory;

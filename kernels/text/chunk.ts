@@ -26,7 +26,7 @@ export interface ChunkOptions {
 }
 
 /** Sizes in UTF-16 units. A cut is looked for between MIN and MAX, from the end. */
-export const CHUNK_MIN = 900;
+const CHUNK_MIN = 900;
 export const CHUNK_MAX = 1500;
 export const CHUNK_OVERLAP = 150;
 

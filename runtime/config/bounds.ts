@@ -89,8 +89,8 @@ export const LOGGED_PER_SYNC = 64 * KIB;
 export const LOGGED_OBJECTS_MAX = 256;
 
 /**
- * Bytes written to one object, none of them durable, after which the disk begins with them, so that the next fsync, of whatever file, has less
- * to wait for.
+ * Bytes written to one object, none of them durable, after which the disk begins with them, so that the next fsync, of whatever
+ * file, has less to wait for.
  */
 export const WRITE_BEHIND_BYTES = 16 * MIB;
 

@@ -24,7 +24,7 @@ function forEditors(name: string, section: Property): object {
   return { description: section.description, anyOf: [described.properties[shorthand], described] };
 }
 
-/** The file. */
+/** The text of the schema's file. */
 export function printJsonSchema(): string {
   return `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`;
 }

@@ -57,7 +57,6 @@ function environmentName(key: string): string {
   return `VEXFS_${key.replace('.', '_').toUpperCase()}`;
 }
 
-/** A valid key to suggest. The last part counts most: people remember the name better than the section. */
 const NO_TRANSPORT =
   'there is no choice of transport: fuse-native was tried and cannot carry what VexFS promises (docs/TRANSPORTS.md); leave the key out';
 /** Keys that one could expect, and why they are not there. */
@@ -65,6 +64,7 @@ const NOT_OFFERED: ReadonlyMap<string, string> = new Map(
   ['transport', 'fuse.transport'].map((key) => [key, NO_TRANSPORT]),
 );
 
+/** A valid key to suggest. The last part counts most: people remember the name better than the section. */
 function nearestKey(key: string): string {
   const name = key.split('.').at(-1)!;
   const sameName = FIELDS.find((field) => field.name === name);

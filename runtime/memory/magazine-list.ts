@@ -21,7 +21,8 @@ import { MAGAZINE_HEADER_WORDS, UNIT } from './size-classes.ts';
 import { POP, PUSH, SlabRow } from './slab-caches.ts';
 import { StampedWord } from './stamped-word.ts';
 
-const NEXT = 2;
+/** Words of a magazine's first block. */
+export const MAGAZINE_NEXT = 2;
 export const MAGAZINE_OTHERS = 3;
 
 const WORDS_PER_UNIT = UNIT / 4;
@@ -59,7 +60,7 @@ export class MagazineList {
     for (;;) {
       const top = this.head.value();
       const stamp = this.head.stamp();
-      this.#u32[wordOf(magazine) + NEXT] = top;
+      this.#u32[wordOf(magazine) + MAGAZINE_NEXT] = top;
       this.#row.announce(PUSH, this.head.number, this.head.after(stamp), magazine, state, 0);
       if (this.head.replace(top, stamp, magazine)) return;
     }
@@ -74,7 +75,7 @@ export class MagazineList {
         return 0;
       }
       const stamp = this.head.stamp();
-      const next = Atomics.load(this.#u32, wordOf(top) + NEXT);
+      const next = Atomics.load(this.#u32, wordOf(top) + MAGAZINE_NEXT);
       this.#row.announce(POP, this.head.number, this.head.after(stamp), top, 0, 0);
       if (this.head.replace(top, stamp, next)) return top;
     }

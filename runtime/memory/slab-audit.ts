@@ -2,7 +2,7 @@
  * Who holds what, and what nobody holds. {@link scanHolders} any thread may do at any time; {@link auditSlab} looks into
  * lists and caches, so nobody may work in the slab meanwhile. Contract: both only read.
  */
-import { MAGAZINE_OTHERS, wordOf } from './magazine-list.ts';
+import { MAGAZINE_NEXT, MAGAZINE_OTHERS, wordOf } from './magazine-list.ts';
 import {
   CLASS_BLOCKS,
   CLASS_BYTES,
@@ -136,11 +136,12 @@ export function auditSlab(slab: SlabAllocator, eachHandle: EachHandle): Audit {
 function eachFree(slab: SlabAllocator, visit: (handle: SlabHandle) => void): void {
   const { core, caches, tags } = slab;
   for (let c = 0; c < CLASSES; c++) {
-    for (let magazine = core.listTop(c); magazine !== 0; magazine = core.u32[wordOf(magazine) + 2]!) {
+    for (let magazine = core.listTop(c); magazine !== 0; ) {
       visit(magazine);
       const word = wordOf(magazine);
       const others = core.u32[word + MAGAZINE_OTHERS]!;
       for (let i = 0; i < others; i++) visit(core.u32[word + MAGAZINE_HEADER_WORDS + i]!);
+      magazine = core.u32[word + MAGAZINE_NEXT]!;
     }
     if (core.row.owner === 0) for (let i = 0; i < core.cached(c); i++) visit(core.cachedBlock(c, i));
   }

@@ -10,7 +10,7 @@
  */
 import { assert, InvariantViolation } from '../assert.ts';
 import { wordOf } from './magazine-list.ts';
-import { CLASS_BYTES, CLASSES, classOf, SPAN_CLASS } from './size-classes.ts';
+import { CLASS_BYTES, CLASSES, classOf, SPAN_CLASS, UNIT } from './size-classes.ts';
 import type { SlabCore } from './slab-core.ts';
 import { GUARDED, slackOf, slotOf, tagOf } from './slab-tags.ts';
 
@@ -69,7 +69,7 @@ export class SlabDebug {
 
   guard(handle: number, c: number, asked: number): void {
     if (!this.isGuarded(c)) return;
-    const at = handle * 64;
+    const at = handle * UNIT;
     const end = at + CLASS_BYTES[c]!;
     this.#core.u8.fill(GUARD, at + asked, end - LENGTH_BYTES);
     this.#core.u32[end / 4 - 1] = asked;
@@ -83,14 +83,14 @@ export class SlabDebug {
     const end = CLASS_BYTES[c]! - LENGTH_BYTES;
     if (asked > end) throw this.#error('was written to behind its end', handle, c, end);
     for (let i = asked; i < end; i++) {
-      if (u8[handle * 64 + i] !== GUARD) throw this.#error('was written to behind its end', handle, c, i);
+      if (u8[handle * UNIT + i] !== GUARD) throw this.#error('was written to behind its end', handle, c, i);
     }
   }
 
   /** What was asked for. */
   capacity(handle: number, c: number): number {
     const bytes = CLASS_BYTES[c]!;
-    return this.#hasGuard(handle) ? this.#core.u32[(handle * 64 + bytes) / 4 - 1]! : bytes;
+    return this.#hasGuard(handle) ? this.#core.u32[(handle * UNIT + bytes) / 4 - 1]! : bytes;
   }
 
   /** What a block's word is while it is free. */

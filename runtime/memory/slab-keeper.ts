@@ -13,6 +13,7 @@
  * 3. Between enter() and leave() no one replaces the slab (slab-caches.ts, invariant 3); what was found out about it
  *    before is worth nothing after the epoch has changed.
  */
+import { KIB } from '../config/bounds.ts';
 import {
   CLASS_BLOCKS,
   CLASS_BYTES,
@@ -22,6 +23,7 @@ import {
   SPAN_BYTES,
   SPAN_CLASS,
   SPAN_UNITS,
+  UNIT,
 } from './size-classes.ts';
 import type { SlabAllocator, SlabHandle } from './slab.ts';
 import { CARVED, type SlabCaches } from './slab-caches.ts';
@@ -30,13 +32,13 @@ import { COLLECTED, isHeld, TRIMMED, tagOf } from './slab-tags.ts';
 
 /** Most magazines carved ahead for one class at a time, and most bytes. */
 const READY_MAGAZINES = 8;
-const READY_BYTES = 256 * 1024;
+const READY_BYTES = 256 * KIB;
 /** Most magazines taken out of one list at a time: while it is empty others carve fresh blocks. */
 const COLLECT_MAGAZINES = 16_384;
 /** Whole free spans that keep their memory, for whoever needs one next. */
 export const SPANS_READY = 4;
 /** First bytes of a span that keep their memory: a free block's own words. */
-const OWN_BYTES = 64;
+const OWN_BYTES = UNIT;
 
 export class SlabKeeper {
   readonly #slab: SlabAllocator;
@@ -161,7 +163,7 @@ export class SlabKeeper {
       this.#collect(SPAN_CLASS);
       (isTrimmed || left > 0 ? trimmed : ready).push(handle);
       if (isTrimmed || left-- <= 0) continue;
-      bytes += Math.max(0, this.#release(u8, handle * 64 + OWN_BYTES, handle * 64 + SPAN_BYTES));
+      bytes += Math.max(0, this.#release(u8, handle * UNIT + OWN_BYTES, handle * UNIT + SPAN_BYTES));
     }
     // What has its memory still is to be taken first.
     for (const handle of trimmed) this.#giveSpan(handle, TRIMMED);

@@ -10,6 +10,7 @@
 import { CLASS_BYTES } from './size-classes.ts';
 import type { SlabAllocator, SlabHandle } from './slab.ts';
 import { eachHeld, type Stray, slackBytes, strayOf } from './slab-audit.ts';
+import { spanOf } from './slab-layout.ts';
 import { BlockMarks } from './slab-rebuild.ts';
 import { minuteOf, tagOf, UNTAGGED } from './slab-tags.ts';
 
@@ -59,7 +60,7 @@ export class SlabScan {
 
   readonly mark = (handle: SlabHandle): void => {
     const marks = this.#marks!;
-    if (handle >>> 14 < marks.counts.length) marks.mark(handle);
+    if (spanOf(handle) < marks.counts.length) marks.mark(handle);
   };
 
   /** Walks over the next `spans` spans; `minute` is now. Whether the round is over. */

@@ -15,7 +15,6 @@
  *    is lost with a thread that died has a word, and is found by it.
  * 2. A free block's word is 0, except that COLLECTED and TRIMMED mark free blocks in the pool actor's hands.
  */
-import type { Region } from './arena.ts';
 import { UNIT } from './size-classes.ts';
 
 /** A free block that the pool actor has taken out of the lists to put spans together. */
@@ -48,12 +47,7 @@ export function isHeld(word: number): boolean {
   return tag !== 0 && tag !== COLLECTED && tag !== TRIMMED;
 }
 
-/** Bytes of the table for a slab of `slabBytes`. */
+/** Bytes of the table, a region of its own, for a slab of `slabBytes`. */
 export function slabTagsBytes(slabBytes: number): number {
   return Math.ceil(slabBytes / UNIT) * 4;
-}
-
-/** The table as words by handle; of a region of its own. */
-export function tagWords(region: Region): Uint32Array {
-  return region.u32;
 }

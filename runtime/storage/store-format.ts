@@ -1,9 +1,7 @@
 /**
- * The file `format`: which store this is, and how what lies in it is to be read. JSON in one line:
+ * The file `format`: which store this is, and how what lies in it is to be read. JSON in one line (sealed-json.ts):
  *
  *   {"format":3,"uuid":"…","created":"…","sha256":"…"}
- *
- * `sha256` is the beginning of the digest of what stands before it, so that a damaged identity never passes for one.
  *
  * | format | what is new |
  * | --- | --- |
@@ -13,7 +11,8 @@
  *
  * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import { seal, unseal } from './sealed-json.ts';
 
 export const STORE_FORMAT = 3;
 export const FORMAT_FILE = 'format';
@@ -32,8 +31,6 @@ export interface StoreFormat {
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const SEALED = /^(.*),"sha256":"([0-9a-f]{16})"\}\n$/;
-const DIGEST_DIGITS = 16;
 const NOWHERE: StoreIdentity = { uuid: '', bytes: new Uint8Array(0), created: '' };
 
 export function newIdentity(): StoreIdentity {
@@ -45,8 +42,7 @@ export function identityOf(uuid: string, created: string): StoreIdentity {
 }
 
 export function encodeFormat({ uuid, created }: StoreIdentity): string {
-  const body = JSON.stringify({ format: STORE_FORMAT, uuid, created }).slice(0, -1);
-  return `${body},"sha256":"${digestOf(body)}"}\n`;
+  return seal({ format: STORE_FORMAT, uuid, created });
 }
 
 /** Undefined when it is damaged. Of a format that is newer than {@link STORE_FORMAT} nothing but the number is known. */
@@ -61,16 +57,7 @@ export function decodeFormat(text: string): StoreFormat | undefined {
   if (typeof format !== 'number' || !Number.isInteger(format) || format < 1) return undefined;
   if (format > STORE_FORMAT) return { format, identity: NOWHERE };
   // A damaged number may say 1, of which there was no digest.
-  if ((format > 1 || sha256 !== undefined) && !isSealed(text)) return undefined;
+  if ((format > 1 || sha256 !== undefined) && unseal(text) === undefined) return undefined;
   if (typeof uuid !== 'string' || !UUID.test(uuid) || typeof created !== 'string') return undefined;
   return { format, identity: identityOf(uuid, created) };
-}
-
-function isSealed(text: string): boolean {
-  const [, body, digest] = SEALED.exec(text) ?? [];
-  return body !== undefined && digestOf(body) === digest;
-}
-
-function digestOf(body: string): string {
-  return createHash('sha256').update(body).digest('hex').slice(0, DIGEST_DIGITS);
 }

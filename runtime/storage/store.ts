@@ -39,7 +39,7 @@ export interface OpenStore {
 
 export interface StoreProblem {
   readonly kind: 'missing' | 'not-a-store' | 'newer-format' | 'damaged' | 'locked' | 'inaccessible';
-  /** One sentence for the user. */
+  /** A sentence for the user, without a full stop. */
   readonly message: string;
   /** The process that uses the store, when it is locked and could be read. */
   readonly pid?: number;
@@ -65,7 +65,7 @@ export function openStore(path: string, options: OpenOptions): OpenStore | Store
     if (!(error instanceof Error && 'code' in error)) throw error;
     return {
       kind: 'inaccessible',
-      message: `${path} cannot be used as a store: ${why(error as NodeJS.ErrnoException)}.`,
+      message: `${path} cannot be used as a store: ${why(error as NodeJS.ErrnoException)}`,
     };
   }
 }
@@ -87,12 +87,12 @@ function why(error: NodeJS.ErrnoException): string {
 
 function open(path: string, { create, inspect = false }: OpenOptions): OpenStore | StoreProblem {
   const isNew = !fs.existsSync(path);
-  if (isNew && !create) return { kind: 'missing', message: `${path} does not exist.` };
+  if (isNew && !create) return { kind: 'missing', message: `${path} does not exist` };
   if (isNew) makeDirectory(path);
   const names = fs.readdirSync(path);
   const formatted = names.includes(FORMAT_FILE);
   if (!formatted && names.includes(BACKUP_FILE)) {
-    const message = `${path} is a backup; "vexfs restore ${path} STORE" makes a store of it.`;
+    const message = `${path} is a backup; "vexfs restore ${path} STORE" makes a store of it`;
     return { kind: 'not-a-store', message };
   }
   if (!formatted) {
@@ -100,10 +100,10 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
     if (foreign !== undefined) {
       return {
         kind: 'not-a-store',
-        message: `${path} is not a store, and it is not empty (it has '${foreign}').`,
+        message: `${path} is not a store, and it is not empty (it has '${foreign}')`,
       };
     }
-    if (!create) return { kind: 'not-a-store', message: `${path} is not a store: it is empty.` };
+    if (!create) return { kind: 'not-a-store', message: `${path} is not a store: it is empty` };
     fs.chmodSync(path, 0o700);
   }
   const lock = takeLock(path, inspect);
@@ -147,7 +147,7 @@ function takeLock(path: string, inspect: boolean): number | StoreProblem {
   fs.closeSync(descriptor);
   const known = Number.isInteger(pid);
   const who = known ? `process ${pid}` : 'another process';
-  return { kind: 'locked', message: `${path} is in use by ${who}.`, ...(known ? { pid } : {}) };
+  return { kind: 'locked', message: `${path} is in use by ${who}`, ...(known ? { pid } : {}) };
 }
 
 function onReadOnlyDisk(path: string): boolean {
@@ -162,12 +162,12 @@ function onReadOnlyDisk(path: string): boolean {
 function readFormat(path: string): StoreFormat | StoreProblem {
   const file = join(path, FORMAT_FILE);
   const format = decodeFormat(fs.readFileSync(file, 'utf8'));
-  if (format === undefined) return { kind: 'damaged', message: `${file} is damaged.` };
+  if (format === undefined) return { kind: 'damaged', message: `${file} is damaged` };
   if (format.format <= STORE_FORMAT) return format;
   const known = `this program knows up to ${STORE_FORMAT}`;
   return {
     kind: 'newer-format',
-    message: `${path} has format ${format.format}; ${known}: use a newer one.`,
+    message: `${path} has format ${format.format}; ${known}: use a newer one`,
   };
 }
 

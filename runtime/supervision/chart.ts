@@ -83,14 +83,11 @@ export class ActorChart {
   /** An event that the present state does not know changes nothing. True: the state is another now. */
   send(event: ActorEvent): boolean {
     if (this.isOver) return false;
-    const before = this.#snapshot.value;
+    const { state, isRunning } = this;
     this.#snapshot = transition(actorMachine, this.#snapshot, event)[0];
-    const after = this.#snapshot.value;
-    const isOther = typeof before !== typeof after || (typeof before === 'string' && before !== after);
-    if (isOther) this.#since = this.#clock.now();
-    return (
-      isOther || (typeof before !== 'string' && typeof after !== 'string' && before.running !== after.running)
-    );
+    if (this.state === state) return false;
+    if (!isRunning || !this.isRunning) this.#since = this.#clock.now();
+    return true;
   }
 }
 

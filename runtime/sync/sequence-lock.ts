@@ -20,9 +20,9 @@
  *    Elsewhere readRetry is a read-modify-write. All read-modify-writes of one word are totally ordered: if the reader's
  *    comes first, the writer's writeBegin reads from it, so the reader's loads happen before the writer's stores and
  *    cannot have seen them; if it comes second it returns the odd or a later value and the reader retries.
- * 4. A writer that ends between writeBegin and writeEnd leaves the sequence odd, and every reader waits. Who repairs what
- *    it guards takes over by takeOverWrite() and ends the write. Until then readers can only be ended from outside,
- *    which works at any moment of their wait; therefore the thread that would do so must never read under this lock.
+ * 4. A thread that ends between writeBegin and writeEnd leaves the sequence odd, and every reader waits until whoever
+ *    repairs what it guards ends the write. Until then readers can only be ended from outside, which works at any
+ *    moment of their wait; therefore the thread that would do so must never read under this lock.
  */
 import { assert } from '../assert.ts';
 import { DEFAULT_SPINS } from './spin.ts';
@@ -53,11 +53,6 @@ export class SequenceLock {
   writeEnd(): void {
     const before = Atomics.add(this.#i32, this.#at, 1);
     assert((before & 1) === 1, 'writeEnd follows writeBegin');
-  }
-
-  /** In the place of a writer that has ended: a write is under way from here on, whether one was or not. */
-  takeOverWrite(): void {
-    if (!this.writing) this.writeBegin();
   }
 
   /** Whether a write is under way; a snapshot. */

@@ -106,8 +106,8 @@ export function punchHole(fd: number, start: number, length: number): number {
 const SYNC_FILE_RANGE_WRITE = 2;
 
 /**
- * sync_file_range(2): the disk begins with the changed pages of a range (0 = up to the end), and nobody waits for it. Of a write that fails later fsync(2) tells, of
- * each descriptor that was open, as this call takes no note of it.
+ * sync_file_range(2): the disk begins with the changed pages of a range (0 = up to the end), and nobody waits for it. Of a
+ * write that fails later fsync(2) tells, of each descriptor that was open, as this call takes no note of it.
  */
 export function startWriting(fd: number, start: number, length: number): number {
   return result(syncFileRangeCall(fd, start, length, SYNC_FILE_RANGE_WRITE));

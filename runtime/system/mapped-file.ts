@@ -1,13 +1,14 @@
 /**
- * A file in the place of memory that is there already: mmap(2) with MAP_FIXED through koffi. What is written goes to the file's pages, which
- * the system may write back and drop when memory is short; all threads see the same. It lasts as long as the memory does.
+ * A file in the place of memory that is there already: mmap(2) with MAP_FIXED through koffi. What is written goes to the
+ * file's pages, which the system may write back and drop when memory is short; all threads see the same. It lasts as long
+ * as the memory does.
  *
- * Touching a page of which the disk has no block raises SIGBUS when the disk is full: so blocks are reserved before they are used. A
- * disk that fails later ends the process.
+ * Touching a page of which the disk has no block raises SIGBUS when the disk is full: so blocks are reserved before they
+ * are used. A disk that fails later ends the process.
  */
 import koffi from 'koffi';
+import { addressOf } from './pages.ts';
 
-const PAGE = 4096;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED_FIXED = 0x11;
 
@@ -16,19 +17,10 @@ const mmapCall = libc.func(
   'uintptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, long offset)',
 );
 const fallocateCall = libc.func('int posix_fallocate(int fd, long offset, long length)');
-/** Of no bytes: the address of the memory, which koffi passes as a pointer and gives back as a number. */
-const addressCall = libc.func('uintptr_t memset(void *memory, int byte, size_t length)');
 
-/** The whole pages of u8[start, end): where they begin, from the beginning of `u8`, and their bytes. */
-export function wholePages(u8: Uint8Array, start: number, end: number): { first: number; bytes: number } {
-  const base = Number(addressCall(u8, 0, 0));
-  const first = Math.ceil((base + start) / PAGE) * PAGE - base;
-  return { first, bytes: Math.max(0, Math.floor((base + end) / PAGE) * PAGE - base - first) };
-}
-
-/** Puts the file's first `bytes` in the place of those at `first`, both as {@link wholePages} gave them. 0 or −errno. */
+/** Puts the file's first `bytes` in the place of those at `first`, both as `wholePages` (pages.ts) gave them. 0 or −errno. */
 export function mapFile(fd: number, u8: Uint8Array, first: number, bytes: number): number {
-  const address = Number(addressCall(u8, 0, 0)) + first;
+  const address = addressOf(u8) + first;
   const at = Number(mmapCall(address, bytes, PROT_READ_WRITE, MAP_SHARED_FIXED, fd, 0));
   return at === address ? 0 : -koffi.errno();
 }

@@ -14,7 +14,7 @@ import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { SlabKeeper } from '../../runtime/memory/slab-keeper.ts';
 import { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { formatJournal } from '../../runtime/storage/journal-ring.ts';
-import { releasePages } from '../../runtime/system/release-memory.ts';
+import { releasePages } from '../../runtime/system/pages.ts';
 import { World } from './world.ts';
 
 let world: World;

@@ -14,14 +14,21 @@ let arena: Arena;
 let worker: Worker;
 let exited: Promise<number>;
 
-beforeEach(() => {
+function reserve(): void {
   arena = Arena.create([
     { name: 'mailbox', bytes: planMailbox(LANES, LANE_BYTES) },
     { name: 'states', bytes: actorStateBytes(1) },
     { name: 'words', bytes: 64 },
   ]);
   Mailbox.format(arena.region('mailbox'), LANES, LANE_BYTES);
-});
+}
+
+async function renew(): Promise<void> {
+  await worker.terminate();
+  reserve();
+}
+
+beforeEach(reserve);
 afterEach(() => worker.terminate());
 
 const state = (): ActorState => new ActorState(arena.region('states'), 0);
@@ -48,6 +55,29 @@ async function stop(outbox: Outbox): Promise<void> {
   expect(await state().reached(STOPPED, 10_000)).toBe(STOPPED);
 }
 
+/** A loop that is not woken looks again after this. */
+const LONGEST_SLEEP_MS = 1000;
+
+/** The shortest time of a few attempts that something took, ms: a busy machine makes single ones late. */
+async function atBest(attempt: () => Promise<number>): Promise<number> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let n = 0; n < 5 && best >= LONGEST_SLEEP_MS - 100; n++) {
+    if (n > 0) await renew();
+    best = Math.min(best, await attempt());
+  }
+  return best;
+}
+
+/** How long a loop that sleeps takes to obey, ms. */
+async function stopAsleep(kind: Kind): Promise<number> {
+  const [first] = await start(kind);
+  while (!state().parked && kind !== 'system call') await new Promise((resume) => setTimeout(resume, 5));
+  await new Promise((resume) => setTimeout(resume, 50));
+  const asked = performance.now();
+  await stop(first!);
+  return performance.now() - asked;
+}
+
 describe.each(['doorbell', 'event loop', 'system call'] as const)('the %s kind', (kind) => {
   test('handles everything that came before STOP, of all lanes, then stops once, and its thread ends', async () => {
     const [first, second] = await start(kind);
@@ -61,12 +91,7 @@ describe.each(['doorbell', 'event loop', 'system call'] as const)('the %s kind',
   });
 
   test('is woken by STOP while it sleeps', async () => {
-    const [first] = await start(kind);
-    while (!state().parked && kind !== 'system call') await new Promise((resume) => setTimeout(resume, 5));
-    await new Promise((resume) => setTimeout(resume, 50));
-    const asked = performance.now();
-    await stop(first!);
-    expect(performance.now() - asked).toBeLessThan(900);
+    expect(await atBest(() => stopAsleep(kind))).toBeLessThan(LONGEST_SLEEP_MS - 100);
   });
 
   test('a handler that throws ends the thread with the error', async () => {
@@ -90,10 +115,13 @@ test('the event loop kind goes on handling messages while its stop is under way'
 });
 
 test('a message that was posted quietly is handled within the longest sleep', async () => {
-  const [first] = await start('event loop');
-  await new Promise((resume) => setTimeout(resume, 50));
-  send(first!, 1, true);
-  const posted = performance.now();
-  while (word(0) === 0) await new Promise((resume) => setTimeout(resume, 5));
-  expect(performance.now() - posted).toBeLessThan(1000);
+  const handled = async (): Promise<number> => {
+    const [first] = await start('event loop');
+    await new Promise((resume) => setTimeout(resume, 50));
+    send(first!, 1, true);
+    const posted = performance.now();
+    while (word(0) === 0) await new Promise((resume) => setTimeout(resume, 5));
+    return performance.now() - posted;
+  };
+  expect(await atBest(handled)).toBeLessThan(LONGEST_SLEEP_MS - 100);
 });

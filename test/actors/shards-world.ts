@@ -5,12 +5,9 @@ import { join } from 'node:path';
 import { ChunkBatch, encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import type { Context } from '../../actors/context.ts';
 import { ScatterGather } from '../../actors/indexer/scatter-gather.ts';
-import { CommitActor } from '../../actors/io/commit-actor.ts';
-import { DirtyObjects } from '../../actors/io/objects.ts';
-import { checkpoint } from '../../actors/io/recovery.ts';
+import type { CommitActor } from '../../actors/io/commit-actor.ts';
 import { ShardReplays, withShardReplays } from '../../actors/io/shard-replay.ts';
 import { TreeState } from '../../actors/io/tree-state.ts';
-import { LogWriter } from '../../actors/log-writer.ts';
 import { MainRequests } from '../../actors/main/requests.ts';
 import { Resharding } from '../../actors/main/resharding.ts';
 import * as messages from '../../actors/messages.ts';
@@ -32,12 +29,11 @@ import { VectorOrder } from '../../actors/vector-order.ts';
 import { IndexState, type Namespace, ROOT } from '../../fuse/namespace/namespace.ts';
 import { S_IFREG } from '../../fuse/protocol/abi.ts';
 import { VectorMemory } from '../../kernels/hnsw/vector-memory.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
-import { HostDisk } from '../../runtime/storage/disk.ts';
-import { formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
+import { formatJournal } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { openCommitActor } from './commit-actor.ts';
 import { World } from './world.ts';
 
 export const DIMENSION = 4;
@@ -98,7 +94,7 @@ export class ShardsWorld {
     formatJournal(this.#io.arena.region(JOURNAL), 1);
     this.#tree.format();
     this.#tree.loaded(0);
-    this.#commit = this.#openCommit();
+    this.#commit = openCommitActor(this.#io, this.store, this.#tree);
     this.#ioActor = withShardReplays(this.#commit, new ShardReplays(this.#io, () => this.#tree.namespace));
     this.fuse = ['fuse-0', 'fuse-1'].map((name) => this.#thread(name));
     this.indexer = this.#thread('indexer');
@@ -400,40 +396,5 @@ export class ShardsWorld {
     context.state.set(2);
     this.#incarnations[index] = incarnation;
     return { incarnation, context, actor: new ShardActor(context, shard), shard };
-  }
-
-  #openCommit(): CommitActor {
-    const { arena, settings, outbox } = this.#io;
-    const disk = new HostDisk(this.store);
-    const toMain = (kind: number, first: number, second: number): void =>
-      messages.writeWords(outbox('main'), kind, first, second);
-    return new CommitActor({
-      journal: new JournalReader(arena.region(JOURNAL)),
-      log: new LogWriter(disk, {
-        uuid: settings.identity.bytes,
-        segmentBytes: 20_000,
-        nextSequence: 1,
-        lastLsn: 0,
-      }),
-      objects: new DirtyObjects(disk),
-      status: new StoreStatus(arena.region(STORE_STATUS)),
-      clock: systemClock,
-      others: 0,
-      intervalMs: 1000,
-      ports: {
-        reply: () => {},
-        toMain,
-        toOther: () => {},
-        incarnationOf: () => 1,
-        patience: () => {},
-        newestCheckpoint: () => 0,
-        resumeLog: () => 0,
-        rebuild: () => 0,
-        checkpoint: (lsn) => checkpoint(disk, settings.identity, this.#tree, lsn, systemClock),
-        failed: (errno, doing) => {
-          throw new Error(`${doing}: ${errno}`);
-        },
-      },
-    });
   }
 }

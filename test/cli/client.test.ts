@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ControlClient, NotRunning } from '../../cli/client.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
@@ -20,6 +20,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
+  vi.useRealTimers();
   await new Promise((closed) => (server ? server.close(closed) : closed(undefined)));
   server = undefined;
   rmSync(store, { recursive: true, force: true });
@@ -76,18 +77,23 @@ test('several calls in flight are answered in any order, split anywhere', async 
 });
 
 test('progress is passed on, and holds off the time-out', async () => {
+  let say: (message: object) => void = () => {};
   await serve(({ id }, socket) => {
-    for (let i = 0; i < 5; i++)
-      setTimeout(() => send(socket, { id, progress: { pending: 5 - i, indexed: i } }), i * 60);
-    setTimeout(() => send(socket, { id, result: { pending: 0, indexed: 5, failed: 0, chunks: 9 } }), 300);
+    say = (message) => send(socket, { id, ...message });
+    say({ progress: { pending: 5, indexed: 0 } });
   });
   const client = await ControlClient.connect(store);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const seen: unknown[] = [];
-  const status = await client.call(
-    'indexWait',
-    {},
-    { timeoutMs: 150, onProgress: (value) => seen.push(value) },
-  );
+  const onProgress = (value: unknown): void => {
+    seen.push(value);
+    vi.advanceTimersByTime(140);
+    const indexed = seen.length;
+    if (indexed < 5) say({ progress: { pending: 5 - indexed, indexed } });
+    else say({ result: { pending: 0, indexed, passedOver: 0, failed: 0, chunks: 9 } });
+  };
+  const status = await client.call('indexWait', {}, { timeoutMs: 150, onProgress });
+  vi.useRealTimers();
   expect(status.chunks).toBe(9);
   expect(seen).toHaveLength(5);
   expect(seen[0]).toEqual({ pending: 5, indexed: 0 });

@@ -152,7 +152,7 @@ const SAMPLE = {
   requests: [{ name: 'LOOKUP', perSecond: 100, errorsPerSecond: 2, p50us: 12, p99us: 1500 }],
   namespace: { files: 3, inodesUsed: 3, inodesMax: 10 },
   memory: { slabUsed: 512, slabHighWater: 1024, slabBudget: 1024 },
-  index: { pending: 1, indexed: 2, failed: 0, chunks: 4, indexedPerSecond: 1.5 },
+  index: { pending: 1, indexed: 2, failed: 0, passedOver: 0, chunks: 4, indexedPerSecond: 1.5 },
   storage: { durableLsn: 1, logBytesPerSecond: 1024, commitsPerSecond: 2, segmentBytes: 4096, errno: 0 },
   fuse: { requests: 1000, opcodes: {} },
 } satisfies TopSample;

@@ -4,6 +4,8 @@ import { serveInForeground } from '../../cli/foreground.ts';
 import { UserError } from '../../runtime/user-error.ts';
 
 const behaviour = process.argv[2]!;
+/** Of these, somebody uses the mount. */
+const BUSY = ['busy', 'held', 'interrupted twice'];
 let detached = 0;
 const note = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -28,7 +30,7 @@ const runMount: RunMount = async ({ directory, onReady }) => {
     },
     stop: async (reason) => {
       note(`stop ${reason}`);
-      if ((behaviour === 'busy' || behaviour === 'held') && reason === 'unmount')
+      if (BUSY.includes(behaviour) && reason === 'unmount')
         throw new UserError(`${directory} is in use by 17 (vim)`);
       if (behaviour === 'held' && ++detached === 1) return;
       clearInterval(alive);
@@ -46,6 +48,8 @@ try {
       set: [],
       whenReady: async (stop) => {
         note('ready');
+        if (behaviour === 'interrupted twice')
+          for (let n = 0; n < 2; n++) process.kill(process.pid, 'SIGINT');
         if (behaviour === 'once') await stop();
         if (behaviour === 'fails') throw new UserError('the show failed');
       },

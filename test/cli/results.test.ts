@@ -65,7 +65,7 @@ test('the status for people shows the mount, its threads, and requests by how of
     namespace: { files: 1234, inodesUsed: 2000, inodesMax: 1_000_000 },
     memory: { slabUsed: 1024, slabHighWater: 512 * 1024 * 1024, slabBudget: 1024 ** 3 },
     storage: { durableLsn: 98_765 },
-    index: { pending: 3, indexed: 1000, failed: 0, chunks: 5000 },
+    index: { pending: 3, indexed: 1000, failed: 0, passedOver: 0, chunks: 5000 },
     fuse: {
       requests: 12,
       opcodes: {

@@ -1,8 +1,9 @@
 /**
  * Programs use the mount while its actors are ended, crashed, hung, restarted, added and retired at random, every second, and
- * files move between changing numbers of shards. The mount must not go away, no call may hang, nothing that was synced may be lost, and what is read must be right.
- * VEXFS_CHAOS_SECONDS: how long (20 by default); VEXFS_CHAOS_SEED: which sequence; VEXFS_CHAOS_EVERY_MS: how often an actor is
- * harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1); there are one to four fuse actors and one to three shards at a time.
+ * files move between changing numbers of shards. The mount must not go away, no call may hang, nothing that was synced may be
+ * lost, and what is read must be right. VEXFS_CHAOS_SECONDS: how long (20 by default); VEXFS_CHAOS_SEED: which sequence;
+ * VEXFS_CHAOS_EVERY_MS: how often an actor is harmed (1000); VEXFS_CHAOS_ACTORS: which (fuse-0,fuse-1); there are one to four
+ * fuse actors and one to three shards at a time.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
  * The conformance cases, on a plain temporary directory and in a mount. VEXFS_POSIX_DIR=… names another directory for the
- * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback, and one with passthrough.
+ * former, say of a filesystem to compare with; it must let other users in. VEXFS_POSIX=all adds a mount with writeback, and one
+ * with passthrough.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';

@@ -1,71 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
-import { Arena } from '../../runtime/memory/arena.ts';
 import { SPAN_UNITS } from '../../runtime/memory/size-classes.ts';
-import { SlabAllocator, type SlabOptions } from '../../runtime/memory/slab.ts';
+import { SlabAllocator } from '../../runtime/memory/slab.ts';
 import { auditSlab, scanHolders } from '../../runtime/memory/slab-audit.ts';
-import { SlabCaches, slabCachesBytes } from '../../runtime/memory/slab-caches.ts';
 import { SlabKeeper, SPANS_READY } from '../../runtime/memory/slab-keeper.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import { SlabScan } from '../../runtime/memory/slab-scan.ts';
-import { slabTagsBytes, tagWords } from '../../runtime/memory/slab-tags.ts';
-import { releasePages } from '../../runtime/system/release-memory.ts';
-
-const SLOTS = 4;
-/** The row of the keeper. */
-const POOL = 3;
-
-class SlabWorld {
-  readonly arena: Arena;
-  readonly caches: SlabCaches;
-
-  constructor(mib: number) {
-    this.arena = Arena.create([
-      { name: 'slab', bytes: mib * MIB },
-      { name: 'caches', bytes: slabCachesBytes(SLOTS) },
-      { name: 'tags', bytes: slabTagsBytes(mib * MIB) },
-    ]);
-    SlabAllocator.format(this.arena.region('slab'));
-    this.caches = new SlabCaches(this.arena.region('caches'));
-  }
-
-  open(slot: number | undefined, options: SlabOptions = {}): SlabAllocator {
-    const { arena, caches } = this;
-    const tags = tagWords(arena.region('tags'));
-    const row = slot === undefined ? {} : { slot };
-    return new SlabAllocator(arena.region('slab'), { caches, tags, ...row, ...options });
-  }
-
-  keeper(): SlabKeeper {
-    return new SlabKeeper(this.open(POOL), releasePages);
-  }
-}
-
-function allocateAll(slab: SlabAllocator, count: number, bytes: number, tag = 1): number[] {
-  return Array.from({ length: count }, () => {
-    const handle = slab.allocate(bytes, tag);
-    expect(handle).not.toBe(0);
-    return handle;
-  });
-}
-
-const referring =
-  (...lists: readonly number[][]) =>
-  (visit: (handle: number, tag: number) => void): void => {
-    for (const handle of lists.flat()) visit(handle, 2);
-  };
-
-function idleSpans(slab: SlabAllocator): readonly number[] {
-  const scan = new SlabScan(slab);
-  scan.begin(false);
-  while (!scan.step(3, 0));
-  return scan.idle;
-}
-
-function residentKiB(): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))![1]);
-}
+import { allocateAll, idleSpans, POOL, referring, residentKiB, SlabWorld } from './slab-world.ts';
 
 describe('the row of a thread that died', () => {
   test('is adopted: the successor allocates from its cache, and nothing is lost', () => {

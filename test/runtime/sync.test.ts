@@ -85,7 +85,8 @@ test('a wait ends by its timeout, on a thread and on an event loop, and at once 
   doorbell.wait(seen, 1000);
   await doorbell.waitAsync(seen, 1000);
   expect(doorbell.park(seen)).toBe(false);
-  expect(performance.now() - rung).toBeLessThan(500);
+  // Two slices of a second each, had it waited.
+  expect(performance.now() - rung).toBeLessThan(1000);
 });
 
 test('a ring wakes an event loop whose earlier wait timed out', async () => {

@@ -85,7 +85,7 @@ test('what is missing, empty, foreign, newer or damaged is named and left alone'
   );
   expect(problem(path)).toMatchObject({
     kind: 'newer-format',
-    message: `${path} has format ${STORE_FORMAT + 1}; this program knows up to ${STORE_FORMAT}: use a newer one.`,
+    message: `${path} has format ${STORE_FORMAT + 1}; this program knows up to ${STORE_FORMAT}: use a newer one`,
   });
   for (const text of [
     '',

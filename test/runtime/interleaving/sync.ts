@@ -134,7 +134,7 @@ export const sync: Record<string, Scenario> = {
     heir: ({ i32 }) => {
       const lock = new SequenceLock(i32, 0, NO_SPIN);
       return () => {
-        lock.takeOverWrite();
+        if (!lock.writing) lock.writeBegin();
         Atomics.store(i32, FLAG, 1);
         Atomics.store(i32, FLAG + 1, 1);
         lock.writeEnd();
