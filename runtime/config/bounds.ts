@@ -46,6 +46,8 @@ export const VECTOR_DIMENSION_MAX = 8192;
 /** Collections a store may hold, and the longest name of one in bytes. */
 export const COLLECTIONS_MAX = 64;
 export const COLLECTION_NAME_MAX = 63;
+/** Of those, how many only the owner of the store and root can make: nobody else can use up all. */
+export const COLLECTIONS_KEPT = 16;
 /** Graphs that a shard may have of one collection, each of `vectors.graph_memory`, 4 GiB at most: 64 GiB. */
 export const GRAPHS_MAX = 16;
 
