@@ -60,6 +60,10 @@ export const SEARCH_K_MAX = 1000;
 
 /** Largest query file, `.vexfs/query`: all that was written to it and answered, bytes. */
 export const QUERY_BYTES_MAX = 64 * MIB;
+/** Bytes of all query files together, whoever they belong to: beyond it the largest are forgotten. */
+export const QUERY_FILES_BYTES_MAX = 256 * MIB;
+/** Values of one request there, as a value takes some 64 bytes when it is parsed: a path and more for each of the most vectors. */
+export const QUERY_VALUES_MAX = 256 * KIB;
 /** Most bytes that may follow a request on the control socket. */
 export const CONTROL_PAYLOAD_MAX = 64 * MIB;
 
