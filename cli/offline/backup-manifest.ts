@@ -39,7 +39,8 @@ export function writeManifest(
   const whole = { backup: BACKUP_FORMAT, store: STORE_FORMAT, ...manifest };
   const body = JSON.stringify(whole).slice(0, -1);
   const temporary = join(directory, `${BACKUP_FILE}.tmp`);
-  const descriptor = fs.openSync(temporary, 'w', 0o600);
+  fs.rmSync(temporary, { force: true });
+  const descriptor = fs.openSync(temporary, 'wx', 0o600);
   fs.writeFileSync(descriptor, `${body},"sha256":"${digestOf(body)}"}\n`);
   fs.fsyncSync(descriptor);
   fs.closeSync(descriptor);
