@@ -109,7 +109,7 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
   const astray = STORE_DIRECTORIES.find((name) => isAstray(join(path, name)));
   if (astray !== undefined) {
     const message = `${join(path, astray)} is a symbolic link, or no directory; what a store has must lie in it.`;
-    return { kind: 'damaged', message };
+    return { kind: 'inaccessible', message };
   }
   const lock = takeLock(path, inspect);
   if (typeof lock !== 'number') return lock;

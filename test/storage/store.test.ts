@@ -72,7 +72,7 @@ test('a store’s directory that is a symbolic link is refused', () => {
   fs.renameSync(join(path, 'objects'), join(directory, 'elsewhere'));
   fs.symlinkSync(join(directory, 'elsewhere'), join(path, 'objects'));
   expect(problem(path)).toMatchObject({
-    kind: 'damaged',
+    kind: 'inaccessible',
     message: expect.stringMatching(/objects is a symbolic link/),
   });
 });
