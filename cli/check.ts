@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { isVexfs, mountAt, readMounts } from '../fuse/mount/mountinfo.ts';
 import { requireConfig } from '../runtime/config/load.ts';
 import type { Config } from '../runtime/config/schema.ts';
 import { UserError } from '../runtime/user-error.ts';
@@ -61,6 +62,9 @@ function check(argument: string, options: Options): void {
 
 function inspect(argument: string, options: Options): Report {
   const path = existsSync(argument) ? realpathSync(argument) : resolve(argument);
+  const mount = mountAt(readMounts(), path);
+  if (mount !== undefined && isVexfs(mount))
+    throw new UserError(`${path} is a mount; unmount it, and check its store: vexfs check ${mount.store}`);
   const opened = openOffline(path, options.repair === true);
   if (!('store' in opened)) {
     return { store: path, clean: false, problems: [opened], problemCount: 1, notes: [] };

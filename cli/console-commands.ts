@@ -1,6 +1,6 @@
 /** The console's commands: how each is typed, completed, asked for over the control socket, and shown. */
 
-import { closest, distance } from 'fastest-levenshtein';
+import { guess } from '../runtime/nearest-name.ts';
 import { UserError } from '../runtime/user-error.ts';
 import { describeReport } from './checkpoint.ts';
 import type { CallOptions, ControlClient } from './client.ts';
@@ -289,9 +289,7 @@ export function splitWords(line: string): string[] {
 export function findCommand(name: string): ConsoleCommand {
   if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name]!;
   const names = [...Object.keys(COMMANDS), ...Object.keys(OWN_COMMANDS)];
-  const nearest = closest(name, names);
-  const hint = distance(name, nearest) <= 3 ? `did you mean ${nearest}? ` : '';
-  throw new ConsoleUsage(`there is no console command "${name}"; ${hint}"help" lists them`);
+  throw new ConsoleUsage(`there is no console command "${name}"; ${guess(name, names)}"help" lists them`);
 }
 
 /** A piece of a stream that was sent, and is no answer. */

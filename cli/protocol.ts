@@ -133,7 +133,7 @@ export interface TopSample extends Omit<Status, 'actors' | 'index' | 'storage'> 
 export interface Methods {
   status: { params: Record<string, never>; result: Status };
   auditMemory: { params: Record<string, never>; result: MemoryAudit };
-  search: { params: { query: string; k: number; under?: string; uid?: number }; result: SearchHit[] };
+  search: { params: { query: string; k: number; under?: string }; result: SearchHit[] };
   similar: { params: { path: string; k: number }; result: SearchHit[] };
   vectorSearch: { params: { collection: string; vector: number[]; k: number }; result: VectorHit[] };
   query: { params: Record<string, unknown>; result: unknown };

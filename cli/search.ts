@@ -59,9 +59,7 @@ async function search(text: string, options: Options): Promise<void> {
   const query = checkQuery(text);
   const mount = findMount({ mount: options.mount, near: options.under });
   const under = options.under === undefined ? {} : { under: pathInMount(mount, options.under) };
-  const hits = await withMount(mount, (client) =>
-    client.call('search', { query, k: options.k, ...under, uid: process.getuid!() }),
-  );
+  const hits = await withMount(mount, (client) => client.call('search', { query, k: options.k, ...under }));
   if (options.json) printHitsJson(hits, mount.directory);
   else printHits(hits, { directory: mount.directory, query, nothing: `nothing found for "${query}"` });
 }

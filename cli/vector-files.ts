@@ -16,7 +16,10 @@ function readBytes(file: string, name: string): Buffer {
   try {
     return readFileSync(file === '-' ? 0 : file);
   } catch (error) {
-    throw new UserError(describeFileError(name, error));
+    const hint = name.startsWith('[')
+      ? '; a vector is read from a file, or with "-" from standard input'
+      : '';
+    throw new UserError(describeFileError(name, error) + hint);
   }
 }
 

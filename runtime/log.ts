@@ -1,4 +1,6 @@
+import { constants, openSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
+import { UserError } from './user-error.ts';
 
 export type { Logger };
 
@@ -9,6 +11,20 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 const NUMBERS: Readonly<Record<string, number>> = { ...pino.levels.values, silent: Number.POSITIVE_INFINITY };
 /** Below every level: pino itself leaves nothing out, unless a level is set on the logger. */
 const ALL = 'all';
+
+const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
+
+/** A descriptor that appends. @throws {UserError} if there is none, or `file` is a symbolic link: what that leads to is another's. */
+export function openLogFile(file: string): number {
+  try {
+    return openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UserError(
+      `messages cannot be written to ${file}: ${code === 'ELOOP' ? 'it is a symbolic link' : message}`,
+    );
+  }
+}
 
 /**
  * A logger for one thread. Lines are JSON, appended with one synchronous write each, so that several threads can
@@ -36,7 +52,10 @@ export function openLog(
         },
       },
     },
-    pino.destination({ dest: destination, sync: true, append: true, mkdir: false, mode: 0o600 }),
+    pino.destination({
+      dest: typeof destination === 'string' ? openLogFile(destination) : destination,
+      sync: true,
+    }),
   );
   return logger as unknown as Logger;
 }

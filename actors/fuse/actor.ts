@@ -122,7 +122,7 @@ function openChannel(
   putOff: PutOff,
 ): Channel {
   const { arena, logger, mailbox, settings, state, topology } = context;
-  const { fuse } = settings.config;
+  const { fuse, workers } = settings.config;
   const { index } = topology.actor(context.name);
   const options = {
     spinMicroseconds: () => fuse.spin_us,
@@ -135,7 +135,7 @@ function openChannel(
   const descriptor = connectionOf(context);
   if (!isOverUring(context)) {
     const watch = new Watch(arena.region(CONNECTION).i32, WATCH, index + 1);
-    return new ClassicChannel(descriptor, { ...options, watch });
+    return new ClassicChannel(descriptor, { ...options, watch, threads: () => workers.fuse });
   }
   const failed = (doing: string, errno: number) => logger.error({ doing, errno }, 'io_uring failed');
   return new UringChannel(descriptor, new UringMemory(arena.region(URING)), flight, {

@@ -42,6 +42,7 @@ import { EmbedPool } from './embed-pool.ts';
 import { FileContent } from './file-content.ts';
 import { FileIndexer } from './index-file.ts';
 import { CHANGE_INTENT, Intent } from './intent.ts';
+import { MountUse } from './mount-use.ts';
 import { Queries } from './queries.ts';
 import { QueryConversations } from './query-files.ts';
 import { ScatterGather } from './scatter-gather.ts';
@@ -156,10 +157,14 @@ function openChanges(
   return new StoreChanges(parts, incarnation);
 }
 
+function fuseStates({ arena, topology }: Context): ActorState[] {
+  const region = arena.region(ACTOR_STATES);
+  return topology.ofKind('fuse').map(({ slot }) => new ActorState(region, slot));
+}
+
 /** A fuse actor that ended may have changed a file and not said so: its successor's start is when to look for such files. */
 function lookAfterFuseActors(context: Context, scan: () => void): NodeJS.Timeout {
-  const region = context.arena.region(ACTOR_STATES);
-  const states = context.topology.ofKind('fuse').map(({ slot }) => new ActorState(region, slot));
+  const states = fuseStates(context);
   const restarts = (): number => states.reduce((sum, { incarnation }) => sum + incarnation, 0);
   let known = restarts();
   return setInterval(() => {
@@ -205,10 +210,12 @@ export async function run(context: Context): Promise<void> {
     logger,
     largeAtOnce: threads * 2,
   });
+  const use = new MountUse(fuseStates(context), context.clock.monotonic);
   const backlog = new Backlog({
     index: (ino) => files.index(ino),
     settleMs: () => config.index.settle_ms,
     parallel,
+    isInUse: () => use.isInUse(),
     now: context.clock.monotonic,
     logger,
   });

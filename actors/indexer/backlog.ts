@@ -20,6 +20,8 @@ export interface BacklogOptions {
   readonly settleMs: () => number;
   /** Files worked on at once. */
   readonly parallel: number;
+  /** Whether programs need the CPUs at the moment. */
+  readonly isInUse: () => boolean;
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
   readonly logger: Logger;
@@ -29,13 +31,20 @@ export interface BacklogOptions {
 const BATCH_MS = 10;
 /** Files begun before others have their turn on the event loop: messages, searches. */
 const FILES_PER_TURN = 64;
+/** While the mount is in use, a batch is followed by a rest of so many times as long: indexing has a fifth of the time. */
+const REST = 4;
+/** How often is looked whether a rest may end early, ms. */
+const LOOK_MS = 20;
 
 interface Waiter {
   readonly files: Set<number>;
   readonly done: () => void;
 }
 
-/** Works the list of changed files off, a few at a time, whenever one is due. Lives on the indexer's event loop. */
+/**
+ * Works the list of changed files off, a few at a time, whenever one is due; with rests while the mount is in use, unless somebody
+ * waits for the index. Lives on the indexer's event loop.
+ */
 export class Backlog {
   readonly #options: BacklogOptions;
   readonly #list: WorkList;
@@ -50,6 +59,9 @@ export class Backlog {
     'changed meanwhile': 0,
     failed: 0,
   };
+  /** When the batch under way began, with nothing in flight; and when the next one may, if the mount is in use. */
+  #beganAt = 0;
+  #restsUntil = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped: (() => void) | undefined;
 
@@ -108,19 +120,40 @@ export class Backlog {
   #pump(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#stopped) return;
+    if (this.#stopped || this.#list.size === 0) return;
+    if (this.#rests()) {
+      this.#pumpIn(LOOK_MS);
+      return;
+    }
+    const { parallel, now } = this.#options;
+    if (this.#inFlight.size === 0) this.#beganAt = now();
+    const isMore = this.#beginDue();
+    if (this.#inFlight.size === 0) this.#batchEnded();
+    const wait = isMore ? 0 : Math.max(this.#list.nextDueIn(now()), BATCH_MS);
+    if (this.#inFlight.size < parallel && Number.isFinite(wait)) this.#pumpIn(wait);
+  }
+
+  /** Begins files that are due. Whether others had their turn is to come before more. */
+  #beginDue(): boolean {
     const { parallel, now } = this.#options;
     for (let begun = 0; this.#inFlight.size < parallel; begun++) {
-      if (begun === FILES_PER_TURN) {
-        this.#pumpIn(0);
-        return;
-      }
+      if (begun === FILES_PER_TURN) return true;
       const ino = this.#list.take(now(), this.#waiters.size > 0);
-      if (ino < 0) break;
+      if (ino < 0) return false;
       this.#begin(ino);
     }
-    const wait = this.#list.nextDueIn(now());
-    if (this.#inFlight.size < parallel && Number.isFinite(wait)) this.#pumpIn(Math.max(wait, BATCH_MS));
+    return false;
+  }
+
+  /** Whether nothing is to be begun now: a batch is to end first, and a rest to follow. */
+  #rests(): boolean {
+    if (this.#waiters.size > 0 || !this.#options.isInUse()) return false;
+    return this.#inFlight.size > 0 || this.#options.now() < this.#restsUntil;
+  }
+
+  #batchEnded(): void {
+    const now = this.#options.now();
+    this.#restsUntil = now + REST * (now - this.#beganAt);
   }
 
   #pumpIn(ms: number): void {
@@ -143,7 +176,10 @@ export class Backlog {
     const outcome = await work.catch((error: unknown) => this.#failed(ino, error));
     this.#inFlight.delete(ino);
     this.#ended(ino, outcome);
-    if (this.#inFlight.size === 0) this.#stopped?.();
+    if (this.#inFlight.size === 0) {
+      this.#batchEnded();
+      this.#stopped?.();
+    }
     this.#pump();
   }
 

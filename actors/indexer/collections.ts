@@ -1,14 +1,17 @@
 import type { Asker } from '../../fuse/namespace/change-set.ts';
-import { ELEMENTS, METRICS } from '../../fuse/namespace/collections.ts';
+import { ELEMENTS, isKeeper, METRICS } from '../../fuse/namespace/collections.ts';
 import { type Collection, type Namespace, packOptions } from '../../fuse/namespace/namespace.ts';
-import { VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
-import { EINVAL } from '../../runtime/errno.ts';
+import { COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
+import { EINVAL, ENOSPC } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import { type CollectionStatus, collectionStatus } from '../collection-status.ts';
 import type { Context } from '../context.ts';
 import type { Refusal } from '../indexer-remote.ts';
 import type { StoreChanges } from './changes.ts';
 import { vectorAttribute } from './query-request.ts';
+import { reason } from './refusals.ts';
+
+const FULL = `there are ${COLLECTIONS_MAX}, and no more can be`;
 
 export interface CollectionRequest {
   readonly name: string;
@@ -49,7 +52,7 @@ export class Collections {
   /** Makes those that are configured, and goes on with what a predecessor, or the last mount, was dropping. */
   start(configured: readonly string[], logger: Logger): void {
     for (const text of configured) {
-      const answer = this.create(configuredCollection(text));
+      const answer = this.create(configuredCollection(text), { uid: 0, gids: [] });
       if ('refused' in answer) logger.warn({ collection: text }, answer.refused as string);
     }
     for (const collection of this.#namespace.collections()) {
@@ -67,20 +70,16 @@ export class Collections {
     return { collections };
   }
 
-  create({
-    name,
-    dimension,
-    metric,
-    element = 'int8',
-    m = 0,
-    efConstruction = 0,
-  }: CollectionRequest): object | Refusal {
+  create(
+    { name, dimension, metric, element = 'int8', m = 0, efConstruction = 0 }: CollectionRequest,
+    who: Asker,
+  ): object | Refusal {
     if (dimension < 1 || dimension > VECTOR_DIMENSION_MAX)
       return { refused: `vectors have 1 to ${VECTOR_DIMENSION_MAX} elements, not ${dimension}` };
     if ((m !== 0 && (m < 2 || m > 128)) || efConstruction > 10_000)
       return { refused: `M is 2 to 128 and efConstruction 1 to 10,000, not ${m} and ${efConstruction}` };
     const options = packOptions({ metric, element, m, efConstruction });
-    const id = this.#namespace.createCollection(name, dimension, options);
+    const id = this.#namespace.createCollection(name, dimension, options, who.uid);
     if (id > 0) return { created: name };
     const existing = this.#namespace.collection(name);
     if (id === -EINVAL && existing !== undefined) {
@@ -88,13 +87,12 @@ export class Collections {
         refused: `there is a collection "${name}" already, ${formOf(existing)}; drop it first, or choose another name`,
       };
     }
-    return { refused: `the collection "${name}" cannot be made (errno ${-id}): there can be 64` };
+    return { refused: `the collection "${name}" was not made: ${id === -ENOSPC ? FULL : reason(-id)}` };
   }
 
   /** Its vectors go from the files. Of all users: so only the owner of the store, or root, may. */
   async drop(name: string, who: Asker): Promise<object | Refusal> {
-    if (who.uid !== 0 && who.uid !== process.getuid!())
-      return { refused: 'only the owner of the store drops a collection' };
+    if (!isKeeper(who.uid)) return { refused: 'only the owner of the store drops a collection' };
     const collection = this.#namespace.collection(name);
     if (!collection) return { refused: `there is no collection "${name}"` };
     const errno = await this.#changes.dropCollection(collection, vectorAttribute(name));

@@ -3,6 +3,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN = new Set([0x7b, 0x5b]);
 const CLOSE = new Set([0x7d, 0x5d]);
+const COMMA = 0x2c;
 
 /**
  * Finds where a JSON object ends in bytes that come piece by piece. It follows brackets and strings only; whether what is
@@ -12,6 +13,12 @@ export class JsonBoundary {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
+  #values = 0;
+
+  /** Values in the object so far, give or take those in empty brackets. */
+  get values(): number {
+    return this.#values;
+  }
 
   /** Whether an object has begun and not ended. */
   get isWithin(): boolean {
@@ -27,13 +34,19 @@ export class JsonBoundary {
       const byte = bytes[i]!;
       if (this.#isInString) this.#takeInString(byte);
       else if (byte === QUOTE && this.#depth > 0) this.#isInString = true;
-      else if (OPEN.has(byte)) this.#depth++;
+      else if (OPEN.has(byte)) this.#begin();
       else if (CLOSE.has(byte) && this.#depth > 0) {
         this.#depth--;
         if (this.#depth === 0) return i + 1;
       } else if (this.#depth === 0 && !SPACE.has(byte)) return -1;
+      else if (byte === COMMA) this.#values++;
     }
     return bytes.length;
+  }
+
+  #begin(): void {
+    this.#values = this.#depth === 0 ? 1 : this.#values + 1;
+    this.#depth++;
   }
 
   #takeInString(byte: number): void {

@@ -16,6 +16,7 @@ import {
   vectorAttribute,
   vectorBytes,
 } from './query-request.ts';
+import { reason } from './refusals.ts';
 import { SearchTimeout } from './scatter-gather.ts';
 import type { Search } from './search.ts';
 
@@ -33,26 +34,6 @@ export interface QueryParts {
 const DOT = 0x2e;
 /** How many files that were refused are named. */
 const NAMED_MAX = 20;
-const ERRNO_NAMES = new Map(Object.entries(errnos).map(([name, value]) => [value, name]));
-
-const SENTENCES: Readonly<Record<number, string>> = {
-  [errnos.ENOENT]: 'there is no such file or directory',
-  [errnos.ENOTDIR]: 'a part of the path is no directory',
-  [errnos.EISDIR]: 'that is a directory',
-  [errnos.EEXIST]: 'there is something of that name already',
-  [errnos.EACCES]: 'permission denied',
-  [errnos.EPERM]: 'this may not be changed',
-  [errnos.ELOOP]: 'symbolic links are not followed',
-  [errnos.ENODATA]: 'there is no such attribute',
-  [errnos.ENOSPC]: 'there is no room for it',
-  [errnos.EINVAL]: 'the path, or the vector (other dimension, NaN, infinity, all zeros), is not valid',
-  [errnos.E2BIG]: 'that is more than one transaction takes; make it several',
-  [errnos.EOPNOTSUPP]: 'attributes are called user.NAME',
-  [errnos.ERANGE]: 'the name of the attribute is not valid',
-  [errnos.EBUSY]: 'the collection is being dropped',
-  [errnos.EIO]: 'the store takes no changes',
-  [errnos.EROFS]: 'it is mounted read-only',
-};
 
 /** Requests that change something. */
 const CHANGING: ReadonlySet<QueryRequest['op']> = new Set([
@@ -61,13 +42,6 @@ const CHANGING: ReadonlySet<QueryRequest['op']> = new Set([
   'transaction',
   'vectors',
 ]);
-
-/** Why something was refused, with the name of the errno. */
-export function reason(errno: number): string {
-  const name = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
-  const sentence = SENTENCES[errno];
-  return sentence === undefined ? name : `${sentence} (${name})`;
-}
 
 /** Answers the requests of query-request.ts, for whoever asks with these permissions. */
 export class Queries {
@@ -100,7 +74,7 @@ export class Queries {
       case 'collections':
         return this.#parts.collections.list();
       case 'create-collection':
-        return this.#parts.collections.create(request);
+        return this.#parts.collections.create(request, who);
       case 'drop-collection':
         return this.#parts.collections.drop(request.name, who);
       case 'transaction':

@@ -2,8 +2,8 @@ import { BODY, encodeWriteOut, Reply } from '../../fuse/protocol/reply.ts';
 import { CacheNotifier } from '../../fuse/session/notify.ts';
 import { QUERY_FILE } from '../../fuse/virtual/node-ids.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
-import { QUERY_BYTES_MAX } from '../../runtime/config/bounds.ts';
-import { EFBIG, EIO, ESPIPE, ESTALE } from '../../runtime/errno.ts';
+import { QUERY_BYTES_MAX, QUERY_FILES_BYTES_MAX, QUERY_VALUES_MAX } from '../../runtime/config/bounds.ts';
+import { E2BIG, EFBIG, EIO, ENOMEM, ESPIPE, ESTALE } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { SendLate } from '../late-reply.ts';
 import type { Pending } from '../pending.ts';
@@ -115,10 +115,13 @@ export class QueryConversations {
       const { last } = conversation;
       if (last.position === position && last.length === data.length) return last.done;
     }
+    // Forgotten by a predecessor, or as too much is open.
+    if (conversation === undefined && known > 0 && position > 0) return -ESTALE;
     // Truncated, or never written to.
     if (conversation === undefined || (known === 0 && !conversation.isBusy)) conversation = this.#begin(node);
     if (position !== conversation.bytes) return -ESPIPE;
     if (position + data.length > QUERY_BYTES_MAX) return -EFBIG;
+    if (!this.#makeRoom(conversation, data.length)) return -ENOMEM;
     conversation.isBusy = true;
     const { length } = data;
     const done = this.#take(conversation, message).finally(() => {
@@ -143,6 +146,26 @@ export class QueryConversations {
     return conversation;
   }
 
+  /** Forgets the largest of the others until there is room for so many bytes more: who keeps little keeps it. */
+  #makeRoom(conversation: Conversation, bytes: number): boolean {
+    if (conversation.bytes + bytes <= conversation.text.length) return true;
+    let held = grownTo(conversation, bytes);
+    const idle: [node: number, bytes: number][] = [];
+    for (const [node, other] of this.#open) {
+      if (other === conversation) continue;
+      held += other.text.length;
+      if (!other.isBusy) idle.push([node, other.text.length]);
+    }
+    idle.sort((one, other) => one[1] - other[1]);
+    while (held > QUERY_FILES_BYTES_MAX) {
+      const largest = idle.pop();
+      if (largest === undefined) return false;
+      this.#open.delete(largest[0]);
+      held -= largest[1];
+    }
+    return true;
+  }
+
   async #take(conversation: Conversation, message: QueryFileMessage): Promise<number> {
     const { data, node } = message;
     if (conversation.isCached) await this.#forgetPages(node);
@@ -158,6 +181,9 @@ export class QueryConversations {
           JSON.stringify({ error: 'a request is a JSON object, such as {"op": "search", "text": "…"}' }),
         );
         end = conversation.bytes;
+      } else if (conversation.boundary.values > QUERY_VALUES_MAX) {
+        this.#open.delete(node);
+        return -E2BIG;
       } else if (conversation.boundary.isWithin) break;
       else {
         const text = conversation.text.toString('utf8', conversation.begins, end);
@@ -210,10 +236,15 @@ export class QueryConversations {
   }
 }
 
+/** Bytes of the buffer that has room for so many more. */
+function grownTo({ text, bytes }: Conversation, more: number): number {
+  return Math.max(bytes + more, 2 * text.length);
+}
+
 function append(conversation: Conversation, data: Uint8Array): void {
   const bytes = conversation.bytes + data.length;
   if (bytes > conversation.text.length) {
-    const larger = Buffer.alloc(Math.max(bytes, 2 * conversation.text.length));
+    const larger = Buffer.alloc(grownTo(conversation, data.length));
     conversation.text.copy(larger, 0, 0, conversation.bytes);
     conversation.text = larger;
   }

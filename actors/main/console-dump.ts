@@ -1,4 +1,13 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { UserError } from '../../runtime/user-error.ts';
@@ -21,15 +30,22 @@ export async function writeDump(
   const path = join(store, DIRECTORY, time);
   const unfinished = `${path}.tmp`;
   try {
-    mkdirSync(unfinished, { recursive: true, mode: 0o700 });
+    makeOwnDirectory(join(store, DIRECTORY));
+    mkdirSync(unfinished, { mode: 0o700 });
     for (const [name, part] of Object.entries(parts)) {
-      writeFileSync(join(unfinished, name), await textOf(part), { mode: 0o600 });
+      writeFileSync(join(unfinished, name), await textOf(part), { mode: 0o600, flag: 'wx' });
     }
     renameSync(unfinished, path);
   } catch (error) {
     throw new UserError(`the bundle ${path} could not be written: ${(error as Error).message}`);
   }
   return { path, files: Object.keys(parts) };
+}
+
+/** Not where a link leads: that is not the store's. */
+function makeOwnDirectory(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, { mode: 0o700 });
+  if (!lstatSync(path).isDirectory()) throw new Error(`${path} is no directory`);
 }
 
 async function textOf(part: DumpPart): Promise<string> {

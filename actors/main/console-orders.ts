@@ -1,5 +1,5 @@
-import { closest } from 'fastest-levenshtein';
 import { doorbellOf } from '../../runtime/messaging/mailbox.ts';
+import { guess } from '../../runtime/nearest-name.ts';
 import { ActorState, DRAINING, READY } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
@@ -33,9 +33,7 @@ export class Orders {
     const actor = present.find((known) => known.name === name);
     if (actor) return actor;
     const names = present.map((known) => known.name);
-    throw new UserError(
-      `there is no actor "${name}"; did you mean ${closest(name, names)}? There are ${names.join(', ')}`,
-    );
+    throw new UserError(`there is no actor "${name}"; ${guess(name, names)}there are ${names.join(', ')}`);
   }
 
   /** Each actor is told by itself: one that does not answer is named, and the others have changed. */

@@ -3,10 +3,10 @@
  * JSON. They look at shared memory, set words that actors look at, and call actors (remotes.ts); none of them blocks main,
  * and none waits for an actor without a limit.
  */
-import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { printConfig } from '../../runtime/config/print.ts';
 import { LOG_LEVELS } from '../../runtime/log.ts';
+import { guess } from '../../runtime/nearest-name.ts';
 import { GATE_CLOSED, GATE_OPEN } from '../../runtime/scheduling/actor-state.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
@@ -237,7 +237,6 @@ function knownKind(name: string): string {
   const kinds = kindNames();
   const kind = kinds.find((known) => known === name.toUpperCase());
   if (kind !== undefined) return kind;
-  throw new UserError(
-    `there is no kind of message "${name}"; did you mean ${closest(name.toUpperCase(), kinds)}?`,
-  );
+  const hint = guess(name.toUpperCase(), kinds);
+  throw new UserError(`there is no kind of message "${name}"; ${hint}there are ${kinds.join(', ')}`);
 }

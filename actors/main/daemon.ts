@@ -1,5 +1,5 @@
 /** Mounts a store: checks, brings everything up in order, and takes it down again when a step fails. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../fuse/mount/failure.ts';
@@ -113,7 +113,7 @@ function requireApart(store: string, directory: string): void {
 /** A new store gets the commented defaults; every store the description of the file that editors look at. */
 function writeOwnConfig({ path, created }: OpenStore): void {
   const file = join(path, CONFIG_NAME);
-  if (created && !existsSync(file)) writeFileSync(file, printConfig(DECLARED), { mode: 0o600 });
+  if (created && !isThere(file)) writeFileSync(file, printConfig(DECLARED), { mode: 0o600, flag: 'wx' });
   const schema = join(path, SCHEMA_NAME);
   const text = printJsonSchema();
   try {
@@ -124,6 +124,11 @@ function writeOwnConfig({ path, created }: OpenStore): void {
   } catch {
     // A full or read-only disk is no reason not to mount: editors do without.
   }
+}
+
+/** A link that leads nowhere too. */
+function isThere(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
 function loadConfig({ store, config, set }: MountRequest): Config {

@@ -50,7 +50,6 @@ const searchParams = z.object({
   query: z.string(),
   k: k.default(10),
   under: z.string().default('/'),
-  uid: z.int().optional(),
 });
 const similarParams = z.object({ path: z.string(), k: k.default(10) });
 const vectorParams = z.object({ collection: z.string(), vector: z.array(z.number()), k: k.default(10) });
@@ -90,8 +89,8 @@ export function controlMethods(
     /** Worth something only while nothing is under way: see actors/slab-audit.ts. */
     auditMemory: () => auditMemory(context),
     async search(params) {
-      const { query, k, under, uid } = parse(searchParams, params);
-      const who = credentials(uid);
+      const { query, k, under } = parse(searchParams, params);
+      const who = credentials();
       return accepted(await indexer.search(query, k, who.uid, who.gids, under));
     },
     async similar(params) {
@@ -183,12 +182,9 @@ async function waitForIndex(
   }
 }
 
-/** The socket is the owner's, so the asker is the owner, or root, who may ask as anybody. */
-function credentials(uid?: number): { uid: number; gids: number[] } {
-  const own = process.getuid!();
-  if (uid === undefined || uid === own) return { uid: own, gids: process.getgroups!() };
-  if (own !== 0) throw new UserError(`a search as user ${uid} is root's alone`);
-  return { uid, gids: [] };
+/** The socket is the owner's: root, who can open it too, asks as the owner. */
+function credentials(): { uid: number; gids: number[] } {
+  return { uid: process.getuid!(), gids: process.getgroups!() };
 }
 
 function accepted<T extends object>(answer: T | Refusal): T {

@@ -4,7 +4,7 @@
  *
  * While a backup has frozen the mount nothing follows: what fuse-0 is asked for would be a change.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { OpenFiles } from '../../fuse/objects/open-files.ts';
 import { FUSE_PASSTHROUGH_2 } from '../../fuse/protocol/abi.ts';
@@ -41,7 +41,10 @@ export class PassedThrough {
   #usable(connection: number, flags2: number): number {
     if ((flags2 & FUSE_PASSTHROUGH_2) === 0) return flags2;
     const backing = new KernelBacking(connection);
-    const descriptor = openSync(join(this.#context.settings.store, 'lock'), 'r+');
+    const descriptor = openSync(
+      join(this.#context.settings.store, 'lock'),
+      constants.O_RDWR | constants.O_NOFOLLOW,
+    );
     const id = backing.open(descriptor);
     closeSync(descriptor);
     if (id > 0) {

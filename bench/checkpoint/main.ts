@@ -10,6 +10,7 @@ import { loadState } from '../../actors/io/recovery.ts';
 import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { GIB, MIB } from '../../runtime/config/bounds.ts';
+import { CLI } from '../fuse/peers/peer.ts';
 import { median } from '../runtime/measure.ts';
 import { type FilledStore, fillStore } from './filled-store.ts';
 import { pauses, type Waits } from './pause.ts';
@@ -25,7 +26,6 @@ const USAGE = `npm run bench:checkpoint -- [options]
   --json FILE     also write all figures there
   --quick         2,000 files: shows that everything runs, measures nothing`;
 
-const CLI = new URL('../../bundle/vexfs.js', import.meta.url).pathname;
 /** Less than so many seconds of a mount, of replaying a million records; milliseconds that a checkpoint adds to a wait. */
 const TARGETS = { mountSeconds: 3, replaySecondsPerMillionRecords: 5, pauseMs: 10 };
 

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { ControlClient } from '../../cli/client.ts';
+import { CLI } from '../fuse/peers/peer.ts';
 
-const CLI = new URL('../../bundle/vexfs.js', import.meta.url).pathname;
 /** A search of a million vectors that are being read. */
 const SEARCH_MS = 120_000;
 const LOOK_MS = 20;

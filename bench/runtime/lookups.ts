@@ -5,20 +5,13 @@ import os from 'node:os';
 import path from 'node:path';
 import type { LoadReply, LoadRequest } from '../fuse/load.ts';
 import { MountedServer } from '../fuse/mounts.ts';
-import { fuseDeviceMissing } from '../fuse/peers/bindfs.ts';
-import { PROJECT } from '../fuse/peers/peer.ts';
+import { CLI } from '../fuse/peers/peer.ts';
 import { type Effort, inRounds, type Measurement, type Part } from './measure.ts';
 
-const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
 const LOAD = new URL('../fuse/load.js', import.meta.url);
 const WORKERS = [1, 2, 4];
 const CLIENTS = [1, 4];
 const ANSWER_TIMEOUT_MS = 60_000;
-
-/** Why there is nothing to measure; undefined when there is. */
-export function lookupsMissing(): string | undefined {
-  return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build';
-}
 
 function mount(workspace: string, fuseWorkers: number): Promise<MountedServer> {
   const directory = path.join(workspace, `mount-${fuseWorkers}`);

@@ -1,8 +1,9 @@
 /** `npm run bench:runtime`: see docs/PERFORMANCE.md. */
 import { abortAllOnExit } from '../fuse/mounts.ts';
+import { mountMissing } from '../fuse/peers/vexfs.ts';
 import { type Command, measure, parse } from './command.ts';
 import { embedding } from './embedding.ts';
-import { lookupScaling, lookupsMissing } from './lookups.ts';
+import { lookupScaling } from './lookups.ts';
 import { messaging } from './messaging.ts';
 import { simulation } from './simulation.ts';
 import { stealing } from './stealing.ts';
@@ -16,7 +17,7 @@ const COMMAND: Command = {
     { name: 'stealing', run: stealing },
     { name: 'simulation', run: simulation },
     { name: 'embedding', run: embedding },
-    { name: 'lookups', missing: lookupsMissing, run: lookupScaling },
+    { name: 'lookups', missing: mountMissing, run: lookupScaling },
   ],
 };
 

@@ -1,6 +1,7 @@
 /** `npm run bench:store`: see docs/PERFORMANCE.md. */
 import os from 'node:os';
 import { abortAllOnExit } from '../fuse/mounts.ts';
+import { mountMissing } from '../fuse/peers/vexfs.ts';
 import { type Command, measure, parse, refuse } from '../runtime/command.ts';
 import type { Effort, Part } from '../runtime/measure.ts';
 import { batches } from './batches.ts';
@@ -10,7 +11,7 @@ import { floor, memoryMissing } from './floor.ts';
 import { mounting } from './mounting.ts';
 import { pause } from './pause.ts';
 import { vectors } from './vectors.ts';
-import { inWorkspace, mountMissing } from './workspace.ts';
+import { inWorkspace } from './workspace.ts';
 import { written } from './written.ts';
 
 /** A chapter with a folder of its own in the directory that was asked for. */

@@ -4,9 +4,10 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { run } from '../fuse/mounts.ts';
+import { CLI } from '../fuse/peers/peer.ts';
 import type { Effort, Part, Sample } from '../runtime/measure.ts';
 import { makeTree } from './tree.ts';
-import { CLI, mountStore } from './workspace.ts';
+import { mountStore } from './workspace.ts';
 
 const SIZES = [10_000, 100_000];
 const TARGET_MS = 10;

@@ -2,17 +2,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { MountedServer, mountedDevice, run } from '../fuse/mounts.ts';
-import { fuseDeviceMissing } from '../fuse/peers/bindfs.ts';
-import { PROJECT } from '../fuse/peers/peer.ts';
+import { CLI, PROJECT } from '../fuse/peers/peer.ts';
 
-export const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
 export const PEERS = path.join(PROJECT, 'bench/store/peers');
 const INSTALL_TIMEOUT_MS = 300_000;
-
-/** Why no store can be mounted; undefined when one can. */
-export function mountMissing(): string | undefined {
-  return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build';
-}
 
 /** Why SQLite cannot be measured; undefined when it can. Installs it on first use, which may take two minutes. */
 export async function sqliteMissing(say: (text: string) => void): Promise<string | undefined> {

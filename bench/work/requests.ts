@@ -8,12 +8,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { run } from '../fuse/mounts.ts';
-import { PROJECT } from '../fuse/peers/peer.ts';
+import { CLI } from '../fuse/peers/peer.ts';
 import { vexfsWith } from '../fuse/peers/vexfs.ts';
 import { table } from './report.ts';
 import type { Task } from './tasks.ts';
 
-const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
 const TASK_TIMEOUT_MS = 900_000;
 const TRIES = 50;
 

@@ -36,7 +36,8 @@ export function writeManifest(
 ): BackupManifest {
   const whole = { backup: BACKUP_FORMAT, store: STORE_FORMAT, ...manifest };
   const temporary = join(directory, `${BACKUP_FILE}.tmp`);
-  const descriptor = fs.openSync(temporary, 'w', 0o600);
+  fs.rmSync(temporary, { force: true });
+  const descriptor = fs.openSync(temporary, 'wx', 0o600);
   fs.writeFileSync(descriptor, seal(whole));
   fs.fsyncSync(descriptor);
   fs.closeSync(descriptor);

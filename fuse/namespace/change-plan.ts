@@ -5,13 +5,7 @@
  * Paths are followed through what the tables have and what the changes before have planned: a node stands for an inode
  * that is there, or for one that will be made.
  */
-import {
-  COLLECTIONS_MAX,
-  NAME_MAX,
-  XATTR_NAME_MAX,
-  XATTR_SIZE_MAX,
-  XATTRS_MAX,
-} from '../../runtime/config/bounds.ts';
+import { NAME_MAX, XATTR_NAME_MAX, XATTR_SIZE_MAX, XATTRS_MAX } from '../../runtime/config/bounds.ts';
 import {
   E2BIG,
   EACCES,
@@ -246,9 +240,10 @@ export class ChangePlan {
     const name = keyOf(u8.subarray(start, end));
     const wanted = id > 0 ? collections.dimensionOf(t, id) : this.#collections.get(name);
     if (wanted !== undefined) return wanted === dimension ? 0 : -EINVAL;
-    if (collections.count(t) + this.#collections.size >= COLLECTIONS_MAX) return -ENOSPC;
-    this.#collections.set(name, dimension);
-    return 0;
+    const isKeeper = collections.isKeeper(this.#who.uid);
+    const refused = collections.refuseNew(t, this.#collections.size + 1, isKeeper);
+    if (refused === 0) this.#collections.set(name, dimension);
+    return refused;
   }
 
   #reserveAttribute(node: PlannedNode, name: Uint8Array, value: Uint8Array): number {

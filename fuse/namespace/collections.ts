@@ -8,8 +8,13 @@
  * Options, one word: bits 0–1 the metric, 2 what its graph is walked over, 4–11 M and 12–25 efConstruction of its graph (0 = as
  * configured), 31 it is being dropped: it takes no vectors.
  */
-import { COLLECTION_NAME_MAX, COLLECTIONS_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
-import { EINVAL, ENOSPC } from '../../runtime/errno.ts';
+import {
+  COLLECTION_NAME_MAX,
+  COLLECTIONS_KEPT,
+  COLLECTIONS_MAX,
+  VECTOR_DIMENSION_MAX,
+} from '../../runtime/config/bounds.ts';
+import { EDQUOT, EINVAL, ENOSPC } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import {
   C_DIMENSION,
@@ -43,6 +48,17 @@ export interface CollectionOptions {
   /** Candidates looked at when one is added, 1 … 10,000; 0 = as configured. */
   readonly efConstruction: number;
 }
+
+/** The process runs as the owner of the store. */
+const OWNER = process.getuid!();
+
+/** Whether a user is the owner of the store, or root. */
+export function isKeeper(uid: number): boolean {
+  return uid === 0 || uid === OWNER;
+}
+
+/** Of a setxattr(2): the caller is no {@link isKeeper}, so {@link refuseNew} may refuse a new collection. */
+export const BY_OTHERS = 0x200;
 
 const METRIC_MASK = 3;
 const ELEMENT_SHIFT = 2;
@@ -210,6 +226,14 @@ export function peekCollection(t: Tables): number {
   if (last < COLLECTIONS_MAX) return last + 1;
   for (let id = 1; id <= last; id++) if (isFree(t, id)) return id;
   return -ENOSPC;
+}
+
+/** 0, or why no `wanted` more can be made: ENOSPC as there are as many as can be, EDQUOT as the rest is the keepers'. */
+export function refuseNew(t: Tables, wanted: number, byKeeper: boolean): number {
+  let all = wanted;
+  for (let id = count(t); id > 0; id--) if (!isFree(t, id)) all++;
+  if (all > COLLECTIONS_MAX) return -ENOSPC;
+  return byKeeper || all <= COLLECTIONS_MAX - COLLECTIONS_KEPT ? 0 : -EDQUOT;
 }
 
 /** Between writeBegin and writeEnd: adds the collection that {@link peekCollection} announced. */

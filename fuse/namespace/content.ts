@@ -167,8 +167,8 @@ export function extend(t: Tables, ino: number, end: number, flags: number): numb
  * setxattr(2). Returns the id of the collection whose vector was set (0 = the attribute is not a vector) or −errno:
  * EEXIST and ENODATA by the flags, ERANGE name of 0 or over 255 bytes, E2BIG value over 64 KiB, ENOSPC over
  * {@link XATTRS_MAX} or no memory, EINVAL bad flags or a vector its collection cannot take. A vector for a collection
- * that does not exist makes it. An access control list sets the permission bits too, and goes with `flags` that may have
- * ACL_KILL_SGID; its errors are those of checkList.
+ * that does not exist makes it, or is EDQUOT where `flags` have BY_OTHERS and only keepers may. An access control list sets the
+ * permission bits too, and goes with `flags` that may have ACL_KILL_SGID; its errors are those of checkList.
  */
 export function setxattr(
   t: Tables,
@@ -184,7 +184,7 @@ export function setxattr(
   if (!inodes.isLive(t, ino)) return -ESTALE;
   const nameLength = nameEnd - nameStart;
   const valueLength = valueEnd - valueStart;
-  const mode = flags & ~ACL_KILL_SGID;
+  const mode = flags & ~(ACL_KILL_SGID | collections.BY_OTHERS);
   if ((mode & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return -EINVAL;
   if (nameLength === 0 || nameLength > XATTR_NAME_MAX) return -ERANGE;
   if (valueLength > XATTR_SIZE_MAX) return -E2BIG;
@@ -196,7 +196,7 @@ export function setxattr(
   if (notAllowed < 0) return notAllowed;
   if (list !== NO_LIST && !isKept(list, valueStart, valueEnd))
     return setBits(t, ino, value, valueStart, valueEnd, flags, found);
-  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd);
+  const id = collectionOf(t, name, nameStart, nameEnd, value, valueStart, valueEnd, flags);
   if (id < 0) return id;
   const used = xattrs.usedAfterSet(t, ino, cursor, found, nameLength, valueLength);
   if (used > XATTRS_MAX) return -ENOSPC;
@@ -238,7 +238,7 @@ function setBits(
 
 /**
  * Id of the collection that takes the vector of this attribute: one there is, or the one that will be made; 0 = the
- * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC when there are as many as can be.
+ * attribute holds no vector. EINVAL for a vector that it cannot take, ENOSPC and EDQUOT when no more can be made.
  */
 export function collectionOf(
   t: Tables,
@@ -248,13 +248,17 @@ export function collectionOf(
   value: Uint8Array,
   start: number,
   end: number,
+  flags: number,
 ): number {
   const isVector = collections.parseVectorXattr(name, nameStart, nameEnd, collection);
   if (isVector <= 0) return isVector;
   const id = collections.findCollection(t, collection.u8, collection.start, collection.end);
   const dimension = collections.checkVector(value, start, end, collections.needsDirection(t, id));
   if (dimension < 0) return dimension;
-  if (id === 0) return collections.peekCollection(t);
+  if (id === 0) {
+    const refused = collections.refuseNew(t, 1, (flags & collections.BY_OTHERS) === 0);
+    return refused === 0 ? collections.peekCollection(t) : refused;
+  }
   if ((collections.optionsOf(t, id) & collections.DROPPING) !== 0) return -EBUSY;
   return collections.dimensionOf(t, id) === dimension ? id : -EINVAL;
 }

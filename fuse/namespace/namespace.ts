@@ -15,6 +15,7 @@ import type { Arena } from '../../runtime/memory/arena.ts';
 import type { SlabAllocator } from '../../runtime/memory/slab.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
+import { BY_OTHERS } from './collections.ts';
 import * as content from './content.ts';
 import { NEEDS_OBJECT } from './content.ts';
 import { formatNamespace } from './format.ts';
@@ -212,7 +213,7 @@ export class Namespace extends NamespaceChanges {
         value,
         valueStart,
         valueEnd,
-        flags,
+        flags & ~BY_OTHERS,
       );
       if (id > 0) this.stampVector();
       this.transaction.commit();

@@ -145,16 +145,18 @@ export class NamespaceChanges extends NamespaceObjects {
 
   /**
    * Its id, from 1 on; an existing collection's if dimension and options (packOptions in collections.ts; −1 = as they are)
-   * agree, else EINVAL. ENOSPC at 64 collections.
+   * agree, else EINVAL. ENOSPC and EDQUOT when the user `uid` can make no more.
    */
-  createCollection(name: string, dimension: number, options = -1): number {
+  createCollection(name: string, dimension: number, options = -1, uid = 0): number {
     const t = this.tables;
     const u8 = encoder.encode(name);
     const { length } = u8;
     const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(length)));
     if (refusal !== 0) return refusal;
     try {
-      const id = content.createCollection(t, dimension, options, u8, 0, length);
+      const isNew = collections.findCollection(t, u8, 0, length) === 0;
+      const refused = isNew ? collections.refuseNew(t, 1, collections.isKeeper(uid)) : 0;
+      const id = refused < 0 ? refused : content.createCollection(t, dimension, options, u8, 0, length);
       if (id < 0) return this.transaction.end(id);
       const word = collections.optionsOf(t, id);
       records.encodeCollection(this.transaction.journal, t, dimension, word, u8, 0, length);

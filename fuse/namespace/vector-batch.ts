@@ -6,6 +6,7 @@ import { EACCES, ENOENT, EPERM, ESTALE } from '../../runtime/errno.ts';
 import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import type { Asker } from './change-set.ts';
+import { BY_OTHERS, isKeeper } from './collections.ts';
 import * as content from './content.ts';
 import { createInheriting } from './creation.ts';
 import { find } from './dentries.ts';
@@ -99,15 +100,16 @@ function put(t: Tables, journal: JournalWriter, batch: VectorBatch, i: number): 
   const { attribute, values, valueBytes } = batch;
   const start = i * valueBytes;
   const end = start + valueBytes;
+  const flags = isKeeper(batch.who.uid) ? 0 : BY_OTHERS;
   if (slot === 0) {
     // No file is made for a vector that cannot be set.
-    const fits = content.collectionOf(t, attribute, 0, attribute.length, values, start, end);
+    const fits = content.collectionOf(t, attribute, 0, attribute.length, values, start, end, flags);
     const made = fits < 0 ? fits : make(t, journal, batch, parent, name);
     if (made < 0) return made;
   } else if (!allows(t, batch.ino, batch.who, WRITE)) return -EACCES;
   const { ino } = batch;
   if (refusal(t, ino, IMMUTABLE | APPEND_ONLY) !== 0) return -EPERM;
-  const id = content.setxattr(t, ino, attribute, 0, attribute.length, values, start, end, 0);
+  const id = content.setxattr(t, ino, attribute, 0, attribute.length, values, start, end, flags);
   if (id < 0) return id;
   records.encodeSetxattr(journal, t, ino, attribute, 0, attribute.length, values, start, end, 0);
   return id;

@@ -4,6 +4,7 @@
  * depend on it are taken with the change itself (fuse/namespace/privileges.ts).
  */
 import { readFileSync } from 'node:fs';
+import { supplementaryGroups } from '../../runtime/system/process-groups.ts';
 import { SET_MODE } from '../namespace/changes.ts';
 import { withoutPrivileges } from '../namespace/inodes.ts';
 import type { Request } from '../protocol/request.ts';
@@ -45,8 +46,7 @@ function isInGroup(request: Request, gid: number): boolean {
   if (request.gid === gid) return true;
   try {
     const status = readFileSync(`/proc/${request.pid}/status`, 'latin1');
-    const groups = /^Groups:[ \t]*(.*)$/m.exec(status)?.[1] ?? '';
-    return groups.split(' ').includes(String(gid));
+    return supplementaryGroups(status, request.uid).includes(gid);
   } catch {
     return false;
   }

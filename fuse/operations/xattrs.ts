@@ -16,6 +16,7 @@ import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
 import { EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE } from '../../runtime/errno.ts';
 import { ACL_KILL_SGID } from '../namespace/access-lists.ts';
 import { listKind, NO_LIST } from '../namespace/acl.ts';
+import { BY_OTHERS, isKeeper } from '../namespace/collections.ts';
 import {
   FUSE_SETXATTR_ACL_KILL_SGID,
   GETXATTR_IN_SIZE,
@@ -87,7 +88,9 @@ export function setxattr(context: Context, request: Request, reply: Reply): numb
   const { namespace, virtual, handover, attr } = context;
   const isList = listKind(u8, nameStart, nameEnd) !== NO_LIST;
   const flags =
-    request.word(SETXATTR_IN_FLAGS) | (isList && losesSetGroupId(context, request) ? ACL_KILL_SGID : 0);
+    request.word(SETXATTR_IN_FLAGS) |
+    (isList && losesSetGroupId(context, request) ? ACL_KILL_SGID : 0) |
+    (isKeeper(request.uid) ? 0 : BY_OTHERS);
   const collection = namespace.setxattr(nodeLo, u8, nameStart, nameEnd, u8, dataStart, dataEnd, flags);
   if (collection < 0) return collection;
   if (collection > 0 && namespace.stat(nodeLo, attr) >= 0) {

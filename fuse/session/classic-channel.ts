@@ -5,6 +5,7 @@
  * each request to exactly one of them; which of them waits on it is settled by a Watch. The descriptor is non-blocking:
  * reads that find nothing return at once.
  */
+import { availableParallelism } from 'node:os';
 import { assert } from '../../runtime/assert.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
 import { EAGAIN, EINTR, ENODEV, ENOENT } from '../../runtime/errno.ts';
@@ -30,8 +31,12 @@ import type { Watch } from './watch.ts';
 export interface ClassicChannelOptions extends ChannelOptions {
   /** Needed where several threads share the descriptor. */
   readonly watch?: Watch | undefined;
+  /** How many share it now. */
+  readonly threads?: () => number;
 }
 
+/** So many serve queued requests at the same time: one more would take a CPU from the clients. */
+const AT_WORK_MAX = Math.max(1, availableParallelism() >> 1);
 /** Reads between two looks at the clock. */
 const READS_PER_CLOCK = 8;
 /** Requests between two looks whether more are waiting than this thread can take. */
@@ -58,6 +63,7 @@ export class ClassicChannel implements Channel {
   readonly #doorbell: Doorbell;
   readonly #pollSet: PollSet;
   readonly #watch: Watch | undefined;
+  readonly #threads: () => number;
   readonly #standBySet: PollSet;
   readonly #lookSet: PollSet;
   #untilLook = REQUESTS_PER_LOOK;
@@ -78,6 +84,7 @@ export class ClassicChannel implements Channel {
     this.#doorbell.armDescriptor(options.eventfd);
     this.#pollSet = new PollSet(fd, options.eventfd);
     this.#watch = options.watch;
+    this.#threads = options.threads ?? (() => 1);
     this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
     this.#lookSet = new PollSet(fd);
     this.#awake = options.awake;
@@ -158,7 +165,8 @@ export class ClassicChannel implements Channel {
       return true;
     if (--this.#untilLook > 0) return false;
     this.#untilLook = REQUESTS_PER_LOOK;
-    return this.#lookSet.wait(0) > 0;
+    const atWork = this.#threads() - this.#watch!.standingBy;
+    return atWork < AT_WORK_MAX && this.#lookSet.wait(0) > 0;
   }
 
   #standBy(seen: number): void {

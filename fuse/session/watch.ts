@@ -25,6 +25,12 @@ const DESCRIPTOR = 3;
 const NOBODY = 0;
 const ONE = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
 
+function bits(word: number): number {
+  let count = 0;
+  for (let rest = word; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}
+
 export class Watch {
   static readonly WORDS = 4;
   /** The largest id. */
@@ -89,6 +95,12 @@ export class Watch {
       if (pollSet.events(i) & POLLIN) read(this.#eventfd, this.#token);
     }
     Atomics.and(this.#i32, this.#word, ~this.#bit);
+  }
+
+  /** How many threads stand by; those that are not at work and do not watch. */
+  get standingBy(): number {
+    const first = this.#at + STANDING_BY;
+    return bits(Atomics.load(this.#i32, first)) + bits(Atomics.load(this.#i32, first + 1));
   }
 
   /** Wakes a thread that stands by, if one does: the caller is not going to watch for a while. */

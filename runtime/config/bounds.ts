@@ -46,6 +46,8 @@ export const VECTOR_DIMENSION_MAX = 8192;
 /** Collections a store may hold, and the longest name of one in bytes. */
 export const COLLECTIONS_MAX = 64;
 export const COLLECTION_NAME_MAX = 63;
+/** Of those, how many only the owner of the store and root can make: nobody else can use up all. */
+export const COLLECTIONS_KEPT = 16;
 /** Graphs that a shard may have of one collection, each of `vectors.graph_memory`, 4 GiB at most: 64 GiB. */
 export const GRAPHS_MAX = 16;
 
@@ -58,6 +60,10 @@ export const SEARCH_K_MAX = 1000;
 
 /** Largest query file, `.vexfs/query`: all that was written to it and answered, bytes. */
 export const QUERY_BYTES_MAX = 64 * MIB;
+/** Bytes of all query files together, whoever they belong to: beyond it the largest are forgotten. */
+export const QUERY_FILES_BYTES_MAX = 256 * MIB;
+/** Values of one request there, as a value takes some 64 bytes when it is parsed: a path and more for each of the most vectors. */
+export const QUERY_VALUES_MAX = 256 * KIB;
 /** Most bytes that may follow a request on the control socket. */
 export const CONTROL_PAYLOAD_MAX = 64 * MIB;
 

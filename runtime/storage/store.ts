@@ -106,6 +106,11 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
     if (!create) return { kind: 'not-a-store', message: `${path} is not a store: it is empty` };
     fs.chmodSync(path, 0o700);
   }
+  const astray = STORE_DIRECTORIES.find((name) => isAstray(join(path, name)));
+  if (astray !== undefined) {
+    const message = `${join(path, astray)} is a symbolic link, or no directory; what a store has must lie in it.`;
+    return { kind: 'inaccessible', message };
+  }
   const lock = takeLock(path, inspect);
   if (typeof lock !== 'number') return lock;
   // Another process may have made the store while this one looked around.
@@ -128,6 +133,14 @@ function open(path: string, { create, inspect = false }: OpenOptions): OpenStore
 function makeDirectory(path: string): void {
   if (!fs.existsSync(dirname(path))) makeDirectory(dirname(path));
   fs.mkdirSync(path, { mode: 0o700 });
+}
+
+/**
+ * Whether there is something that is no directory. A link leads where another may decide, and perhaps to another disk, which is
+ * not synced with the store's.
+ */
+function isAstray(path: string): boolean {
+  return fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
 /** The descriptor that holds the lock. */
@@ -174,7 +187,9 @@ function readFormat(path: string): StoreFormat | StoreProblem {
 /** Durable under its name when it returns; until then the one before stands. */
 export function writeFormat(path: string, identity: StoreIdentity): void {
   const temporary = join(path, 'format.tmp');
-  const descriptor = fs.openSync(temporary, 'w', 0o600);
+  // Made anew: what a link of this name leads to is not the store's.
+  fs.rmSync(temporary, { force: true });
+  const descriptor = fs.openSync(temporary, 'wx', 0o600);
   fs.writeSync(descriptor, encodeFormat(identity));
   fs.fsyncSync(descriptor);
   fs.closeSync(descriptor);

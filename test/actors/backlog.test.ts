@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Backlog, type Outcome } from '../../actors/indexer/backlog.ts';
+import { MountUse } from '../../actors/indexer/mount-use.ts';
 import { WorkList } from '../../actors/indexer/work-list.ts';
 import { openLog } from '../../runtime/log.ts';
+import type { Region } from '../../runtime/memory/arena.ts';
+import { ActorState, actorStateBytes } from '../../runtime/scheduling/actor-state.ts';
 import { Random } from '../kernels/random.ts';
 
 describe('WorkList', () => {
@@ -51,7 +54,29 @@ describe('WorkList', () => {
   });
 });
 
+describe('MountUse', () => {
+  it('is in use while the fuse actors have a request every other millisecond', () => {
+    let now = 0;
+    const region = { i32: new Int32Array(actorStateBytes(2) / 4) } as Region;
+    const states = [0, 1].map((slot) => new ActorState(region, slot));
+    const use = new MountUse(states, () => now);
+    const requests = (count: number, ms: number): boolean => {
+      for (let n = 0; n < count; n++) states[n % 2]!.beat();
+      now += ms;
+      return use.isInUse();
+    };
+    expect([requests(4, 10), requests(5, 10), requests(100, 1), requests(0, 10), requests(0, 10)]).toEqual([
+      false,
+      true,
+      true,
+      true,
+      false,
+    ]);
+  });
+});
+
 describe('Backlog', () => {
+  let isInUse = false;
   /** Files being indexed, and how to end each. */
   let running: Map<number, (outcome: Outcome | Error) => void>;
   let backlog: Backlog;
@@ -68,6 +93,7 @@ describe('Backlog', () => {
         }),
       settleMs: () => 100,
       parallel: 2,
+      isInUse: () => isInUse,
       now: () => Date.now(),
       logger,
     });
@@ -106,6 +132,7 @@ describe('Backlog', () => {
       },
       settleMs: () => 100,
       parallel: 2,
+      isInUse: () => false,
       now: () => Date.now(),
       logger,
     });
@@ -178,6 +205,46 @@ describe('Backlog', () => {
     await waiting;
     backlog.changed(2);
     expect(running.has(2)).toBe(false);
+  });
+
+  describe('while the mount is in use', () => {
+    beforeEach(() => {
+      isInUse = true;
+    });
+    afterEach(() => {
+      isInUse = false;
+    });
+
+    async function batchOf(ms: number): Promise<void> {
+      for (const ino of [1, 2, 3]) backlog.changed(ino);
+      await vi.advanceTimersByTimeAsync(100 + ms);
+      await end(1);
+      expect([...running.keys()]).toEqual([2]);
+      await end(2);
+      expect([...running.keys()]).toEqual([]);
+    }
+
+    it('rests after a batch, four times as long as that took', async () => {
+      await batchOf(50);
+      await vi.advanceTimersByTimeAsync(199);
+      expect([...running.keys()]).toEqual([]);
+      await vi.advanceTimersByTimeAsync(20);
+      expect([...running.keys()]).toEqual([3]);
+    });
+
+    it('goes on once it is in use no more', async () => {
+      await batchOf(50);
+      isInUse = false;
+      await vi.advanceTimersByTimeAsync(20);
+      expect([...running.keys()]).toEqual([3]);
+    });
+
+    it('does not rest while somebody waits for the index', async () => {
+      await batchOf(50);
+      void backlog.caughtUp(1000);
+      expect([...running.keys()]).toEqual([3]);
+      await end(3);
+    });
   });
 
   it('stops when what is under way has ended, and begins nothing more', async () => {

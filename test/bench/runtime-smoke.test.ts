@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { lookupsMissing } from '../../bench/runtime/lookups.ts';
+import { mountMissing } from '../../bench/fuse/peers/vexfs.ts';
 import type { Report } from '../../bench/runtime/report.ts';
 import { simulate } from '../../bench/runtime/simulation.ts';
 
@@ -57,7 +57,7 @@ describe('bench/runtime', () => {
   });
 });
 
-const missing = lookupsMissing();
+const missing = mountMissing();
 describe.skipIf(missing !== undefined)(
   `bench/runtime through a mount${missing ? ` (skipped: ${missing})` : ''}`,
   () => {

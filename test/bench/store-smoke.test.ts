@@ -4,8 +4,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { mountMissing } from '../../bench/fuse/peers/vexfs.ts';
 import type { Report } from '../../bench/runtime/report.ts';
-import { mountMissing } from '../../bench/store/workspace.ts';
 
 const MAIN = new URL('../../bench/store/main.js', import.meta.url).pathname;
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vexfs-bench-smoke-'));

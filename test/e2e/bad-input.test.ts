@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EINVAL } from '../../runtime/errno.ts';
@@ -53,6 +53,17 @@ describe.skipIf(NO_FUSE)(titled('bad input', NO_FUSE), () => {
     writeFileSync(join(foreign, 'thesis.tex'), 'years of work');
     expectSentence(vexfs(['mount', foreign, point]), /foreign/, /store/);
     expect(readFileSync(join(foreign, 'thesis.tex'), 'utf8')).toBe('years of work');
+  });
+
+  test('a store whose log is a symbolic link is refused, and nothing is written to what that leads to', () => {
+    const linked = join(fs.root, 'linked');
+    const point = join(fs.root, 'point');
+    const theirs = join(fs.root, 'theirs');
+    for (const directory of [linked, point]) mkdirSync(directory, { recursive: true });
+    writeFileSync(theirs, '');
+    symlinkSync(theirs, join(linked, 'vexfs.log'));
+    expectSentence(vexfs(['mount', linked, point]), /vexfs\.log/, /symbolic link/);
+    expect(readFileSync(theirs, 'utf8')).toBe('');
   });
 
   test('a store of a newer format is refused', () => {

@@ -58,6 +58,23 @@ describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable
   };
   const unranked = (name: string): string => name.replace(/^\d+-/, '');
 
+  /** What .vexfs/query answers an ordinary user, request by request. */
+  const answersTo = (requests: readonly object[]): unknown[] => {
+    const script = 'exec 3<>"$0"; printf %s "$1" >&3; cat <&3';
+    const as = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'];
+    const file = join(fs.dir, '.vexfs/query');
+    const text = requests.map((request) => JSON.stringify(request)).join('');
+    const { stdout, stderr } = spawnSync('setpriv', [...as, 'sh', '-c', script, file, text], {
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect(stderr).toBe('');
+    return stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  };
+
   test('root finds every file, and its answer is not the one a user gets for the same words', () => {
     const all = ['for-all.md', 'for-root.md', 'for-the-group.md', 'open-in-closed.md'];
     const seenByRoot = (): string[] =>
@@ -89,21 +106,7 @@ describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable
   });
 
   test('a request about a path in a directory that may not be entered is answered the same, whatever is there', () => {
-    const asked = (request: object): unknown => {
-      const script = 'exec 3<>"$0"; printf %s "$1" >&3; cat <&3';
-      const as = ['--reuid', `${NOBODY}`, '--regid', `${NOBODY}`, '--clear-groups'];
-      const file = join(fs.dir, '.vexfs/query');
-      const { stdout, stderr } = spawnSync(
-        'setpriv',
-        [...as, 'sh', '-c', script, file, JSON.stringify(request)],
-        {
-          encoding: 'utf8',
-          timeout: 20_000,
-        },
-      );
-      expect(stderr).toBe('');
-      return JSON.parse(stdout);
-    };
+    const asked = (request: object): unknown => answersTo([request])[0];
     for (const path of ['/closed/open-in-closed.md', '/closed/no-such-file.md']) {
       const refused = { error: `${path} may not be read` };
       expect(asked({ op: 'similar', path })).toEqual(refused);
@@ -112,6 +115,17 @@ describe.skipIf(unavailable())(titled('what a search shows to whom', unavailable
     expect(asked({ op: 'similar', path: '/no-such-file.md' })).toEqual({
       error: 'there is no /no-such-file.md',
     });
+  });
+
+  test('other users leave collections for the owner of the store to make', () => {
+    const create = Array.from({ length: 49 }, (_, i) => ({
+      op: 'create-collection',
+      name: `c${i}`,
+      dimension: 2,
+    }));
+    const answers = answersTo(create).map((answer) => Object.keys(answer as object)[0]);
+    expect(answers).toEqual([...new Array(48).fill('created'), 'error']);
+    fs.ok(['collection', 'create', 'own', '--dimension', '2', '--mount', fs.dir]);
   });
 
   test('a file that was closed to others is not found by them any more, without being indexed again', () => {

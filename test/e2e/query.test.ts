@@ -126,6 +126,14 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
     closeSync(fd);
   });
 
+  test('a request of too many values is E2BIG before it is parsed, and the handle begins anew', () => {
+    const fd = open();
+    const text = `{"op": "nearest", "vector": [${'1,'.repeat(270_000)}1]}`;
+    expect(() => writeSync(fd, text)).toThrow('E2BIG');
+    expect(say(fd, { op: 'collections' })).toHaveProperty('collections');
+    closeSync(fd);
+  });
+
   test('a search shows what its filter lets through', () => {
     const texts = ['a', 'b', 'c'].map((name) => ({
       op: 'write',

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type Change, Effects } from '../../fuse/namespace/change-set.ts';
+import { BY_OTHERS } from '../../fuse/namespace/collections.ts';
 import { APPEND_ONLY, IMMUTABLE } from '../../fuse/namespace/inode-flags.ts';
 import * as L from '../../fuse/namespace/layout.ts';
 import { packOptions, ROOT } from '../../fuse/namespace/namespace.ts';
@@ -13,6 +14,7 @@ import {
   EACCES,
   EAGAIN,
   EBUSY,
+  EDQUOT,
   EEXIST,
   EINVAL,
   EISDIR,
@@ -446,5 +448,32 @@ describe('a collection', () => {
     world.namespace.dropCollection('c7', false);
     world.namespace.dropCollection('c7', true);
     expect(world.namespace.createCollection('more', 1)).toBe(7);
+  });
+
+  test('is made by users other than the owner and root only while sixteen more could be', () => {
+    const world = World.fresh();
+    const { namespace } = world;
+    const other = { uid: process.getuid!() + 1, gids: [1] };
+    const create = (name: string, uid: number): number => namespace.createCollection(name, 1, -1, uid);
+    for (let i = 1; i <= 48; i++) expect(create(`c${i}`, other.uid)).toBe(i);
+    const ino = world.create(ROOT, 'a', 0o100644, other.uid, 1);
+    const change = (name: string): Change => attribute('/a', `${VECTOR}.${name}`, vector(1));
+    const batch = new VectorBatch(bytesOf(`${VECTOR}.more`), [bytesOf('a')], vector(1), -1, other);
+    batch.directories[0] = ROOT;
+    batch.generations[0] = world.stat(ROOT).generation;
+    expect(create('more', other.uid)).toBe(-EDQUOT);
+    expect(transact(world, [change('more')], other).result).toBe(-EDQUOT);
+    namespace.putVectors(batch, 0, 1, new Effects());
+    expect(batch.results[0]).toBe(-EDQUOT);
+    expect(world.setxattr(ino, `${VECTOR}.more`, vector(1), BY_OTHERS)).toBe(-EDQUOT);
+    // Those that are there take vectors from everybody.
+    expect(create('c1', other.uid)).toBe(1);
+    expect(transact(world, [change('c2')], other).result).toBe(0);
+    expect(world.setxattr(ino, `${VECTOR}.c3`, vector(1), BY_OTHERS)).toBe(3);
+    for (let i = 49; i <= 64; i++) expect(create(`c${i}`, process.getuid!())).toBe(i);
+    expect(create('more', other.uid)).toBe(-ENOSPC);
+    const replayed = World.fresh();
+    replayed.replay(world.drain());
+    expect(replayed.namespace.collections()).toEqual(namespace.collections());
   });
 });

@@ -66,6 +66,29 @@ test('a lock that is a symbolic link is refused, and what it leads to is not wri
   expect(fs.existsSync(join(directory, 'elsewhere'))).toBe(false);
 });
 
+test('a store’s directory that is a symbolic link is refused', () => {
+  const path = join(directory, 'store');
+  opened(path).release();
+  fs.renameSync(join(path, 'objects'), join(directory, 'elsewhere'));
+  fs.symlinkSync(join(directory, 'elsewhere'), join(path, 'objects'));
+  expect(problem(path)).toMatchObject({
+    kind: 'inaccessible',
+    message: expect.stringMatching(/objects is a symbolic link/),
+  });
+});
+
+test('an upgrade writes to no file that a link leads to', () => {
+  const path = join(directory, 'store');
+  const first = opened(path);
+  first.release();
+  const { uuid, created } = first.identity;
+  fs.writeFileSync(join(path, 'format'), `${JSON.stringify({ format: 1, uuid, created })}\n`);
+  fs.writeFileSync(join(directory, 'elsewhere'), 'theirs');
+  fs.symlinkSync(join(directory, 'elsewhere'), join(path, 'format.tmp'));
+  expect(opened(path).upgradedFrom).toBe(1);
+  expect(fs.readFileSync(join(directory, 'elsewhere'), 'utf8')).toBe('theirs');
+});
+
 test('what is missing, empty, foreign, newer or damaged is named and left alone', () => {
   expect(problem(join(directory, 'none'), false).kind).toBe('missing');
   fs.mkdirSync(join(directory, 'empty'));

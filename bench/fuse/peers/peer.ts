@@ -24,3 +24,5 @@ export interface RunningPeer {
 
 /** The repository, as seen from the compiled file: dist/bench/fuse/peers/peer.js. */
 export const PROJECT = new URL('../../../../', import.meta.url).pathname;
+/** The command as it is installed. */
+export const CLI = `${PROJECT}dist/bundle/vexfs.js`;

@@ -3,12 +3,11 @@ import path from 'node:path';
 import { uringObstacle } from '../../../fuse/session/uring-support.ts';
 import { MountedServer } from '../mounts.ts';
 import { fuseDeviceMissing } from './bindfs.ts';
-import { type Peer, PROJECT } from './peer.ts';
+import { CLI, type Peer, PROJECT } from './peer.ts';
 
-const CLI = path.join(PROJECT, 'dist/cli/vexfs.js');
-
-async function missing(): Promise<string | undefined> {
-  return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/cli/vexfs.js is not built: npm run build';
+/** Why no store can be mounted; undefined when one can. */
+export function mountMissing(): string | undefined {
+  return fs.existsSync(CLI) ? fuseDeviceMissing() : 'dist/bundle/vexfs.js is not built: npm run build';
 }
 
 /** With settings (`key=value`) and environment variables of its own; `how` says so in the report. */
@@ -19,7 +18,7 @@ export function vexfsWith(
 ): Peer {
   return {
     name: 'vexfs',
-    missing,
+    missing: async () => mountMissing(),
     async start(workspace) {
       const directory = path.join(workspace, 'mount');
       const set = settings.flatMap((setting) => ['--set', setting]);
@@ -50,7 +49,7 @@ export const vexfs = vexfsWith([], {}, 'its defaults');
 export const vexfsPassthrough: Peer = {
   ...vexfsWith(['fuse.passthrough=auto'], {}, 'fuse.passthrough = "auto"'),
   name: 'vexfs-passthrough',
-  missing: async () => (process.getuid?.() !== 0 ? 'passthrough needs root' : missing()),
+  missing: async () => (process.getuid?.() !== 0 ? 'passthrough needs root' : mountMissing()),
 };
 
 export const vexfsClassic: Peer = {
@@ -63,7 +62,9 @@ export const vexfsUring: Peer = {
   name: 'vexfs-uring',
   async missing() {
     const obstacle = uringObstacle();
-    return obstacle === undefined ? missing() : [obstacle.why, obstacle.advice].filter(Boolean).join(': ');
+    return obstacle === undefined
+      ? mountMissing()
+      : [obstacle.why, obstacle.advice].filter(Boolean).join(': ');
   },
 };
 
