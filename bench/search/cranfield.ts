@@ -142,8 +142,12 @@ function main(folder: string): void {
     vectorOnly.add(ranking, relevant);
     const relevance = new Relevance(embedder.lexicon, query);
     const first = ranking.slice(0, CANDIDATES).map(({ document }) => document);
+    const met = new Map(
+      first.flatMap(({ chunks }) => chunks).map((one) => [one, relevance.matches(one.text)]),
+    );
+    relevance.weigh(first.map(({ chunks }) => chunks.map((chunk) => met.get(chunk)!)));
     const order = rank(first, (document) =>
-      best(document, (chunk) => relevance.combined(chunk.text, dot(chunk.vector, vector))),
+      best(document, (chunk) => relevance.combined(met.get(chunk)!, dot(chunk.vector, vector))),
     );
     reordered.add([...order, ...ranking.slice(CANDIDATES)], relevant);
   });
