@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
@@ -113,7 +114,9 @@ export class Search {
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
-    const matches = passages.map((texts) => texts.map((text) => relevance.matches(text)));
+    const matches = candidates.map(({ path }, i) =>
+      passages[i]!.map((text) => relevance.matches(text, basename(path))),
+    );
     relevance.weigh(matches);
     const results = candidates
       .map((candidate, i) => describe(candidate, passages[i]!, matches[i]!, relevance))

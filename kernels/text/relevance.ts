@@ -6,6 +6,7 @@
  * each takes its best match in the text. Weights come from the word table, so no statistics of a collection
  * are needed; among candidates, words that tell them apart count more (Robertson and Spärck Jones 1976).
  */
+import { TITLE_COUNT } from './embedder.ts';
 import type { Lexicon, Term } from './lexicon.ts';
 import { Tokenizer } from './tokenize.ts';
 import { UNKNOWN_WORD } from './words.ts';
@@ -72,13 +73,14 @@ export class Relevance {
 
   /** 0 (nothing in common) … 1. */
   score(text: string, from = 0, to = text.length): number {
-    this.meet(text, from, to);
+    this.meet(this.count(text, from, to, 1));
     return this.worth(this.best);
   }
 
-  /** How well the text meets each word that is looked for, 0 … 1. */
-  matches(text: string): Float64Array {
-    this.meet(text, 0, text.length);
+  /** How well the text, with the name of its file or heading, meets each word that is looked for, 0 … 1. */
+  matches(text: string, title = ''): Float64Array {
+    const length = this.count(title, 0, title.length, TITLE_COUNT);
+    this.meet(length + this.count(text, 0, text.length, 1));
     return this.best.slice();
   }
 
@@ -112,32 +114,30 @@ export class Relevance {
     return score / this.weightSum;
   }
 
-  /** Leaves in `best` how well each wanted word is met. */
-  private meet(text: string, from: number, to: number): void {
-    const length = this.collectTerms(text, from, to);
+  /** Leaves in `best` how well each wanted word is met by what was counted, which is forgotten. */
+  private meet(length: number): void {
     const damping = K1 * (1 - B + (B * length) / USUAL_LENGTH);
     this.best.fill(0);
     for (const term of this.terms) {
       const strength = term.stem.sum / (term.stem.sum + damping);
       this.match(term, strength);
     }
-    for (const term of this.terms) term.stem.sum = 0;
+    for (const term of this.terms) term.stem.sum = term.count = 0;
+    this.terms.length = 0;
   }
 
-  /** Distinct terms of the text, with the occurrences of each stem in `sum`; returns the number of counted words. */
-  private collectTerms(text: string, from: number, to: number): number {
+  /** Adds the terms of a text, with the occurrences of each stem in `sum`; returns the number of counted words. */
+  private count(text: string, from: number, to: number, times: number): number {
     const { tokenizer, terms } = this;
-    terms.length = 0;
     let length = 0;
-    this.lexicon.trim();
+    if (terms.length === 0) this.lexicon.trim();
     const count = tokenizer.scan(text, from, to);
     for (let i = 0; i < count; i++) {
       const term = this.lexicon.term(tokenizer.tokens[i]!, tokenizer.kinds[i]!);
       if (term.count++ === 0) terms.push(term);
-      term.stem.sum++;
-      if (term.lexical * term.lexical >= WEIGHT_MIN) length++;
+      term.stem.sum += times;
+      if (term.lexical * term.lexical >= WEIGHT_MIN) length += times;
     }
-    for (const term of terms) term.count = 0;
     return length;
   }
 

@@ -209,6 +209,13 @@ describe('relevance', () => {
     expect(lead()).toBeCloseTo(before, 10);
   });
 
+  test('words of the name count as they would in the text, twice', () => {
+    const relevance = new Relevance(embedder.lexicon, 'sourdough');
+    const named = relevance.matches('Mix and wait.', 'sourdough.md')[0]!;
+    expect(named).toBeGreaterThan(relevance.matches('Sourdough. Mix and wait.')[0]!);
+    expect(relevance.matches('Mix and wait.', 'notes.md')[0]).toBe(0);
+  });
+
   test('a query of 100 KB is answered', () => {
     const query = Array.from({ length: 15_000 }, (_, i) => `bread${i}`).join(' ');
     expect(new Relevance(embedder.lexicon, query).score(NOTES.bread)).toBeLessThanOrEqual(1);
