@@ -24,6 +24,8 @@ const WEIGHT_MIN = 0.01;
 const SIMILARITY_WORTH = 0.75;
 /** So many candidates with a word and without it are taken for granted: of a few, none says much about a word. */
 const SMOOTHING = 10;
+/** Similarity that a text without any of the words may have by chance: the most of a million of random ones. */
+const CHANCE = 0.2;
 /** Words of a long query that are looked for: the weightiest. */
 const WANTED_MAX = 64;
 /** Distinct words of the texts whose likeness to the query is remembered. */
@@ -101,10 +103,12 @@ export class Relevance {
 
   /**
    * Score to order candidates by, 0 … 1, from the {@link matches} of a text and the cosine similarity of the vectors
-   * (−1 … 1): words alone go wrong where the text says it all with other words.
+   * (−1 … 1): words alone go wrong where the text says it all with other words. 0 for what may be alike by chance.
    */
   combined(matches: Float64Array, similarity: number): number {
-    return (this.worth(matches) + SIMILARITY_WORTH * Math.max(0, similarity)) / (1 + SIMILARITY_WORTH);
+    const words = this.worth(matches);
+    if (words === 0 && similarity < CHANCE) return 0;
+    return (words + SIMILARITY_WORTH * Math.max(0, similarity)) / (1 + SIMILARITY_WORTH);
   }
 
   private worth(matches: Float64Array): number {

@@ -216,6 +216,14 @@ describe('relevance', () => {
     expect(relevance.matches('Mix and wait.', 'notes.md')[0]).toBe(0);
   });
 
+  test('a text that is alike by chance, without one word that is meant, is no answer', () => {
+    const relevance = new Relevance(embedder.lexicon, 'xqzzv');
+    const none = relevance.matches(NOTES.bread);
+    expect(relevance.combined(none, 0.11)).toBe(0);
+    expect(relevance.combined(none, 0.5)).toBeGreaterThan(0);
+    expect(relevance.combined(relevance.matches('xqzzv'), 0.11)).toBeGreaterThan(0);
+  });
+
   test('a query of 100 KB is answered', () => {
     const query = Array.from({ length: 15_000 }, (_, i) => `bread${i}`).join(' ');
     expect(new Relevance(embedder.lexicon, query).score(NOTES.bread)).toBeLessThanOrEqual(1);
