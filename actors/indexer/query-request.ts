@@ -132,7 +132,11 @@ export const queryRequest = z.discriminatedUnion('op', [
 /** What is wrong with a request, for those who wrote it. */
 export function describeIssue(issue: z.core.$ZodIssue): string {
   const name = issue.path.join('.') || 'the request';
-  const what = issue.message.replace(/^Invalid input: /, '');
+  const what = issue.message
+    .replace(/^Invalid input: /, '')
+    .replace(/^Too (?:big|small): expected .* (?:be|have) ([<>])=?/, (_, sign) =>
+      sign === '<' ? 'may be at most ' : 'must be at least ',
+    );
   if (issue.code === 'invalid_union' && issue.discriminator !== undefined)
     return `${name} is unknown or missing: ${what.replace(/^.*?Expected/, 'expected')}`;
   return what.endsWith('received undefined') ? `${name} is missing` : `${name}: ${what}`;

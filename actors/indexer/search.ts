@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
@@ -113,8 +114,12 @@ export class Search {
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
+    const matches = candidates.map(({ path }, i) =>
+      passages[i]!.map((text) => relevance.matches(text, basename(path))),
+    );
+    relevance.weigh(matches);
     const results = candidates
-      .map((candidate, i) => describe(candidate, passages[i]!, relevance))
+      .map((candidate, i) => describe(candidate, passages[i]!, matches[i]!, relevance))
       .filter(({ score }) => score > 0);
     results.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1));
     return results.slice(0, k);
@@ -217,12 +222,13 @@ export class Search {
 function describe(
   { path, hits }: Candidate,
   passages: readonly string[],
+  matches: readonly Float64Array[],
   relevance: Relevance,
 ): SearchResult {
   let best = 0;
   let score = Number.NEGATIVE_INFINITY;
-  passages.forEach((passage, i) => {
-    const combined = relevance.combined(passage, 1 - hits[i]!.distance);
+  matches.forEach((met, i) => {
+    const combined = relevance.combined(met, 1 - hits[i]!.distance);
     if (combined > score) {
       best = i;
       score = combined;
