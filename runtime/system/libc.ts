@@ -180,6 +180,24 @@ export function eventfd(isSemaphore = false): number {
   return result(eventfdCall(0, EFD_CLOEXEC | EFD_NONBLOCK | (isSemaphore ? EFD_SEMAPHORE : 0)));
 }
 
+const timerCreateCall = libc.func('int timerfd_create(int clock, int flags)');
+const timerSetCall = libc.func('int timerfd_settime(int fd, int flags, const void *time, void *before)');
+const CLOCK_MONOTONIC = 1;
+const TFD_CLOEXEC = EFD_CLOEXEC;
+const TFD_NONBLOCK = EFD_NONBLOCK;
+
+/** A non-blocking, close-on-exec timerfd, not running. */
+export function timerDescriptor(): number {
+  return result(timerCreateCall(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+/** Lets a timerfd expire every `ms` milliseconds, a whole number below 1,000; 0 stops it. */
+export function setTimer(fd: number, ms: number): number {
+  // struct itimerspec: the interval and the first expiration, seconds and nanoseconds of each.
+  const ns = BigInt(ms) * 1_000_000n;
+  return result(timerSetCall(fd, 0, new BigUint64Array([0n, ns, 0n, ns]), null));
+}
+
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
