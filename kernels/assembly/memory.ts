@@ -1,6 +1,7 @@
 // Where this instance's thread finds things: copies of header words, and the buffers of its own block.
 import {
   ACTIVE,
+  CAPACITY,
   CENTRES,
   CODE_BYTES,
   CODE_LENGTH,
@@ -79,6 +80,8 @@ export let neighbours: usize = 0;
 export let distances: usize = 0;
 export let chosen: usize = 0;
 export let ownLinks: usize = 0;
+/** One bit for each label, or for each node, that a search may return. */
+export let passing: usize = 0;
 let visited: usize = 0;
 let stamp: u32 = 0;
 
@@ -132,7 +135,8 @@ function placeBuffers(block: usize): void {
   distances = neighbours + small;
   chosen = distances + small;
   ownLinks = chosen + small;
-  visited = ownLinks + small;
+  passing = ownLinks + small;
+  visited = passing + (((<usize>header(CAPACITY) + 511) >> 9) << 6);
 }
 
 /** Nothing that was freed from now on is used again before {@link end}. */

@@ -20,6 +20,16 @@ import {
 import { clear, distanceAt, distanceOfKey } from './nearest';
 import { descend, keep, keyOfNode, NO_END, nodeOfKey, offer, setQuery, walk } from './walk';
 
+/** When this thread's walks end early: see walk(). */
+let few: i32 = 0;
+let patience: i32 = NO_END;
+
+/** From now on a search ends when the links of `patience` nodes in a row have led to nothing among the nearest `few`; 0 = it does not. */
+export function endEarly(nearest: i32, links: i32): void {
+  few = nearest;
+  patience = links > 0 ? links : NO_END;
+}
+
 /** Exact distance of the query to a node. Over unit vectors it is that of cosine. */
 @inline
 function exact(node: u32): f32 {
@@ -35,7 +45,7 @@ export function find(ef: i32): i32 {
   const entry = atomic.load<u32>(HEADER + ENTRY * 4);
   if (entry === NONE) return 0;
   setQuery(query);
-  const count = walk(descend(entry, levelOf(entry), 0), ef, 0, 0, NO_END);
+  const count = walk(descend(entry, levelOf(entry), 0), ef, 0, few, patience);
   return atomic.load<u32>(HEADER + DELETED_COUNT * 4) === 0 ? count : keepLive(count);
 }
 
@@ -61,7 +71,7 @@ function touchRows(count: i32): void {
 }
 
 /** Sorts the first `count` of the list by their exact distances. */
-function rank(count: i32): void {
+export function rank(count: i32): void {
   if (!isQuantised && !isDot) return;
   touchRows(count);
   memory.copy(results, pool, <usize>count << 3);
@@ -92,7 +102,7 @@ export function writeResults(count: i32, k: i32): i32 {
 }
 
 @inline
-function writeResult(i: i32, distance: f32, node: u32): void {
+export function writeResult(i: i32, distance: f32, node: u32): void {
   store<f32>(results + (<usize>i << 3), distance);
   store<u32>(results + (<usize>i << 3) + 4, load<u32>(labelOf(node)));
 }

@@ -103,8 +103,8 @@ const QUANTISER_BYTES = 14;
 
 /** Words of one node in regions of their own: norm, upper links, state, label, indegree, twin. */
 const NODE_WORDS = 6;
-/** A thread's of a node: whether it was visited. */
-const MARK_BYTES = 1;
+/** A thread's of a node: whether it was visited, and whether it passes the filter. */
+const MARK_BYTES = 1 + 1 / 8;
 
 function bytesPerNode({ vectorBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
   return vectorBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * MARK_BYTES;
@@ -115,7 +115,12 @@ function threadBytes({ vectorBytes, codeBytes, linkBytes }: RowSizes, capacity: 
   const lists = layout.EF_MAX * (8 + 8);
   const small =
     layout.SMALL_BUFFERS * roundUp(linkBytes + layout.SMALL_MORE * 4, CACHE_LINE) + 2 * CACHE_LINE;
-  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + capacity * MARK_BYTES, 2 * CACHE_LINE);
+  return roundUp(layout.QUERY + vectorBytes + forms + lists + small + markBytes(capacity), 2 * CACHE_LINE);
+}
+
+/** Bytes of a thread for its marks of all nodes. */
+function markBytes(capacity: number): number {
+  return Math.ceil(capacity / 512) * CACHE_LINE + capacity;
 }
 
 /** What the nodes given out occupy, what they share, and what a thread takes. */
@@ -127,7 +132,7 @@ export function bytesUsed({ u32 }: GraphMemory): number {
     word(layout.LINKS_MAX) * 8 +
     NODE_WORDS * 4 +
     MARK_BYTES;
-  const buffers = word(layout.THREAD_BYTES) - word(layout.CAPACITY) * MARK_BYTES;
+  const buffers = word(layout.THREAD_BYTES) - markBytes(word(layout.CAPACITY));
   const shared = layout.LOCKS_MAX * 4 + word(layout.CODE_LENGTH) * QUANTISER_BYTES;
   return word(layout.NODES) * perNode + word(layout.UPPER_NEXT) + buffers + shared;
 }

@@ -14,6 +14,12 @@ export interface GraphExports {
   admit(node: number): void;
   insert(node: number): void;
   insertBatch(budget: number): number;
+  passingAt(): number;
+  setPassing(ofNodes: number): void;
+  findPassing(ef: number): number;
+  writePassing(count: number, k: number): number;
+  rank(count: number): void;
+  endEarly(nearest: number, links: number): void;
   encodeAll(): void;
   search(k: number, ef: number, considered: number): number;
   find(ef: number): number;

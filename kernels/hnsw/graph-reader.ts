@@ -1,5 +1,6 @@
 /** Searching a graph from any thread that is attached to it: the owner's, or another's while the owner goes on. */
 import * as layout from '../assembly/layout.ts';
+import { efOf, patienceOf } from './effort.ts';
 import { type GraphMemory, headerWord } from './graph-memory.ts';
 import { attachGraph, type GraphExports } from './graph-module.ts';
 import { copyNormalised } from './vector-index.ts';
@@ -47,29 +48,74 @@ export class GraphReader {
   }
 
   /**
-   * The nearest, up to `k`, by a walk with `ef`; returns how many. If they are fewer than `wanted`, which exist, all are compared.
+   * The nearest, up to `k`, by a walk with `effort` (effort.ts); returns how many. If they are fewer than `wanted`, which exist, all are compared.
    * Deletions under way make it fewer, too.
    */
-  search(query: Float32Array, k: number, ef: number, wanted: number): number {
+  search(query: Float32Array, k: number, effort: number, wanted: number): number {
     const { u32 } = this.#graph;
     this.#setQuery(query);
     const most = Math.min(k, layout.EF_MAX);
+    const ef = efOf(effort);
+    this.exports.endEarly(most, patienceOf(effort));
     const nodes = u32[headerWord(layout.NODES)]!;
     const deleted = Atomics.load(u32, headerWord(layout.DELETED_COUNT));
     const longer = Math.min(LONGER_MAX, nodes / Math.max(1, nodes - deleted));
     let considered = this.#considered(most);
-    for (let effort = Math.ceil(Math.max(ef, most) * longer); ; effort *= EFFORT_STEP) {
-      const wide = Math.min(effort, layout.EF_MAX);
+    for (let wanting = Math.ceil(Math.max(ef, most) * longer); ; wanting *= EFFORT_STEP) {
+      const wide = Math.min(wanting, layout.EF_MAX);
       this.#isScan = false;
       const found = this.#isByCode
         ? this.#walkCodes(most, wide)
         : this.exports.search(most, wide, considered);
       if (found >= Math.min(wanted, most)) return found;
-      if (effort >= layout.EF_MAX || effort >= nodes) {
+      if (wanting >= layout.EF_MAX || wanting >= nodes) {
         this.#isScan = true;
         return this.exports.scan(most);
       }
       considered = Math.min(considered * EFFORT_STEP, layout.EF_MAX);
+    }
+  }
+
+  /**
+   * The nearest that pass, up to `k`, by a walk that goes on until `ef` of them are found; returns how many, which may be fewer than
+   * there are. `bits` has a bit for each label of the graph, from the lowest of the first word.
+   */
+  searchPassing(query: Float32Array, k: number, ef: number, bits: Uint32Array): number {
+    const { exports } = this;
+    const most = Math.min(k, layout.EF_MAX);
+    this.#isScan = false;
+    this.#setQuery(query);
+    exports.begin();
+    this.#setPassing(bits);
+    let found = exports.findPassing(Math.min(Math.max(ef, this.#considered(most)), layout.EF_MAX));
+    if (!this.#isByCode) {
+      found = Math.min(found, this.#considered(most));
+      exports.rank(found);
+    }
+    found = exports.writePassing(found, most);
+    exports.end();
+    return found;
+  }
+
+  /** Labels may be larger than there is room for bits, as a collection may be larger than its graph: then each node has a bit. */
+  #setPassing(bits: Uint32Array): void {
+    const { u32 } = this.#graph;
+    const passing = (this.exports.passingAt() >>> 0) / 4;
+    const room = Math.ceil(u32[headerWord(layout.CAPACITY)]! / 32);
+    const nodes = u32[headerWord(layout.NODES)]!;
+    const ofNodes = bits.length > room;
+    this.exports.setPassing(ofNodes ? 1 : 0);
+    if (!ofNodes) {
+      u32.set(bits, passing);
+      return;
+    }
+    const labels = u32[headerWord(layout.LABELS)]! / 4;
+    u32.fill(0, passing, passing + Math.ceil(nodes / 32));
+    for (let node = 0; node < nodes; node++) {
+      const label = u32[labels + node]!;
+      const passes = (bits[label >>> 5]! >>> (label & 31)) & 1;
+      const word = passing + (node >>> 5);
+      u32[word] = u32[word]! | (passes << (node & 31));
     }
   }
 

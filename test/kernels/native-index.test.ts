@@ -1,8 +1,9 @@
-/** What the engine `native` has beside the interface: memory that is used again, full memory, awkward data, effort. */
+/** What the engine `native` has beside the interface: walks among some labels, patience, memory that is used again, full memory, awkward data, effort. */
 import { describe, expect, test } from 'vitest';
-import { effortForRecall } from '../../kernels/hnsw/effort.ts';
+import { effortForRecall, effortOf } from '../../kernels/hnsw/effort.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
+import { GraphReader } from '../../kernels/hnsw/graph-reader.ts';
 import { type Metric, SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { filled, labelsOf, open, recall } from './native-world.ts';
 import { clusteredVectors, Random } from './random.ts';
@@ -13,6 +14,70 @@ function runToEnd<T>(steps: Generator<undefined, T>): T {
     if (done) return value;
   }
 }
+
+test.each([
+  ['i8', 0],
+  ['i8', 1 << 20],
+  ['f32', 0],
+] as const)(
+  'a walk among labels as bits, %s, labels from %i: what is removed or equal to others is found or not as exact search does',
+  (element, from) => {
+    const seed = 23;
+    const random = new Random(seed);
+    const index = open({ dimension: 12, element, capacity: 6000 });
+    const vectors = new Map<number, Float32Array>();
+    for (let step = 0; step < 6000; step++) {
+      const label = from + random.below(4000);
+      // one in four is one of sixteen, so that nodes have twins
+      const vector = new Random(step % 4 === 0 ? random.below(16) : 100 + step).vector(12);
+      index.add(label, vector);
+      vectors.set(label, vector);
+      const gone = from + random.below(4000);
+      if (step % 3 > 0) continue;
+      index.remove(gone);
+      vectors.delete(gone);
+    }
+    const reader = GraphReader.attach(index.owner.graph, 1);
+    const truth = new SearchHits(10);
+    for (const every of [1, 2, 3, 40]) {
+      const oracle = new ExactIndex({ dimension: 12, metric: 'l2' });
+      const bits = new Uint32Array(Math.ceil((from + 4000) / 32));
+      for (const [label, vector] of vectors) {
+        if ((label - from) % every !== 0) continue;
+        oracle.add(label, vector);
+        bits[label >>> 5]! |= 1 << (label & 31);
+      }
+      let near = 0;
+      let all = 0;
+      for (let i = 0; i < 40; i++) {
+        const query = new Random(i % 4 === 0 ? i : 90_000 + i).vector(12);
+        oracle.search(query, 10, 0, truth);
+        const found = reader.searchPassing(query, 10, 64, bits);
+        const labels = Array.from({ length: found }, (_, at) => reader.labelAt(at));
+        expect(labels.every((label) => oracle.has(label))).toBe(true);
+        expect(new Set(labels).size).toBe(found);
+        const farthest = truth.distances[truth.count - 1]!;
+        for (let at = 0; at < found; at++) if (reader.distanceAt(at) <= farthest * 1.0001) near++;
+        all += truth.count;
+      }
+      expect(near, `seed ${seed}, every ${every}`).toBeGreaterThanOrEqual(all * 0.95);
+    }
+  },
+);
+
+test('a search with patience ends early: it finds less with less, and with much of it what it finds without', () => {
+  const random = new Random(41);
+  const vectors = Array.from({ length: 5000 }, () => random.vector(24));
+  const { index, oracle } = filled({ dimension: 24 }, vectors);
+  const queries = Array.from({ length: 100 }, () => random.vector(24));
+  const shares = [2, 8, 32, 4096, 0].map((patience) =>
+    recall(index, oracle, queries, effortOf(128, patience)),
+  );
+  expect(shares[0]).toBeLessThan(shares[2]!);
+  expect(shares[1]).toBeGreaterThan(0.75);
+  expect(shares[2]).toBeGreaterThan(0.9);
+  expect(shares[3]).toBe(shares[4]);
+});
 
 test('memory of deleted vectors is used again, and the graph stays whole', () => {
   const seed = 31;
