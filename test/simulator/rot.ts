@@ -1,6 +1,6 @@
 /**
  * Bits of a store at rest that flip: wherever that is, either it is found, and the file named, or what is served is what
- * it would have been without. Contents of objects are exempt: they have no checksum.
+ * it would have been without. Contents of objects without checksums are exempt.
  */
 import { seeded } from '../storage/views.ts';
 import { randomSteps, type Step } from './operations.ts';
@@ -41,12 +41,40 @@ export class Rot {
     const lastLsn = base.oracle.lastLsn;
     const random = seeded(plan.seed);
     for (const file of base.disk.files()) {
-      if (file.startsWith('objects/')) continue;
+      if (file.startsWith('objects/')) {
+        this.#spoil(plan, base, file);
+        continue;
+      }
       const { length } = base.disk.read(file);
       const step = Math.max(1, Math.floor(length / count));
       for (let at = random(step); at < length; at += 1 + random(2 * step - 1)) {
         this.#flip(plan, base, file, at, 1 << random(8), lastLsn);
       }
+    }
+  }
+
+  /** An object with a flipped bit, and a shortened one: nothing that has checksums is read as something else. */
+  #spoil(plan: Plan, base: Base, file: string): void {
+    const { length } = base.disk.read(file);
+    const random = seeded(plan.seed ^ length);
+    if (length === 0) return;
+    const at = random(length);
+    for (const isShort of [false, true]) {
+      this.flips++;
+      const image = base.disk.crash(0, 'everything');
+      const bytes = image.read(file).slice(0, isShort ? at : length);
+      if (!isShort) bytes[at]! ^= 1 << random(8);
+      image.rot(file, bytes);
+      const store = this.simulation.mount(plan, image, base.now + 5000);
+      const found = foundIn(store);
+      const isSummed = store.hasSums(file);
+      const problem = base.oracle.violation(found, base.oracle.lastLsn, { objects: isSummed });
+      const where = `${plan.name}: ${file} ${isShort ? 'cut at' : 'with a bit flipped in'} byte ${at}`;
+      if (problem !== undefined && isSummed) throw new Violation(`${where}: ${problem}`);
+      if (store.damaged.some((named) => named !== file))
+        throw new Violation(`${where}: named is ${store.damaged}`);
+      if (store.damaged.includes(file)) this.named++;
+      store.dispose();
     }
   }
 
