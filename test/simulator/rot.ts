@@ -4,8 +4,16 @@
  */
 import { seeded } from '../storage/views.ts';
 import { randomSteps, type Step } from './operations.ts';
-import { type Base, foundIn, type Plan, Simulation, Violation } from './simulation.ts';
+import { type Base, type Bug, foundIn, type Plan, Simulation, Violation } from './simulation.ts';
 import { Refusal, type SimulatedStore } from './store.ts';
+
+/** A large file at rest. */
+const AT_REST: readonly Step[] = [
+  { op: 'create', path: 'rest', kind: 'file' },
+  { op: 'write', path: 'rest', offset: 0, length: 1700 },
+  { op: 'sum', path: 'rest' },
+  { op: 'place' },
+];
 
 /** The last fsync of a log has none after it that testifies that it was one: so what it vouches for is this alone. */
 const WITNESS: readonly Step[] = [
@@ -23,6 +31,7 @@ export function rotPlan(n: number, seed: number): Plan {
     ...randomSteps(own, 30, false),
     ...middle,
     ...randomSteps(own + 1, 30, n % 4 > 1),
+    ...AT_REST,
     ...WITNESS,
   ];
   const name = `--only rot --seed ${seed} --from ${n}`;
@@ -33,7 +42,13 @@ export class Rot {
   /** Bits flipped; of those the ones that were found and named. */
   flips = 0;
   named = 0;
-  readonly simulation = new Simulation();
+  /** Of those the ones in objects. */
+  namedObjects = 0;
+  readonly simulation: Simulation;
+
+  constructor(bug: Bug = {}) {
+    this.simulation = new Simulation(bug);
+  }
 
   /** Flips bits of one store, about `count` of each file. Throws a {@link Violation}. */
   run(plan: Plan, count: number): void {
@@ -73,7 +88,7 @@ export class Rot {
       if (problem !== undefined && isSummed) throw new Violation(`${where}: ${problem}`);
       if (store.damaged.some((named) => named !== file))
         throw new Violation(`${where}: named is ${store.damaged}`);
-      if (store.damaged.includes(file)) this.named++;
+      if (store.damaged.includes(file)) this.namedObjects++;
       store.dispose();
     }
   }
