@@ -112,6 +112,12 @@ export const COMPRESSED_SIZE_MIN = 8 * KIB;
 /** Frames of compressed objects of which one thread remembers where they are, at 8 bytes each. */
 export const COMPRESSED_INDEX_FRAMES = 256 * KIB;
 
+/** Bytes of a large file under one checksum: what a read of a single byte reads and sums. Of the largest files more (sums.ts). */
+export const SUMMED_PIECE_BYTES = 64 * KIB;
+/** Most checksums of one file. A file that would need pieces of more than SUMMED_PIECE_MAX has none. */
+export const SUMS_MAX = 64 * KIB;
+export const SUMMED_PIECE_MAX = 1 * MIB;
+
 /** Files that the kernel reads and writes past us at a time; what is opened beyond them is not passed through. */
 export const PASSED_FILES_MAX = 1024;
 
@@ -156,6 +162,8 @@ assert(
   COMPRESSED_SIZE_MAX / COMPRESSED_FRAME_BYTES <= COMPRESSED_FRAMES_MAX,
   'the largest compressed file has no more frames than can be',
 );
+assert(TRANSACTION_MAX >= 2 * 4 * SUMS_MAX, 'a transaction must hold the checksums of a file');
+assert(SLAB_MAX >= 4 * SUMS_MAX, 'the checksums of a file must fit one slab block');
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
 assert(SHARED_LINE % CACHE_LINE === 0 && REGION_ALIGN % SHARED_LINE === 0, 'regions start on a shared line');
 assert(Number.isInteger(Math.log2(RING_MIN)) && Number.isInteger(Math.log2(RING_MAX)), 'a ring is 2^n bytes');

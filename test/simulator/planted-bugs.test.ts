@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { planOf } from './plans.ts';
 import { PLANTED } from './planted-bugs.ts';
+import { Rot, rotPlan } from './rot.ts';
 import { type Bug, type Plan, Simulation, Violation } from './simulation.ts';
 
 /** Repeatable: whether a mistake is found is a property of the simulator. */
@@ -37,3 +38,8 @@ test.each(Object.entries(PLANTED))(
   },
   120_000,
 );
+
+test('planted, and found: reading does not compare with checksums', () => {
+  expect(() => new Rot({ planted: { comparesNothing: true } }).run(rotPlan(1, SEED), 1)).toThrow(Violation);
+  expect(() => new Rot().run(rotPlan(1, SEED), 1)).not.toThrow();
+}, 120_000);

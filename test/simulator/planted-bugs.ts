@@ -239,6 +239,31 @@ const CHANGED_WHILE_COMPRESSED: readonly Step[] = [
   { op: 'run' },
 ];
 
+/** A file with checksums changes, and nothing else happens until the power goes. */
+const SUMMED_THEN_CHANGED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sum', path: 'a' },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'create', path: 'b', kind: 'file' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
+/** A file changes between the reading of its bytes and the record of their checksums. */
+const CHANGED_WHILE_SUMMED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sum', path: 'a' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
 /** By what is wrong. */
 export const PLANTED: Readonly<Record<string, Bug>> = {
   'the log is not synced': wrapped((disk) => new ForgottenSync(disk, 'log/')),
@@ -276,5 +301,17 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
   'a compressed object takes the place of one that has changed': {
     planted: { placesWhatChanged: true },
     steps: CHANGED_WHILE_COMPRESSED,
+  },
+  'bytes change before the log says that their checksums do not count': {
+    planted: { changesSummed: true },
+    steps: SUMMED_THEN_CHANGED,
+  },
+  'bytes change and the log says only with them that their checksums do not count': {
+    planted: { keepsSums: true },
+    steps: SUMMED_THEN_CHANGED,
+  },
+  'checksums are those of bytes that have changed': {
+    planted: { placesWhatChanged: true },
+    steps: CHANGED_WHILE_SUMMED,
   },
 };

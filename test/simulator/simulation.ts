@@ -137,6 +137,7 @@ export class Simulation {
     else if (step.op === 'checkpoint') store.checkpoint(n);
     else if (step.op === 'backgroundCheckpoint') store.backgroundCheckpoint();
     else if (step.op === 'compress') store.compress(step.path);
+    else if (step.op === 'sum') store.sum(step.path);
     else if (step.op === 'place') this.#place(running);
     else for (let i = 0; i < step.count; i++) store.step();
   }
@@ -148,6 +149,7 @@ export class Simulation {
   #change(plan: Plan, { store, oracle }: Running, change: Change, n: number): void {
     if (!oracle.accepts(change)) return;
     const due = oracle.expect(change, n, store.now);
+    store.onWait = () => oracle.recordedFirst(store.lastLsn);
     const result = store.change(change, n);
     const isMade = due === 0 && MAKES_ONE.has(change.op) && result > 0;
     if (result === due || isMade || (due === REFUSED && result < 0)) {

@@ -31,6 +31,7 @@ test('a bit flips anywhere in a store at rest: its file is named, or nothing of 
   const rot = new Rot();
   rot.run(rotPlan(SEED % 1000, SEED), 12);
   expect(rot.named).toBeGreaterThan(20);
+  expect(rot.namedObjects).toBeGreaterThan(1);
 }, 120_000);
 
 test('a file is shortened and grows again, and the power goes before either is durable: it has its bytes as of the fsync', () => {
