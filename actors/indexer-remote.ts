@@ -35,6 +35,16 @@ export interface IndexStatus {
   readonly chunks: number;
 }
 
+/** How a search for vectors is to be done, beside what is configured. */
+export interface Wanted {
+  /** Candidates looked at; learnt or configured if it is not said. */
+  readonly ef?: number | undefined;
+  /** It ends when so many candidates in a row have led to nothing nearer; 0 = it does not. */
+  readonly patience?: number | undefined;
+  /** Nothing that scores less is wanted. */
+  readonly minScore?: number | undefined;
+}
+
 /** Paths are absolute within the filesystem; `uid` and `gids` are whose permissions count. */
 export interface IndexerRemote {
   search(
@@ -51,6 +61,7 @@ export interface IndexerRemote {
     k: number,
     uid: number,
     gids: number[],
+    wanted?: Wanted,
   ): Promise<SearchResult[] | Refusal>;
   /** A request of query-request.ts with the bytes that came beside it. */
   ask(

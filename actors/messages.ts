@@ -97,7 +97,7 @@ export const REMOVE_VECTORS = 66;
 /** fuse, indexer, io → shard: the file is gone; forget it in every collection. [0] ino · [4] generation */
 export const REMOVE_FILE = 67;
 /** indexer → shard: [0] search id · [4] collection · [8] k · [12] ef · [16] dimension · [20] files · [24] float32 × dimension ·
- * u32 × files: inodes, of which alone the vectors are compared, all of them; 0 = every file may be found */
+ * u32 × files: inodes, of which alone vectors are to be found; none = of every file · ef is an effort (kernels/hnsw/effort.ts) */
 export const SEARCH = 68;
 /** io → shard: read the segment written with the checkpoint of this LSN. [0] f64 LSN */
 export const LOAD_SEGMENT = 69;

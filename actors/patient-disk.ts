@@ -92,6 +92,11 @@ export class PatientDisk implements Disk {
     return this.#end(this.#disk.stat(path));
   }
 
+  allocated(path: string): number {
+    this.#begin();
+    return this.#end(this.#disk.allocated?.(path) ?? -EOPNOTSUPP);
+  }
+
   mkdir(path: string): number {
     this.#begin();
     return this.#end(this.#disk.mkdir(path));

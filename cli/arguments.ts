@@ -14,6 +14,12 @@ export function wholeNumber(minimum: number, maximum: number): (text: string) =>
   };
 }
 
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('It must be a number, such as 0.8.');
+}
+
 export function seconds(text: string): number {
   const value = Number(text);
   if (text.trim() !== '' && value >= 0 && Number.isFinite(value)) return value;

@@ -135,7 +135,17 @@ export interface Methods {
   auditMemory: { params: Record<string, never>; result: MemoryAudit };
   search: { params: { query: string; k: number; under?: string }; result: SearchHit[] };
   similar: { params: { path: string; k: number }; result: SearchHit[] };
-  vectorSearch: { params: { collection: string; vector: number[]; k: number }; result: VectorHit[] };
+  vectorSearch: {
+    params: {
+      collection: string;
+      vector: number[];
+      k: number;
+      ef?: number | undefined;
+      patience?: number | undefined;
+      minScore?: number | undefined;
+    };
+    result: VectorHit[];
+  };
   query: { params: Record<string, unknown>; result: unknown };
   vectorList: {
     params: { collection: string; from: number; under?: string };

@@ -1,6 +1,11 @@
 import { existsSync } from 'node:fs';
 import { type Command, CommanderError } from 'commander';
-import { COLLECTION_NAME_MAX, SEARCH_K_MAX, XATTR_SIZE_MAX } from '../runtime/config/bounds.ts';
+import {
+  COLLECTION_NAME_MAX,
+  SEARCH_EF_MAX,
+  SEARCH_K_MAX,
+  XATTR_SIZE_MAX,
+} from '../runtime/config/bounds.ts';
 import {
   EACCES,
   EDQUOT,
@@ -14,7 +19,7 @@ import {
   EROFS,
 } from '../runtime/errno.ts';
 import { UserError } from '../runtime/user-error.ts';
-import { wholeNumber } from './arguments.ts';
+import { number, wholeNumber } from './arguments.ts';
 import { findMount, pathInMount, withMount } from './mounts.ts';
 import { printHits, printHitsJson } from './results.ts';
 import { grouped, print, say } from './terminal.ts';
@@ -37,6 +42,9 @@ interface SearchOptions extends InCollection {
   readonly like?: string;
   readonly mount?: string;
   readonly k: number;
+  readonly ef?: number;
+  readonly patience?: number;
+  readonly minScore?: number;
   readonly json?: true;
 }
 
@@ -79,6 +87,17 @@ export function addVector(program: Command): void {
     .option('-m, --mount <dir>', 'search this mount (default: the one containing the current directory)')
     .option('-c, --collection <name>', 'the collection', DEFAULT)
     .option('-k <number>', `how many results, 1 to ${SEARCH_K_MAX}`, wholeNumber(1, SEARCH_K_MAX), 10)
+    .option(
+      '--ef <number>',
+      'candidates looked at: more finds better and takes longer',
+      wholeNumber(1, SEARCH_EF_MAX),
+    )
+    .option(
+      '--patience <number>',
+      'stop when so many candidates in a row have led to nothing nearer',
+      wholeNumber(1, SEARCH_EF_MAX),
+    )
+    .option('--min-score <number>', 'only results whose score is at least this', number)
     .option('--json', 'print JSON: [{"path", "score"}, …]')
     .action(search);
   addVectorTransfer(vector);
@@ -179,6 +198,9 @@ async function search(query: string | undefined, options: SearchOptions): Promis
       collection: options.collection ?? DEFAULT,
       vector: Array.from(vector),
       k: options.k,
+      ef: options.ef,
+      patience: options.patience,
+      minScore: options.minScore,
     }),
   );
   if (options.json)

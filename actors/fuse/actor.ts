@@ -11,7 +11,7 @@ import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
 import { ABSENT_NAMES, AbsentNames } from '../../fuse/session/absent-names.ts';
 import { KernelBacking } from '../../fuse/session/backing.ts';
-import type { Channel, PutOff } from '../../fuse/session/channel.ts';
+import { AWAKE_MS, type Channel, type PutOff } from '../../fuse/session/channel.ts';
 import { ClassicChannel } from '../../fuse/session/classic-channel.ts';
 import { Flight } from '../../fuse/session/flight.ts';
 import { describe, Server } from '../../fuse/session/server.ts';
@@ -150,7 +150,7 @@ export function run(context: Context): void {
   const { arena, logger, settings, state, topology } = context;
   const { fuse } = settings.config;
   const { index } = topology.actor(context.name);
-  const awake = fuse.keep_awake ? CpuLatency.open() : undefined;
+  const awake = fuse.keep_awake ? CpuLatency.open(AWAKE_MS) : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
   const { operations, content, commits } = buildOperations(context, tree, flight);

@@ -2,7 +2,14 @@ import type { Namespace } from '../../fuse/namespace/namespace.ts';
 import { QUERY_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
-import type { IndexerRemote, IndexStatus, Refusal, SearchResult, VectorPiece } from '../indexer-remote.ts';
+import type {
+  IndexerRemote,
+  IndexStatus,
+  Refusal,
+  SearchResult,
+  VectorPiece,
+  Wanted,
+} from '../indexer-remote.ts';
 import { CLEAR_TEXT, trySignal } from '../messages.ts';
 import type { Backlog } from './backlog.ts';
 import type { FileIndexer } from './index-file.ts';
@@ -74,6 +81,7 @@ export class IndexerApi implements IndexerRemote {
     k: number,
     uid: number,
     gids: number[],
+    wanted: Wanted = {},
   ): Promise<SearchResult[] | Refusal> {
     const { namespace, search } = this.#parts;
     const wrongK = checkK(k);
@@ -82,7 +90,7 @@ export class IndexerApi implements IndexerRemote {
     if (!collection) return { refused: `there is no collection "${name}"` };
     const wrong = wrongQuery(vector, collection);
     if (wrong !== undefined) return { refused: wrong };
-    return this.#timed(() => search.byVector(collection, vector, k, { uid, gids }));
+    return this.#timed(() => search.byVector(collection, vector, k, { uid, gids }, undefined, wanted));
   }
 
   ask(

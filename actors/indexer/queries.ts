@@ -126,7 +126,7 @@ export class Queries {
     const vector = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
     const wrong = wrongQuery(vector, collection);
     if (wrong !== undefined) return { refused: wrong };
-    return { results: await search.byVector(collection, vector, k, who, filter) };
+    return { results: await search.byVector(collection, vector, k, who, filter, request) };
   }
 
   async #transact(

@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import type { Change } from '../../fuse/namespace/change-set.ts';
 import { ELEMENTS, METRICS } from '../../fuse/namespace/collections.ts';
-import { SEARCH_K_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
+import { SEARCH_EF_MAX, SEARCH_K_MAX, VECTOR_DIMENSION_MAX } from '../../runtime/config/bounds.ts';
 
 const DEFAULT = 'default';
 /** Most files of one `vectors` request. */
@@ -105,6 +105,9 @@ export const queryRequest = z.discriminatedUnion('op', [
     vector: vector.optional(),
     like: z.string().optional(),
     k,
+    ef: z.int().min(1).max(SEARCH_EF_MAX).optional(),
+    patience: z.int().min(0).max(SEARCH_EF_MAX).optional(),
+    minScore: z.number().optional(),
     filter,
   }),
   z.strictObject({ op: z.literal('collections') }),
@@ -132,7 +135,11 @@ export const queryRequest = z.discriminatedUnion('op', [
 /** What is wrong with a request, for those who wrote it. */
 export function describeIssue(issue: z.core.$ZodIssue): string {
   const name = issue.path.join('.') || 'the request';
-  const what = issue.message.replace(/^Invalid input: /, '');
+  const what = issue.message
+    .replace(/^Invalid input: /, '')
+    .replace(/^Too (?:big|small): expected .* (?:be|have) ([<>])=?/, (_, sign) =>
+      sign === '<' ? 'may be at most ' : 'must be at least ',
+    );
   if (issue.code === 'invalid_union' && issue.discriminator !== undefined)
     return `${name} is unknown or missing: ${what.replace(/^.*?Expected/, 'expected')}`;
   return what.endsWith('received undefined') ? `${name} is missing` : `${name}: ${what}`;

@@ -1,11 +1,13 @@
+import { basename } from 'node:path';
 import type { Collection, Namespace } from '../../fuse/namespace/namespace.ts';
+import { effortOf } from '../../kernels/hnsw/effort.ts';
 import type { Embedder } from '../../kernels/text/embedder.ts';
 import { Relevance } from '../../kernels/text/relevance.ts';
 import { snippet } from '../../kernels/text/snippet.ts';
 import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import type { MetricsBlock } from '../../runtime/metrics/metrics.ts';
 import { EFFORT_HITS } from '../collection-status.ts';
-import type { SearchResult } from '../indexer-remote.ts';
+import type { SearchResult, Wanted } from '../indexer-remote.ts';
 import { TEXT_COLLECTION } from '../text-collection.ts';
 import type { Credentials } from './credentials.ts';
 import type { FileContent } from './file-content.ts';
@@ -23,6 +25,9 @@ const EF_PER_HIT = 4;
 const HITS_MAX = 4096;
 /** Files that a shard compares for one question before the next has its turn: some milliseconds. */
 const AMONG_MAX = 2048;
+/** More files than this are asked for at once, up to WALKED_MAX: their shards walk, which takes the longer the fewer pass. */
+const WALKED_MIN = 8192;
+const WALKED_MAX = 65_536;
 
 /** How much a search looks at (`vectors`). */
 export interface Effort {
@@ -94,15 +99,15 @@ export class Search {
     k: number,
     who: Credentials,
     filter?: FileFilter,
+    wanted: Wanted = {},
   ): Promise<SearchResult[]> {
     const scope = { who, under: '/', filter };
-    const candidates = await this.#candidates(collection.id, vector, k, scope);
-    return candidates.map(({ path, hits }) => ({
-      path,
-      score: rounded(scoreOf(hits[0]!.distance, collection.metric)),
-      line: 0,
-      snippet: '',
-    }));
+    const { minScore = Number.NEGATIVE_INFINITY } = wanted;
+    const candidates = await this.#candidates(collection.id, vector, k, scope, wanted);
+    const scores = candidates.map(({ hits }) => scoreOf(hits[0]!.distance, collection.metric));
+    return candidates
+      .map(({ path }, i) => ({ path, score: rounded(scores[i]!), line: 0, snippet: '' }))
+      .filter((_, i) => scores[i]! >= minScore);
   }
 
   /** Vectors propose, words put in order (relevance.ts). */
@@ -113,8 +118,12 @@ export class Search {
     const passages = await Promise.all(candidates.map((candidate) => this.#passages(candidate)));
     // No await from here on: the lexicon behind the relevance belongs to one question at a time.
     const relevance = new Relevance(this.#embedder.lexicon, query);
+    const matches = candidates.map(({ path }, i) =>
+      passages[i]!.map((text) => relevance.matches(text, basename(path))),
+    );
+    relevance.weigh(matches);
     const results = candidates
-      .map((candidate, i) => describe(candidate, passages[i]!, relevance))
+      .map((candidate, i) => describe(candidate, passages[i]!, matches[i]!, relevance))
       .filter(({ score }) => score > 0);
     results.sort((a, b) => b.score - a.score || (a.path < b.path ? -1 : 1));
     return results.slice(0, k);
@@ -133,43 +142,54 @@ export class Search {
   async #candidates(
     collection: number,
     vector: Float32Array,
-    wanted: number,
+    k: number,
     scope: Scope,
+    wanted: Wanted = {},
   ): Promise<Candidate[]> {
-    const most = Math.min(wanted, SEARCH_K_MAX);
+    const most = Math.min(k, SEARCH_K_MAX);
+    const first = Math.min(most * 4 + 16, HITS_MAX);
     let among: Uint32Array | undefined;
     let isLookedBelow = false;
-    for (let asked = Math.min(most * 4 + 16, HITS_MAX); ; asked = Math.min(asked * 4, HITS_MAX)) {
-      const hits = await this.#hits(collection, vector, asked, this.#ef(collection, most, asked), among);
+    for (let asked = first; ; asked = Math.min(asked * 4, HITS_MAX)) {
+      const effort = this.#effortFor(collection, most, asked, wanted);
+      const hits = await this.#hits(collection, vector, asked, effort, among);
       const candidates = this.#readable(hits, most, scope);
       const isAll = hits.length < asked || (asked === HITS_MAX && among !== undefined);
       if (candidates.length === most || isAll) return candidates;
+      if (among !== undefined) continue;
       if (!isLookedBelow) among = this.#passingBelow(scope);
       isLookedBelow = true;
       if (asked === HITS_MAX) among ??= await passingOfAll(this.#namespace, this.#passes(scope));
+      // A walk among many goes on for longer the more is asked of it.
+      if (among !== undefined && among.length > WALKED_MIN) asked = first / 4;
     }
   }
 
   /** For `wanted` that are to be among the nearest, and more that are asked for as some may not be shown. */
-  #ef(collection: number, wanted: number, asked: number): number {
+  #effortFor(collection: number, most: number, asked: number, { ef, patience = 0 }: Wanted): number {
+    return effortOf(ef ?? this.#ef(collection, most, asked), patience);
+  }
+
+  #ef(collection: number, most: number, asked: number): number {
     const { ef, recall } = this.#effort;
     const effort = recall === 0 ? 0 : this.#learnt(collection);
     if (effort === 0) return Math.max(ef, asked * EF_PER_HIT);
-    return Math.max(asked, Math.ceil(effort * Math.max(1, wanted / EFFORT_HITS)));
+    return Math.max(asked, Math.ceil(effort * Math.max(1, most / EFFORT_HITS)));
   }
 
   async #hits(
     collection: number,
     vector: Float32Array,
     asked: number,
-    ef: number,
+    effort: number,
     among: Uint32Array | undefined,
   ): Promise<Hit[]> {
-    if (among === undefined) return this.#shards.search(collection, vector, asked, ef);
+    if (among === undefined) return this.#shards.search(collection, vector, asked, effort);
     let hits: Hit[] = [];
-    for (let at = 0; at < among.length; at += AMONG_MAX) {
-      const some = among.subarray(at, at + AMONG_MAX);
-      hits = hits.concat(await this.#shards.search(collection, vector, asked, ef, some));
+    const step = among.length > WALKED_MIN ? WALKED_MAX : AMONG_MAX;
+    for (let at = 0; at < among.length; at += step) {
+      const some = among.subarray(at, at + step);
+      hits = hits.concat(await this.#shards.search(collection, vector, asked, effort, some));
       hits = hits.sort((a, b) => a.distance - b.distance).slice(0, asked);
     }
     return hits;
@@ -217,12 +237,13 @@ export class Search {
 function describe(
   { path, hits }: Candidate,
   passages: readonly string[],
+  matches: readonly Float64Array[],
   relevance: Relevance,
 ): SearchResult {
   let best = 0;
   let score = Number.NEGATIVE_INFINITY;
-  passages.forEach((passage, i) => {
-    const combined = relevance.combined(passage, 1 - hits[i]!.distance);
+  matches.forEach((met, i) => {
+    const combined = relevance.combined(met, 1 - hits[i]!.distance);
     if (combined > score) {
       best = i;
       score = combined;

@@ -2,7 +2,14 @@ import type { Worker } from 'node:worker_threads';
 import { type Remote, transfer, wrap } from 'comlink';
 import { UserError } from '../../runtime/user-error.ts';
 import { nodeEndpoint } from '../comlink-endpoint.ts';
-import type { IndexerRemote, IndexStatus, Refusal, SearchResult, VectorPiece } from '../indexer-remote.ts';
+import type {
+  IndexerRemote,
+  IndexStatus,
+  Refusal,
+  SearchResult,
+  VectorPiece,
+  Wanted,
+} from '../indexer-remote.ts';
 
 /** {@link IndexerRemote} from another thread. */
 export type Indexer = {
@@ -58,8 +65,9 @@ export class IndexerLink implements Indexer {
     k: number,
     uid: number,
     gids: number[],
+    wanted?: Wanted,
   ): Promise<Found> {
-    return this.#read<Found>((indexer) => indexer.vectorSearch(collection, vector, k, uid, gids));
+    return this.#read<Found>((indexer) => indexer.vectorSearch(collection, vector, k, uid, gids, wanted));
   }
 
   vectorList(

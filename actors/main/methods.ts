@@ -1,6 +1,6 @@
 /** What a running mount answers on its control socket. Parameters come from outside, so each is checked. */
 import { z } from 'zod';
-import { SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
+import { SEARCH_EF_MAX, SEARCH_K_MAX } from '../../runtime/config/bounds.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import type { Context } from '../context.ts';
 import type { IndexStatus, Refusal } from '../indexer-remote.ts';
@@ -52,7 +52,14 @@ const searchParams = z.object({
   under: z.string().default('/'),
 });
 const similarParams = z.object({ path: z.string(), k: k.default(10) });
-const vectorParams = z.object({ collection: z.string(), vector: z.array(z.number()), k: k.default(10) });
+const vectorParams = z.object({
+  collection: z.string(),
+  vector: z.array(z.number()),
+  k: k.default(10),
+  ef: z.int().min(1).max(SEARCH_EF_MAX).optional(),
+  patience: z.int().min(0).max(SEARCH_EF_MAX).optional(),
+  minScore: z.number().optional(),
+});
 const listParams = z.object({
   collection: z.string(),
   from: z.int().min(0).default(0),
@@ -99,10 +106,10 @@ export function controlMethods(
       return accepted(await indexer.similar(path, k, who.uid, who.gids));
     },
     async vectorSearch(params) {
-      const { collection, vector, k } = parse(vectorParams, params);
+      const { collection, vector, k, ...wanted } = parse(vectorParams, params);
       const who = credentials();
       return accepted(
-        await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids),
+        await indexer.vectorSearch(collection, Float32Array.from(vector), k, who.uid, who.gids, wanted),
       );
     },
     /** A request of .vexfs/query, with the permissions of the store's owner. */

@@ -178,7 +178,7 @@ export class Searches {
       hits.push(ino, generation, chunk, byteOffset, byteLength, line, version, this.#distanceBits[0]!);
     };
     if (among.length === 0) this.#shard.search(collection, query, k, ef, visit);
-    else this.#shard.searchAmong(collection, query, k, among, visit);
+    else this.#shard.searchAmong(collection, query, k, ef, among, visit);
     this.#context.trace.record(SEARCHED, id, 0, (hits.length * 4) / HIT_BYTES);
     this.#unsent.push({ id, hits: Uint32Array.from(hits) });
     this.#sendUnsent();

@@ -136,16 +136,17 @@ export class Shard {
     );
   }
 
-  /** The same, exactly, among the vectors of some files; inodes that there is nothing of are ignored. */
+  /** The same among the vectors of some files; inodes that there is nothing of are ignored. */
   searchAmong(
     collectionId: number,
     query: Float32Array,
     k: number,
+    ef: number,
     inodes: Uint32Array,
     visit: Visit,
   ): number {
     return this.#visitFound(collectionId, query, k, visit, (collection) =>
-      collection.searchAmong(query, k, inodes, this.#hits),
+      collection.searchAmong(query, k, ef, inodes, this.#hits),
     );
   }
 

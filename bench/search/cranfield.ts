@@ -1,7 +1,8 @@
 /**
  * Quality of search on the Cranfield collection (1,400 abstracts, 225 queries, relevance judgements), which is
  * not part of this repository: `node dist/bench/search/cranfield.js FOLDER` with cran.all.1400, cran.qry and
- * cranqrel in the folder. A document's score is that of its best chunk; any judged document counts as relevant.
+ * cranqrel in the folder. A document's score is that of its best chunk; any judged document counts as relevant. Twice: with
+ * names that say nothing, and with the titles as names of files, and not in their texts.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ interface Entry {
 
 interface Document {
   readonly id: number;
+  readonly title: string;
   readonly chunks: readonly { readonly text: string; readonly vector: Float32Array }[];
 }
 
@@ -52,14 +54,18 @@ function readJudgements(path: string): Map<number, Set<number>> {
   return judgements;
 }
 
-function embedDocuments(embedder: Embedder, entries: readonly Entry[]): Document[] {
+/** `isNamed`: the title is the name of the file; else it is where the collection has it, at the beginning of the text. */
+function embedDocuments(embedder: Embedder, entries: readonly Entry[], isNamed: boolean): Document[] {
   return entries.map(({ id, fields }) => {
-    const text = fields.get('W') ?? '';
+    const whole = fields.get('W') ?? '';
+    const heading = fields.get('T') ?? '';
+    const text = isNamed && whole.startsWith(heading) ? whole.slice(heading.length) : whole;
+    const title = isNamed ? `${heading.trim().replaceAll(/\W+/g, '-')}.md` : '';
     const chunks = chunkText(text).map(({ start, end }) => {
       const part = text.slice(start, end);
-      return { text: part, vector: embedder.embed(part) };
+      return { text: part, vector: embedder.embed(part, { title }) };
     });
-    return { id, chunks };
+    return { id, title, chunks };
   });
 }
 
@@ -123,27 +129,45 @@ class Measures {
 function main(folder: string): void {
   const embedder = new Embedder(loadWords(readWords()));
   const entries = readEntries(join(folder, 'cran.all.1400'));
-  const started = performance.now();
-  const documents = embedDocuments(embedder, entries);
-  const seconds = (performance.now() - started) / 1000;
-  const megabytes = entries.reduce((sum, { fields }) => sum + (fields.get('W')?.length ?? 0), 0) / 1e6;
-  process.stdout.write(
-    `embedded ${documents.length} documents at ${(megabytes / seconds).toFixed(1)} MB/s\n`,
-  );
+  const queries = readEntries(join(folder, 'cran.qry')).map(({ fields }) => fields.get('W') ?? '');
   const judgements = readJudgements(join(folder, 'cranqrel'));
+  for (const isNamed of [false, true]) {
+    const started = performance.now();
+    const documents = embedDocuments(embedder, entries, isNamed);
+    const seconds = (performance.now() - started) / 1000;
+    const megabytes = entries.reduce((sum, { fields }) => sum + (fields.get('W')?.length ?? 0), 0) / 1e6;
+    const names = isNamed ? 'titles as names' : 'names that say nothing';
+    process.stdout.write(
+      `${names}: embedded ${documents.length} documents at ${(megabytes / seconds).toFixed(1)} MB/s\n`,
+    );
+    measure(embedder, documents, queries, judgements);
+  }
+}
+
+function measure(
+  embedder: Embedder,
+  documents: readonly Document[],
+  queries: readonly string[],
+  judgements: ReadonlyMap<number, ReadonlySet<number>>,
+): void {
   const vectorOnly = new Measures('vectors');
   const reordered = new Measures(`vectors, first ${CANDIDATES} reordered`);
-  readEntries(join(folder, 'cran.qry')).forEach(({ fields }, i) => {
+  queries.forEach((query, i) => {
     const relevant = judgements.get(i + 1);
     if (relevant === undefined) return;
-    const query = fields.get('W') ?? '';
     const vector = embedder.embed(query);
     const ranking = rank(documents, (document) => best(document, (chunk) => dot(chunk.vector, vector)));
     vectorOnly.add(ranking, relevant);
     const relevance = new Relevance(embedder.lexicon, query);
     const first = ranking.slice(0, CANDIDATES).map(({ document }) => document);
+    const met = new Map(
+      first.flatMap(({ title, chunks }) =>
+        chunks.map((chunk) => [chunk, relevance.matches(chunk.text, title)]),
+      ),
+    );
+    relevance.weigh(first.map(({ chunks }) => chunks.map((chunk) => met.get(chunk)!)));
     const order = rank(first, (document) =>
-      best(document, (chunk) => relevance.combined(chunk.text, dot(chunk.vector, vector))),
+      best(document, (chunk) => relevance.combined(met.get(chunk)!, dot(chunk.vector, vector))),
     );
     reordered.add([...order, ...ranking.slice(CANDIDATES)], relevant);
   });

@@ -65,17 +65,6 @@ function optionsFor(data: Dataset) {
   } as const;
 }
 
-/** The float32 vectors are those of the data set, as if read from a warm disk. */
-function codesAlone(data: Dataset): Engine {
-  const vectors = {
-    read(label: number, out: Float32Array): boolean {
-      out.set(data.vectors[label]!);
-      return true;
-    },
-  };
-  return ours('native-codes', 'i8', data, NativeIndex.load()({ ...optionsFor(data), vectors }));
-}
-
 function native(elementType: ElementType): Make {
   return (data) =>
     ours('native', elementType, data, NativeIndex.load()({ ...optionsFor(data), element: elementType }));
@@ -186,7 +175,6 @@ export async function candidates(): Promise<Candidates> {
   const makers = new Map<string, Make>([
     ['native i8', native('i8')],
     ['native f32', native('f32')],
-    ['native-codes i8', codesAlone],
   ]);
   install(PEERS, {}, missing);
   install(MACHINE, { CXXFLAGS: '-O3 -march=native' }, missing);

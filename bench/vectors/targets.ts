@@ -1,4 +1,5 @@
 /** What the engine is meant to reach, beside what was measured. */
+import { CACHE_LINE } from '../../runtime/config/bounds.ts';
 import { REFERENCE, type Row } from './compare.ts';
 import { MACHINE_NAME } from './engines.ts';
 import { RECALLS, ratioAtRecall } from './equal-recall.ts';
@@ -23,7 +24,7 @@ const KERNEL = { f32: 5, i8: 12 };
 /** Recall at this effort may be so much below that of hnswlib-node. */
 const EFFORT = 64;
 const RECALL_LOSS = 0.01;
-/** Bytes of a vector of int8 with re-rank from elsewhere, beside its components. */
+/** Bytes of a vector of int8 with re-rank from disk, beside its components. */
 const BYTES_BESIDES = 170;
 
 function atLeast(what: string, wanted: number, values: readonly (number | null)[], unit = ' ×'): Target {
@@ -60,8 +61,7 @@ export function engineTargets(rows: readonly Row[]): Target[] {
     recallTarget(where, i8, reference),
     recallTarget(where, f32, reference),
   ];
-  const codes = of('native-codes', 'i8')[0];
-  if (typeof codes?.bytesPerVector === 'number') targets.push(bytesTarget(where, codes));
+  if (typeof i8[0]?.bytesPerVector === 'number') targets.push(bytesTarget(where, i8[0]));
   const usearch = of('usearch', 'i8');
   if (usearch.length > 0) targets.push(usearchTarget(where, i8, usearch, reference));
   return targets.filter(({ measured }) => measured !== 'not measured');
@@ -79,12 +79,14 @@ function recallTarget(where: string, own: readonly Row[], reference: readonly Ro
   };
 }
 
+/** The rows of float32, whole cache lines, are then a file's, which the system keeps in memory or not. */
 function bytesTarget(where: string, { bytesPerVector, dim }: Row): Target {
+  const beside = bytesPerVector! - Math.ceil((dim * 4) / CACHE_LINE) * CACHE_LINE;
   return {
-    what: `${where}: bytes a vector, float32 elsewhere, with what a thread takes`,
+    what: `${where}: bytes a vector, float32 on disk, with what a thread takes`,
     wanted: `≤ ${dim + BYTES_BESIDES}`,
-    measured: bytesPerVector!.toFixed(0),
-    isMet: bytesPerVector! <= dim + BYTES_BESIDES,
+    measured: beside.toFixed(0),
+    isMet: beside <= dim + BYTES_BESIDES,
   };
 }
 

@@ -12,20 +12,23 @@ import { bindfs } from '../fuse/peers/bindfs.ts';
 import { gocryptfs } from '../fuse/peers/gocryptfs.ts';
 import { host } from '../fuse/peers/host.ts';
 import type { RunningPeer } from '../fuse/peers/peer.ts';
-import { vexfs } from '../fuse/peers/vexfs.ts';
+import { vexfs, vexfsUring } from '../fuse/peers/vexfs.ts';
 import { type Sample, summary, type Taken } from './report.ts';
 import { makeRepository } from './repository.ts';
 import { countRequests } from './requests.ts';
 import { makeTasks, type Task } from './tasks.ts';
 
-const USAGE = `npm run bench:work -- [--rounds N] [--peers host,vexfs,bindfs,gocryptfs] [--tasks NAME,…] [--requests] [--json FILE]
+const USUAL = [host, vexfs, bindfs, gocryptfs];
+const PEERS = [...USUAL, vexfsUring];
+
+const USAGE = `npm run bench:work -- [--rounds N] [--peers NAME,…] [--tasks NAME,…] [--requests] [--json FILE]
 
   --rounds N     default 3
+  --peers NAMES  default ${USUAL.map(({ name }) => name).join(',')}; also vexfs-uring
   --tasks NAMES  "git clone", "git status", "tar x", rg, "cp -r", "npm ci", tsc, "rm -rf" (default: all; each needs what is before it)
   --requests     in place of times: what each task sends to VexFS, and what it would without each negotiated flag
   --dir DIR      where everything happens (default ${os.tmpdir()})
 `;
-const PEERS = [host, vexfs, bindfs, gocryptfs];
 const TASK_TIMEOUT_MS = 600_000;
 /** proc(5): where in /proc/PID/stat the times of user and system are, of a process and of its ended children. */
 const UTIME = 14;
@@ -36,7 +39,7 @@ const TICKS_PER_SECOND = 100;
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    peers: { type: 'string', default: PEERS.map(({ name }) => name).join(',') },
+    peers: { type: 'string', default: USUAL.map(({ name }) => name).join(',') },
     tasks: { type: 'string' },
     requests: { type: 'boolean', default: false },
     dir: { type: 'string', default: os.tmpdir() },

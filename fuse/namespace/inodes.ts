@@ -159,11 +159,13 @@ export function withoutPrivileges(mode: number): number {
   return (cleared & S_IXGRP) !== 0 ? cleared & ~S_ISGID : cleared;
 }
 
-/** st_blocks: what the bytes take, in units of 512. */
-function blocksOf(t: Tables, at: number, type: number, size: number): number {
-  if (type === S_IFLNK) return 0;
+/** st_blocks and the object, of which only the host knows what it takes: until it is asked, as much as the size. */
+function fillStored(t: Tables, at: number, type: number, out: Attr): void {
   const stored = type === S_IFREG ? t.inode[at + I_STORED]! : PLAIN;
-  return isCompressed(stored) ? stored * (STORED_BLOCK / 512) : Math.ceil(size / 512);
+  const takesNothing = type === S_IFLNK;
+  out.object = type === S_IFREG && !isCompressed(stored) ? t.inode[at + I_OBJECT]! : 0;
+  out.blocks = takesNothing ? 0 : Math.ceil(out.size / 512);
+  if (isCompressed(stored)) out.blocks = stored * (STORED_BLOCK / 512);
 }
 
 /** Fills `out`, as files are shown; may be called by readers. */
@@ -180,7 +182,7 @@ export function fillAttr(t: Tables, ino: number, out: Attr): void {
   out.gid = shownGid(t, ino);
   out.rdev = t.inode[at + I_RDEV]!;
   out.size = size;
-  out.blocks = blocksOf(t, at, mode & S_IFMT, size);
+  fillStored(t, at, mode & S_IFMT, out);
   out.blksize = 4096;
   out.atime = t.inodeF64[f + I_ATIME / 2]!;
   out.atimeNs = t.inode[at + I_ATIME_NS]!;

@@ -35,7 +35,7 @@ import type { PassedFiles } from './passed-files.ts';
 import type { SyncHabits } from './sync-habits.ts';
 
 const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
-const NOTHING_BUT_ZEROS = new Uint8Array(COMPRESSED_FRAME_BYTES);
+const ZERO_FRAME = new Uint8Array(COMPRESSED_FRAME_BYTES);
 
 /** What the owner of durability must hear of. */
 export interface ObjectEvents {
@@ -129,6 +129,11 @@ export class Content {
     const type = this.#attr.mode & S_IFMT;
     if (type === S_IFREG) return this.#attr.size;
     return type === S_IFDIR ? -EISDIR : -EINVAL;
+  }
+
+  /** What the host has allocated for a plain object, bytes; or −errno. */
+  allocated(object: number): number {
+    return this.#objects.allocated(object);
   }
 
   /** Bytes written. `flags` as in `Namespace.writeInline`: what the write does to privileges and times. */
@@ -289,7 +294,7 @@ export class Content {
       const length = Math.min(bytes, size - position);
       const got = this.#compressed.read(from, size, position, length, piece, 0);
       if (got < 0) return got;
-      if (isZero(piece.subarray(0, length))) continue;
+      if (Buffer.compare(piece.subarray(0, length), ZERO_FRAME.subarray(0, length)) === 0) continue;
       const written = this.#objects.write(to, position, piece, 0, length);
       if (written < 0) return written;
     }
@@ -391,8 +396,4 @@ export class Content {
     if (written === NEEDS_OBJECT) return this.#promote(ino, start, ZEROS, 0, end - start, 0, flags);
     return Math.min(written, 0);
   }
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return Buffer.compare(bytes, NOTHING_BUT_ZEROS.subarray(0, bytes.length)) === 0;
 }

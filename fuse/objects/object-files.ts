@@ -69,6 +69,11 @@ export class ObjectFiles {
     return typeof status === 'number' ? lost(status) : status.bytes;
   }
 
+  /** What the host file takes of the host's disk, bytes; −EOPNOTSUPP where the disk cannot say. */
+  allocated(id: number): number {
+    return this.#disk.allocated?.(objectPath(id)) ?? -EOPNOTSUPP;
+  }
+
   /** Writes all of it, or fails. */
   write(id: number, position: number, u8: Uint8Array, start: number, length: number): number {
     const slot = this.#open(id, 'write');

@@ -39,7 +39,7 @@ import {
 import { BODY, encodeAttrOut, encodeStatfsOut, encodeStatxOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { QUERY_FILE, REAL } from '../virtual/node-ids.ts';
-import { attributesAreValid, type Context, finish } from './context.ts';
+import { type Context, finish, readAttributes } from './context.ts';
 import { dropForeignGroupId } from './privileges.ts';
 import { refuseChange, refuseSetattr } from './protection.ts';
 import { dropCapability } from './xattrs.ts';
@@ -49,36 +49,30 @@ const BLOCK = 4096;
 const NO_CHANGE = FATTR_FH | FATTR_LOCKOWNER | FATTR_KILL_SUIDGID | FATTR_CTIME;
 
 export function getattr(context: Context, request: Request, reply: Reply): number {
-  const { nodeLo, nodeHi } = request;
-  const { attr, options, virtual } = context;
-  if (nodeHi === REAL) return attributesOf(context, reply, nodeLo);
-  const failed = virtual.stat(nodeLo, nodeHi, attr);
-  if (failed < 0) return failed;
-  const attrValid = virtual.attributesAreStable(nodeHi) ? options.attrTimeout : 0;
-  return finish(reply, encodeAttrOut(reply.u32, BODY, attr, attrValid));
-}
-
-function attributesOf(context: Context, reply: Reply, ino: number): number {
-  const attrValid = attributesAreValid(context, ino);
-  const failed = context.namespace.stat(ino, context.attr);
-  if (failed < 0) return failed;
+  const attrValid = readNode(context, request);
+  if (attrValid < 0) return attrValid;
   return finish(reply, encodeAttrOut(reply.u32, BODY, context.attr, attrValid));
 }
 
 /** As GETATTR, and the time of birth. The kernel asks so where that is wanted. */
 export function statx(context: Context, request: Request, reply: Reply): number {
-  const { nodeLo, nodeHi } = request;
-  const { attr, namespace, options, virtual } = context;
-  const isReal = nodeHi === REAL;
-  const realValid = isReal ? attributesAreValid(context, nodeLo) : options.attrTimeout;
-  const failed = isReal ? namespace.stat(nodeLo, attr) : virtual.stat(nodeLo, nodeHi, attr);
-  if (failed < 0) return failed;
-  if (!isReal) {
+  const { attr } = context;
+  const attrValid = readNode(context, request);
+  if (attrValid < 0) return attrValid;
+  if (request.nodeHi !== REAL) {
     attr.btime = attr.ctime;
     attr.btimeNs = attr.ctimeNs;
   }
-  const attrValid = isReal || virtual.attributesAreStable(nodeHi) ? realValid : 0;
   return finish(reply, encodeStatxOut(reply.u32, BODY, attr, attrValid));
+}
+
+/** Reads the attributes of any node into context.attr. How many seconds the kernel may keep them, or −errno. */
+function readNode(context: Context, { nodeLo, nodeHi }: Request): number {
+  const { attr, options, virtual } = context;
+  if (nodeHi === REAL) return readAttributes(context, nodeLo);
+  const failed = virtual.stat(nodeLo, nodeHi, attr);
+  if (failed < 0) return failed;
+  return virtual.attributesAreStable(nodeHi) ? options.attrTimeout : 0;
 }
 
 export function setattr(context: Context, request: Request, reply: Reply): number {
@@ -111,7 +105,7 @@ export function setattr(context: Context, request: Request, reply: Reply): numbe
     if ((valid & (FATTR_MODE | FATTR_UID | FATTR_GID)) !== 0) context.virtual.searchableChanged();
   }
   if ((valid & (FATTR_SIZE | FATTR_UID | FATTR_GID)) !== 0) dropCapability(context, ino);
-  return attributesOf(context, reply, ino);
+  return getattr(context, request, reply);
 }
 
 /**

@@ -20,6 +20,9 @@ import { REPLY_READY } from '../session/server.ts';
 import type { VirtualTree } from '../virtual/virtual-tree.ts';
 import type { Handover } from './ports.ts';
 
+/** Filesystems allocate so many bytes at once, or a multiple. */
+const HOST_BLOCK = 4096;
+
 export interface OperationsOptions {
   /** Seconds the kernel may keep a name, the absence of a name, and attributes. FOREVER: it is the only writer. May change. */
   readonly entryTimeout: number;
@@ -82,14 +85,27 @@ export class Context {
 export type Operation = (context: Context, request: Request, reply: Reply) => number;
 
 /**
- * Brings the attributes of a real inode up to date; how many seconds the kernel may then keep them: none, while it changes the file
- * itself.
+ * Reads the attributes of a real inode, up to date, into context.attr. How many seconds the kernel may keep them: none, while it
+ * changes the file itself. Or −ESTALE.
  */
-export function attributesAreValid({ content, options }: Context, ino: number): number {
+export function readAttributes({ attr, content, namespace, options }: Context, ino: number): number {
   const { passed } = content;
-  if (passed === undefined || !passed.has(ino)) return options.attrTimeout;
-  passed.refresh(ino);
-  return 0;
+  const isPassed = passed?.has(ino) === true;
+  if (isPassed) passed.refresh(ino);
+  const failed = namespace.stat(ino, attr);
+  if (failed < 0) return failed;
+  if (attr.object !== 0) readBlocks(content, attr);
+  return isPassed ? 0 : options.attrTimeout;
+}
+
+/**
+ * Of a file in a plain object only the host knows the holes. What the object has past the end of the file does not count; of an object
+ * that is gone meanwhile, the size says how many blocks it had.
+ */
+function readBlocks(content: Content, attr: Attr): void {
+  const allocated = content.allocated(attr.object);
+  const most = Math.ceil(attr.size / HOST_BLOCK) * HOST_BLOCK;
+  if (allocated >= 0) attr.blocks = Math.min(allocated, most) / 512;
 }
 
 /** Ends the reply with the `bytes` encoded at its BODY, or passes −errno on. */

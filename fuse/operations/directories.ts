@@ -1,5 +1,5 @@
 /** READDIR and READDIRPLUS: as many entries after the cookie as fit the caller's buffer. */
-import { EINVAL } from '../../runtime/errno.ts';
+import { EINVAL, ENOENT } from '../../runtime/errno.ts';
 import { ENTRY_OUT_BYTES, READ_IN_OFFSET, READ_IN_SIZE } from '../protocol/abi.ts';
 import {
   BODY,
@@ -11,7 +11,7 @@ import {
 } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { REAL } from '../virtual/node-ids.ts';
-import { attributesAreValid, type Context, finish } from './context.ts';
+import { type Context, finish, readAttributes } from './context.ts';
 import { accessed } from './data.ts';
 
 const DOT = 0x2e;
@@ -56,16 +56,12 @@ function putName(context: Context, reply: Reply, at: number): number {
 /** Counts a lookup of the entry, except where the kernel does not: ".", ".." and what it shall look up itself. */
 function putWithAttributes(context: Context, request: Request, reply: Reply, at: number): number {
   const { entry, namespace, attr, options } = context;
-  if (
-    request.nodeHi !== REAL ||
-    isDots(entry.name, entry.nameLength) ||
-    namespace.stat(entry.ino, attr) < 0
-  ) {
+  const isListedOnly = request.nodeHi !== REAL || isDots(entry.name, entry.nameLength);
+  const attrValid = isListedOnly ? -ENOENT : readAttributes(context, entry.ino);
+  if (attrValid < 0) {
     return encodeNegativeEntryOut(reply.u32, at, 0) + putName(context, reply, at + ENTRY_OUT_BYTES);
   }
   namespace.addLookup(entry.ino, 1);
-  const attrValid = attributesAreValid(context, entry.ino);
-  if (attrValid === 0) namespace.stat(entry.ino, attr);
   return encodeDirentplus(
     reply,
     at,

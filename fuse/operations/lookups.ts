@@ -18,17 +18,16 @@ import { BODY, encodeEntryOut, type Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { NO_REPLY } from '../session/server.ts';
 import { REAL } from '../virtual/node-ids.ts';
-import { attributesAreValid, type Context } from './context.ts';
+import { type Context, readAttributes } from './context.ts';
 
 /** Counts a lookup of a real inode and encodes its fuse_entry_out at BODY. Its size, or −errno. */
 export function entryOfInode(context: Context, reply: Reply, ino: number): number {
   const { namespace, attr, options } = context;
   namespace.addLookup(ino, 1);
-  const attrValid = attributesAreValid(context, ino);
-  const failed = namespace.stat(ino, attr);
-  if (failed < 0) {
+  const attrValid = readAttributes(context, ino);
+  if (attrValid < 0) {
     giveBack(context, ino, REAL, 1);
-    return failed;
+    return attrValid;
   }
   const bytes = encodeEntryOut(reply.u32, BODY, attr, options.entryTimeout, attrValid);
   context.flight.counted = BODY + bytes;

@@ -57,6 +57,8 @@ export function fallocate(context: Context, request: Request, reply: Reply): num
   const mode = request.word(FALLOCATE_IN_MODE);
   if (end > FILE_SIZE_MAX) return -EFBIG;
   if (end === start) return -EINVAL;
+  // What was written past us may have made it longer.
+  context.content.passed?.refresh(request.nodeLo);
   const isGrowing = mode === 0 || mode === FALLOC_FL_KEEP_SIZE;
   const refused = isGrowing
     ? refuseWrite(context, request.nodeLo, start, end - start, 0, true)

@@ -13,6 +13,8 @@ export class Attr {
   rdev = 0;
   size = 0;
   blocks = 0;
+  /** Of a regular file: the object that has its bytes as they are; 0 = they are elsewhere, or compressed. */
+  object = 0;
   blksize = 4096;
   atime = 0;
   atimeNs = 0;

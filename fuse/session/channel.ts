@@ -50,5 +50,5 @@ export interface ChannelOptions {
 export const PARK_MS = 1000;
 /** Requests between two times for what was put off. */
 export const REQUESTS_PER_TIME = 128;
-/** CPUs are kept awake this long after a request, in case there is another one. */
+/** CPUs are kept awake for so long after a request, or up to twice as long, in case there is another one. */
 export const AWAKE_MS = 2;

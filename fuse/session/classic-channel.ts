@@ -17,7 +17,6 @@ import type { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { BusyPolling } from './busy-polling.ts';
 import {
-  AWAKE_MS,
   type Channel,
   type ChannelOptions,
   PARK_MS,
@@ -82,7 +81,7 @@ export class ClassicChannel implements Channel {
     this.#fd = fd;
     this.#doorbell = options.doorbell;
     this.#doorbell.armDescriptor(options.eventfd);
-    this.#pollSet = new PollSet(fd, options.eventfd);
+    this.#pollSet = new PollSet(fd, options.eventfd, options.awake?.timer ?? -1);
     this.#watch = options.watch;
     this.#threads = options.threads ?? (() => 1);
     this.#standBySet = new PollSet(options.watch?.descriptor ?? -1, options.eventfd);
@@ -200,11 +199,10 @@ export class ClassicChannel implements Channel {
     if (!this.#doorbell.park(seen)) return;
     this.parked++;
     const since = performance.now();
-    const isAwake = this.#awake?.held ?? false;
-    const ready = this.#pollSet.wait(isAwake ? AWAKE_MS : PARK_MS);
+    this.#pollSet.wait(PARK_MS);
     this.#doorbell.unpark(this.#pollSet.events(1) !== 0);
     this.#turn();
-    if (isAwake && ready === 0) this.#awake?.release();
+    if (this.#pollSet.events(2) !== 0) this.#awake?.tick();
     if (this.#pollSet.events(0) !== 0 && this.#polling.woken(performance.now() - since)) this.#awake?.hold();
   }
 }

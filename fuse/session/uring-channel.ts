@@ -4,6 +4,9 @@
  * Nobody waits for the answer to a FORGET, so they are left in the kernel, which hands over many at once, until the thread has nothing else
  * to do or has served some requests.
  *
+ * A thread with the queue of one CPU runs there, beside those who ask it, so it never looks for requests: a client that sleeps
+ * leaves the CPU to it, and the other way round. That is cheaper than looking on another CPU, and nobody has to wake a CPU.
+ *
  * Thread safety: one UringChannel per thread, each with a row of its own.
  */
 import { EAGAIN, EINTR, EIO, ENODEV, ETIME } from '../../runtime/errno.ts';
@@ -12,15 +15,7 @@ import { FUSE_NOTIFY_REPLY, FUSE_READ, FUSE_WRITE } from '../protocol/abi.ts';
 import { Reply } from '../protocol/reply.ts';
 import type { Request } from '../protocol/request.ts';
 import { BusyPolling } from './busy-polling.ts';
-import {
-  AWAKE_MS,
-  type Channel,
-  type ChannelOptions,
-  PARK_MS,
-  RANG,
-  REQUESTS_PER_TIME,
-  UNMOUNTED,
-} from './channel.ts';
+import { type Channel, type ChannelOptions, PARK_MS, RANG, REQUESTS_PER_TIME, UNMOUNTED } from './channel.ts';
 import { sendTo } from './classic-channel.ts';
 import type { Flight } from './flight.ts';
 import { SERVED, type UringMemory } from './uring-memory.ts';
@@ -81,7 +76,8 @@ export class UringChannel implements Channel {
     this.#connection = new PollSet(fd);
     this.#isReader = options.row === READER;
     this.#isClassicReadable = this.#isReader;
-    this.#queues = new UringQueues(fd, memory, options.row, flight, options.eventfd, {
+    const polled = [options.eventfd, ...(options.awake === undefined ? [] : [options.awake.timer])];
+    this.#queues = new UringQueues(fd, memory, options.row, flight, polled, {
       ring: options.ring,
       readable: (descriptor, result) => this.#readable(descriptor, result),
       failed: (doing, result) => this.#failed(doing, result),
@@ -204,7 +200,9 @@ export class UringChannel implements Channel {
   }
 
   #readable(descriptor: number, result: number): void {
-    if (descriptor !== this.#fd) this.#isDoorbellReadable = true;
+    const { awake, eventfd } = this.#options;
+    if (descriptor === awake?.timer) awake.tick();
+    else if (descriptor === eventfd) this.#isDoorbellReadable = true;
     else if ((result & POLLERR) !== 0) this.#lookForEnd();
     else this.#isClassicReadable = true;
     if (result < 0) this.#failed('waiting for a descriptor', result);
@@ -227,7 +225,8 @@ export class UringChannel implements Channel {
   // ---- waiting
 
   #wait(seen: number): void {
-    if (this.#polling.ms > 0 && !this.#handedOver && this.#spin(seen)) return;
+    const mayPoll = this.#polling.ms > 0 && !this.#handedOver && !this.#queues.isOnOneCpu;
+    if (mayPoll && this.#spin(seen)) return;
     if (this.#options.doorbell.seen() === seen) this.#park(seen);
   }
 
@@ -264,15 +263,14 @@ export class UringChannel implements Channel {
     if (!doorbell.park(seen)) return;
     this.parked++;
     const since = performance.now();
-    const isAwake = awake?.held ?? false;
     if (this.#isReader) this.#queues.watch();
-    const entered = this.#queues.enter(1, isAwake ? AWAKE_MS : PARK_MS);
+    const entered = this.#queues.enter(1, PARK_MS);
     doorbell.unpark(this.#isDoorbellReadable);
     this.#isDoorbellReadable = false;
     turn?.();
     if (entered === -ETIME) {
-      if (isAwake) awake?.release();
-      else this.#lookForEnd();
+      this.#queues.followQueues();
+      this.#lookForEnd();
     } else if (this.#queues.bringsRequest && this.#polling.woken(performance.now() - since)) {
       awake?.hold();
     }

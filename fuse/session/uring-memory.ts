@@ -84,8 +84,8 @@ const ENTRIES_WANTED = 512;
 const DEPTH_MIN = 4;
 /** Requests that wait for another actor keep their entries, so a queue needs some for those who need not wait. */
 const DEPTH_MAX = 32;
-/** Beside the entries of all queues a ring has two descriptors to poll. */
-const POLLS = 2;
+/** Beside the entries of all queues a ring has three descriptors to poll. */
+const POLLS = 3;
 
 assert(ROW_RECORD + RING_RECORD_WORDS <= ROW_LEAVING, 'a ring’s record fits its row');
 

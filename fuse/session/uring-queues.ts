@@ -22,7 +22,7 @@ import {
   SQE_POLL_EVENTS,
   SQE_USER_DATA,
 } from '../../runtime/system/io-uring.ts';
-import { close, POLLIN } from '../../runtime/system/libc.ts';
+import { affinity, close, POLLIN, setAffinity } from '../../runtime/system/libc.ts';
 import {
   FUSE_IO_URING_CMD_COMMIT_AND_FETCH,
   FUSE_IO_URING_CMD_REGISTER,
@@ -68,6 +68,11 @@ export class UringQueues {
   #submittedCount = 0;
   /** Entries with requests that another thread received and did not take. */
   readonly #inherited: number[] = [];
+  /** Where the thread may run. */
+  readonly #allowed = affinity();
+  /** 1 for each queue that the thread has followed. */
+  readonly #followed: Uint8Array;
+  #isOnOneCpu = false;
   #answersSeen = 0;
   #isWatching = false;
 
@@ -75,7 +80,7 @@ export class UringQueues {
    * Takes the row's queues, from a predecessor if there was one.
    *
    * @param flight with the request that the predecessor was at, which is not to be received again
-   * @param polled a descriptor to be told of each time that it becomes readable
+   * @param polled descriptors to be told of each time that one becomes readable
    * @throws if the ring cannot be had
    */
   constructor(
@@ -83,7 +88,7 @@ export class UringQueues {
     memory: UringMemory,
     row: number,
     flight: Flight,
-    polled: number,
+    polled: readonly number[],
     ports: UringQueuesPorts,
   ) {
     this.#fd = fd;
@@ -91,13 +96,15 @@ export class UringQueues {
     this.#row = row;
     this.#ports = ports;
     this.#submitted = new Int32Array(memory.entries);
+    this.#followed = new Uint8Array(memory.queues);
     this.#iovecs = new Uint32Array(new ArrayBuffer(memory.entries * IOVEC_WORDS * 4));
     this.#iovecsAddress = addressOf(this.#iovecs.buffer);
     const isSuccessor = this.#adopt();
     memory.stay(row);
     this.ring = this.#open();
-    this.#poll(polled, IORING_POLL_ADD_MULTI);
+    for (const descriptor of polled) this.#poll(descriptor, IORING_POLL_ADD_MULTI);
     this.#inherit(flight);
+    this.followQueues();
     this.collect();
     this.enter(0, 0);
     if (isSuccessor) wakeQueues(fd, memory, row);
@@ -165,7 +172,41 @@ export class UringQueues {
       this.leave();
       this.#memory.waitForEnd(this.#row);
     }
+    if (this.#haveQueuesChanged) this.followQueues();
     this.collect();
+  }
+
+  /** Whether the thread has one queue, and is kept on the CPU of that. */
+  get isOnOneCpu(): boolean {
+    return this.#isOnOneCpu;
+  }
+
+  /** Keeps the thread on the CPUs of its queues, as far as it may run there. The kernel undoes it when one of them goes offline. */
+  followQueues(): void {
+    const memory = this.#memory;
+    const allowed = this.#allowed;
+    const mask = new Uint8Array(allowed.length);
+    let own = 0;
+    for (let queue = 0; queue < memory.queues; queue++) {
+      this.#followed[queue] = Number(this.#owns(queue));
+      if (!this.#owns(queue)) continue;
+      own++;
+      mask[queue >> 3] = mask[queue >> 3]! | (allowed[queue >> 3]! & (1 << (queue & 7)));
+    }
+    const isThere = setAffinity(mask) >= 0;
+    if (!isThere) setAffinity(allowed);
+    this.#isOnOneCpu = isThere && own === 1;
+  }
+
+  get #haveQueuesChanged(): boolean {
+    for (let queue = 0; queue < this.#memory.queues; queue++) {
+      if (Number(this.#owns(queue)) !== this.#followed[queue]) return true;
+    }
+    return false;
+  }
+
+  #owns(queue: number): boolean {
+    return this.#memory.ownerOf(queue) === this.#row;
   }
 
   collect(): void {

@@ -2,7 +2,7 @@
 
 import { dotF32x4, dotI8x4, squaredF32x4 } from './distance';
 import { HEADER, NODES, TWIN } from './layout';
-import { header, pool, query, queryForm, results, stateOf, vectorOf } from './memory';
+import { header, query, queryForm, results, stateOf, vectorOf } from './memory';
 import { encode, prepareQuery, queryFactor, queryOffset } from './quantise';
 import { touched } from './walk';
 
@@ -26,17 +26,13 @@ export function dotI8To4(q: usize, a: usize, b: usize, c: usize, d: usize, lengt
   v128.store(to, dotI8x4(q, a, b, c, d, length));
 }
 
-/** Where the thread's query goes, its results are and nodes for an exact scan go, and the walk's list is. */
+/** Where the thread's query goes, and its results are. */
 export function queryAt(): usize {
   return query;
 }
 
 export function resultsAt(): usize {
   return results;
-}
-
-export function poolAt(): usize {
-  return pool;
 }
 
 export function queryFormAt(): usize {
@@ -54,11 +50,6 @@ export function factorOfQuery(): f32 {
 
 export function offsetOfQuery(): f32 {
   return queryOffset;
-}
-
-/** Codes a node anew, whose vector is in the thread's query buffer. */
-export function encodeNode(node: u32): void {
-  encode(node, query);
 }
 
 /** Codes every node anew, after training. */

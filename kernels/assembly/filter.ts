@@ -1,9 +1,9 @@
 // Searching among what passes a filter: a set of labels or of nodes, as bits in the thread's block. A node passes when its label does,
 // or that of one of its twins.
-import { EF_MAX, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE } from './layout';
-import { distances, hasVectors, header, labelOf, levelOf, neighbours, newStamp, passing, pool, query, results, stateOf, twinAt } from './memory';
+import { EF_MAX, ENTRY, HEADER, HIDDEN, LIVE, NONE } from './layout';
+import { distances, labelOf, levelOf, neighbours, newStamp, passing, pool, query, results, stateOf, twinAt } from './memory';
 import { clear, distanceAt, insertKey } from './nearest';
-import { convert, distanceOf, writeResult } from './search';
+import { writeResult } from './search';
 import { descend, expand, first, keyOfNode, nodeOfKey, setQuery } from './walk';
 
 /** Whether the bits are of nodes, and not of labels. */
@@ -75,23 +75,6 @@ export function findPassing(ef: i32): i32 {
   }
   memory.copy(pool, results, <usize>found << 3);
   return found;
-}
-
-/** Fills the list with the `k` nearest of what passes, by their exact distances where vectors are here; returns how many there are. */
-export function scanPassing(k: i32): i32 {
-  const nodes = header(NODES);
-  if (!hasVectors) setQuery(query);
-  clear(pool, k);
-  let count = 0;
-  for (let node: u32 = 0; node < nodes; node++) {
-    if (!passes(node)) continue;
-    const distance = distanceOf(node);
-    if (distance >= distanceAt(pool, k - 1)) continue;
-    insertKey(pool, keyOfNode(distance, node), min(count, k - 1));
-    count = min(count + 1, k);
-  }
-  if (!hasVectors) convert(count);
-  return count;
 }
 
 /** Like writeResults(), of what passes. */

@@ -26,10 +26,10 @@
 //    at a time. A twin has no links and none leads to it. One that has left its chain is used again as 5 says, and leads on until then.
 export { dotF32, dotI8, squaredF32 } from './distance';
 export * from './exported';
-export { findPassing, passingAt, scanPassing, setPassing, writePassing } from './filter';
+export { findPassing, passingAt, setPassing, writePassing } from './filter';
 export { admit, insert, insertBatch, place } from './insert';
 export { isWalkable } from './check';
 export { attach, begin, end } from './memory';
 export { hashRow, isSameRow } from './rows';
-export { beginList, endEarly, find, rank, scan, scanList, search, writeResults } from './search';
+export { endEarly, find, rank, scan, search, writeResults } from './search';
 export { free, mark, nextEpoch, releaseLocks, replaceEntry, sweepAbort, sweepBegin, sweepEnd, sweepNodes } from './sweep';

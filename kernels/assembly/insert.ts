@@ -22,7 +22,6 @@ import {
   efConstruction,
   end,
   groundLinks,
-  hasVectors,
   header,
   indegreeOf,
   isQuantised,
@@ -40,7 +39,7 @@ import {
   vectorBytes,
   vectorOf,
 } from './memory';
-import { encode, prepareCode } from './quantise';
+import { encode } from './quantise';
 import { scanLive } from './search';
 import { descend, NO_END, nodeOfKey, setQuery, walk } from './walk';
 
@@ -64,7 +63,7 @@ export function place(node: u32, level: i32): void {
   const own = upper !== 0 ? levelOf(node) : reserveUpper(node, level);
   if (own > 0) memory.fill(linksOf(node, 1), 0xff, (<usize>own * <usize>upperLinks) << 2);
   atomic.store<u32>(stateAt(node), own);
-  if (hasVectors) memory.copy(vectorOf(node), query, vectorBytes);
+  memory.copy(vectorOf(node), query, vectorBytes);
   if (isQuantised) encode(node, query);
 }
 
@@ -121,8 +120,7 @@ export function insert(node: u32): void {
 }
 
 function connect(node: u32, level: i32, entry: u32): void {
-  if (hasVectors) setQuery(vectorOf(node));
-  else prepareCode(node);
+  setQuery(vectorOf(node));
   const top = levelOf(entry);
   let at = descend(entry, top, level);
   for (let l = min(level, top); l >= 0; l--) {
@@ -142,7 +140,7 @@ function connect(node: u32, level: i32, entry: u32): void {
 function chooseFarther(node: u32, at: u32): i32 {
   const count = chooseFromWalk(walk(at, EF_MAX, 0, 0, NO_END), node, upperLinks);
   if (count > 0) return count;
-  if (hasVectors) memory.copy(query, vectorOf(node), vectorBytes);
+  memory.copy(query, vectorOf(node), vectorBytes);
   const scanned = chooseFromWalk(scanLive(upperLinks), node, upperLinks);
   const word = HEADER + ENTRY * 4;
   const entry = atomic.load<u32>(word);

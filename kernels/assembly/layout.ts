@@ -6,6 +6,9 @@
  * when the memory is made. Pages that no node has touched cost nothing, so nothing ever moves.
  */
 
+/** Raised when a function of the module takes something else, or does something else for its callers. */
+export const VERSION = 1;
+
 /** Byte address of the header; static data of the module follows, regions begin at {@link FIRST_REGION}. */
 export const HEADER = 1024;
 export const FIRST_REGION = 65536;
@@ -77,8 +80,6 @@ export const UPPER_LINKS = 36;
 export const TWINS = 37;
 /** Nodes when the quantiser was trained. */
 export const TRAINED_WITH = 38;
-/** 1 = the vectors are in VECTORS; 0 = they are elsewhere, and only their codes are here. */
-export const HAS_VECTORS = 39;
 export const HEADER_WORDS = 64;
 
 /** Threads that may be attached at a time. */
@@ -116,7 +117,7 @@ export const FREE = 0x4000;
 /** From this bit on, under the node's lock: how many of the first links on the ground level were chosen together. */
 export const SETTLED_SHIFT = 16;
 
-/** Longest walk list, and longest list of nodes for an exact scan. */
+/** Longest list of a walk. */
 export const EF_MAX = 4096;
 /** Buffers for as many nodes as a list on the ground level has, and SMALL_MORE: its newcomer, or what makes their number one of fours. */
 export const SMALL_BUFFERS = 4;

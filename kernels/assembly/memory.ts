@@ -10,7 +10,6 @@ import {
   EF_CONSTRUCTION,
   EF_MAX,
   EPOCH,
-  HAS_VECTORS,
   HEADER,
   INDEGREES,
   INVERSES,
@@ -45,15 +44,12 @@ export let codeBytes: usize = 0;
 export let codeLength: usize = 0;
 /** A module is compiled for graphs with codes or for those without: build-graph.ts gives the compiler the constant. */
 export const isQuantised: bool = IS_QUANTISED !== 0;
-/** Whether vectors are in their rows; their codes always are, if the graph has any. */
-export let hasVectors: bool = false;
 export let isDot: bool = false;
 export let isUnit: bool = false;
 /** Most links on the ground level and on each above it. */
 export let groundLinks: i32 = 0;
 export let upperLinks: i32 = 0;
 export let efConstruction: i32 = 0;
-let capacity: u32 = 0;
 
 let linkBase: usize = 0;
 let codeBase: usize = 0;
@@ -78,7 +74,7 @@ export let queryForm: usize = 0;
 export let otherForm: usize = 0;
 /** The list of a walk, or of candidates for links, sorted: u64 each; or, once it was read, which of these were not chosen. */
 export let pool: usize = 0;
-/** Of a search; or, before there are any, nodes for an exact scan; or, while links are chosen, candidates that are left. */
+/** Of a search; or, while links are chosen, candidates that are left. */
 export let results: usize = 0;
 export let neighbours: usize = 0;
 export let distances: usize = 0;
@@ -100,13 +96,11 @@ export function attach(number: u32): void {
   vectorBytes = header(VECTOR_BYTES);
   codeBytes = header(CODE_BYTES);
   codeLength = header(CODE_LENGTH);
-  hasVectors = header(HAS_VECTORS) !== 0;
   isDot = header(METRIC) !== SQUARED;
   isUnit = header(METRIC) === COSINE;
   upperLinks = header(LINKS_MAX);
   groundLinks = upperLinks * 2;
   efConstruction = header(EF_CONSTRUCTION);
-  capacity = header(CAPACITY);
   linkBase = header(LINKS);
   codeBase = header(CODES);
   normBase = header(NORMS);
@@ -142,7 +136,7 @@ function placeBuffers(block: usize): void {
   chosen = distances + small;
   ownLinks = chosen + small;
   passing = ownLinks + small;
-  visited = passing + (((<usize>capacity + 511) >> 9) << 6);
+  visited = passing + (((<usize>header(CAPACITY) + 511) >> 9) << 6);
 }
 
 /** Nothing that was freed from now on is used again before {@link end}. */

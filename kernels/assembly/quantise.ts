@@ -130,13 +130,6 @@ export function formOfCode(node: u32, form: usize): void {
   }
 }
 
-/** Makes the query form of a node whose vector is not here. */
-export function prepareCode(node: u32): void {
-  formOfCode(node, queryForm);
-  queryFactor = codeFactor();
-  queryOffset = codeOffset(node);
-}
-
 @inline
 export function codeFactor(): f32 {
   return isDot ? -headerF32(WEIGHT_UNIT) : -2 * headerF32(WEIGHT_UNIT);

@@ -1,11 +1,9 @@
 // Searching: by a walk, and exactly.
-import { compare, compare4 } from './compare';
 import { dotF32, dotF32x4, squaredF32, squaredF32x4 } from './distance';
-import { DELETED_COUNT, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE, UNIT } from './layout';
+import { DELETED_COUNT, ENTRY, HEADER, HIDDEN, LIVE, NODES, NONE } from './layout';
 import {
   begin,
   end,
-  hasVectors,
   header,
   isDot,
   isQuantised,
@@ -13,7 +11,6 @@ import {
   levelOf,
   pool,
   query,
-  queryForm,
   results,
   stateOf,
   twinAt,
@@ -21,7 +18,6 @@ import {
   vectorOf,
 } from './memory';
 import { clear, distanceAt, distanceOfKey } from './nearest';
-import { queryFactor, queryOffset } from './quantise';
 import { descend, keep, keyOfNode, NO_END, nodeOfKey, offer, setQuery, walk } from './walk';
 
 /** When this thread's walks end early: see walk(). */
@@ -74,22 +70,8 @@ function touchRows(count: i32): void {
   keep(sum);
 }
 
-/** Makes the distances of the first `count` of the list, which are in the unit of codes, those of vectors; their order stays. */
-export function convert(count: i32): void {
-  const unit = load<f32>(HEADER + UNIT * 4);
-  for (let at = pool; at < pool + (<usize>count << 3); at += 8) {
-    const key = load<u64>(at);
-    const distance = distanceOfKey(key) / unit / unit;
-    store<u64>(at, keyOfNode(isDot ? 1 + distance : distance, nodeOfKey(key)));
-  }
-}
-
-/**
- * Sorts the first `count` of the list by their exact distances. Where vectors are elsewhere the distances stay those of the codes, and
- * become as large as those of vectors.
- */
+/** Sorts the first `count` of the list by their exact distances. */
 export function rank(count: i32): void {
-  if (!hasVectors) return convert(count);
   if (!isQuantised && !isDot) return;
   touchRows(count);
   memory.copy(results, pool, <usize>count << 3);
@@ -145,15 +127,8 @@ function offerLive(distance: f32, node: u32, count: i32, k: i32): i32 {
   return min(count + 1, k);
 }
 
-/** Where vectors are elsewhere, the distance of the code. */
 @inline
-export function distanceOf(node: u32): f32 {
-  return hasVectors ? exact(node) : compare(queryForm, queryFactor, queryOffset, node);
-}
-
-@inline
-function distancesOf4(node: u32): v128 {
-  if (!hasVectors) return compare4(queryForm, queryFactor, queryOffset, node, node + 1, node + 2, node + 3);
+function exact4(node: u32): v128 {
   const a = vectorOf(node);
   const b = a + vectorBytes;
   const c = b + vectorBytes;
@@ -170,39 +145,22 @@ export function scanLive(k: i32): i32 {
   let count = 0;
   let node: u32 = 0;
   for (; node + 4 <= nodes; node += 4) {
-    const four = distancesOf4(node);
+    const four = exact4(node);
     if (!v128.any_true(f32x4.lt(four, f32x4.splat(distanceAt(pool, k - 1))))) continue;
     count = offerLive(f32x4.extract_lane(four, 0), node, count, k);
     count = offerLive(f32x4.extract_lane(four, 1), node + 1, count, k);
     count = offerLive(f32x4.extract_lane(four, 2), node + 2, count, k);
     count = offerLive(f32x4.extract_lane(four, 3), node + 3, count, k);
   }
-  for (; node < nodes; node++) count = offerLive(distanceOf(node), node, count, k);
+  for (; node < nodes; node++) count = offerLive(exact(node), node, count, k);
   return count;
 }
 
 /** Exact search among all live nodes. */
 export function scan(k: i32): i32 {
   begin();
-  if (!hasVectors) setQuery(query);
   const count = scanLive(k);
-  if (!hasVectors) convert(count);
   const found = writeResults(count, k);
   end();
   return found;
-}
-
-/** Makes the thread's query ready for scanList(). */
-export function beginList(): void {
-  if (!hasVectors) setQuery(query);
-}
-
-/** Exact search among the `length` nodes that are where results go, added to the `count` nearest that earlier calls left in the walk's list. */
-export function scanList(length: i32, count: i32, k: i32): i32 {
-  if (count === 0) clear(pool, k);
-  for (let i = 0; i < length; i++) {
-    const node = load<u32>(results + (<usize>i << 2));
-    count = offerLive(distanceOf(node), node, count, k);
-  }
-  return count;
 }

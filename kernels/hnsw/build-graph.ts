@@ -3,10 +3,11 @@
  * `graph-f32.wasm` for those that are walked over float32. Run as
  * `node dist/kernels/hnsw/build-graph.js` after the compiler; does nothing when its outputs are newer than its sources.
  */
-import { readdirSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, readdirSync, renameSync, statSync } from 'node:fs';
 import path, { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
+import { LAYOUT, LAYOUT_SECTION } from './graph-module.ts';
 
 const ROOT = new URL('../../../', import.meta.url);
 const SOURCES = new URL('kernels/assembly/', ROOT);
@@ -28,6 +29,18 @@ function isBuilt(output: URL): boolean {
   return [...inputs, new URL(import.meta.url)].every((input) => statSync(input).mtimeMs < built);
 }
 
+/** A custom section, as WebAssembly writes it: kind 0, its length, the length of its name, the name, what is in it. */
+function section(name: string, content: string): Buffer {
+  const named = Buffer.concat([leb128(name.length), Buffer.from(name), Buffer.from(content)]);
+  return Buffer.concat([Buffer.of(0), leb128(named.length), named]);
+}
+
+function leb128(value: number): Buffer {
+  const bytes: number[] = [];
+  for (; value >= 0x80; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
+  return Buffer.of(...bytes, value);
+}
+
 async function build(output: URL, isQuantised: number): Promise<void> {
   const root = fileURLToPath(ROOT);
   const file = relative(root, fileURLToPath(output));
@@ -36,6 +49,7 @@ async function build(output: URL, isQuantised: number): Promise<void> {
   const { error, stderr } = await asc.main([...args, '--baseDir', root]);
   process.stderr.write(stderr.toString());
   if (error) throw error;
+  appendFileSync(`${fileURLToPath(output)}.tmp`, section(LAYOUT_SECTION, LAYOUT));
   renameSync(`${fileURLToPath(output)}.tmp`, output);
   const { size } = statSync(output);
   process.stdout.write(`${path.basename(file)}: ${(size / 1024).toFixed(0)} KiB\n`);

@@ -3,7 +3,9 @@
  * next search finds it, until it has been moved into the graph in the background. A small collection stays exact for good. Other
  * threads may search it too (shared-vectors.ts), unless the graph is one that only this thread can search.
  */
+import { EF_MAX } from '../assembly/layout.ts';
 import { type ChunkRecord, ChunkTable, NO_LABEL } from './chunk-table.ts';
+import { efOf } from './effort.ts';
 import { scanRows } from './scan.ts';
 import { OwnGraph, type TailGraph } from './tail-graph.ts';
 import { copyNormalised, type IndexOptions, type SearchHits, type VectorIndex } from './vector-index.ts';
@@ -12,6 +14,15 @@ import { VectorRows } from './vector-rows.ts';
 
 /** Up to this many vectors there is no graph: an exact scan (about 1 ms per 1,000 at 384-d) never misses. */
 const EXACT_ONLY_MAX = 10_000;
+
+/** So many vectors are compared as fast as a walk finds its way, and none is missed. */
+const COMPARED_MAX = 4096;
+
+/** Whether a walk that goes on until it has found `ef` of those that pass, of `all`, follows less than there is to compare. */
+function isWorthAWalk(ef: number, passing: number, all: number): boolean {
+  const followed = (ef * all) / Math.max(1, passing);
+  return passing > COMPARED_MAX && followed <= Math.min(passing, EF_MAX);
+}
 
 export class CollectionIndex {
   readonly dimension: number;
@@ -219,30 +230,48 @@ export class CollectionIndex {
     this.endChange();
   }
 
-  /** The min(k, size) nearest, ascending; their labels are for {@link record} until the next change. */
-  search(query: Float32Array, k: number, ef: number, out: SearchHits): number {
+  /** The min(k, size) nearest, ascending, by a search of some effort (effort.ts); their labels are for {@link record} until the next change. */
+  search(query: Float32Array, k: number, effort: number, out: SearchHits): number {
     const { tail } = this;
     tail.search(query, k, out);
-    if (this.graphSize > 0) this.graph!.offer(query, k, ef, out, (label) => tail.has(label));
+    if (this.graphSize > 0) this.graph!.offer(query, k, effort, out, (label) => tail.has(label));
     return out.count;
   }
 
-  /** The same among the vectors of these inodes alone, exactly: each is compared. */
-  searchAmong(query: Float32Array, k: number, inodes: Uint32Array, out: SearchHits): number {
-    const { scratch, table, tail } = this;
+  /** The same among the vectors of these inodes alone: each is compared or, where many are in the graph, those that a walk comes by. */
+  searchAmong(query: Float32Array, k: number, effort: number, inodes: Uint32Array, out: SearchHits): number {
+    const { graph, table, tail } = this;
+    const ef = efOf(effort);
+    out.begin(k);
+    if (k === 0) return 0;
+    const labels: number[] = [];
+    for (const ino of inodes) {
+      for (let next = table.firstLabel(ino); next !== NO_LABEL; next = table.nextLabel(next))
+        labels.push(next);
+    }
+    if (graph?.offerPassing === undefined || !isWorthAWalk(ef, labels.length, graph.size)) {
+      this.compare(query, labels, out);
+      return out.count;
+    }
+    const bits = new Uint32Array(Math.ceil(table.labelsEnd / 32));
+    for (const label of labels) bits[label >>> 5]! |= 1 << (label & 31);
+    const waiting = labels.filter((label) => tail.has(label));
+    this.compare(query, waiting, out);
+    graph.offerPassing(query, k, ef, bits, out, (label) => tail.has(label));
+    return out.count;
+  }
+
+  /** Offers each of these labels that there is a vector of. */
+  private compare(query: Float32Array, labels: readonly number[], out: SearchHits): void {
+    const { scratch, tail } = this;
     const from = new Float32Array(query);
     if (tail.metric === 'cosine') copyNormalised(query, from, 0);
     const label = new Uint32Array(1);
-    out.begin(k);
-    if (k === 0) return 0;
-    for (const ino of inodes) {
-      for (let next = table.firstLabel(ino); next !== NO_LABEL; next = table.nextLabel(next)) {
-        if (!this.read(next, scratch)) continue;
-        label[0] = next;
-        scanRows(scratch, 0, 1, from, tail.metric, out, label, 0, 1);
-      }
+    for (const each of labels) {
+      if (!this.read(each, scratch)) continue;
+      label[0] = each;
+      scanRows(scratch, 0, 1, from, tail.metric, out, label, 0, 1);
     }
-    return out.count;
   }
 
   /** What a label from {@link search} stands for. */

@@ -1,9 +1,25 @@
 /**
- * How much effort a wanted recall takes in an index, found by asking it for what is near places beside some of its own vectors. What
- * comes out holds for questions that lie as the vectors do, and is an estimate: it may be a few hundredths off.
+ * The effort of a search, and how much of it a wanted recall takes in an index: found by asking it for what is near places beside some of
+ * its own vectors. What comes out holds for questions that lie as the vectors do, and is an estimate: it may be a few hundredths off.
  */
 import { EF_MAX } from '../assembly/layout.ts';
 import { SearchHits, type VectorIndex } from './vector-index.ts';
+
+/**
+ * How much a search looks at, in one word: the length of its walk's list, and from bit 16 on its patience. With a patience above 0 a walk
+ * ends when the links of so many in a row have led to nothing among the nearest k, and finds less.
+ */
+export function effortOf(ef: number, patience: number): number {
+  return ((Math.min(patience, 0xffff) << 16) | Math.min(ef, 0xffff)) >>> 0;
+}
+
+export function efOf(effort: number): number {
+  return effort & 0xffff;
+}
+
+export function patienceOf(effort: number): number {
+  return effort >>> 16;
+}
 
 /** What can be asked: a graph, or all that there is of a collection. */
 export type Asked = Pick<VectorIndex, 'search' | 'read'>;

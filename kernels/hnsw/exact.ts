@@ -81,16 +81,6 @@ export class ExactIndex implements VectorIndex {
     return out.count;
   }
 
-  /** Offers those that pass to `out`, which the caller has begun. */
-  searchFiltered(query: Float32Array, passes: (label: number) => boolean, out: SearchHits): void {
-    if (this.metric === 'cosine') copyNormalised(query, this.query, 0);
-    else this.query.set(query);
-    for (const [label, row] of this.rowOf) {
-      if (!passes(label)) continue;
-      scanRows(this.rows, row * this.dimension, 1, this.query, this.metric, out, this.labels, row, 1);
-    }
-  }
-
   private grow(): void {
     const rows = new Float32Array(this.rows.length * 2);
     rows.set(this.rows);

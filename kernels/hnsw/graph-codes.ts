@@ -2,17 +2,14 @@
 import * as layout from '../assembly/layout.ts';
 import { headerWord } from './graph-memory.ts';
 import type { GraphOwner } from './graph-owner.ts';
-import type { VectorSource } from './graph-search.ts';
 import { type Quantiser, trainQuantiser } from './quantiser.ts';
-import { copyNormalised, type IndexOptions, SearchHits } from './vector-index.ts';
+import { type IndexOptions, SearchHits } from './vector-index.ts';
 
 /** The quantiser is trained with so many vectors at most. */
 const SAMPLE_MAX = 2048;
 /** It is trained anew when the graph has grown by this factor, up to so many nodes … */
 const TRAINING_GROWTH = 8;
 const TRAINING_NODES_MAX = 200_000;
-/** The same where each vector has to be read for it. */
-const TRAINING_ELSEWHERE_MAX = 8000;
 /** … or when of the nodes since, at least so many and this share of all, one in so many is far outside what it was trained for. */
 const NEW_NODES_MIN = 64;
 const NEW_SHARE = 1 / 32;
@@ -20,18 +17,6 @@ const OUTSIDE_SHARE = 1 / 16;
 /** Vectors whose nearest are looked at to judge the codes, and how many of these. */
 const PROBES = 24;
 const PROBE_K = 10;
-
-const QUANTISER_WORDS = [layout.UNIT, layout.WEIGHT_UNIT, layout.CENTRE_SQUARED];
-
-function quantiserRegions(owner: GraphOwner): readonly [region: number, bytes: number][] {
-  const components = owner.header(layout.CODE_LENGTH);
-  return [
-    [layout.CENTRES, components * 4],
-    [layout.STEPS, components * 4],
-    [layout.INVERSES, components * 4],
-    [layout.WEIGHTS, components * 2],
-  ];
-}
 
 export class GraphCodes {
   readonly #owner: GraphOwner;
@@ -50,8 +35,7 @@ export class GraphCodes {
   get wantsTraining(): boolean {
     const { nodes } = this.#owner;
     if (nodes === 0) return false;
-    const most = this.#owner.hasVectors ? TRAINING_NODES_MAX : TRAINING_ELSEWHERE_MAX;
-    if (nodes >= this.#trainedWith * TRAINING_GROWTH && this.#trainedWith < most) return true;
+    if (nodes >= this.#trainedWith * TRAINING_GROWTH && this.#trainedWith < TRAINING_NODES_MAX) return true;
     const coded = this.#owner.header(layout.CODED);
     return (
       coded >= NEW_NODES_MIN &&
@@ -67,7 +51,7 @@ export class GraphCodes {
     return this.#owner.header(layout.OUTSIDE) >= coded * OUTSIDE_SHARE ? this.#trainedWith : nodes;
   }
 
-  /** Trains with the vectors in the graph's memory, and codes them anew. */
+  /** Trains with vectors from all over the graph, and codes all of them anew. */
   train(): void {
     const owner = this.#owner;
     const sample = this.#sample();
@@ -77,50 +61,6 @@ export class GraphCodes {
       ),
     );
     owner.exports.encodeAll();
-    this.#begin();
-  }
-
-  /** Takes over the quantiser of a graph of the same vectors; there is no node yet. */
-  trainLike(other: GraphOwner): void {
-    const { memory, f32 } = this.#owner.graph;
-    for (const [region, bytes] of quantiserRegions(other)) {
-      const from = new Uint8Array(other.graph.memory.buffer, other.header(region), bytes);
-      new Uint8Array(memory.buffer, this.#owner.header(region), bytes).set(from);
-    }
-    for (const word of QUANTISER_WORDS) f32[headerWord(word)] = other.graph.f32[headerWord(word)]!;
-    this.#begin(other.nodes);
-  }
-
-  /** Trains with vectors that are elsewhere, and codes all of them anew; one that cannot be read keeps the code it has. */
-  trainFrom(source: VectorSource): void {
-    const owner = this.#owner;
-    const { dimension, metric } = this.#options;
-    const sample = this.#sample();
-    const vectors = new Float32Array(sample.length * dimension);
-    const vector = new Float32Array(dimension);
-    const read = (node: number) => {
-      // Of a node that is only there for its twins, one of these is as good.
-      const known = owner.isFindable(node) ? node : owner.twins.next(node);
-      if (known < 0 || !owner.isFindable(known) || !source.read(owner.labelOf(known), vector)) return false;
-      if (metric === 'cosine') copyNormalised(vector, vector, 0);
-      return true;
-    };
-    let rows = 0;
-    for (const node of sample) if (read(node)) vectors.set(vector, rows++ * dimension);
-    if (rows === 0) {
-      this.#begin();
-      return;
-    }
-    this.#use(trainQuantiser(vectors, rows, dimension, (row) => row * dimension));
-    const query = (owner.exports.queryAt() >>> 0) / 4;
-    const pending = owner.graph.f32.slice(query, query + dimension);
-    for (let node = 0; node < owner.nodes; node++) {
-      if (owner.twins.isTwin(node) || !read(node)) continue;
-      owner.graph.f32.set(vector, query);
-      owner.exports.encodeNode(node);
-    }
-    owner.graph.f32.set(pending, query);
-    owner.twins.rebuild();
     this.#begin();
   }
 
@@ -140,9 +80,9 @@ export class GraphCodes {
     f32[headerWord(layout.CENTRE_SQUARED)] = centres.reduce((sum, each) => sum + each * each, 0);
   }
 
-  #begin(nodes = this.#owner.nodes): void {
+  #begin(): void {
     const { u32 } = this.#owner.graph;
-    u32[headerWord(layout.TRAINED_WITH)] = nodes;
+    u32[headerWord(layout.TRAINED_WITH)] = this.#owner.nodes;
     u32[headerWord(layout.CODED)] = 0;
     u32[headerWord(layout.OUTSIDE)] = 0;
   }

@@ -40,14 +40,13 @@ export function headerWord(word: number): number {
   return layout.HEADER / 4 + word;
 }
 
-/** A memory with an empty graph, without rows for vectors if it has codes alone. `capacity` nodes at most; as many as there is room for when the address space is short of them. */
+/** A memory with an empty graph. `capacity` nodes at most; as many as there is room for when the address space is short of them. */
 export function makeGraphMemory(
   options: IndexOptions,
   element: ElementType,
   capacity = Number.POSITIVE_INFINITY,
-  hasVectors = true,
 ): GraphMemory {
-  const sizes = rowSizes(options, element, hasVectors);
+  const sizes = rowSizes(options, element);
   const wanted = Math.ceil((fixedBytes(sizes) + capacity * bytesPerNode(sizes)) / PAGE) + 1;
   let pages = Math.min(PAGES_MAX, Math.max(PAGES_MIN, wanted));
   for (;;) {
@@ -71,7 +70,7 @@ function announceRows({ memory, u32 }: GraphMemory, announce: NonNullable<IndexO
   const rows: readonly [region: number, bytes: number][] = [
     [layout.LINKS, word(layout.LINKS_MAX) * 8],
     [layout.CODES, word(layout.CODE_BYTES)],
-    [layout.VECTORS, word(layout.VECTOR_BYTES) * word(layout.HAS_VECTORS)],
+    [layout.VECTORS, word(layout.VECTOR_BYTES)],
   ];
   for (const [region, bytes] of rows) {
     if (bytes > 0) announce(u8, word(region), word(region) + bytes * word(layout.CAPACITY));
@@ -79,8 +78,6 @@ function announceRows({ memory, u32 }: GraphMemory, announce: NonNullable<IndexO
 }
 
 interface RowSizes {
-  /** 0 = vectors are elsewhere. */
-  readonly rowBytes: number;
   readonly vectorBytes: number;
   readonly codeBytes: number;
   readonly codeLength: number;
@@ -88,13 +85,11 @@ interface RowSizes {
   readonly upperBytes: number;
 }
 
-function rowSizes({ dimension, m }: IndexOptions, element: ElementType, hasVectors: boolean): RowSizes {
-  assert(hasVectors || element === 'i8', 'a graph without vectors has codes');
+function rowSizes({ dimension, m }: IndexOptions, element: ElementType): RowSizes {
   assert(dimension >= 1 && dimension <= VECTOR_DIMENSION_MAX, 'the dimension is in range');
   assert(m >= 2 && m <= LINKS_MAX, 'the links are in range');
   const codeLength = roundUp(dimension, 16);
   return {
-    rowBytes: hasVectors ? roundUp(dimension * 4, CACHE_LINE) : 0,
     vectorBytes: roundUp(dimension * 4, CACHE_LINE),
     codeBytes: element === 'f32' ? 0 : codeLength <= 32 ? codeLength : roundUp(codeLength, CACHE_LINE),
     codeLength,
@@ -111,8 +106,8 @@ const NODE_WORDS = 6;
 /** A thread's of a node: whether it was visited, and whether it passes the filter. */
 const MARK_BYTES = 1 + 1 / 8;
 
-function bytesPerNode({ rowBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
-  return rowBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * MARK_BYTES;
+function bytesPerNode({ vectorBytes, codeBytes, linkBytes, upperBytes }: RowSizes): number {
+  return vectorBytes + codeBytes + linkBytes + upperBytes + NODE_WORDS * 4 + layout.SLOTS_MAX * MARK_BYTES;
 }
 
 function threadBytes({ vectorBytes, codeBytes, linkBytes }: RowSizes, capacity: number): number {
@@ -131,9 +126,12 @@ function markBytes(capacity: number): number {
 /** What the nodes given out occupy, what they share, and what a thread takes. */
 export function bytesUsed({ u32 }: GraphMemory): number {
   const word = (name: number) => u32[headerWord(name)]!;
-  const rowBytes = word(layout.HAS_VECTORS) * word(layout.VECTOR_BYTES);
   const perNode =
-    rowBytes + word(layout.CODE_BYTES) + word(layout.LINKS_MAX) * 8 + NODE_WORDS * 4 + MARK_BYTES;
+    word(layout.VECTOR_BYTES) +
+    word(layout.CODE_BYTES) +
+    word(layout.LINKS_MAX) * 8 +
+    NODE_WORDS * 4 +
+    MARK_BYTES;
   const buffers = word(layout.THREAD_BYTES) - markBytes(word(layout.CAPACITY));
   const shared = layout.LOCKS_MAX * 4 + word(layout.CODE_LENGTH) * QUANTISER_BYTES;
   return word(layout.NODES) * perNode + word(layout.UPPER_NEXT) + buffers + shared;
@@ -156,7 +154,7 @@ function roomFor(sizes: RowSizes, pages: number): number {
 
 /** Vectors that a graph of so many bytes has room for: at least one. */
 export function capacityOf(options: IndexOptions, element: ElementType, bytes: number): number {
-  return Math.max(1, roomFor(rowSizes(options, element, true), Math.floor(bytes / PAGE)));
+  return Math.max(1, roomFor(rowSizes(options, element), Math.floor(bytes / PAGE)));
 }
 
 function roundUp(value: number, to: number): number {
@@ -174,7 +172,6 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
     next = roundUp(next + bytes, CACHE_LINE);
   };
   set(layout.VECTOR_BYTES, sizes.vectorBytes);
-  set(layout.HAS_VECTORS, sizes.rowBytes === 0 ? 0 : 1);
   set(layout.CODE_BYTES, sizes.codeBytes);
   set(layout.CODE_LENGTH, sizes.codeLength);
   set(layout.METRIC, { l2: layout.SQUARED, dot: layout.DOT, cosine: layout.COSINE }[options.metric]);
@@ -187,7 +184,7 @@ function describe(views: GraphMemory, options: IndexOptions, sizes: RowSizes, ca
     [layout.LINKS, sizes.linkBytes],
     [layout.CODES, sizes.codeBytes],
     [layout.NORMS, 4],
-    [layout.VECTORS, sizes.rowBytes],
+    [layout.VECTORS, sizes.vectorBytes],
     [layout.UPPER, 4],
     [layout.STATES, 4],
     [layout.LABELS, 4],

@@ -1,6 +1,7 @@
 /** The compiled module of kernels/assembly, and one thread's hold on a graph in shared memory. */
 import { readFileSync } from 'node:fs';
 import { assert } from '../../runtime/assert.ts';
+import { UserError } from '../../runtime/user-error.ts';
 import * as layout from '../assembly/layout.ts';
 import { type ElementType, type GraphMemory, headerWord } from './graph-memory.ts';
 
@@ -13,23 +14,19 @@ export interface GraphExports {
   admit(node: number): void;
   insert(node: number): void;
   insertBatch(budget: number): number;
-  encodeAll(): void;
-  search(k: number, ef: number, considered: number): number;
-  find(ef: number): number;
-  endEarly(nearest: number, links: number): void;
   passingAt(): number;
   setPassing(ofNodes: number): void;
   findPassing(ef: number): number;
-  scanPassing(k: number): number;
   writePassing(count: number, k: number): number;
   rank(count: number): void;
+  endEarly(nearest: number, links: number): void;
+  encodeAll(): void;
+  search(k: number, ef: number, considered: number): number;
+  find(ef: number): number;
   scan(k: number): number;
-  scanList(length: number, count: number, k: number): number;
   writeResults(count: number, k: number): number;
   hashRow(row: number, bytes: number): number;
   isSameRow(a: number, b: number, bytes: number): number;
-  encodeNode(node: number): void;
-  beginList(): void;
   isWalkable(): number;
   mark(node: number): number;
   sweepBegin(): number;
@@ -42,7 +39,6 @@ export interface GraphExports {
   releaseLocks(slot: number): number;
   queryAt(): number;
   resultsAt(): number;
-  poolAt(): number;
   squaredF32(a: number, b: number, bytes: number): number;
   dotF32(a: number, b: number, bytes: number): number;
   dotI8(q: number, a: number, length: number): number;
@@ -55,6 +51,11 @@ export interface GraphExports {
   offsetOfQuery(): number;
 }
 
+/** Section of a compiled module that has the {@link LAYOUT} it was built with. */
+export const LAYOUT_SECTION = 'vexfs layout';
+/** All that this code and the module must agree on. With a module of another build threads would wait for each other for ever. */
+export const LAYOUT = JSON.stringify(Object.entries(layout).sort());
+
 const compiled = new Map<ElementType, WebAssembly.Module>();
 
 function bytesOf(element: ElementType): Buffer<ArrayBuffer> {
@@ -66,14 +67,27 @@ export function canRunGraphs(): boolean {
   return WebAssembly.validate(bytesOf('i8'));
 }
 
-/** Compiled once per thread. Throws a CompileError where graphs cannot run. */
+/**
+ * Compiled once per thread. Throws a CompileError where graphs cannot run.
+ * @throws {UserError} if the module is of another build than this code.
+ */
 export function graphModule(element: ElementType): WebAssembly.Module {
   let module = compiled.get(element);
   if (module === undefined) {
-    module = new WebAssembly.Module(bytesOf(element));
+    module = compileGraph(bytesOf(element), `graph-${element}.wasm`);
     compiled.set(element, module);
   }
   return module;
+}
+
+/** @throws {UserError} if the bytes, of the file of that name, are a module of another build than this code. */
+export function compileGraph(bytes: Uint8Array<ArrayBuffer>, name: string): WebAssembly.Module {
+  const module = new WebAssembly.Module(bytes);
+  const [built] = WebAssembly.Module.customSections(module, LAYOUT_SECTION);
+  if (built !== undefined && Buffer.from(built).toString() === LAYOUT) return module;
+  throw new UserError(
+    `${name} was built from other sources than the code that loads it; run "npm run build", or install vexfs again`,
+  );
 }
 
 /** Binds this thread to a graph, in block `slot` (0 … SLOTS_MAX − 1), which nobody else has at that time. */

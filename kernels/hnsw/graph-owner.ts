@@ -41,8 +41,6 @@ export class GraphOwner {
   readonly exports: GraphExports;
   readonly capacity: number;
   readonly #options: IndexOptions;
-  /** Whether the vectors are in the graph's memory, or only their codes. */
-  readonly hasVectors: boolean;
   readonly twins: Twins;
   readonly #codes: GraphCodes | undefined;
   readonly #query: number;
@@ -67,8 +65,7 @@ export class GraphOwner {
     options: IndexOptions,
     element: ElementType,
     capacity?: number,
-    hasVectors = true,
-    graph = makeGraphMemory(options, element, capacity, hasVectors),
+    graph = makeGraphMemory(options, element, capacity),
   ) {
     this.graph = graph;
     this.exports = attachGraph(this.graph, OWNER_SLOT);
@@ -78,7 +75,6 @@ export class GraphOwner {
     this.#vectors = this.header(layout.VECTORS) / 4;
     this.#stride = this.header(layout.VECTOR_BYTES) / 4;
     this.#labels = this.header(layout.LABELS) / 4;
-    this.hasVectors = this.header(layout.HAS_VECTORS) !== 0;
     this.twins = new Twins(this.graph, this.exports);
     if (element === 'i8') this.#codes = new GraphCodes(this, options);
   }
@@ -95,7 +91,7 @@ export class GraphOwner {
   ): GraphOwner | undefined {
     const graph = readGraph(options, capacity, description, read);
     if (graph === undefined) return undefined;
-    const owner = new GraphOwner(options, elementOfSnapshot(description), capacity, undefined, graph);
+    const owner = new GraphOwner(options, elementOfSnapshot(description), capacity, graph);
     if (owner.exports.isWalkable() === 0) return undefined;
     owner.#sort();
     return owner;
@@ -155,25 +151,6 @@ export class GraphOwner {
    */
   place(label: number, vector: Float32Array): number {
     this.#setQuery(vector);
-    return this.hasVectors ? this.#placeVector(label) : this.#placeCode(label);
-  }
-
-  /** The node of a vector that is there and hidden, which has the label from now on; −1 = there is none. */
-  claim(label: number, vector: Float32Array): number {
-    if (!this.hasVectors) return -1;
-    this.#setQuery(vector);
-    const first = this.twins.find(this.twins.hashAt(this.#query * 4), this.#query * 4);
-    return first >= 0 && this.twins.isHidden(first) ? this.#showAs(label, first) : -1;
-  }
-
-  #setQuery(vector: Float32Array): void {
-    const { f32 } = this.graph;
-    if (this.#options.metric === 'cosine') copyNormalised(vector, f32, this.#query);
-    else f32.set(vector, this.#query);
-  }
-
-  /** The vector is in the query buffer. */
-  #placeVector(label: number): number {
     const { u32 } = this.graph;
     const hash = this.twins.hashAt(this.#query * 4);
     const first = this.twins.find(hash, this.#query * 4);
@@ -192,25 +169,17 @@ export class GraphOwner {
     return node;
   }
 
-  /** The same, where the code that it gets says whether the vector is there already. */
-  #placeCode(label: number): number {
-    const { u32 } = this.graph;
-    const node = this.#takeNode();
-    if (node < 0) return -1;
-    this.exports.place(node, this.#levelOf(node));
-    if (node === this.nodes) u32[headerWord(layout.NODES)] = node + 1;
-    const hash = this.twins.hashAt(this.twins.rowAt(node));
-    const first = this.twins.find(hash, this.twins.rowAt(node));
-    if (first >= 0 && this.twins.isHidden(first)) {
-      // A batch would insert a node that is nothing.
-      Atomics.or(this.graph.i32, this.header(layout.STATES) / 4 + node, TWIN_GONE);
-      this.#retired.push(node);
-      return this.#showAs(label, first);
-    }
-    u32[this.#labels + node] = label;
-    if (first >= 0) this.twins.join(first, node);
-    else this.twins.add(hash, node);
-    return node;
+  /** The node of a vector that is there and hidden, which has the label from now on; −1 = there is none. */
+  claim(label: number, vector: Float32Array): number {
+    this.#setQuery(vector);
+    const first = this.twins.find(this.twins.hashAt(this.#query * 4), this.#query * 4);
+    return first >= 0 && this.twins.isHidden(first) ? this.#showAs(label, first) : -1;
+  }
+
+  #setQuery(vector: Float32Array): void {
+    const { f32 } = this.graph;
+    if (this.#options.metric === 'cosine') copyNormalised(vector, f32, this.#query);
+    else f32.set(vector, this.#query);
   }
 
   #showAs(label: number, first: number): number {

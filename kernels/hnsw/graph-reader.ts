@@ -1,5 +1,6 @@
 /** Searching a graph from any thread that is attached to it: the owner's, or another's while the owner goes on. */
 import * as layout from '../assembly/layout.ts';
+import { efOf, patienceOf } from './effort.ts';
 import { type GraphMemory, headerWord } from './graph-memory.ts';
 import { attachGraph, type GraphExports } from './graph-module.ts';
 import { copyNormalised } from './vector-index.ts';
@@ -11,17 +12,6 @@ const CONSIDERED_MORE = 10;
 const EFFORT_STEP = 4;
 /** Deleted nodes take room in the list of a walk: it is longer by their share, at most by this factor. */
 const LONGER_MAX = 2;
-/** A filter is answered by an exact scan when a walk would measure more: about so many distances for each that it follows. */
-const DISTANCES_PER_EF = 20;
-
-/** Which labels a search may return. */
-export interface Passing {
-  /** A bit for each label, from the lowest of the first word; those beyond the end do not pass. */
-  readonly bits: Uint32Array;
-  /** How many of the graph's labels pass. An estimate will do. */
-  readonly count: number;
-}
-
 /** Whether there is something to insert in the graph: what insertBatch() takes. */
 export function hasBatch({ i32 }: GraphMemory): boolean {
   return Atomics.load(i32, headerWord(layout.BATCH_NEXT)) < Atomics.load(i32, headerWord(layout.BATCH_END));
@@ -35,18 +25,14 @@ export class GraphReader {
   readonly #isByCode: boolean;
   readonly #query: number;
   readonly #results: number;
-  readonly #passing: number;
-  readonly #labels: number;
-  readonly #patience: number;
   /** Whether the last search compared all vectors. */
   #isScan = false;
 
   /**
    * `exports` is this thread's hold on the graph. Unless `isReranked`, the distances of a walk over codes are what they are, and no exact
-   * vector is looked at. With a `patience` above 0 a search ends when the links of so many in a row have led to nothing among the
-   * nearest k, and finds less.
+   * vector is looked at.
    */
-  constructor(graph: GraphMemory, exports: GraphExports, isReranked = true, patience = 0) {
+  constructor(graph: GraphMemory, exports: GraphExports, isReranked = true) {
     this.#graph = graph;
     this.exports = exports;
     this.#isUnit = graph.u32[headerWord(layout.METRIC)] === layout.COSINE;
@@ -54,37 +40,35 @@ export class GraphReader {
     this.#isByCode = this.#isQuantised && !isReranked;
     this.#query = (exports.queryAt() >>> 0) / 4;
     this.#results = (exports.resultsAt() >>> 0) / 4;
-    this.#passing = (exports.passingAt() >>> 0) / 4;
-    this.#labels = graph.u32[headerWord(layout.LABELS)]! / 4;
-    this.#patience = patience;
   }
 
   /** Attaches this thread in block `slot`, which nobody else has at that time. */
-  static attach(graph: GraphMemory, slot: number, isReranked = true, patience = 0): GraphReader {
-    return new GraphReader(graph, attachGraph(graph, slot), isReranked, patience);
+  static attach(graph: GraphMemory, slot: number, isReranked = true): GraphReader {
+    return new GraphReader(graph, attachGraph(graph, slot), isReranked);
   }
 
   /**
-   * The nearest, up to `k`, by a walk with `ef`; returns how many. If they are fewer than `wanted`, which exist, all are compared.
+   * The nearest, up to `k`, by a walk with `effort` (effort.ts); returns how many. If they are fewer than `wanted`, which exist, all are compared.
    * Deletions under way make it fewer, too.
    */
-  search(query: Float32Array, k: number, ef: number, wanted: number): number {
+  search(query: Float32Array, k: number, effort: number, wanted: number): number {
     const { u32 } = this.#graph;
     this.#setQuery(query);
     const most = Math.min(k, layout.EF_MAX);
-    this.exports.endEarly(most, this.#patience);
+    const ef = efOf(effort);
+    this.exports.endEarly(most, patienceOf(effort));
     const nodes = u32[headerWord(layout.NODES)]!;
     const deleted = Atomics.load(u32, headerWord(layout.DELETED_COUNT));
     const longer = Math.min(LONGER_MAX, nodes / Math.max(1, nodes - deleted));
     let considered = this.#considered(most);
-    for (let effort = Math.ceil(Math.max(ef, most) * longer); ; effort *= EFFORT_STEP) {
-      const wide = Math.min(effort, layout.EF_MAX);
+    for (let wanting = Math.ceil(Math.max(ef, most) * longer); ; wanting *= EFFORT_STEP) {
+      const wide = Math.min(wanting, layout.EF_MAX);
       this.#isScan = false;
       const found = this.#isByCode
         ? this.#walkCodes(most, wide)
         : this.exports.search(most, wide, considered);
       if (found >= Math.min(wanted, most)) return found;
-      if (effort >= layout.EF_MAX || effort >= nodes) {
+      if (wanting >= layout.EF_MAX || wanting >= nodes) {
         this.#isScan = true;
         return this.exports.scan(most);
       }
@@ -93,55 +77,44 @@ export class GraphReader {
   }
 
   /**
-   * The nearest that pass, up to `k`; returns how many. By a walk that goes on until `ef` of them are found, or exactly when they are so
-   * few that this takes less.
+   * The nearest that pass, up to `k`, by a walk that goes on until `ef` of them are found; returns how many, which may be fewer than
+   * there are. `bits` has a bit for each label of the graph, from the lowest of the first word.
    */
-  searchPassing(query: Float32Array, k: number, ef: number, passing: Passing): number {
+  searchPassing(query: Float32Array, k: number, ef: number, bits: Uint32Array): number {
     const { exports } = this;
     const most = Math.min(k, layout.EF_MAX);
-    const nodes = this.#graph.u32[headerWord(layout.NODES)]!;
-    const effort = Math.min(Math.max(ef, this.#considered(most)), layout.EF_MAX);
-    if (passing.count === 0 || most === 0) return 0;
+    this.#isScan = false;
     this.#setQuery(query);
     exports.begin();
-    this.#setPassing(passing, nodes);
-    const followed = (effort * nodes) / passing.count;
-    this.#isScan = followed > layout.EF_MAX || followed * DISTANCES_PER_EF > passing.count;
-    let found = this.#isScan ? 0 : this.#findPassing(most, effort);
-    if (found < Math.min(most, passing.count)) {
-      this.#isScan = true;
-      found = exports.writePassing(exports.scanPassing(most), most);
+    this.#setPassing(bits);
+    let found = exports.findPassing(Math.min(Math.max(ef, this.#considered(most)), layout.EF_MAX));
+    if (!this.#isByCode) {
+      found = Math.min(found, this.#considered(most));
+      exports.rank(found);
     }
+    found = exports.writePassing(found, most);
     exports.end();
     return found;
   }
 
-  #findPassing(k: number, ef: number): number {
-    const { exports } = this;
-    let found = exports.findPassing(ef);
-    if (!this.#isByCode) {
-      found = Math.min(found, this.#considered(k));
-      exports.rank(found);
-    }
-    return exports.writePassing(found, k);
-  }
-
   /** Labels may be larger than there is room for bits, as a collection may be larger than its graph: then each node has a bit. */
-  #setPassing({ bits }: Passing, nodes: number): void {
+  #setPassing(bits: Uint32Array): void {
     const { u32 } = this.#graph;
+    const passing = (this.exports.passingAt() >>> 0) / 4;
     const room = Math.ceil(u32[headerWord(layout.CAPACITY)]! / 32);
+    const nodes = u32[headerWord(layout.NODES)]!;
     const ofNodes = bits.length > room;
     this.exports.setPassing(ofNodes ? 1 : 0);
     if (!ofNodes) {
-      u32.set(bits, this.#passing);
-      u32.fill(0, this.#passing + bits.length, this.#passing + room);
+      u32.set(bits, passing);
       return;
     }
-    u32.fill(0, this.#passing, this.#passing + room);
+    const labels = u32[headerWord(layout.LABELS)]! / 4;
+    u32.fill(0, passing, passing + Math.ceil(nodes / 32));
     for (let node = 0; node < nodes; node++) {
-      const label = u32[this.#labels + node]!;
-      const passes = ((bits[label >>> 5] ?? 0) >>> (label & 31)) & 1;
-      const word = this.#passing + (node >>> 5);
+      const label = u32[labels + node]!;
+      const passes = (bits[label >>> 5]! >>> (label & 31)) & 1;
+      const word = passing + (node >>> 5);
       u32[word] = u32[word]! | (passes << (node & 31));
     }
   }

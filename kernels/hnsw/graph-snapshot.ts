@@ -18,7 +18,6 @@ const FORM = [
   layout.CODE_LENGTH,
   layout.METRIC,
   layout.LINKS_MAX,
-  layout.HAS_VECTORS,
 ];
 /** Words that say what is in the graph. */
 const STATE = [
@@ -57,7 +56,7 @@ export function usedParts({ memory, u32 }: GraphMemory): Uint8Array[] {
     [layout.UPPER_LINKS, word(layout.UPPER_NEXT)],
     [layout.LINKS, nodes * word(layout.LINKS_MAX) * 8],
     [layout.CODES, nodes * word(layout.CODE_BYTES)],
-    [layout.VECTORS, nodes * word(layout.VECTOR_BYTES) * word(layout.HAS_VECTORS)],
+    [layout.VECTORS, nodes * word(layout.VECTOR_BYTES)],
   ];
   return parts.map(([region, bytes]) => new Uint8Array(memory.buffer, word(region), bytes));
 }
@@ -83,8 +82,7 @@ export function readGraph(
   if (description.byteLength !== DESCRIPTION_BYTES) return undefined;
   const words = wordsOf(description);
   const element = elementOfSnapshot(description);
-  const hasVectors = element === 'f32' || words[layout.HAS_VECTORS] !== 0;
-  const graph = makeGraphMemory(options, element, capacity, hasVectors);
+  const graph = makeGraphMemory(options, element, capacity);
   const { u32 } = graph;
   if (FORM.some((word) => words[word] !== u32[headerWord(word)])) return undefined;
   if (words[layout.NODES]! > u32[headerWord(layout.CAPACITY)]!) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Nodes with equal vectors, or equal codes where the vectors are elsewhere: one of them, the first, is in the graph, and the others hang on it in a chain. Otherwise many
+ * Nodes with equal vectors: one of them, the first, is in the graph, and the others hang on it in a chain. Otherwise many
  * identical vectors would have links to each other alone, and a walk that came among them would not come out again.
  *
  * The owner's. Whoever searches follows a chain while it changes: each step is one store, and a node that has left its chain
@@ -12,14 +12,13 @@ import { NodeTable } from './node-table.ts';
 
 export class Twins {
   /** Every node of the graph that is not deleted, by its row. */
-  #firsts: NodeTable;
+  readonly #firsts: NodeTable;
   readonly #graph: GraphMemory;
   readonly #exports: GraphExports;
   readonly #states: number;
   readonly #norms: number;
   readonly #twins: number;
   readonly #indegrees: number;
-  /** Bytes of the rows that are compared, of vectors or of codes. */
   readonly #rows: number;
   readonly #rowBytes: number;
 
@@ -31,29 +30,15 @@ export class Twins {
     this.#norms = word(layout.NORMS) / 4;
     this.#twins = word(layout.TWINS) / 4;
     this.#indegrees = word(layout.INDEGREES) / 4;
-    const hasVectors = word(layout.HAS_VECTORS) !== 0;
-    this.#rows = word(hasVectors ? layout.VECTORS : layout.CODES);
-    this.#rowBytes = word(hasVectors ? layout.VECTOR_BYTES : layout.CODE_BYTES);
-    this.#firsts = this.#makeTable();
-  }
-
-  #makeTable(): NodeTable {
-    return new NodeTable(
+    this.#rows = word(layout.VECTORS);
+    this.#rowBytes = word(layout.VECTOR_BYTES);
+    this.#firsts = new NodeTable(
       (node) => this.hashAt(this.rowAt(node)),
       (node, row) => this.#exports.isSameRow(this.rowAt(node), row, this.#rowBytes) !== 0,
     );
   }
 
-  /** After the codes have changed by which they are found. What was a twin stays one. */
-  rebuild(): void {
-    const before = this.#firsts;
-    this.#firsts = this.#makeTable();
-    before.forEach((node) => {
-      this.add(this.hashAt(this.rowAt(node)), node);
-    });
-  }
-
-  /** Byte address of what a node is compared by. */
+  /** Byte address of a node's vector. */
   rowAt(node: number): number {
     return this.#rows + node * this.#rowBytes;
   }

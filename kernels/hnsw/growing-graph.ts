@@ -111,11 +111,22 @@ export class GrowingGraph implements TailGraph {
   offer(
     query: Float32Array,
     k: number,
-    ef: number,
+    effort: number,
     out: SearchHits,
     isElsewhere: (label: number) => boolean,
   ): void {
-    for (const part of this.#parts) part.offer(query, k, ef, out, isElsewhere);
+    for (const part of this.#parts) part.offer(query, k, effort, out, isElsewhere);
+  }
+
+  offerPassing(
+    query: Float32Array,
+    k: number,
+    ef: number,
+    bits: Uint32Array,
+    out: SearchHits,
+    isElsewhere: (label: number) => boolean,
+  ): void {
+    for (const part of this.#parts) part.offerPassing(query, k, ef, bits, out, isElsewhere);
   }
 
   tidy(): boolean {

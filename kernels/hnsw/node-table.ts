@@ -100,12 +100,6 @@ export class NodeTable {
     slots[hole] = 0;
   }
 
-  /** Of all nodes, in no order; none may be added or removed meanwhile. */
-  forEach(each: (node: number) => void): void {
-    for (const entry of this.#before) if (entry !== 0) each(nodeOf(entry));
-    for (const entry of this.#slots) if (entry !== 0) each(nodeOf(entry));
-  }
-
   #grow(length: number): void {
     while (this.#left > 0) this.#moveSome();
     this.#before = this.#slots;

@@ -203,13 +203,29 @@ export class SharedGraph implements TailGraph {
   offer(
     query: Float32Array,
     k: number,
-    ef: number,
+    effort: number,
     out: SearchHits,
     isElsewhere: (label: number) => boolean,
   ): void {
     if (this.#size === 0 || k === 0) return;
+    this.#offerFound(this.#reader!.search(query, k, effort, this.#size), out, isElsewhere);
+  }
+
+  /** Offers the nearest of the labels whose bits are set, which a walk finds. */
+  offerPassing(
+    query: Float32Array,
+    k: number,
+    ef: number,
+    bits: Uint32Array,
+    out: SearchHits,
+    isElsewhere: (label: number) => boolean,
+  ): void {
+    if (this.#size === 0 || k === 0) return;
+    this.#offerFound(this.#reader!.searchPassing(query, k, ef, bits), out, isElsewhere);
+  }
+
+  #offerFound(found: number, out: SearchHits, isElsewhere: (label: number) => boolean): void {
     const reader = this.#reader!;
-    const found = reader.search(query, k, ef, this.#size);
     for (let i = 0; i < found; i++) {
       const label = reader.labelAt(i);
       if (!isElsewhere(label)) out.offer(label, reader.distanceAt(i));

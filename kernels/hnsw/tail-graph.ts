@@ -2,6 +2,7 @@
  * What a collection moves its vectors into, batch by batch, from the tail that is searched exactly. A vector of a batch is in
  * both from some moment on until the batch is settled; then it leaves the tail.
  */
+import { efOf } from './effort.ts';
 import { SearchHits, type VectorIndex } from './vector-index.ts';
 
 /** A graph as other threads know it (vector-memory.ts). */
@@ -45,11 +46,20 @@ export interface TailGraph {
   /** Forgets a label; unknown ones are ignored. */
   remove(label: number): void;
   read(label: number, out: Float32Array): boolean;
-  /** Offers the nearest to `out`, which the caller has begun, without those that `isElsewhere`. */
+  /** Offers the nearest, by a search of some effort (effort.ts), to `out`, which the caller has begun, without those that `isElsewhere`. */
   offer(
     query: Float32Array,
     k: number,
+    effort: number,
+    out: SearchHits,
+    isElsewhere: (label: number) => boolean,
+  ): void;
+  /** Offers the nearest, by a walk, of the labels whose bits are set, without those that `isElsewhere`; not every graph can do that. */
+  offerPassing?(
+    query: Float32Array,
+    k: number,
     ef: number,
+    bits: Uint32Array,
     out: SearchHits,
     isElsewhere: (label: number) => boolean,
   ): void;
@@ -132,10 +142,10 @@ export class OwnGraph implements TailGraph {
     return this.#index.read(label, out);
   }
 
-  offer(query: Float32Array, k: number, ef: number, out: SearchHits): void {
+  offer(query: Float32Array, k: number, effort: number, out: SearchHits): void {
     if (this.#hits.capacity < k) this.#hits = new SearchHits(k);
     const hits = this.#hits;
-    this.#index.search(query, k, ef, hits);
+    this.#index.search(query, k, efOf(effort), hits);
     for (let i = 0; i < hits.count; i++) out.offer(hits.labels[i]!, hits.distances[i]!);
   }
 

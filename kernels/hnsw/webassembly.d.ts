@@ -7,6 +7,7 @@ declare global {
     }
     class Module {
       constructor(bytes: Uint8Array);
+      static customSections(module: Module, name: string): ArrayBuffer[];
     }
     class Instance {
       constructor(module: Module, imports: Record<string, Record<string, unknown>>);

@@ -24,7 +24,7 @@ const PLACES = 8;
 /** Share of the semantic part in a similarity. */
 const SEMANTIC_SHARE = 0.45;
 /** A word of the title counts like this many in the text. */
-const TITLE_COUNT = 2;
+export const TITLE_COUNT = 2;
 
 export interface EmbedOptions {
   /** File name or heading, mixed in. */

@@ -55,6 +55,8 @@ export const GRAPHS_MAX = 16;
 export const QUERY_MAX = 8 * KIB;
 /** Largest `memory.max_results`: a node of the virtual tree is numbered in 13 bits. */
 export const RESULT_NODES_MAX = 8191;
+/** Most candidates that a search may be told to look at. */
+export const SEARCH_EF_MAX = 10_000;
 /** Most results one search returns. */
 export const SEARCH_K_MAX = 1000;
 

@@ -91,7 +91,12 @@ const placement = section('Which thread runs on which CPU.', {
 
 const workers = section('Threads. More than the machine has cores rarely helps.', {
   fuse: live(
-    count(1, 1, WORKERS_MAX, 'Threads that answer filesystem requests. More help from about 4 cores on.'),
+    count(
+      1,
+      1,
+      WORKERS_MAX,
+      'Threads that answer filesystem requests. Over io_uring as many as there are CPUs; else more help from about 4 cores on.',
+    ),
   ),
   shards: live(
     count(2, 1, WORKERS_MAX, 'Threads that hold the vectors; each searches its own part of them.'),

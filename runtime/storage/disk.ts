@@ -9,7 +9,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
 import { EIO } from '../errno.ts';
-import { lseek, punchHole, startWriting } from '../system/libc.ts';
+import { allocatedBytes, lseek, punchHole, startWriting } from '../system/libc.ts';
 import { FileSyncs } from '../system/sync-files.ts';
 
 export interface FileStatus {
@@ -56,6 +56,8 @@ export interface Disk {
   /** Names in a directory, sorted, without "." and "..". */
   list(path: string): string[] | number;
   stat(path: string): FileStatus | number;
+  /** What a file takes of the disk, bytes. A disk without it has no holes, as far as anybody is to know. */
+  allocated?(path: string): number;
   mkdir(path: string): number;
   rmdir(path: string): number;
   rename(from: string, to: string): number;
@@ -230,6 +232,10 @@ export class HostDisk implements Disk {
     } catch (error) {
       return errnoOf(error);
     }
+  }
+
+  allocated(path: string): number {
+    return allocatedBytes(join(this.root, path));
   }
 
   mkdir(path: string): number {

@@ -7,12 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../cli/console-commands.ts';
+import { possibleCpus } from '../../runtime/system/cpu-list.ts';
 import { testsInTerminal } from './console-terminal.ts';
 import { CLI, Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 import { NO_TERMINAL } from './pseudo-terminal.ts';
 
 const LOAD = new URL('./load.js', import.meta.url).pathname;
 const ACTORS = ['main', 'io-0', 'io-1', 'shard-0', 'shard-1', 'pool', 'stats', 'indexer', 'fuse-0', 'fuse-1'];
+
+/** Over io_uring each fuse actor has the requests of its own CPUs: the load is on one of fuse-1, so that fuse-0 can be paused. */
+const WHERE = process.env.VEXFS_CHANNEL === 'uring' ? ['taskset', '-c', String(possibleCpus() - 1)] : [];
 
 let mounted: Mounted;
 let load: ChildProcess;
@@ -26,9 +30,8 @@ beforeAll(async () => {
   mounted = new Mounted();
   mounted.mount(['--set', 'workers.fuse=2', '--set', 'workers.io=2', '--set', 'workers.shards=2']);
   writeFileSync(join(home, 'progress'), '0');
-  load = spawn(process.execPath, [LOAD, mounted.dir, join(home, 'progress')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const [command, ...args] = [...WHERE, process.execPath, LOAD, mounted.dir, join(home, 'progress')];
+  load = spawn(command!, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   await expectWork();
 });
 afterAll(async () => {

@@ -1,10 +1,12 @@
 /** A mount whose requests come over io_uring. VEXFS_CHANNEL=uring runs the other tests of this folder on that channel, too. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { enableUring } from '../../fuse/session/uring-support.ts';
 import { ENOSYS, EPERM } from '../../runtime/errno.ts';
+import { possibleCpus } from '../../runtime/system/cpu-list.ts';
 import { NO_URING } from '../no-uring.ts';
 import { CLI, Mounted, titled } from './mounted.ts';
 
@@ -25,7 +27,7 @@ let fs: Mounted;
 let loads: ChildProcess[];
 
 beforeEach(() => {
-  fs = new Mounted('[workers]\nfuse = 1\nfuse_max = 3\n');
+  fs = new Mounted('[workers]\nfuse = 2\nfuse_max = 3\n');
   loads = [];
 });
 afterEach(() => {
@@ -52,6 +54,16 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error(`it did not come to that: ${what}`);
     await new Promise((resume) => setTimeout(resume, 20));
   }
+}
+
+/** By the names of the fuse actors' threads, where each may run: a list as the kernel writes it. */
+function placesOfThreads(): Record<string, string> {
+  const tasks = `/proc/${fs.pid}/task`;
+  const places = readdirSync(tasks).map((id) => {
+    const status = readFileSync(join(tasks, id, 'status'), 'latin1');
+    return [/^Name:\s+(.*)$/m.exec(status)![1]!, /^Cpus_allowed_list:\s+(.*)$/m.exec(status)![1]!];
+  });
+  return Object.fromEntries(places.filter(([name]) => name!.startsWith('fuse-')));
 }
 
 /** What `vexfs mount` finds before it mounts, in a process of its own. */
@@ -106,6 +118,9 @@ describe.skipIf(NO_URING !== undefined)(titled('over io_uring', NO_URING), () =>
     }
     const facts = fs.ok(['console', fs.dir, '-c', 'inspect fuse-0', '--json']);
     expect(JSON.parse(facts)).toMatchObject({ absent: 0 });
+    // On other machines the CPUs that there may be are not those that there are, or are more than these two rows.
+    if (possibleCpus() === 2 && availableParallelism() === 2)
+      expect(placesOfThreads(), 'each runs where its queue is').toEqual({ 'fuse-0': '0', 'fuse-1': '1' });
     for (const load of loads) load.kill('SIGKILL');
     fs.unmount();
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ChunkRecord } from '../../kernels/hnsw/chunk-table.ts';
 import { CollectionIndex, emptyRecord } from '../../kernels/hnsw/collection-index.ts';
+import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { aloneWithGraphs } from '../../kernels/hnsw/graph-access.ts';
 import { type EngineName, loadEngine } from '../../kernels/hnsw/open-engine.ts';
 import { SharedGraph } from '../../kernels/hnsw/shared-graph.ts';
@@ -126,11 +127,43 @@ describe('collection', () => {
         .sort((a, b) => cosine(vectors.get(b)!) - cosine(vectors.get(a)!));
       const hits = new SearchHits(10);
       for (const k of [10, 3, 0]) {
-        expect(collection.searchAmong(query, k, inodes, hits)).toBe(Math.min(k, 5));
+        expect(collection.searchAmong(query, k, 64, inodes, hits)).toBe(Math.min(k, 5));
         expect(keysOf(collection, hits)).toEqual(expected.slice(0, k));
       }
     },
   );
+
+  test('a search among many files, in the graph and in the tail: it finds nearly what comparing each of theirs finds, and no others', async () => {
+    const seed = 10;
+    const random = new Random(seed);
+    const collection = await open('native');
+    const oracle = new ExactIndex({ dimension: DIMENSION, metric: 'cosine' });
+    const inodes: number[] = [];
+    for (let ino = 1; ino <= 9000; ino++) {
+      const vector = random.vector(DIMENSION);
+      collection.put(record(ino), vector);
+      if (ino === 8500) while (collection.absorb(500) > 0);
+      if (ino % 3 === 0) continue;
+      inodes.push(ino);
+      oracle.add(ino, vector);
+    }
+    for (let ino = 7; ino <= 9000; ino += 7) {
+      collection.removeFile(ino, 1);
+      oracle.remove(ino);
+    }
+    expect(oracle.size).toBeGreaterThan(4096);
+    expect(collection.tailSize).toBeGreaterThan(400);
+    let shared = 0;
+    const [hits, truth] = [new SearchHits(10), new SearchHits(10)];
+    for (let i = 0; i < 50; i++) {
+      const query = random.vector(DIMENSION);
+      expect(collection.searchAmong(query, 10, 64, Uint32Array.from(inodes), hits)).toBe(10);
+      oracle.search(query, 10, 0, truth);
+      const wanted = new Set(Array.from(truth.labels, (ino) => key(record(ino))));
+      shared += keysOf(collection, hits).filter((one) => wanted.has(one)).length;
+    }
+    expect(shared / 500, `seed ${seed}`).toBeGreaterThan(0.97);
+  });
 
   test.each(['hnswlib-wasm', 'native'] as const)(
     '%s: random puts, removals and absorbs leave exactly what a plain map holds',

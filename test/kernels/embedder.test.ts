@@ -187,9 +187,41 @@ describe('relevance', () => {
 
   test('scores stay within 0 … 1; an empty query scores nothing', () => {
     const relevance = new Relevance(embedder.lexicon, 'bread');
-    expect(relevance.combined('bread '.repeat(1000), 1)).toBeLessThanOrEqual(1);
+    expect(relevance.combined(relevance.matches('bread '.repeat(1000)), 1)).toBeLessThanOrEqual(1);
     expect(new Relevance(embedder.lexicon, ' ').score('bread')).toBe(0);
     expect(new Relevance(embedder.lexicon, 'to be or not').score('to be or not')).toBeGreaterThan(0);
+  });
+
+  test('among candidates that all have a word, the other words decide', () => {
+    const relevance = new Relevance(embedder.lexicon, 'archive recover');
+    const [often, both] = [
+      'The archive, the archive, the archive.',
+      'An archive that one may recover once from.',
+    ];
+    const others = Array.from({ length: 40 }, (_, i) => `Archive number ${i} of the archive.`);
+    const candidates = [often, both, ...others].map((text) => [relevance.matches(text)]);
+    const lead = (): number =>
+      relevance.combined(candidates[1]![0]!, 0.5) - relevance.combined(candidates[0]![0]!, 0.5);
+    const before = lead();
+    relevance.weigh(candidates);
+    expect(lead()).toBeGreaterThan(before);
+    relevance.weigh([]);
+    expect(lead()).toBeCloseTo(before, 10);
+  });
+
+  test('words of the name count as they would in the text, twice', () => {
+    const relevance = new Relevance(embedder.lexicon, 'sourdough');
+    const named = relevance.matches('Mix and wait.', 'sourdough.md')[0]!;
+    expect(named).toBeGreaterThan(relevance.matches('Sourdough. Mix and wait.')[0]!);
+    expect(relevance.matches('Mix and wait.', 'notes.md')[0]).toBe(0);
+  });
+
+  test('a text that is alike by chance, without one word that is meant, is no answer', () => {
+    const relevance = new Relevance(embedder.lexicon, 'xqzzv');
+    const none = relevance.matches(NOTES.bread);
+    expect(relevance.combined(none, 0.11)).toBe(0);
+    expect(relevance.combined(none, 0.5)).toBeGreaterThan(0);
+    expect(relevance.combined(relevance.matches('xqzzv'), 0.11)).toBeGreaterThan(0);
   });
 
   test('a query of 100 KB is answered', () => {

@@ -1,10 +1,12 @@
 /** The WASM kernels against their plain references. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as layout from '../../kernels/assembly/layout.ts';
 import { cosineDistance, innerProduct, squaredDistance } from '../../kernels/hnsw/distance.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { type ElementType, headerWord } from '../../kernels/hnsw/graph-memory.ts';
+import { compileGraph, LAYOUT_SECTION } from '../../kernels/hnsw/graph-module.ts';
 import { GraphOwner } from '../../kernels/hnsw/graph-owner.ts';
 import { NativeIndex } from '../../kernels/hnsw/native.ts';
 import { trainQuantiser } from '../../kernels/hnsw/quantiser.ts';
@@ -199,6 +201,18 @@ test.each(['l2', 'dot', 'cosine'] as const)('%s: the exact scan finds what the o
         );
       }
     }
+  }
+});
+
+test('a module that was built with another layout, or before there was a mark of it, is refused with what to do', () => {
+  const bytes = readFileSync(new URL('../../kernels/hnsw/graph-i8.wasm', import.meta.url));
+  expect(() => compileGraph(bytes, 'graph-i8.wasm')).not.toThrow();
+  const at = bytes.indexOf('["NONE",4294967295]');
+  const other = Buffer.from(bytes);
+  other.write('4', at + '["NONE",429496729'.length);
+  const unmarked = bytes.subarray(0, bytes.lastIndexOf(LAYOUT_SECTION) - 4);
+  for (const old of [other, unmarked]) {
+    expect(() => compileGraph(old, 'graph-i8.wasm')).toThrow(/graph-i8.wasm was built .*npm run build/);
   }
 });
 

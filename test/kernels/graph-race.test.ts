@@ -6,7 +6,6 @@ import * as layout from '../../kernels/assembly/layout.ts';
 import { auditGraph } from '../../kernels/hnsw/graph-audit.ts';
 import type { ElementType } from '../../kernels/hnsw/graph-memory.ts';
 import { GraphOwner } from '../../kernels/hnsw/graph-owner.ts';
-import { NativeIndex } from '../../kernels/hnsw/native.ts';
 import { SearchHits } from '../../kernels/hnsw/vector-index.ts';
 import { type RaceReport, type RaceThread, TWIN_KINDS, twinComponent } from './graph-race-twins.ts';
 import { clusteredVectors, Random } from './random.ts';
@@ -194,29 +193,4 @@ test('threads that are ended in the middle of their insertions leave a graph tha
   expect(audit.unreachable.length).toBeLessThanOrEqual(interrupted);
   const search = searchOf(owner, false);
   expect(recallOf(search, searchOf(owner, true), vectors.slice(0, 200))).toBeGreaterThan(0.97);
-});
-
-test('an index that other threads help to build finds what one built alone finds', async () => {
-  const random = new Random(5);
-  const vectors = clusteredVectors(random, 5000, DIMENSION, 30);
-  const labels = vectors.map((_, label) => label);
-  const together = NativeIndex.load()(OPTIONS);
-  const control = new Int32Array(new SharedArrayBuffer(8));
-  const workers = threadsOn(together.owner, control);
-  await Promise.all(workers.map((worker) => once(worker, 'online')));
-  together.addBatch(labels.slice(0, 4000), vectors, () => {});
-  for (let label = 0; label < 1000; label++) together.remove(label);
-  together.addBatch(labels.slice(4000), vectors.slice(4000), () => {});
-  Atomics.store(control, 0, 1);
-  await Promise.all(workers.map((worker) => once(worker, 'message')));
-  const alone = NativeIndex.load()(OPTIONS);
-  for (let label = 1000; label < 5000; label++) alone.add(label, vectors[label]!);
-  expect(together.size).toBe(4000);
-  expect(auditGraph(together.owner.graph).faults).toEqual([]);
-  const recall = recallOf(
-    (query, out) => together.search(query, 10, 64, out),
-    (query, out) => alone.search(query, 10, 500, out),
-    vectors.slice(2000, 2200),
-  );
-  expect(recall).toBeGreaterThan(0.97);
 });

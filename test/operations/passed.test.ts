@@ -75,6 +75,16 @@ test('what the kernel writes is in the attributes when it asks, is to be indexed
   expect((h.read(file, 0, 9) as Buffer).toString()).toBe('beginning');
 });
 
+test('a hole is punched into what the kernel has made the file longer by, though it has asked for no attributes since', () => {
+  const { h } = passing();
+  const file = largeFile(h);
+  h.open(file, RDWR);
+  h.writePastUs(file, 30_000, Buffer.alloc(20_000, 'y'));
+  expect(h.fallocate(file, abi.FALLOC_FL_PUNCH_HOLE | abi.FALLOC_FL_KEEP_SIZE, 40_000, 5000)).toBe(0);
+  const bytes = h.read(file, 39_999, 5002) as Buffer;
+  expect(bytes).toEqual(Buffer.concat([Buffer.from('y'), Buffer.alloc(5000), Buffer.from('y')]));
+});
+
 test('an fsync makes the object durable although nothing seems to have changed', () => {
   const { h } = passing();
   const file = largeFile(h);

@@ -2,6 +2,7 @@
  * `npm run stress`: stress-ng's filesystem class and fio with verification, on the host's filesystem and in a mount. What passes
  * on the host must pass in the mount; the exit code says whether it did.
  */
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -118,7 +119,8 @@ async function stressed(name: string, found: readonly string[]): Promise<Row> {
     const outcome = await stress(name, Number(values.workers), Number(values.seconds), own);
     const gone = await mount.gone();
     outcomes.push(gone ? { ...outcome, verdict: 'failed', said: [gone, ...outcome.said] } : outcome);
-    fs.rmSync(own, { recursive: true, force: true });
+    // What stress-ng leaves may be deeper than fs.rmSync can follow.
+    spawnSync('rm', ['-rf', own]);
   }
   const cells = outcomes.map(
     (one) => `${words[one.verdict]}${one.rate > 0 ? one.rate.toFixed(one.rate < 10 ? 1 : 0) : ''}`,

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { uringObstacle } from '../../../fuse/session/uring-support.ts';
 import { MountedServer } from '../mounts.ts';
@@ -57,8 +58,15 @@ export const vexfsClassic: Peer = {
   name: 'vexfs-classic',
 };
 
+/** As docs/CONFIGURATION.md advises: a fuse actor for each CPU. */
+const PER_CPU = Math.min(os.availableParallelism(), 16);
+
 export const vexfsUring: Peer = {
-  ...vexfsWith(['fuse.channel=uring'], {}, 'fuse.channel = "uring"'),
+  ...vexfsWith(
+    ['fuse.channel=uring', `workers.fuse=${PER_CPU}`],
+    {},
+    `fuse.channel = "uring", workers.fuse = ${PER_CPU}`,
+  ),
   name: 'vexfs-uring',
   async missing() {
     const obstacle = uringObstacle();

@@ -1,7 +1,7 @@
 /** open's flags, truncate and ftruncate, posix_fallocate and fallocate, running programs, what reads and writes do to times. */
 
 import { spawn } from 'node:child_process';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, fsyncSync, readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import {
   EACCES,
@@ -328,8 +328,25 @@ export const writeCases: Cases = {
       expect([...read]).toEqual([0, 0, 9]);
       expect(c.pread(fd, read, 3, far + 1)).toBe(0);
     });
-    // VexFS counts the blocks of holes, too.
-    if (!at.isVexfs) expect(Number(c.stat(path).blocks)).toBeLessThan(100_000);
+    expect(Number(c.stat(path).blocks)).toBeLessThan(100_000);
     done(c.truncate(path, 0));
+  },
+  'blocks: what was written takes them, a hole takes none, and what is punched gives them back': (at) => {
+    const path = at.file();
+    const mebibyte = 1 << 20;
+    const blocks = () => Number(c.stat(path).blocks);
+    done(c.truncate(path, 8 * mebibyte));
+    expect(blocks()).toBeLessThan(100);
+    // With writeback the kernel asks how many there are after a close.
+    withOpen(path, O_RDWR, (fd) => {
+      expect(c.pwrite(fd, new Uint8Array(mebibyte).fill(7), mebibyte, 4 * mebibyte)).toBe(mebibyte);
+      fsyncSync(fd);
+    });
+    expect(blocks()).toBeGreaterThanOrEqual(mebibyte / 512);
+    expect(blocks()).toBeLessThan((2 * mebibyte) / 512);
+    withOpen(path, O_RDWR, (fd) => {
+      done(c.fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 4 * mebibyte, mebibyte));
+    });
+    expect(blocks()).toBeLessThan(100);
   },
 };
