@@ -2,12 +2,10 @@
  * Several changes at once. What they do is what the same changes do one after the other; and where one of them is refused,
  * nothing at all has happened, down to the last word of the tables.
  */
-import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { type Change, Effects } from '../../fuse/namespace/change-set.ts';
 import { BY_OTHERS } from '../../fuse/namespace/collections.ts';
 import { APPEND_ONLY, IMMUTABLE } from '../../fuse/namespace/inode-flags.ts';
-import * as L from '../../fuse/namespace/layout.ts';
 import { packOptions, ROOT } from '../../fuse/namespace/namespace.ts';
 import { VectorBatch } from '../../fuse/namespace/vector-batch.ts';
 import {
@@ -28,92 +26,24 @@ import {
 } from '../../runtime/errno.ts';
 import { Random } from '../kernels/random.ts';
 import { testSeed } from '../seed.ts';
-import { listDirectory } from './compare.ts';
+import {
+  accessList,
+  attribute,
+  directory,
+  imageOf,
+  oneByOne,
+  ROOT_USER,
+  remove,
+  transact,
+  treeOf,
+  VECTOR,
+  vector,
+  withoutIno,
+  write,
+} from './transactions.ts';
 import { bytesOf, type Size, World } from './world.ts';
 
 const SEED = testSeed('transactions', 1);
-const ROOT_USER = { uid: 0, gids: [0] };
-const VECTOR = 'user.vexfs.vector';
-
-const write = (
-  path: string,
-  text: string,
-  more: Partial<Extract<Change, { kind: 'write' }>> = {},
-): Change => ({
-  kind: 'write',
-  path,
-  data: bytesOf(text),
-  object: 0,
-  mode: 0o644,
-  isNew: false,
-  ...more,
-});
-const attribute = (path: string, name: string, value?: Uint8Array): Change => ({
-  kind: 'attribute',
-  path,
-  name: bytesOf(name),
-  value,
-});
-const directory = (path: string): Change => ({ kind: 'directory', path, mode: 0o755 });
-const remove = (path: string): Change => ({ kind: 'remove', path });
-const vector = (...elements: number[]): Uint8Array => new Uint8Array(Float32Array.from(elements).buffer);
-
-/** Everything for uid 1000, beside a group that may read: as setxattr(2) takes it (include/uapi/linux/posix_acl_xattr.h). */
-function accessList(): Uint8Array {
-  const entries = [
-    [0x01, 7, -1],
-    [0x02, 7, 1000],
-    [0x04, 4, -1],
-    [0x10, 7, -1],
-    [0x20, 0, -1],
-  ] as const;
-  const list = Buffer.alloc(4 + entries.length * 8);
-  list.writeUInt32LE(2, 0);
-  for (const [i, [tag, bits, id]] of entries.entries()) {
-    list.writeUInt16LE(tag, 4 + i * 8);
-    list.writeUInt16LE(bits, 6 + i * 8);
-    list.writeInt32LE(id, 8 + i * 8);
-  }
-  return list;
-}
-
-interface Result {
-  readonly result: number;
-  readonly effects: Effects;
-}
-
-function transact(world: World, changes: readonly Change[], who = ROOT_USER): Result {
-  const effects = new Effects();
-  return { result: world.namespace.transact(changes, who, () => true, effects), effects };
-}
-
-/** Everything that can be read of the tree, by path. */
-function treeOf(world: World, ino = ROOT, path = '', out: string[] = []): string[] {
-  const { mode, nlink, uid, gid, size } = world.stat(ino);
-  const list = new Uint8Array(4096);
-  const length = world.namespace.listxattr(ino, list, 0, list.length);
-  const names = Buffer.from(list.subarray(0, length)).toString().split('\0').slice(0, -1).sort();
-  const values = names.map(
-    (name) => `${name}=${Buffer.from(world.getxattr(ino, name) as Uint8Array).toString('hex')}`,
-  );
-  const isFile = (mode & L.S_IFMT) === L.S_IFREG;
-  const data = isFile ? Buffer.from(world.read(ino) as Uint8Array).toString('hex') : '';
-  out.push([path, ino, mode.toString(8), nlink, uid, gid, size, data, ...values].join(' '));
-  if ((mode & L.S_IFMT) !== L.S_IFDIR) return out;
-  for (const [name, child] of [...listDirectory(world.namespace, ino)].sort())
-    treeOf(world, child, `${path}/${name}`, out);
-  return out;
-}
-
-/** A digest of the tables, but for the notes of where the last transaction began. */
-function imageOf(world: World): string {
-  const header = Buffer.from(world.arena.region('namespace').u8);
-  header.fill(0, L.H_MUTEX * 4, (L.H_BEGAN_SEQUENCE + 1) * 4);
-  const digest = createHash('sha1').update(header);
-  for (const name of ['inodes', 'dentries', 'dentry-hash'])
-    digest.update(Buffer.from(world.arena.region(name).u8));
-  return digest.digest('hex');
-}
 
 describe('a transaction', () => {
   test('a file, its attribute, its vector and its directory come in one commit, and replay', () => {
@@ -301,11 +231,6 @@ describe('a transaction', () => {
   });
 });
 
-/** Inode numbers are given in another order where something was refused. */
-function withoutIno(line: string): string {
-  return line.replace(/^(\S*) \d+/, '$1');
-}
-
 function generated(random: Random, isLarge: boolean): Change {
   const names = ['a', 'b', 'a-name-that-is-longer-than-fits-its-record', 'd', 'e'];
   const name = (): string => names[random.below(names.length)]!;
@@ -323,14 +248,6 @@ function generated(random: Random, isLarge: boolean): Change {
     default:
       return write(path, text, { isNew: random.below(8) === 0 });
   }
-}
-
-function oneByOne(world: World, changes: readonly Change[]): { result: number; refusedAt: number } {
-  for (const [i, change] of changes.entries()) {
-    const { result } = transact(world, [change]);
-    if (result < 0) return { result, refusedAt: i };
-  }
-  return { result: 0, refusedAt: -1 };
 }
 
 describe('a batch of vectors', () => {
