@@ -25,7 +25,7 @@ const HITS_MAX = 4096;
 /** Files that a shard compares for one question before the next has its turn: some milliseconds. */
 const AMONG_MAX = 2048;
 /** More files than this are asked for at once, up to WALKED_MAX: their shards walk, which takes the longer the fewer pass. */
-const WALKED_MIN = 8192;
+const WALKED_MIN = 4096;
 const WALKED_MAX = 65_536;
 
 /** How much a search looks at (`vectors`). */
