@@ -54,10 +54,44 @@ export interface Summed {
   readonly sums: Uint8Array;
 }
 
+/** A piece that has agreed is not compared again for so long, ms: reads of a few bytes would sum all of it each time. */
+const AGREED_MS = 60_000;
+/** Pieces of which that is remembered: 256 MiB of small pieces. */
+const ROWS = 4096;
+const ROW_WORDS = 3;
+
+/** Which pieces have agreed lately, in rows of object, version and piece; of two pieces with the same row the later one has it. */
+class Agreed {
+  readonly #rows = new Uint32Array(ROWS * ROW_WORDS);
+  readonly #until = new Float64Array(ROWS);
+
+  has({ object, version }: Place, piece: number): boolean {
+    const row = rowOf(object, piece);
+    const at = row * ROW_WORDS;
+    const rows = this.#rows;
+    const isSame = rows[at] === object && rows[at + 1] === version && rows[at + 2] === piece;
+    return isSame && performance.now() < this.#until[row]!;
+  }
+
+  add({ object, version }: Place, piece: number): void {
+    const row = rowOf(object, piece);
+    const at = row * ROW_WORDS;
+    this.#rows[at] = object;
+    this.#rows[at + 1] = version;
+    this.#rows[at + 2] = piece;
+    this.#until[row] = performance.now() + AGREED_MS;
+  }
+}
+
+function rowOf(object: number, piece: number): number {
+  return (Math.imul(object, 0x9e3779b1) + piece) & (ROWS - 1);
+}
+
 /** One instance per thread. */
 export class SummedObjects {
   readonly #objects: ObjectFiles;
   readonly #namespace: Namespace;
+  readonly #agreed = new Agreed();
   #sums = new Uint32Array(2 + FUSE_MAX_WRITE / SUMMED_PIECE_BYTES);
   /** A piece of which a part is asked for. */
   #piece = new Uint8Array(0);
@@ -72,27 +106,45 @@ export class SummedObjects {
    * ESTALE: it has no checksums any more.
    */
   read(ino: number, place: Place, position: number, length: number, u8: Uint8Array, at: number): number {
-    const { object, size } = place;
-    const bytes = pieceBytes(size);
+    const bytes = pieceBytes(place.size);
     const first = Math.floor(position / bytes);
     const end = position + length;
     const count = Math.ceil(end / bytes) - first;
     if (count > this.#sums.length) this.#sums = new Uint32Array(count);
-    if (bytes > this.#piece.length) this.#piece = new Uint8Array(bytes);
     if (!this.#namespace.readSums(ino, first, count, this.#sums)) return -ESTALE;
     for (let piece = first; piece < first + count; piece++) {
-      const start = piece * bytes;
-      const pieceEnd = Math.min(start + bytes, size);
-      const isWhole = start >= position && pieceEnd <= end;
-      const target = isWhole ? u8 : this.#piece;
-      const into = isWhole ? at + start - position : 0;
-      const got = this.#objects.read(object, start, pieceEnd - start, target, into);
+      const from = Math.max(piece * bytes, position);
+      const to = Math.min((piece + 1) * bytes, end);
+      const into = at + from - position;
+      const got = this.#agreed.has(place, piece)
+        ? this.#objects.read(place.object, from, to - from, u8, into)
+        : this.#compared(place, piece, this.#sums[piece - first]!, from, to, u8, into);
       if (got < 0) return got;
-      if (crc32(target.subarray(into, into + pieceEnd - start)) !== this.#sums[piece - first]) return -EIO;
-      if (isWhole) continue;
-      const from = Math.max(start, position);
-      u8.set(target.subarray(from - start, Math.min(end, pieceEnd) - start), at + from - position);
     }
     return length;
+  }
+
+  /** Reads [from, to), which lies within the piece, to u8[into]: ≥ 0 or −errno. */
+  #compared(
+    place: Place,
+    piece: number,
+    sum: number,
+    from: number,
+    to: number,
+    u8: Uint8Array,
+    into: number,
+  ): number {
+    const { object, size } = place;
+    const start = piece * pieceBytes(size);
+    const bytes = Math.min(pieceBytes(size), size - start);
+    const isWhole = to - from === bytes;
+    if (!isWhole && bytes > this.#piece.length) this.#piece = new Uint8Array(bytes);
+    const target = isWhole ? u8.subarray(into, into + bytes) : this.#piece.subarray(0, bytes);
+    const got = this.#objects.read(object, start, bytes, target, 0);
+    if (got < 0) return got;
+    if (crc32(target) !== sum) return -EIO;
+    this.#agreed.add(place, piece);
+    if (!isWhole) u8.set(target.subarray(from - start, to - start), into);
+    return 0;
   }
 }

@@ -1,5 +1,5 @@
 /** Checksums of large files at rest: what reading makes of damage, and what a change makes of them. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Place } from '../../fuse/namespace/namespace.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
 import { KIB } from '../../runtime/config/bounds.ts';
@@ -84,6 +84,24 @@ test('a flipped bit is EIO for the piece it is in, is told of, and is nothing to
   }
   expect(h.read(file, 0, SIZE)).toBe(-EIO);
   expect(h.handed.damaged).toMatchObject([{ ino: file.lo }, { ino: file.lo, position: 0 }]);
+});
+
+test('what has agreed is compared again after a minute', () => {
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(1000);
+  try {
+    const made = summed();
+    const { h, file, content } = made;
+    expect(ok(h.read(file, 10, 100)).equals(content.subarray(10, 110))).toBe(true);
+    spoil(made, (bytes) => {
+      bytes[PIECE - 1]! ^= 1;
+      return bytes;
+    });
+    expect(ok(h.read(file, 500, 100)).equals(content.subarray(500, 600))).toBe(true);
+    clock.mockReturnValue(62_000);
+    expect(h.read(file, 500, 100)).toBe(-EIO);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test('a shortened object is EIO from where it ends on, not zeros', () => {
