@@ -214,6 +214,7 @@ export async function run(context: Context): Promise<void> {
   });
   const backlog = new Backlog({
     index: (ino) => files.index(ino),
+    isPostponed: () => namespace.isLowOnSpace,
     settleMs: () => config.index.settle_ms,
     parallel,
     now: context.clock.monotonic,

@@ -16,6 +16,8 @@ export interface Progress {
 export interface BacklogOptions {
   /** Brings the index of one file up to its present content: at once, where that takes microseconds. */
   readonly index: (ino: number) => Outcome | Promise<Outcome>;
+  /** Whether nothing can be journalled for now. */
+  readonly isPostponed?: () => boolean;
   /** Milliseconds without a write after which a file is due. */
   readonly settleMs: () => number;
   /** Files worked on at once. */
@@ -29,6 +31,8 @@ export interface BacklogOptions {
 const BATCH_MS = 10;
 /** Files begun before others have their turn on the event loop: messages, searches. */
 const FILES_PER_TURN = 64;
+/** How soon is looked again whether there is room for what would be journalled, ms. */
+const POSTPONED_MS = 500;
 
 interface Waiter {
   readonly files: Set<number>;
@@ -110,6 +114,10 @@ export class Backlog {
     this.#timer = undefined;
     if (this.#stopped) return;
     const { parallel, now } = this.#options;
+    if (this.#options.isPostponed?.()) {
+      this.#pumpIn(POSTPONED_MS);
+      return;
+    }
     for (let begun = 0; this.#inFlight.size < parallel; begun++) {
       if (begun === FILES_PER_TURN) {
         this.#pumpIn(0);
