@@ -82,6 +82,11 @@ export function describeStatus(s: Status): string[] {
     summary.push(['shards', `${from} → ${to}, ${phase}: ${grouped(left)} files left`]);
   }
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
+  if (s.storage?.space) {
+    const [free, needed] = [s.storage.freeBytes ?? 0, s.storage.neededBytes ?? 0].map(roundSize);
+    const state = `the disk of the store is full: ${free} are free, ${needed} are needed to go on`;
+    summary.push(['disk', `${state}; until then, what would take space is refused`]);
+  }
   if (s.checkpoint !== undefined) summary.push(['checkpoint', describeCheckpoints(s.checkpoint)]);
   if (s.cold !== undefined && s.cold.mode !== 'off') summary.push(['compressed', describeCold(s.cold)]);
   if (s.cold?.totals !== undefined) summary.push(['checksums', describeSums(s.cold)]);

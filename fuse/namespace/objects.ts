@@ -1,5 +1,5 @@
 /** Where files' bytes are, and changes of it. The rules are those of namespace.ts. */
-import { ESTALE } from '../../runtime/errno.ts';
+import { ENOSPC, ESTALE } from '../../runtime/errno.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { isLive, isRegular } from './inodes.ts';
 import { I_OBJECT, I_SUMS, INODE_WORDS } from './layout.ts';
@@ -27,7 +27,7 @@ export class NamespaceObjects extends LinuxChanges {
    */
   passed(ino: number, size: number, seconds: number, nanoseconds: number, how: number): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(PASSED_BYTES));
+    const refusal = this.transaction.begin(recordBytes(PASSED_BYTES), true);
     if (refusal !== 0) return refusal;
     try {
       const result = passed(t, ino, size, seconds, nanoseconds, how);
@@ -40,10 +40,10 @@ export class NamespaceObjects extends LinuxChanges {
     }
   }
 
-  /** Waits until all that was changed so far is durable: 0, or the −errno of a log that has failed. */
+  /** Waits until all that was changed so far is durable: 0, or the −errno of a log that has failed, or has no room. */
   waitUntilDurable(): number {
     const { journal } = this.transaction;
-    return journal.waitUntilDurable() ? 0 : -journal.failure;
+    return journal.waitUntilDurable() ? 0 : -(journal.failure || ENOSPC);
   }
 
   /**
@@ -88,7 +88,8 @@ export class NamespaceObjects extends LinuxChanges {
    * said so, so whoever takes over from a thread that ends in between waits as well. 0 or −errno.
    */
   endSums(ino: number, object: number): number {
-    const refusal = this.transaction.begin(recordBytes(SUMS_BYTES));
+    // A file that is cut has none, and cutting frees space.
+    const refusal = this.transaction.begin(recordBytes(SUMS_BYTES), true);
     if (refusal !== 0) return refusal;
     try {
       encodeSums(this.transaction.journal, this.tables, ino, object, NOTHING, 0, 0);

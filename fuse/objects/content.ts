@@ -19,7 +19,7 @@
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
 import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENXIO, ESTALE } from '../../runtime/errno.ts';
+import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENOSPC, ENXIO, ESTALE } from '../../runtime/errno.ts';
 import {
   IS_OBJECT,
   isCompressed,
@@ -124,6 +124,7 @@ export class Content {
   /** Bytes written. `flags` as in `Namespace.writeInline`: what the write does to privileges and times. */
   write(ino: number, position: number, u8: Uint8Array, start: number, length: number, flags: number): number {
     if (position + length > FILE_SIZE_MAX) return -EFBIG;
+    if (this.#namespace.isLowOnSpace) return -ENOSPC;
     this.#locks.lock(ino);
     try {
       if (this.passed?.has(ino)) return this.passed.write(ino, position, u8, start, length, flags);
@@ -155,7 +156,7 @@ export class Content {
       this.passed?.settle(ino);
       const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
-      return this.#resize(ino, end, flags);
+      return this.#namespace.isLowOnSpace ? -ENOSPC : this.#resize(ino, end, flags);
     } finally {
       this.#locks.unlock(ino);
     }
@@ -266,6 +267,7 @@ export class Content {
 
   /** An object that nobody refers to yet, with an empty file; or −errno. */
   #newObject(): number {
+    if (this.#namespace.isLowOnSpace) return -ENOSPC;
     for (;;) {
       const id = this.#namespace.newObjectId();
       const made = this.#objects.create(id);

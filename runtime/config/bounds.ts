@@ -85,6 +85,17 @@ export const TRANSACTION_MAX = 512 * KIB;
 export const LOG_AHEAD = 256 * KIB;
 
 /**
+ * What the log's reserve has beyond the bytes of the journal's ring: records of removals while the disk is full, and blocks that the host's
+ * filesystem takes for itself, bytes.
+ */
+export const RESERVE_BEYOND_RING = 2 * MIB;
+/** The journal's ring takes at most one of so many parts of the store's disk, as the log has a reserve of its size. */
+export const JOURNAL_DISK_SHARE = 16;
+/** What is to be free on the store's disk besides the reserve: so much, and what a checkpoint takes, up to a limit, bytes. */
+export const LEAST_FREE = 1 * MIB;
+export const CHECKPOINT_ROOM_MAX = 1 * GIB;
+
+/**
  * Most bytes of records that a fuse actor commits itself, and longest fdatasync after which it does so, milliseconds: other requests
  * wait meanwhile.
  */
@@ -157,6 +168,7 @@ assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr 
 assert(SLAB_MAX >= INLINE_LIMIT_MAX, 'an inline file must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * INLINE_LIMIT_MAX, 'a transaction must hold an inline file');
 assert(TRANSACTION_MAX >= 2 * LOGGED_PER_SYNC, 'a transaction must hold a write that is logged');
+assert(RESERVE_BEYOND_RING >= 4 * LOG_AHEAD, 'the reserve is more than the zeros that the log writes ahead');
 assert(FILES_MAX * 256 <= REGION_MAX, 'the inode columns must fit one region');
 assert(
   COMPRESSED_SIZE_MAX / COMPRESSED_FRAME_BYTES <= COMPRESSED_FRAMES_MAX,

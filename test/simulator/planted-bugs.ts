@@ -9,6 +9,7 @@ import {
   sealRecord,
   segmentSalt,
 } from '../../kernels/codec/log-format.ts';
+import { ENOSPC } from '../../runtime/errno.ts';
 import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
 import {
   LENGTH_AT,
@@ -50,6 +51,9 @@ class Passing implements Disk {
   }
   truncate(descriptor: number, bytes: number): number {
     return this.disk.truncate(descriptor, bytes);
+  }
+  allocate(descriptor: number, bytes: number): number {
+    return this.disk.allocate?.(descriptor, bytes) ?? 0;
   }
   startWriting(descriptor: number, start: number, length: number): number {
     return this.disk.startWriting?.(descriptor, start, length) ?? 0;
@@ -209,6 +213,36 @@ class ForgottenRecovery extends Passing {
   }
 }
 
+/** What had no room in the log is written again, a little further on. */
+class MisplacedRetry extends Passing {
+  #isRetry = false;
+
+  override writev(descriptor: number, parts: readonly Uint8Array[], position: number): number {
+    const wrote = super.writev(descriptor, parts, this.#isRetry ? position + 8 : position);
+    this.#isRetry = wrote === -ENOSPC;
+    return wrote;
+  }
+}
+
+/** A disk that was full once says so for ever. */
+class EverFull extends Passing {
+  #wasFull = false;
+
+  override space(): DiskSpace | number {
+    const space = super.space();
+    if (typeof space === 'number') return space;
+    this.#wasFull ||= space.freeBytes === 0;
+    return this.#wasFull ? { ...space, freeBytes: 0 } : space;
+  }
+}
+
+/** The reserve takes nothing of the disk. */
+class NoReserve extends Passing {
+  override allocate(): number {
+    return 0;
+  }
+}
+
 function wrapped(make: (disk: Disk) => Disk): Bug {
   return { wrap: (disk: SimulatedDisk) => make(disk) };
 }
@@ -314,4 +348,11 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
     planted: { placesWhatChanged: true },
     steps: CHANGED_WHILE_SUMMED,
   },
+};
+
+/** Those that only a full disk shows. */
+export const PLANTED_ON_FULL_DISK: Readonly<Record<string, Bug>> = {
+  'what had no room is written again at another place': wrapped((disk) => new MisplacedRetry(disk)),
+  'nothing is reserved for the log': wrapped((disk) => new NoReserve(disk)),
+  'what would grow is refused for ever': wrapped((disk) => new EverFull(disk)),
 };

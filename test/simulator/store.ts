@@ -25,9 +25,10 @@ import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { JournalReader } from '../../runtime/storage/journal-ring.ts';
+import { JournalReader, SPACE_ENOUGH } from '../../runtime/storage/journal-ring.ts';
 import { STORE_DIRECTORIES, type StoreIdentity } from '../../runtime/storage/store.ts';
 import { STORE_STATUS_BYTES, StoreStatus } from '../../runtime/storage/store-status.ts';
+import { watchOf } from '../storage/space.ts';
 import { sharedRegion } from '../storage/views.ts';
 import { applyChange } from './apply.ts';
 import { giveMemory, INODES, SLAB, takeMemory } from './memory.ts';
@@ -50,6 +51,8 @@ const DESCRIPTORS = 4;
 const LOGGED = 1100;
 /** Zeros before the end of the log, bytes. */
 const AHEAD = 2048;
+/** What the log has reserved, bytes. */
+const RESERVE = 64 << 10;
 /** Of so many fsyncs one is left to io-0, as those of a busy or slow disk are. */
 const SYNCS_PER_HAND_OVER = 3;
 /** After one of so many changes an fsync is expected, which may come or not. */
@@ -234,9 +237,13 @@ export class SimulatedStore {
 
   #commitActor(clock: Clock, others: number): CommitActor {
     const { disk, tree } = this;
+    const [journal, log] = [this.#reader, this.#log];
+    const space = watchOf({ disk, journal, log, clock }, RESERVE);
+    space.look();
     return new CommitActor({
-      journal: this.#reader,
-      log: this.#log,
+      journal,
+      log,
+      space,
       objects: new DirtyObjects(disk),
       status: this.status,
       clock,
@@ -315,12 +322,13 @@ export class SimulatedStore {
   backgroundCheckpoint(): number {
     const { durableLsn, objectsLsn } = this.status.read();
     const untilLsn = this.#planted?.checkpointsAhead ? durableLsn : objectsLsn;
-    const options = { capacity: CAPACITY, untilLsn, shards: 1 };
+    const isDiskFull = this.#reader.space !== SPACE_ENOUGH;
+    const options = { capacity: CAPACITY, untilLsn, shards: 1, isDiskFull };
     const made = makeCheckpoint(this.disk, IDENTITY, options, {
       now: () => this.now,
       monotonic: () => this.now,
     });
-    return made.kind === 'made' ? settle(this.disk, IDENTITY, made.damaged) : 0;
+    return made.kind === 'made' ? settle(this.disk, IDENTITY, made.damaged, isDiskFull) : 0;
   }
 
   /** Makes the compressed form of a file's object, as the thread that looks for cold files. */
