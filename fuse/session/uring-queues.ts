@@ -4,8 +4,9 @@
  *
  * Thread safety: one UringQueues per thread.
  */
+import { assert } from '../../runtime/assert.ts';
 import { FUSE_MAX_WRITE } from '../../runtime/config/bounds.ts';
-import { EBUSY, EINTR, ETIME } from '../../runtime/errno.ts';
+import { EAGAIN, EBUSY, EINTR, ENOMEM, ETIME } from '../../runtime/errno.ts';
 import {
   addressOf,
   IORING_CQE_F_MORE,
@@ -45,6 +46,17 @@ const CMD_COMMIT_ID = 2;
 const CMD_QID = 4;
 /** struct iovec: an address and a length, 64 bits each; a header and a payload. */
 const IOVEC_WORDS = 8;
+
+/** Whether entering a ring again may succeed: nothing came in time, or the kernel lacks memory. Anything else would fail for ever. */
+function isPassing(entered: number): boolean {
+  return (
+    entered === -ETIME ||
+    entered === -EINTR ||
+    entered === -EBUSY ||
+    entered === -EAGAIN ||
+    entered === -ENOMEM
+  );
+}
 
 export interface UringQueuesPorts {
   /** A polled descriptor became readable, or cannot be polled any more: `result` is the events, or −errno. */
@@ -226,8 +238,7 @@ export class UringQueues {
   /** As IoUring.enter. */
   enter(completions: number, timeoutMs: number): number {
     const entered = this.ring.enter(completions, timeoutMs);
-    if (entered < 0 && entered !== -ETIME && entered !== -EINTR && entered !== -EBUSY)
-      this.#ports.failed('entering the ring', entered);
+    assert(entered >= 0 || isPassing(entered), 'the ring can be entered until its thread ends');
     if (this.ring.queued === 0) {
       for (let i = 0; i < this.#submittedCount; i++) this.#memory.submitted(this.#submitted[i]!, this.#row);
       this.#submittedCount = 0;
