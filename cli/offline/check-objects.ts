@@ -3,7 +3,7 @@
  * Compressed ones have one for each piece.
  */
 import { isCompressed } from '../../fuse/namespace/namespace.ts';
-import { describeInode } from '../../fuse/namespace/tree-check.ts';
+import { describeInode } from '../../fuse/namespace/sound-records.ts';
 import { OBJECT_DIRECTORY, objectPath } from '../../fuse/objects/object-path.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { checkCompressed } from './check-compressed.ts';
