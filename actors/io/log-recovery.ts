@@ -60,7 +60,8 @@ export interface LogTail {
 
 /**
  * Gives `visit` the committed records with an LSN above `afterLsn`. Reads only: see {@link endLog}. A segment
- * is held in memory whole while it is read, in the memory of the one before it if it fits. Returns −errno when the log's directory cannot be read.
+ * is held in memory whole while it is read, in the memory of the one before it if it fits. Returns −errno when the log's
+ * directory cannot be read.
  *
  * `untilLsn`, the last record of a transaction that is durable: nothing after it is looked at, so the log may be
  * written meanwhile. Whether it was reached, `lastLsn` says. `segmentBegins` is called before the records of each segment.

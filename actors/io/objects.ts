@@ -8,8 +8,8 @@
  *    sweep of the next mount.
  * 3. A dropped object stays until the journal position at which the drop was seen is durable, and counts as
  *    dirty until then: records before the drop may still depend on it.
- * 4. The disk begins with much that is dirty at once, so that whoever wants it durable has less to wait for. What it cannot write counts as a
- *    flush that has failed.
+ * 4. The disk begins with much that is dirty at once, so that whoever wants it durable has less to wait for. What it cannot
+ *    write counts as a flush that has failed.
  * 5. An object whose last bytes are in the log as well (logged) is as durable as the log is; it has to be made durable itself
  *    before those records are given up.
  */

@@ -1,6 +1,6 @@
 /**
- * Learns what effort the wanted recall (`vectors.recall`) takes in a shard's part of each collection, when there is nothing else to do, and
- * writes it down for whoever asks (vector-memory.ts): anew when the graphs have doubled, or another recall is wanted.
+ * Learns what effort the wanted recall (`vectors.recall`) takes in a shard's part of each collection, when there is nothing
+ * else to do, and writes it down for whoever asks (vector-memory.ts): anew when the graphs have doubled, or another recall is wanted.
  */
 import type { CollectionIndex } from '../../kernels/hnsw/collection-index.ts';
 import { effortForRecall } from '../../kernels/hnsw/effort.ts';

@@ -2,8 +2,8 @@
  * The part of a shard in a move to another number of shards (route.ts): what ROUTE_CHANGED asks for, a slice at a time,
  * once all has been taken in that had been sent when it came.
  *
- * COPYING: it sends on what it holds and another is to hold. It has taken in all that it alone was sent; what comes later, the other hears as well, and more truly: so the other takes what is
- * sent on only as long as it has heard nothing of the file itself.
+ * COPYING: it sends on what it holds and another is to hold. It has taken in all that it alone was sent; what comes later, the
+ * other hears as well, and more truly: so the other takes what is sent on only as long as it has heard nothing of the file itself.
  * DROPPING: it drops what it does not hold.
  *
  * A walk visits the files that were there at its beginning: those that come after are sent to all whom they concern.

@@ -3,8 +3,8 @@
  * plain ones that were at rest for a while for each piece. Of the others it is known that they are there.
  */
 import { isCompressed, Place } from '../../fuse/namespace/namespace.ts';
+import { describeInode } from '../../fuse/namespace/sound-records.ts';
 import { pieceBytes, SUMMED_SIZE_MAX, sumCount } from '../../fuse/namespace/sums.ts';
-import { describeInode } from '../../fuse/namespace/tree-check.ts';
 import { OBJECT_DIRECTORY, objectPath } from '../../fuse/objects/object-path.ts';
 import { sumPieces } from '../../fuse/objects/summed-objects.ts';
 import { SUMS_MAX } from '../../runtime/config/bounds.ts';

@@ -11,7 +11,8 @@ import {
 } from '../../actors/io/checkpoint.ts';
 import { replayInto } from '../../actors/io/log-recovery.ts';
 import type { Namespace } from '../../fuse/namespace/namespace.ts';
-import { checkTree, describeInode, type TreeCounts } from '../../fuse/namespace/tree-check.ts';
+import { describeInode } from '../../fuse/namespace/sound-records.ts';
+import { checkTree, type TreeCounts } from '../../fuse/namespace/tree-check.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { FILES_MAX, GIB } from '../../runtime/config/bounds.ts';
 import type { Config } from '../../runtime/config/schema.ts';

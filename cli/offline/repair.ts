@@ -20,7 +20,8 @@ import {
   PLAIN,
   STORED_BLOCK,
 } from '../../fuse/namespace/layout.ts';
-import { addFoundObject, copyTree } from '../../fuse/namespace/tree-copy.ts';
+import { addFoundObject } from '../../fuse/namespace/lost-found.ts';
+import { copyTree } from '../../fuse/namespace/tree-copy.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { MIB } from '../../runtime/config/bounds.ts';

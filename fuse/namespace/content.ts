@@ -104,7 +104,10 @@ export function write(
   return length;
 }
 
-/** Sets the size; what is gained reads as zeros. Size 0 drops an object; any other needs it to be plain. 0, NEEDS_OBJECT (no memory) or −errno. */
+/**
+ * Sets the size; what is gained reads as zeros. Size 0 drops an object; any other needs it to be plain. 0, NEEDS_OBJECT (no
+ * memory) or −errno.
+ */
 export function truncate(t: Tables, ino: number, size: number, flags: number): number {
   const refusal = checkRegular(t, ino);
   if (refusal !== 0) return refusal;

@@ -11,7 +11,7 @@ import {
   SYMLINK_MAX,
   VECTOR_DIMENSION_MAX,
 } from '../../runtime/config/bounds.ts';
-import { BlockMarks, namesBlock } from '../../runtime/memory/slab-rebuild.ts';
+import { BlockMarks } from '../../runtime/memory/slab-rebuild.ts';
 import { listProblem } from './access-lists.ts';
 import * as collections from './collections.ts';
 import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
@@ -56,17 +56,13 @@ import {
   NAME_INLINE,
   PLAIN,
   ROOT,
-  S_IFBLK,
-  S_IFCHR,
   S_IFDIR,
-  S_IFIFO,
   S_IFLNK,
   S_IFMT,
   S_IFREG,
-  S_IFSOCK,
 } from './layout.ts';
-import { checkName, dots, hashName } from './names.ts';
-import { pathOf } from './paths.ts';
+import { hashName } from './names.ts';
+import { FILE_TYPES, hasSoundName, holds, nameOf } from './sound-records.ts';
 import { SUMMED_SIZE_MAX, sumCount } from './sums.ts';
 import type { Tables } from './tables.ts';
 import { XattrCursor } from './xattrs.ts';
@@ -83,15 +79,6 @@ export interface TreeCounts {
   vectors: number;
 }
 
-export const FILE_TYPES: ReadonlySet<number> = new Set([
-  S_IFREG,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFIFO,
-  S_IFSOCK,
-  S_IFCHR,
-  S_IFBLK,
-]);
 const TIMES = [
   [I_ATIME, I_ATIME_NS],
   [I_MTIME, I_MTIME_NS],
@@ -103,27 +90,6 @@ const decoder = new TextDecoder();
 /** Reports what is wrong, in no order that means anything. */
 export function checkTree(t: Tables, report: ReportTree): TreeCounts {
   return new TreeCheck(t, report).run();
-}
-
-/** The name of a live entry that {@link nameOffset} has found sound. */
-export function nameOf(t: Tables, slot: number): string {
-  const from = nameOffset(t, slot);
-  return decoder.decode(nameBytes(t, slot).slice(from, from + nameLength(t, slot)));
-}
-
-/** Whether a name is where the entry says, and one that a file can have. */
-export function hasSoundName(t: Tables, slot: number): boolean {
-  const at = slot * DENTRY_WORDS;
-  const length = t.dentry[at + D_NAME_LENGTH]!;
-  const from = nameOffset(t, slot);
-  if (from < 0 || (length > NAME_INLINE && !namesBlock(t.slab, t.dentry[at + D_NAME]!))) return false;
-  const bytes = nameBytes(t, slot);
-  return checkName(bytes, from, from + length) === 0 && dots(bytes, from, from + length) === 0;
-}
-
-/** Whether `handle` is a block of at least `bytes`. */
-export function holds(t: Tables, handle: number, bytes: number): boolean {
-  return namesBlock(t.slab, handle) && t.slab.capacity(handle) >= bytes;
 }
 
 class TreeCheck {
@@ -391,22 +357,4 @@ class TreeCheck {
       if (state[ino] === LOST) this.#report(ino, 'a directory that the root does not lead to');
     }
   }
-}
-
-/** A path for people, or the number where there is none. */
-export function describeInode(t: Tables, ino: number): string {
-  if (ino === 0) return 'the tree';
-  const isReachable = ino < t.inodeCapacity && reaches(t, ino);
-  return (isReachable ? pathOf(t, ino) : undefined) ?? `inode ${ino}`;
-}
-
-/** Whether the walk up to the root ends: pathOf trusts that it does. */
-function reaches(t: Tables, ino: number): boolean {
-  let at = ino;
-  for (let steps = 0; steps < 4096; steps++) {
-    if (at === ROOT) return true;
-    if (at === 0 || at >= t.inodeCapacity || !isLive(t, at)) return false;
-    at = parentOf(t, at);
-  }
-  return false;
 }

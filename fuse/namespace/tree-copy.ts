@@ -6,12 +6,11 @@
  * its name is none or taken) gets one in `lost+found`, as `inode-NUMBER`. Over private tables; `to` is freshly formatted.
  */
 import { XATTR_NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST } from '../../runtime/errno.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../protocol/abi.ts';
 import * as collections from './collections.ts';
 import * as content from './content.ts';
 import * as data from './data.ts';
-import { find, nameBytes, nameLength, nameOffset } from './dentries.ts';
+import { nameBytes, nameLength, nameOffset } from './dentries.ts';
 import { isDirectory } from './directories.ts';
 import { afterRecovery } from './image.ts';
 import { ALL_FLAGS } from './inode-flags.ts';
@@ -34,7 +33,6 @@ import {
   I_DATA,
   I_FLAGS,
   I_GENERATION,
-  I_GID,
   I_MODE,
   I_MTIME,
   I_MTIME_NS,
@@ -49,15 +47,13 @@ import {
   INODE_WORDS,
   ROOT,
 } from './layout.ts';
+import { lostFound } from './lost-found.ts';
 import * as mutations from './mutations.ts';
-import { hashName } from './names.ts';
+import { FILE_TYPES, hasSoundName, holds } from './sound-records.ts';
 import { setSums, sumCount } from './sums.ts';
 import type { Tables } from './tables.ts';
-import { FILE_TYPES, hasSoundName, holds } from './tree-check.ts';
 import { XattrCursor } from './xattrs.ts';
 
-const LOST_FOUND = 'lost+found';
-const LOST_FOUND_MODE = S_IFDIR | 0o700;
 /** Words that an inode's record keeps as they are: owner, times, flags, and what the index knows. */
 const KEPT: readonly (readonly [from: number, to: number])[] = [
   [I_UID, I_RDEV + 1],
@@ -84,74 +80,10 @@ export function copyTree(from: Tables, to: Tables, now: number): TreeCopied {
   return new TreeCopy(from, to).run();
 }
 
-/** The directory for what has no place, made if there is none. Its inode number. */
-function lostFound(t: Tables): number {
-  const name = encoder.encode(LOST_FOUND);
-  const slot = find(t, ROOT, hashName(ROOT, name, 0, name.length), name, 0, name.length);
-  const known = slot === 0 ? 0 : t.dentry[slot * DENTRY_WORDS + D_INODE]!;
-  if (known !== 0 && isDirectory(t, known)) return known;
-  // A file may be called so.
-  return addTo(
-    t,
-    ROOT,
-    known === 0 ? LOST_FOUND : `${LOST_FOUND}.vexfs`,
-    t.header[H_INODES_END]!,
-    0,
-    LOST_FOUND_MODE,
-  );
-}
-
-/** A file in lost+found that object `id` holds `size` bytes of, in form `stored` (layout.ts). */
-export function addFoundObject(t: Tables, name: string, id: number, size: number, stored: number): void {
-  const ino = addTo(t, lostFound(t), name, t.header[H_INODES_END]!, 0, S_IFREG | 0o600);
-  const attached = content.attach(t, ino, id, size, 0);
-  if (attached < 0) throw new Error(`object ${id} cannot be put into ${LOST_FOUND} (errno ${-attached})`);
-  t.inode[ino * INODE_WORDS + I_STORED] = stored;
-}
-
 /** What is of no type may have been a file, and its bytes somebody's. */
 function modeFor({ inode }: Tables, ino: number): number {
   const mode = inode[ino * INODE_WORDS + I_MODE]! & 0o177777;
   return FILE_TYPES.has(mode & S_IFMT) ? mode : S_IFREG | (mode & 0o777);
-}
-
-/** Makes an inode under the first of name, name-2, name-3, … that is free. Its number. */
-function addTo(
-  t: Tables,
-  directory: number,
-  name: string,
-  ino: number,
-  generation: number,
-  mode: number,
-  target = NOTHING,
-): number {
-  const { inode } = t;
-  const owner = directory * INODE_WORDS;
-  const flags = inode[owner + I_FLAGS]!;
-  for (let count = 1; ; count++) {
-    const u8 = encoder.encode(count === 1 ? name : `${name}-${count}`);
-    // What chattr has closed to users is open to the repair.
-    inode[owner + I_FLAGS] = 0;
-    const made = mutations.create(
-      t,
-      directory,
-      ino,
-      generation,
-      mode,
-      inode[owner + I_UID]!,
-      inode[owner + I_GID]!,
-      0,
-      u8,
-      0,
-      u8.length,
-      target,
-      0,
-      target.length,
-    );
-    inode[owner + I_FLAGS] = flags;
-    if (made === 0) return ino;
-    if (made !== -EEXIST) throw new Error(`${name} cannot be put into ${LOST_FOUND} (errno ${-made})`);
-  }
 }
 
 class TreeCopy {

@@ -3,8 +3,9 @@
  * with objects that are changed past us. One instance per thread, over open-files.ts.
  *
  * 1. A file whose bytes are in a plain object is passed through if nobody has it open otherwise, and then for everybody
- *    until the last one has closed it, and a while longer: who opens it again finds everything done. Meanwhile it keeps its object, which is as long as the file at any moment: what lies behind
- *    the end of it is cut before the first open, and changes that come as requests keep the length in step.
+ *    until the last one has closed it, and a while longer: who opens it again finds everything done. Meanwhile it keeps its
+ *    object, which is as long as the file at any moment: what lies behind the end of it is cut before the first open, and
+ *    changes that come as requests keep the length in step.
  * 2. Before the first byte goes past us, or the object is cut, the log says durably that the object's length and time
  *    count (namespace/passed.ts). So whatever the host filesystem has kept after a crash is the file: an O_SYNC write that
  *    we never hear of survives, and no cut undoes what a shorter log would bring back.

@@ -1,8 +1,8 @@
 /**
  * FUSE over io_uring: the replies to some requests and the wait for the next are one system call. FORGET and INTERRUPT still
  * come by read(2) on /dev/fuse, to the thread of row 0, and so would all requests if the kernel did not take the queues.
- * Nobody waits for the answer to a FORGET, so they are left in the kernel, which hands over many at once, until the thread has nothing else
- * to do or has served some requests.
+ * Nobody waits for the answer to a FORGET, so they are left in the kernel, which hands over many at once, until the thread has
+ * nothing else to do or has served some requests.
  *
  * A thread with the queue of one CPU runs there, beside those who ask it, so it never looks for requests: a client that sleeps
  * leaves the CPU to it, and the other way round. That is cheaper than looking on another CPU, and nobody has to wake a CPU.

@@ -9,11 +9,12 @@
  * Roles: each queue has an owner, a fuse actor by its row, which registers its entries in an io_uring of its own and
  * serves them; any thread may answer a request that was handed over; main gives queues to owners (assign).
  *
- * Layout: a page of words: 0 queues, 1 depth, 2 rows, 3 and 4 the node of seal-queues.ts (0 = none); from OWNERS on, the owner's row of each queue; then for each row
- * ROW_WORDS: 0 notices (what others have done to its entries), 1 incarnation of the ring's thread, 2 … its record (runtime/system/io-uring.ts), and
- * the last: main wants the thread to leave its queues (LEAVE), the thread has (LEFT), or 0;
- * then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique, 3 the row of the thread that has it or its ring. Then, from the next page of the address space on, two
- * rings for each row, used in turn by one incarnation and the next; then the entries' buffers.
+ * Layout: a page of words: 0 queues, 1 depth, 2 rows, 3 and 4 the node of seal-queues.ts (0 = none); from OWNERS on, the
+ * owner's row of each queue; then for each row ROW_WORDS: 0 notices (what others have done to its entries), 1 incarnation of
+ * the ring's thread, 2 … its record (runtime/system/io-uring.ts), and the last: main wants the thread to leave its queues
+ * (LEAVE), the thread has (LEFT), or 0; then for each entry ENTRY_WORDS: 0 state, 1 and 2 the request's unique, 3 the row of
+ * the thread that has it or its ring. Then, from the next page of the address space on, two rings for each row, used in turn
+ * by one incarnation and the next; then the entries' buffers.
  *
  * Invariants of an entry's state word (bits 0–7 the state, 8–31 who answers):
  * 1. ABSENT: the kernel does not have it. IN_KERNEL: the kernel may put a request into it. ARRIVED: it has, and nobody has

@@ -162,7 +162,10 @@ function dropNear(form: usize, node: u32, first: i32, count: i32): i32 {
   return <i32>((to - results) >> 2);
 }
 
-/** Chooses among the `count` of `rest` into `chosen`, beside the `taken` that are there, up to `most`; returns how many are chosen then. */
+/**
+ * Chooses among the `count` of `rest` into `chosen`, beside the `taken` that are there, up to `most`; returns how many are
+ * chosen then.
+ */
 function choose(count: i32, taken: i32, most: i32): i32 {
   let first = 0;
   let hasSettled = taken > 0;

@@ -10,9 +10,10 @@
 // 1. A node's vector, code, norm, label and level are written before the first link to it (an atomic store, so that whoever reads
 //    the link and then the node sees them) and do not change until it is freed. Training the quantiser anew is an exception
 //    that the owner makes while nobody walks.
-// 2. A list of links is written only by who holds the node's lock (one of LOCKS_MAX, shared by many nodes), one atomic word at a time; each word is a node or NONE at
-//    every moment, and a reader stops at the first NONE. So a reader locks nothing, and sees some old and some new links at worst.
-//    The bits of the node's state from SETTLED_SHIFT on are the same holder's; they say what was compared already, and nothing relies on it.
+// 2. A list of links is written only by who holds the node's lock (one of LOCKS_MAX, shared by many nodes), one atomic word at
+//    a time; each word is a node or NONE at every moment, and a reader stops at the first NONE. So a reader locks nothing, and
+//    sees some old and some new links at worst. The bits of the node's state from SETTLED_SHIFT on are the same holder's; they
+//    say what was compared already, and nothing relies on it.
 // 3. A lock names its holder. Who does not get it within about 0.1 s leaves the list alone (counted as SKIPPED): a thread that
 //    ended while it held one hangs nobody. Whoever knows that it ended calls releaseLocks().
 // 4. A link to a node is added only under the lock of the list, and only if the node is not deleted at that time; marking comes

@@ -48,8 +48,8 @@ export class GraphReader {
   }
 
   /**
-   * The nearest, up to `k`, by a walk with `effort` (effort.ts); returns how many. If they are fewer than `wanted`, which exist, all are compared.
-   * Deletions under way make it fewer, too.
+   * The nearest, up to `k`, by a walk with `effort` (effort.ts); returns how many. If they are fewer than `wanted`, which
+   * exist, all are compared. Deletions under way make it fewer, too.
    */
   search(query: Float32Array, k: number, effort: number, wanted: number): number {
     const { u32 } = this.#graph;

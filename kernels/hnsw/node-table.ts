@@ -24,7 +24,10 @@ export class NodeTable {
   #slots: Slots = new Uint32Array(SLOTS_MIN);
   /** Those before the last step of growth, as far as they are not empty yet. */
   #before: Slots = NO_SLOTS;
-  /** The next slot of {@link #before} to be emptied, and how many are left. It is the first of a run, so what is left is found by probing. */
+  /**
+   * The next slot of {@link #before} to be emptied, and how many are left. It is the first of a run, so what is left is found
+   * by probing.
+   */
   #cursor = 0;
   #left = 0;
   #size = 0;

@@ -2,8 +2,6 @@
  * A collection's graph as its owner has it: other threads search it, and help to insert the batch that is open
  * (kernels/assembly/graph.ts has the contract). Vectors come in batches: all of a batch are placed, which makes them nodes; then
  * whoever has time inserts them; and when each is linked, the batch is settled.
- *
- * Labels are small numbers, used again (chunk-table.ts).
  */
 import { assert } from '../../runtime/assert.ts';
 import { forgetTwins } from './forget-twins.ts';
@@ -11,6 +9,7 @@ import type { GraphAccess } from './graph-access.ts';
 import type { ElementType } from './graph-memory.ts';
 import { GraphOwner } from './graph-owner.ts';
 import { GraphReader } from './graph-reader.ts';
+import { LabelNodes } from './label-nodes.ts';
 import type { GraphPart, TailGraph } from './tail-graph.ts';
 import type { IndexOptions, SearchHits } from './vector-index.ts';
 import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
@@ -58,9 +57,7 @@ export class SharedGraph implements TailGraph {
   #owner: GraphOwner | undefined;
   #reader: GraphReader | undefined;
   #number = 0;
-  /** By label: node + 1, negative as long as its batch is open; 0 = not here. */
-  #nodes = new Int32Array(1024);
-  #size = 0;
+  #nodes = new LabelNodes();
   #batch: Batch | undefined;
   /** First of the nodes that the open batch has added. */
   #first = 0;
@@ -86,7 +83,7 @@ export class SharedGraph implements TailGraph {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#nodes.linked;
   }
 
   get number(): number {
@@ -111,7 +108,7 @@ export class SharedGraph implements TailGraph {
   }
 
   get beginsAnew(): boolean {
-    return this.#size === 0;
+    return this.#nodes.linked === 0;
   }
 
   get poor(): SharedGraph | undefined {
@@ -124,7 +121,7 @@ export class SharedGraph implements TailGraph {
   }
 
   get bytes(): number {
-    return (this.#owner?.bytesUsed ?? 0) + this.#nodes.byteLength;
+    return (this.#owner?.bytesUsed ?? 0) + this.#nodes.bytes;
   }
 
   get form(): number {
@@ -140,8 +137,7 @@ export class SharedGraph implements TailGraph {
   claim(label: number, vector: Float32Array): boolean {
     const node = this.hasUnclaimed && !this.isKept ? this.#owner!.claim(label, vector) : -1;
     if (node < 0) return false;
-    this.#note(label, node + 1);
-    this.#size++;
+    this.#nodes.link(label, node);
     this.found++;
     return true;
   }
@@ -174,28 +170,26 @@ export class SharedGraph implements TailGraph {
       const label = batch.labels[i]!;
       const node = batch.nodes[i]!;
       // else it was removed meanwhile, and maybe there is another of that label
-      if (this.#nodes[label] !== -(node + 1)) continue;
-      this.#nodes[label] = node + 1;
-      this.#size++;
+      if (!this.#nodes.isPlaced(label, node)) continue;
+      this.#nodes.link(label, node);
       moved(label);
     }
     this.#batch = undefined;
   }
 
   remove(label: number): void {
-    const entry = this.#nodes[label] ?? 0;
-    if (entry === 0) return;
-    this.#nodes[label] = 0;
-    if (entry > 0) this.#size--;
-    this.#owner!.remove(Math.abs(entry) - 1);
+    const node = this.#nodes.nodeOf(label);
+    if (node < 0) return;
+    this.#nodes.forget(label);
+    this.#owner!.remove(node);
     this.isRefused = false;
     this.changes++;
   }
 
   read(label: number, out: Float32Array): boolean {
-    const entry = this.#nodes[label] ?? 0;
-    if (entry === 0) return false;
-    const at = this.#owner!.vectorAt(Math.abs(entry) - 1);
+    const node = this.#nodes.nodeOf(label);
+    if (node < 0) return false;
+    const at = this.#owner!.vectorAt(node);
     out.set(this.#owner!.graph.f32.subarray(at, at + this.#options.dimension));
     return true;
   }
@@ -207,8 +201,8 @@ export class SharedGraph implements TailGraph {
     out: SearchHits,
     isElsewhere: (label: number) => boolean,
   ): void {
-    if (this.#size === 0 || k === 0) return;
-    this.#offerFound(this.#reader!.search(query, k, effort, this.#size), out, isElsewhere);
+    if (this.#nodes.linked === 0 || k === 0) return;
+    this.#offerFound(this.#reader!.search(query, k, effort, this.#nodes.linked), out, isElsewhere);
   }
 
   /** Offers the nearest of the labels whose bits are set, which a walk finds. */
@@ -220,7 +214,7 @@ export class SharedGraph implements TailGraph {
     out: SearchHits,
     isElsewhere: (label: number) => boolean,
   ): void {
-    if (this.#size === 0 || k === 0) return;
+    if (this.#nodes.linked === 0 || k === 0) return;
     this.#offerFound(this.#reader!.searchPassing(query, k, ef, bits), out, isElsewhere);
   }
 
@@ -267,7 +261,7 @@ export class SharedGraph implements TailGraph {
 
   /** Whether there is anything to keep: also what nothing has claimed yet. */
   get isEmpty(): boolean {
-    return this.#size === 0 && !this.hasUnclaimed;
+    return this.#nodes.linked === 0 && !this.hasUnclaimed;
   }
 
   /** Whether a kept graph was taken, of which there may be vectors that nothing has claimed. */
@@ -299,8 +293,7 @@ export class SharedGraph implements TailGraph {
     this.#owner = undefined;
     this.#reader = undefined;
     this.#batch = undefined;
-    this.#nodes = new Int32Array(1024);
-    this.#size = 0;
+    this.#nodes = new LabelNodes();
     this.isRefused = false;
     this.#isPoor = false;
     this.#unclaimed = -1;
@@ -317,7 +310,7 @@ export class SharedGraph implements TailGraph {
       owner.train();
       if (owner.codes.codeRecall() >= CODE_RECALL_MIN) break;
       this.#element = 'f32';
-      this.#nodes.fill(0);
+      this.#nodes = new LabelNodes();
       this.#room?.release(owner.graph);
     }
     this.#publish();
@@ -350,7 +343,7 @@ export class SharedGraph implements TailGraph {
       const node = owner.place(label, vector);
       if (node < 0) break;
       nodes[count] = node;
-      this.#note(label, -(node + 1));
+      this.#nodes.place(label, node);
       const isNew = owner.isPlaced(node);
       if (isNew) this.changes++;
       else this.found++;
@@ -367,15 +360,6 @@ export class SharedGraph implements TailGraph {
       mark: undefined,
       isThrough: false,
     };
-  }
-
-  #note(label: number, entry: number): void {
-    if (label >= this.#nodes.length) {
-      const nodes = new Int32Array(Math.max(label + 1, 2 * this.#nodes.length));
-      nodes.set(this.#nodes);
-      this.#nodes = nodes;
-    }
-    this.#nodes[label] = entry;
   }
 
   /** False as long as the quantiser has to be trained, and others are still in the graph. */

@@ -46,7 +46,10 @@ export interface TailGraph {
   /** Forgets a label; unknown ones are ignored. */
   remove(label: number): void;
   read(label: number, out: Float32Array): boolean;
-  /** Offers the nearest, by a search of some effort (effort.ts), to `out`, which the caller has begun, without those that `isElsewhere`. */
+  /**
+   * Offers the nearest, by a search of some effort (effort.ts), to `out`, which the caller has begun, without those that
+   * `isElsewhere`.
+   */
   offer(
     query: Float32Array,
     k: number,

@@ -7,7 +7,8 @@
  *
  * What is awkward is defined: k = 0 finds nothing, k above the size finds all, ef below k is k. A label that is added again replaces
  * its vector; one that is not there is removed without a word. Identical vectors are all found. What is no number,
- * infinite, of another dimension, or too long for a float32 never comes here (checkVector in fuse/namespace/collections.ts); denormals count as what they are.
+ * infinite, of another dimension, or too long for a float32 never comes here (checkVector in fuse/namespace/collections.ts);
+ * denormals count as what they are.
  */
 import { assert } from '../../runtime/assert.ts';
 

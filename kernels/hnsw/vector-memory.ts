@@ -5,10 +5,11 @@
  * Roles: one owner thread; any number of readers. A successor of an owner that died begins with reset().
  *
  * Layout: a line (0 magic); per collection, by its number, an entry of ENTRY_WORDS: 0 CHANGES (a sequence lock), 1 COUNT,
- * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH_COUNT, 6 TOTAL, 7 BYTES_KIB, 8 FORM (these four for whoever wants figures), 9 EFFORT, 16 … where its chunks begin (word
- * indexes), 40 … where those of its labels begin, 64 … GRAPHS: of each graph its number (0 = there is none) and its count; then the chunks. Chunk c holds 64 · 2^c rows: their records (RECORD_WORDS u32 each:
- * label, ino, generation, chunk, byte offset, byte length, line, version), then their vectors (float32 × dimension). A chunk of labels
- * holds as many rows of LABEL_WORDS u32 (chunk-table.ts), by label.
+ * 2 DIMENSION (0 = none yet), 3 METRIC, 4 ELSEWHERE, 5 GRAPH_COUNT, 6 TOTAL, 7 BYTES_KIB, 8 FORM (these four for whoever wants
+ * figures), 9 EFFORT, 16 … where its chunks begin (word indexes), 40 … where those of its labels begin, 64 … GRAPHS: of each
+ * graph its number (0 = there is none) and its count; then the chunks. Chunk c holds 64 · 2^c rows: their records
+ * (RECORD_WORDS u32 each: label, ino, generation, chunk, byte offset, byte length, line, version), then their vectors (float32
+ * × dimension). A chunk of labels holds as many rows of LABEL_WORDS u32 (chunk-table.ts), by label.
  *
  * Invariants:
  * 1. Rows 0 … COUNT − 1 are the vectors that the collection has here, dense. A row is written before the store of COUNT
@@ -21,8 +22,8 @@
  *    because this is full), or still to come (from a segment, for a successor). The owner sets it at the beginning and before
  *    the first vector leaves, and clears it when it hands a search out; a reader that finds it 0 at the end has missed none.
  * 4. GRAPHS with a count above 0: a reader has to search the graph of that number, too, which its owner handed to it (graph-reader.ts);
- *    so many of its vectors are nowhere else, and GRAPH_COUNT in all graphs together. Vectors move there from the rows in two steps: into the graph, where they are found twice, and in
- *    a change of invariant 2 out of the rows.
+ *    so many of its vectors are nowhere else, and GRAPH_COUNT in all graphs together. Vectors move there from the rows in two
+ *    steps: into the graph, where they are found twice, and in a change of invariant 2 out of the rows.
  * 5. A reader never waits: an odd CHANGES, which an owner that died may have left, sends it back to the owner.
  */
 import { assert } from '../../runtime/assert.ts';

@@ -1,4 +1,7 @@
-/** What the engine `native` has beside the interface: walks among some labels, patience, memory that is used again, full memory, awkward data, effort. */
+/**
+ * What the engine `native` has beside the interface: walks among some labels, patience, memory that is used again, full
+ * memory, awkward data, effort.
+ */
 import { describe, expect, test } from 'vitest';
 import { effortForRecall, effortOf } from '../../kernels/hnsw/effort.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';

@@ -33,7 +33,10 @@ export const ERROR_BYTES = 2048;
 
 export const { load, store, add, wait, notify } = Atomics;
 
-/** Waits for the word at `index` to change from `value`. It parks at once: spinning would take the CPU from the thread whose turn it is. */
+/**
+ * Waits for the word at `index` to change from `value`. It parks at once: spinning would take the CPU from the thread whose
+ * turn it is.
+ */
 export function awaitChange(words: Int32Array, index: number, value: number): number {
   for (;;) {
     const found = load(words, index);
