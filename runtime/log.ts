@@ -32,13 +32,14 @@ export function openLogFile(file: string): number {
  *
  * @param wanted a level, or something whose `level` is read at every message, so that it can change at any time; a level
  * that is set on the logger itself is stronger
- * @param destination a file path, or a descriptor number (2 in the foreground)
+ * @param target a file path, or a descriptor number (2 in the foreground)
  */
 export function openLog(
   name: string,
   wanted: string | { readonly level: string },
-  destination: string | number,
+  target: string | number,
 ): Logger {
+  const destination = typeof target === 'string' ? openLogFile(target) : target;
   const source = typeof wanted === 'string' ? { level: wanted } : wanted;
   const logger = pino(
     {
@@ -52,10 +53,7 @@ export function openLog(
         },
       },
     },
-    pino.destination({
-      dest: typeof destination === 'string' ? openLogFile(destination) : destination,
-      sync: true,
-    }),
+    pino.destination({ dest: destination, sync: true, append: true, mkdir: false, mode: 0o600 }),
   );
   return logger as unknown as Logger;
 }
