@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { version } from '../actors/version.ts';
 import { GIB } from '../runtime/config/bounds.ts';
 import { roundSize } from '../runtime/config/size.ts';
+import { zstdProblem } from '../runtime/storage/zstd-problem.ts';
 import { hasSysAdmin } from '../runtime/system/capabilities.ts';
 import { collect } from './arguments.ts';
 import { type ConfigChoice, describePlan, placementFindings, type ShownPlan } from './doctor-placement.ts';
@@ -80,6 +81,7 @@ async function examine(choice: ConfigChoice): Promise<Finding[]> {
     nodeVersion(),
     kernelVersion(),
     await nativeCalls(),
+    await compression(),
     fuseDevice(),
     await requestChannel(),
     mountPermission(),
@@ -123,6 +125,13 @@ async function nativeCalls(): Promise<Finding> {
     const found = `koffi does not load (${(error as Error).message.split('\n')[0]})`;
     return { check, state: 'failed', found, advice: 'run "npm ci" on this machine' };
   }
+}
+
+async function compression(): Promise<Finding> {
+  const problem = await zstdProblem();
+  const check = 'compression';
+  if (problem === undefined) return { check, state: 'ok', found: 'zstd works' };
+  return { check, state: 'failed', found: problem };
 }
 
 function fuseDevice(): Finding {

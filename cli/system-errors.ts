@@ -15,10 +15,15 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTCONN: 'is on a mount whose process has ended',
 };
 
-/** What `error` says of a file; undefined = it is no failed system call, but a bug. */
+/** Native code that was not built, or for another machine. */
+const NOT_LOADED = new Set(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_DLOPEN_FAILED']);
+
+/** What `error` says of a file, or of the installation; undefined = it is no failed system call, but a bug. */
 export function describeSystemError(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, syscall, path } = error as NodeJS.ErrnoException;
+  if (code !== undefined && NOT_LOADED.has(code))
+    return `a part of VexFS cannot be loaded: ${error.message.split('\n')[0]}; "vexfs doctor" says what to do`;
   if (code === undefined || syscall === undefined) return undefined;
   if (path === undefined) return REASONS[code] === undefined ? undefined : `a file ${REASONS[code]}`;
   return describeFileError(path, error);

@@ -34,19 +34,16 @@ export function openLogFile(file: string): number {
  *
  * @param wanted a level, or something whose `level` is read at every message, so that it can change at any time; a level
  * that is set on the logger itself is stronger
- * @param destination a file path, or a descriptor number (2 in the foreground)
+ * @param target a file path, or a descriptor number (2 in the foreground)
  */
 export function openLog(
   name: string,
   wanted: string | { readonly level: string },
-  destination: string | number,
+  target: string | number,
 ): Logger {
+  const destination = typeof target === 'string' ? openLogFile(target) : target;
   const source = typeof wanted === 'string' ? { level: wanted } : wanted;
-  const file = pino.destination({
-    dest: typeof destination === 'string' ? openLogFile(destination) : destination,
-    sync: true,
-    maxLength: KEPT_BYTES,
-  });
+  const file = pino.destination({ dest: destination, sync: true, maxLength: KEPT_BYTES });
   // What a full disk has no room for is kept, up to a limit, and written with the next message that it has room for.
   file.on('error', () => {});
   const logger = pino(

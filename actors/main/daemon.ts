@@ -13,6 +13,7 @@ import { printConfig, SCHEMA_NAME } from '../../runtime/config/print.ts';
 import type { Config } from '../../runtime/config/schema.ts';
 import { type OpenStore, openStore, type StoreProblem } from '../../runtime/storage/store.ts';
 import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
+import { zstdProblem } from '../../runtime/storage/zstd-problem.ts';
 import { UserError } from '../../runtime/user-error.ts';
 import { requireFeasible } from './feasible.ts';
 import { MountedStore } from './mounted-store.ts';
@@ -59,7 +60,7 @@ const CONFIG_NAME = 'vexfs.toml';
 /** Rejects with a UserError for expected failures; then nothing is left mounted, locked or running. */
 export async function runMount(request: MountRequest): Promise<MountHandle> {
   const options = required(parseMountOptions(request.options));
-  const missing = fuseUnavailable();
+  const missing = fuseUnavailable() ?? (await zstdProblem());
   if (missing !== undefined) throw new UserError(missing);
   const { directory, notice } = required(await checkMountPoint(request.directory, options));
   if (notice !== undefined) request.onNotice(notice);

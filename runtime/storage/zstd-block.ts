@@ -2,9 +2,12 @@
  * Blocks compressed one by one with Zstandard (RFC 8878), each a frame of its own, so that any can be read without the
  * others. Synchronous native code: for threads that nobody waits for, and for loading.
  */
-import binding from 'zstd-napi/binding.js';
+import { createRequire } from 'node:module';
+import type binding from 'zstd-napi/binding.js';
 
-const { CCtx, CParameter, compressBound, DCtx } = binding;
+// Not imported: where it was not built, Node.js 20 would end the process, beside rejecting the import of this module.
+const loaded = createRequire(import.meta.url)('zstd-napi/binding.js') as typeof binding;
+const { CCtx, CParameter, compressBound, DCtx } = loaded;
 
 /**
  * Negative levels leave out the entropy coding, which is what takes time when a checkpoint is loaded. 32 MiB of inode
