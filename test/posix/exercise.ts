@@ -80,7 +80,8 @@ export class Exercise {
       () => this.#reopen(),
     ];
     steps[this.#below(steps.length)]!();
-    expect(Number(c.stat(this.#path).size), 'size').toBe(this.#size);
+    // Asking brings the filesystem up to date with what the kernel has done past it, so it is not always asked.
+    if (this.#below(3) === 0) expect(Number(c.stat(this.#path).size), 'size').toBe(this.#size);
   }
 
   /** While nobody has the file open; its bytes are compared afterwards. */
