@@ -254,10 +254,13 @@ export class CollectionIndex {
       return out.count;
     }
     const bits = new Uint32Array(Math.ceil(table.labelsEnd / 32));
-    for (const label of labels) bits[label >>> 5]! |= 1 << (label & 31);
-    const waiting = labels.filter((label) => tail.has(label));
+    const waiting: number[] = [];
+    for (const label of labels) {
+      if (tail.has(label)) waiting.push(label);
+      else bits[label >>> 5]! |= 1 << (label & 31);
+    }
     this.compare(query, waiting, out);
-    graph.offerPassing(query, k, ef, bits, out, (label) => tail.has(label));
+    graph.offerPassing(query, k, ef, bits, out);
     return out.count;
   }
 

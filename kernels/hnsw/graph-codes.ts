@@ -17,6 +17,8 @@ const OUTSIDE_SHARE = 1 / 16;
 /** Vectors whose nearest are looked at to judge the codes, and how many of these. */
 const PROBES = 24;
 const PROBE_K = 10;
+/** Codes that show less of the nearest than this are of no use. */
+const RECALL_MIN = 0.85;
 
 export class GraphCodes {
   readonly #owner: GraphOwner;
@@ -97,11 +99,16 @@ export class GraphCodes {
     return Uint32Array.from({ length: rows }, (_, row) => distinct[Math.floor((row * count) / rows)]!);
   }
 
+  /** Whether a graph may be walked over them. If not, it is made over float32. */
+  areGood(): boolean {
+    return this.#recall() >= RECALL_MIN;
+  }
+
   /**
    * Of the nearest in a sample of the nodes, the share that their codes show, 0 … 1. Low where the differences that matter are
    * smaller than a step of the codes: in narrow clusters far from each other, or along a line.
    */
-  codeRecall(): number {
+  #recall(): number {
     const sample = this.#sample();
     const byCode = new SearchHits(PROBE_K);
     const exactly = new SearchHits(PROBE_K);

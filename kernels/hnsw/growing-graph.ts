@@ -6,7 +6,7 @@
 import { assert } from '../../runtime/assert.ts';
 import { GRAPHS_MAX } from '../../runtime/config/bounds.ts';
 import type { SharedGraph } from './shared-graph.ts';
-import type { TailGraph } from './tail-graph.ts';
+import type { LabelTest, TailGraph } from './tail-graph.ts';
 import type { SearchHits } from './vector-index.ts';
 import { IS_FULL } from './vector-memory.ts';
 
@@ -108,25 +108,12 @@ export class GrowingGraph implements TailGraph {
     return this.#parts.some((part) => part.read(label, out));
   }
 
-  offer(
-    query: Float32Array,
-    k: number,
-    effort: number,
-    out: SearchHits,
-    isElsewhere: (label: number) => boolean,
-  ): void {
+  offer(query: Float32Array, k: number, effort: number, out: SearchHits, isElsewhere: LabelTest): void {
     for (const part of this.#parts) part.offer(query, k, effort, out, isElsewhere);
   }
 
-  offerPassing(
-    query: Float32Array,
-    k: number,
-    ef: number,
-    bits: Uint32Array,
-    out: SearchHits,
-    isElsewhere: (label: number) => boolean,
-  ): void {
-    for (const part of this.#parts) part.offerPassing(query, k, ef, bits, out, isElsewhere);
+  offerPassing(query: Float32Array, k: number, ef: number, bits: Uint32Array, out: SearchHits): void {
+    for (const part of this.#parts) part.offerPassing(query, k, ef, bits, out);
   }
 
   tidy(): boolean {

@@ -21,8 +21,6 @@ import {
 
 /** From so many vectors on there is a graph: below, an exact scan is as fast. */
 const GRAPH_MIN = 256;
-/** Codes that show less of the nearest than this are of no use: the graph is made anew over float32. */
-const CODE_RECALL_MIN = 0.85;
 
 export interface NativeOptions extends IndexOptions {
   /** What the graph is walked over; int8 unless said otherwise. */
@@ -153,7 +151,7 @@ export class NativeIndex implements VectorIndex {
     const { nodes } = owner;
     const { firstCut } = owner.codes;
     owner.train();
-    if (owner.codes.codeRecall() < CODE_RECALL_MIN) {
+    if (!owner.codes.areGood()) {
       this.#moveTo(new GraphOwner(this.#options, 'f32', this.#options.capacity));
       return false;
     }

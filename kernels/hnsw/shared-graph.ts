@@ -10,7 +10,7 @@ import type { ElementType } from './graph-memory.ts';
 import { GraphOwner } from './graph-owner.ts';
 import { GraphReader } from './graph-reader.ts';
 import { LabelNodes } from './label-nodes.ts';
-import type { GraphPart, TailGraph } from './tail-graph.ts';
+import type { GraphPart, LabelTest, TailGraph } from './tail-graph.ts';
 import type { IndexOptions, SearchHits } from './vector-index.ts';
 import { IS_FULL, WALKS_CODES, WALKS_FLOATS } from './vector-memory.ts';
 import type { VectorRoom } from './vector-room.ts';
@@ -21,8 +21,6 @@ const BATCH = 512;
 const FIRST_BATCH = 8192;
 /** Fewer are inserted before another thread is awake. */
 const WORTH_A_CALL = 16;
-/** Codes that show less of the nearest than this are of no use: the graph is made over float32. */
-const CODE_RECALL_MIN = 0.85;
 
 export interface SharedGraphOptions {
   /** Most vectors; as many as fit the memory if not given. */
@@ -194,36 +192,21 @@ export class SharedGraph implements TailGraph {
     return true;
   }
 
-  offer(
-    query: Float32Array,
-    k: number,
-    effort: number,
-    out: SearchHits,
-    isElsewhere: (label: number) => boolean,
-  ): void {
+  offer(query: Float32Array, k: number, effort: number, out: SearchHits, isElsewhere: LabelTest): void {
     if (this.#nodes.linked === 0 || k === 0) return;
-    this.#offerFound(this.#reader!.search(query, k, effort, this.#nodes.linked), out, isElsewhere);
-  }
-
-  /** Offers the nearest of the labels whose bits are set, which a walk finds. */
-  offerPassing(
-    query: Float32Array,
-    k: number,
-    ef: number,
-    bits: Uint32Array,
-    out: SearchHits,
-    isElsewhere: (label: number) => boolean,
-  ): void {
-    if (this.#nodes.linked === 0 || k === 0) return;
-    this.#offerFound(this.#reader!.searchPassing(query, k, ef, bits), out, isElsewhere);
-  }
-
-  #offerFound(found: number, out: SearchHits, isElsewhere: (label: number) => boolean): void {
     const reader = this.#reader!;
+    const found = reader.search(query, k, effort, this.#nodes.linked);
     for (let i = 0; i < found; i++) {
       const label = reader.labelAt(i);
       if (!isElsewhere(label)) out.offer(label, reader.distanceAt(i));
     }
+  }
+
+  offerPassing(query: Float32Array, k: number, ef: number, bits: Uint32Array, out: SearchHits): void {
+    if (this.#nodes.linked === 0 || k === 0) return;
+    const reader = this.#reader!;
+    const found = reader.searchPassing(query, k, ef, bits);
+    for (let i = 0; i < found; i++) out.offer(reader.labelAt(i), reader.distanceAt(i));
   }
 
   tidy(): boolean {
@@ -308,7 +291,7 @@ export class SharedGraph implements TailGraph {
       const owner = this.#owner!;
       if (!owner.wantsTraining) break;
       owner.train();
-      if (owner.codes.codeRecall() >= CODE_RECALL_MIN) break;
+      if (owner.codes.areGood()) break;
       this.#element = 'f32';
       this.#nodes = new LabelNodes();
       this.#room?.release(owner.graph);
@@ -378,7 +361,7 @@ export class SharedGraph implements TailGraph {
     const { firstCut } = owner.codes;
     owner.train();
     this.#access.open();
-    this.#isPoor = this.#element === 'i8' && owner.codes.codeRecall() < CODE_RECALL_MIN;
+    this.#isPoor = this.#element === 'i8' && !owner.codes.areGood();
     if (this.#isPoor) this.#element = 'f32';
     for (let node = firstCut; node < this.#first; node++) batch.again.push(node);
     return true;

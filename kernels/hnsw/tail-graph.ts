@@ -13,6 +13,8 @@ export interface GraphPart {
   readonly size: number;
 }
 
+export type LabelTest = (label: number) => boolean;
+
 export interface TailGraph {
   /** Vectors that are here and not in the tail any more. */
   readonly size: number;
@@ -46,26 +48,10 @@ export interface TailGraph {
   /** Forgets a label; unknown ones are ignored. */
   remove(label: number): void;
   read(label: number, out: Float32Array): boolean;
-  /**
-   * Offers the nearest, by a search of some effort (effort.ts), to `out`, which the caller has begun, without those that
-   * `isElsewhere`.
-   */
-  offer(
-    query: Float32Array,
-    k: number,
-    effort: number,
-    out: SearchHits,
-    isElsewhere: (label: number) => boolean,
-  ): void;
-  /** Offers the nearest, by a walk, of the labels whose bits are set, without those that `isElsewhere`; not every graph can do that. */
-  offerPassing?(
-    query: Float32Array,
-    k: number,
-    ef: number,
-    bits: Uint32Array,
-    out: SearchHits,
-    isElsewhere: (label: number) => boolean,
-  ): void;
+  /** Offers the nearest, by a search of some effort (effort.ts), to `out`, which the caller has begun, without those that `isElsewhere`. */
+  offer(query: Float32Array, k: number, effort: number, out: SearchHits, isElsewhere: LabelTest): void;
+  /** Offers the nearest, by a walk, of the labels whose bits are set; not every graph can do that. */
+  offerPassing?(query: Float32Array, k: number, ef: number, bits: Uint32Array, out: SearchHits): void;
   /** A bounded part of what removals have left to do; true when there is more to do at once. */
   tidy(): boolean;
   release(): void;
