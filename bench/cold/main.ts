@@ -1,12 +1,14 @@
-/** `npm run bench:cold`: size of compressed objects, and what making and reading them takes; see docs/PERFORMANCE.md. */
+/** `npm run bench:cold`: size of compressed objects, and what making and reading them takes, and checksums of plain ones; see docs/PERFORMANCE.md. */
 import fs from 'node:fs';
 import os from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { Place } from '../../fuse/namespace/namespace.ts';
 import { compressObject } from '../../fuse/objects/compress.ts';
 import { CompressedObjects } from '../../fuse/objects/compressed-objects.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
+import { SummedObjects, sumsOf } from '../../fuse/objects/summed-objects.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { median } from '../runtime/measure.ts';
@@ -21,11 +23,15 @@ const FRAMES = [16 * KIB, 32 * KIB, 64 * KIB];
 const LEVELS = [1, 3, 6];
 const SMALL = 4 * KIB;
 
+type Form = 'plain' | 'summed' | 'compressed';
+
 interface Way {
   readonly name: string;
   readonly frameBytes: number;
   /** Level of Zstandard; undefined = plain. */
   readonly level: number | undefined;
+  /** The plain object has checksums. */
+  readonly isSummed?: boolean;
 }
 
 interface Row {
@@ -60,6 +66,8 @@ class Bench {
   readonly #buffer = new Uint8Array(MIB);
   readonly #reads: number;
   #next = 2;
+  #sums: Uint32Array = new Uint32Array(0);
+  readonly #place = new Place();
 
   constructor(folder: string, content: Buffer, reads: number) {
     this.#disk = new HostDisk(folder);
@@ -73,9 +81,14 @@ class Bench {
   }
 
   /** Bytes of the object, and the seconds that making it, reading it and `reads` small reads took. */
-  measure({ level, frameBytes }: Way): readonly [bytes: number, made: number, read: number, small: number] {
+  measure({
+    level,
+    frameBytes,
+    isSummed,
+  }: Way): readonly [bytes: number, made: number, read: number, small: number] {
     const id = level === undefined ? 1 : this.#next++;
     const made = seconds(() => {
+      if (isSummed) this.#sums = sumsOf(this.#disk, id, this.#content.length) as Uint32Array;
       if (level === undefined) return;
       const stored = compressObject(this.#disk, 1, id, this.#content.length, { level, frameBytes });
       if (stored < 0) throw new Error(`errno ${-stored}`);
@@ -83,43 +96,58 @@ class Bench {
     const bytes = fs.statSync(join(this.#disk.root, objectPath(id)), { throwIfNoEntry: false })?.size;
     // Not worth it.
     if (bytes === undefined) return [this.#content.length, made, Number.NaN, Number.NaN];
-    const read = seconds(() => this.#sequentially(id, level !== undefined));
-    const small = seconds(() => this.#randomly(id, level !== undefined));
+    const form = isSummed ? 'summed' : level === undefined ? 'plain' : 'compressed';
+    const read = seconds(() => this.#sequentially(id, form));
+    const small = seconds(() => this.#randomly(id, form));
     if (id !== 1) this.#disk.unlink(objectPath(id));
     return [bytes, made, read, small];
   }
 
-  #sequentially(id: number, isCompressed: boolean): void {
-    this.#with(id, isCompressed, (read) => {
+  #sequentially(id: number, form: Form): void {
+    this.#with(id, form, (read) => {
       for (let at = 0; at < this.#content.length; at += MIB)
         read(at, Math.min(MIB, this.#content.length - at));
     });
   }
 
-  #randomly(id: number, isCompressed: boolean): void {
-    this.#with(id, isCompressed, (read) => {
+  #randomly(id: number, form: Form): void {
+    this.#with(id, form, (read) => {
       // Coprime steps: no frame is met twice in a row, so nothing is found expanded.
       const places = Math.floor(this.#content.length / SMALL) - 1;
       for (let i = 0; i < this.#reads; i++) read(((i * 7919) % places) * SMALL, SMALL);
     });
   }
 
-  #with(id: number, isCompressed: boolean, run: (read: (at: number, length: number) => void) => void): void {
+  #with(id: number, form: Form, run: (read: (at: number, length: number) => void) => void): void {
     const objects = new ObjectFiles(this.#disk, 1);
-    const compressed = new CompressedObjects(objects, 0);
-    const { length: size } = this.#content;
+    const read = this.#readerOf(objects, id, form);
     run((at, length) => {
-      const got = isCompressed
-        ? compressed.read(id, size, at, length, this.#buffer, 0)
-        : objects.read(id, at, length, this.#buffer, 0);
+      const got = read(at, length);
       if (got !== length) throw new Error(`a read of ${length} gave ${got}`);
     });
     objects.close();
+  }
+
+  #readerOf(objects: ObjectFiles, id: number, form: Form): (at: number, length: number) => number {
+    const { length: size } = this.#content;
+    if (form === 'plain') return (at, length) => objects.read(id, at, length, this.#buffer, 0);
+    if (form === 'compressed') {
+      const compressed = new CompressedObjects(objects, 0);
+      return (at, length) => compressed.read(id, size, at, length, this.#buffer, 0);
+    }
+    const readSums = (_ino: number, first: number, count: number, out: Uint32Array): boolean => {
+      out.set(this.#sums.subarray(first, first + count));
+      return true;
+    };
+    const summed = new SummedObjects(objects, { readSums });
+    Object.assign(this.#place, { object: id, size, hasSums: true });
+    return (at, length) => summed.read(1, this.#place, at, length, this.#buffer, 0);
   }
 }
 
 const WAYS: readonly Way[] = [
   { name: 'plain', level: undefined, frameBytes: 0 },
+  { name: 'checksums', level: undefined, frameBytes: 0, isSummed: true },
   ...FRAMES.flatMap((frameBytes) =>
     LEVELS.map((level) => ({ name: `${frameBytes / KIB} KiB, level ${level}`, level, frameBytes })),
   ),

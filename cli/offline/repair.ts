@@ -21,6 +21,7 @@ import {
   STORED_BLOCK,
 } from '../../fuse/namespace/layout.ts';
 import { addFoundObject } from '../../fuse/namespace/lost-found.ts';
+import { setSums } from '../../fuse/namespace/sums.ts';
 import { copyTree } from '../../fuse/namespace/tree-copy.ts';
 import { objectDirectory, objectPath } from '../../fuse/objects/object-path.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -81,6 +82,7 @@ function rewrite(
   const objects = checkObjects(disk, tree, new Findings(), () => {});
   forgetMissing(tree, objects, done);
   settleForms(disk, tree, objects, done);
+  settleSums(tree, objects, old.isBehind, done);
   // As high as ids that inodes named and nobody had may be: from there on there would soon be none left.
   tree.tables.header[H_NEXT_OBJECT] = objects.highest + 1;
   if (old.isBehind) keepObjects(disk, tree, objects, done);
@@ -159,6 +161,23 @@ function settleForms(disk: Disk, tree: PrivateTree, { unsound }: ObjectCheck, do
     tables.inode[at + I_STORED] = form.stored;
     if (isCompressed(form.stored)) tables.inodeF64[(at + I_SIZE) / 2] = form.size;
     done.push(`corrected how the content of ${path} is stored`);
+  }
+}
+
+/** Where records are lost, one of them may have said that the checksums no longer count. */
+function settleSums(tree: PrivateTree, { wrong }: ObjectCheck, isBehind: boolean, done: string[]): void {
+  const { namespace, tables } = tree;
+  const others = new Set(wrong);
+  for (let ino = 1; others.size > 0 && ino < namespace.inodesEnd; ino++) {
+    const object = namespace.objectOf(ino);
+    if (!others.delete(object)) continue;
+    const path = namespace.pathOf(ino) ?? `inode ${ino}`;
+    if (isBehind) setSums(tables, ino, object, tables.bytes, 0, 0);
+    done.push(
+      isBehind
+        ? `took away the checksums of ${path}: it may have changed after them`
+        : `left ${path}, which is damaged: what does not agree with its checksums is EIO`,
+    );
   }
 }
 

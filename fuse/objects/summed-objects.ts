@@ -90,13 +90,13 @@ function rowOf(object: number, piece: number): number {
 /** One instance per thread. */
 export class SummedObjects {
   readonly #objects: ObjectFiles;
-  readonly #namespace: Namespace;
+  readonly #namespace: Pick<Namespace, 'readSums'>;
   readonly #agreed = new Agreed();
   #sums = new Uint32Array(2 + FUSE_MAX_WRITE / SUMMED_PIECE_BYTES);
   /** A piece of which a part is asked for. */
   #piece = new Uint8Array(0);
 
-  constructor(objects: ObjectFiles, namespace: Namespace) {
+  constructor(objects: ObjectFiles, namespace: Pick<Namespace, 'readSums'>) {
     this.#objects = objects;
     this.#namespace = namespace;
   }

@@ -160,6 +160,44 @@ test('a damaged piece of a compressed file is left as it is: the others can be r
   ]);
 });
 
+test('a damaged piece of a file with checksums is left as it is, and stays damaged', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  store.summed(1, 'rest', 'said again '.repeat(10_000));
+  store.checkpoint();
+  store.close();
+  spoil(join(folder.store, 'objects/01/1'), 70_000);
+  const check = inspected(folder.store);
+  const { disk, identity, release } = openStore(folder.store, { create: false, inspect: true }) as OpenStore;
+  const { done } = repairStore(disk, identity, MEMORY, check);
+  release();
+  expect(done).toContain('left /rest, which is damaged: what does not agree with its checksums is EIO');
+  expect(inspected(folder.store).findings.problems).toEqual(check.findings.problems);
+  expect(check.findings.problems).toMatchObject([{ file: 'objects/01/1', offset: 65_536 }]);
+});
+
+test('a log that is damaged before the record that checksums no longer count: the file can be read again', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const ino = store.summed(1, 'rest', 'said again '.repeat(5000));
+  store.checkpoint();
+  store.inline(1, 'a file before the damage', 'x');
+  store.commit();
+  store.namespace.setSums(ino, 1, new Uint8Array(0), 0, 0);
+  store.commit();
+  store.objects.write(1, 5, Buffer.from('NEW'), 0, 3);
+  store.namespace.wroteObject(ino, 8);
+  store.commit();
+  store.close();
+  expect(inspected(folder.store).findings.problems).toEqual([]);
+  const log = logsOf(folder.store).at(-1)!;
+  spoil(log, readFileSync(log).indexOf('a file before the damage'));
+  expect(repaired(folder.store)).toContain(
+    'took away the checksums of /rest: it may have changed after them',
+  );
+  expect(served(folder.store).get('/rest')).toContain('"said NEWin said again ');
+});
+
 test('the newest checkpoint damaged: the older one and the log say the same tree', () => {
   using folder = new Folder();
   buildStore(folder.store);
