@@ -13,7 +13,8 @@ import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
-import { SlabAllocator } from '../../runtime/memory/slab.ts';
+import { CLASS_UNITS, UNIT } from '../../runtime/memory/size-classes.ts';
+import { SlabAllocator, type SlabHandle } from '../../runtime/memory/slab.ts';
 import { rebuildSlab } from '../../runtime/memory/slab-rebuild.ts';
 import { formatJournal, JournalWriter, journalRegionBytes } from '../../runtime/storage/journal-ring.ts';
 import { JOURNAL, namespaceCapacity, SLAB } from '../regions.ts';
@@ -31,6 +32,26 @@ export interface TablesCapacity {
   /** Bytes of the slab. */
   readonly budget: number;
   readonly inlineLimit: number;
+}
+
+/** The first bytes of a free block, which say that it is free. */
+const FREE_MARK = 8;
+
+/** A slab whose free blocks are zeros: a checkpoint of it takes no room for what was removed, and has nothing of it. */
+class ClearedSlab extends SlabAllocator {
+  override free(handle: SlabHandle): void {
+    this.#clear(handle, this.core.classOfBlock(handle));
+    super.free(handle);
+  }
+
+  override release(handle: SlabHandle, c: number): void {
+    this.#clear(handle, c);
+    super.release(handle, c);
+  }
+
+  #clear(handle: SlabHandle, c: number): void {
+    this.u8.fill(0, handle * UNIT + FREE_MARK, (handle + CLASS_UNITS[c]!) * UNIT);
+  }
 }
 
 export class ReplayedTables implements Loadable, Replayable {
@@ -86,7 +107,7 @@ export class ReplayedTables implements Loadable, Replayable {
 
   loaded(): void {
     const { inlineLimit } = this.#capacity;
-    const slab = new SlabAllocator(this.arena.region(SLAB));
+    const slab = new ClearedSlab(this.arena.region(SLAB));
     const journal = new JournalWriter(this.arena.region(JOURNAL));
     const namespace = new Namespace(this.arena, slab, journal, { inlineLimit, clock: this.#clock });
     this.#slab = slab;
