@@ -11,6 +11,8 @@ export interface CheckpointOrder {
   readonly inlineLimit: number;
   readonly shards: number;
   readonly untilLsn: number;
+  /** Only the newest one is kept, and the one before it is deleted before there is a newer one. */
+  readonly isDiskFull: boolean;
 }
 
 export interface MadeCheckpoint {

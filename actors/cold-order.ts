@@ -1,4 +1,4 @@
-/** What main and the thread that compresses cold files tell each other (structured clone). */
+/** What main and the thread that looks after large files at rest tell each other (structured clone). */
 import type { StoredTotals } from '../fuse/namespace/cold-files.ts';
 
 /** The thread's `workerData`. */
@@ -6,8 +6,12 @@ export interface ColdOrder {
   /** Absolute path of the store. */
   readonly store: string;
   readonly arena: SharedArrayBuffer;
-  readonly afterSeconds: number;
-  readonly maxBytes: number;
+  /** Files that were not used for so long are compressed, if they have at most so many bytes. */
+  readonly compress: { readonly afterSeconds: number; readonly maxBytes: number } | undefined;
+  /** Of those that were not changed for so long checksums are taken; 0 = of none. */
+  readonly sumAfterSeconds: number;
+  /** All that have checksums are compared with them. */
+  readonly scrubs: boolean;
 }
 
 /** Thread → main. */
@@ -27,6 +31,21 @@ export type ColdNews =
       readonly stored: number;
       readonly bytes: number;
     }
+  /** Its checksums were staged: see SUMMED in messages.ts. The thread waits for an answer. */
+  | {
+      readonly kind: 'summed';
+      readonly ino: number;
+      readonly generation: number;
+      readonly version: number;
+      readonly object: number;
+      readonly count: number;
+      readonly crc: number;
+      readonly spoils: number;
+    }
+  /** What the file has from this position on cannot be read, or is not what its checksum says. */
+  | { readonly kind: 'damaged'; readonly ino: number; readonly object: number; readonly position: number }
+  /** What it is at now. */
+  | { readonly kind: 'doing'; readonly doing: string }
   /** All files were looked at. */
   | { readonly kind: 'done'; readonly totals: StoredTotals }
   | { readonly kind: 'failed'; readonly errno: number };

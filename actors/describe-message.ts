@@ -82,6 +82,8 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [messages.ROUTE_DONE]: words('route', 'shard'),
   [messages.FORGET_NAME]: [...words('parentLo', 'parentHi', 'nameBytes'), ['name', 'text']],
   [messages.FORGET_INODE]: [['node', 'u64']],
+  [messages.SUMMED]: words('ino', 'generation', 'version', 'object', 'count', 'crc', 'spoils'),
+  [messages.DAMAGED]: [['position', 'f64'], ...words('ino', 'object')],
   [messages.COMPRESSED]: words('ino', 'generation', 'version', 'from', 'to', 'stored'),
   [messages.REFRESH_PASSED]: words(),
   [messages.PLACED]: words('object', 'errno'),

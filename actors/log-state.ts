@@ -47,7 +47,9 @@ export const SYNCS = 8;
 export const COMMITS = 9;
 /** What the last fdatasync took, milliseconds. */
 export const SYNC_MS = 10;
-const NUMBERS = 11;
+/** 1: the disk had no room to append to the segment. Only io-0 goes on with it then. */
+export const IS_STUCK = 11;
+const NUMBERS = 12;
 
 const LOG_STATE_BYTES = FIRST_BYTE + NUMBERS * 8;
 

@@ -6,7 +6,8 @@
  * 2. Everything before it is durable by then. So only the last segment may have a torn tail, and recovery
  *    cuts that off before anything is appended after it.
  * 3. After an error nothing more is written: what the kernel did with the bytes of a failed write or
- *    fdatasync is unknown.
+ *    fdatasync is unknown. Want of space is no such error: nothing was released or counted, and io-0 writes the same records once
+ *    more, to the same place, or to a segment made of the reserve (log-reserve.ts); before that is named, what was torn is cut durably.
  * 4. Before a segment is followed by another, what it alone had of objects is durable in them (commit-actor.ts). So only the
  *    last one is needed for that.
  * 5. A segment may end in zeros, which are no records: small writes find their place already there, so that an
@@ -16,16 +17,18 @@
 import { encodeSegmentHeader, SEGMENT_HEADER, sealRecord, segmentSalt } from '../kernels/codec/log-format.ts';
 import { assert } from '../runtime/assert.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { ENOSPC } from '../runtime/errno.ts';
+import { EIO, ENOENT, ENOSPC } from '../runtime/errno.ts';
 import type { Disk } from '../runtime/storage/disk.ts';
 import { type JournalReader, reached } from '../runtime/storage/journal-ring.ts';
 import { COMMIT, FLAGS_AT, LSN_AT, TYPE_AT } from '../runtime/storage/record-header.ts';
 import { LOG_DIRECTORY, segmentPath } from './log-files.ts';
+import { RESERVE_FILE, reserveBytes } from './log-reserve.ts';
 import {
   BYTES,
   COMMITS,
   DURABLE_LSN,
   FILE_BYTES,
+  IS_STUCK,
   LogState,
   NEXT_SEGMENT,
   RECORDS,
@@ -122,9 +125,15 @@ export class LogWriter {
     return this.#numbers[SYNC_MS]!;
   }
 
-  /** Bytes of records after which the segment is followed by another; 0 = there is none. */
+  /** Bytes of records after which the segment is followed by another; 0 = there is none, or it has no room. */
   get bytesLeft(): number {
-    return this.segment === 0 ? 0 : Math.max(0, this.#options.segmentBytes - this.segmentBytes);
+    if (this.segment === 0 || this.#numbers[IS_STUCK] === 1) return 0;
+    return Math.max(0, this.#options.segmentBytes - this.segmentBytes);
+  }
+
+  /** Whether a full disk still has room for what is in the journal. */
+  get hasReserve(): boolean {
+    return reserveBytes(this.#disk) > 0;
   }
 
   /** The log ends with record `lastLsn`, which is durable; what follows goes to a new segment of this number. */
@@ -149,7 +158,7 @@ export class LogWriter {
 
   /**
    * Makes the journal's records up to the position `limit` durable, unless another thread has, and notes that. 0 or −errno; after
-   * an error the log must not be used any more.
+   * an error other than ENOSPC the log must not be used any more.
    */
   commit(journal: JournalReader, limit: number, written?: () => void): number {
     journal.resume();
@@ -165,16 +174,19 @@ export class LogWriter {
 
   /**
    * Seals and writes the journal's records up to the position `limit`, and releases them. 0 or −errno; after
-   * an error the log must not be used any more.
+   * an error other than ENOSPC the log must not be used any more. After that, io-0 may call this again.
    */
   append(journal: JournalReader, limit: number): number {
     while (journal.position !== limit) {
       const failed = this.#roll();
       if (failed < 0) return failed;
+      const before = this.writtenLsn;
       const bytes = this.#gather(journal, limit);
       const wrote = this.#disk.writev(this.#descriptor, this.#parts, this.segmentBytes);
       this.#parts.length = 0;
+      if (wrote === -ENOSPC) this.#putBack(journal, before);
       if (wrote < 0) return wrote;
+      this.#numbers[IS_STUCK] = 0;
       journal.release();
       this.#numbers[SEGMENT_BYTES]! += bytes;
       this.#numbers[BYTES]! += bytes;
@@ -190,7 +202,8 @@ export class LogWriter {
     const { clock } = this.#options;
     const began = clock?.monotonic() ?? 0;
     const failed = this.#open() || this.#disk.fdatasync(this.#descriptor);
-    if (failed < 0) return failed;
+    // What was written has found no room after all: it is lost.
+    if (failed < 0) return failed === -ENOSPC ? -EIO : failed;
     this.#numbers[SYNC_MS] = (clock?.monotonic() ?? 0) - began;
     this.#numbers[SYNCS]!++;
     this.#numbers[DURABLE_LSN] = this.writtenLsn;
@@ -200,13 +213,21 @@ export class LogWriter {
   /** Makes the log end here: the next record begins a new segment, so that this one can be deleted whole. */
   finishSegment(): number {
     if (this.segment === 0) return 0;
+    const isStuck = this.#numbers[IS_STUCK] === 1;
     let failed = this.sync() || this.#open();
-    if (failed === 0 && this.#numbers[FILE_BYTES]! > this.segmentBytes) {
+    if (failed === 0 && (isStuck || this.#numbers[FILE_BYTES]! > this.segmentBytes)) {
       failed = this.#disk.truncate(this.#descriptor, this.segmentBytes);
     }
+    if (failed === 0 && isStuck) failed = this.#disk.fdatasync(this.#descriptor);
     if (failed < 0) return failed;
     this.close();
     return 0;
+  }
+
+  /** Begins a new segment now, unless there is nothing in this one: all before it can be deleted once a checkpoint has it. */
+  nextSegment(): number {
+    if (this.segment !== 0 && this.segmentBytes === SEGMENT_HEADER) return 0;
+    return this.finishSegment() || this.#begin(false);
   }
 
   /** There is no segment to append to any more. */
@@ -214,6 +235,7 @@ export class LogWriter {
     this.#closeFile();
     this.#numbers[SEGMENT] = 0;
     this.#numbers[FILE_BYTES] = 0;
+    this.#numbers[IS_STUCK] = 0;
   }
 
   #closeFile(): void {
@@ -274,21 +296,45 @@ export class LogWriter {
     return bytes;
   }
 
-  /** Opens a new segment when there is none, or the current one is full. */
+  /** The records after `lsn`, which were gathered, have not been written. */
+  #putBack(journal: JournalReader, lsn: number): void {
+    this.#numbers[RECORDS]! -= this.writtenLsn - lsn;
+    this.#numbers[WRITTEN_LSN] = lsn;
+    this.#numbers[IS_STUCK] = 1;
+    journal.resume();
+  }
+
+  /** Opens a new segment when there is none, or the current one is full, or has no room and there is a reserve. */
   #roll(): number {
+    const isStuck = this.#numbers[IS_STUCK] === 1 && this.hasReserve;
     if (this.segment !== 0) {
-      if (this.segmentBytes < this.#options.segmentBytes) return this.#open();
+      if (this.segmentBytes < this.#options.segmentBytes && !isStuck) return this.#open();
       const failed = this.finishSegment();
       if (failed < 0) return failed;
     }
+    return this.#begin(isStuck);
+  }
+
+  /** Begins the next segment: of the reserve, if so wanted or there is no other room. */
+  #begin(fromReserve: boolean): number {
     const sequence = this.#numbers[NEXT_SEGMENT]!;
-    const descriptor = createSegment(this.#disk, sequence, this.#options.uuid, this.writtenLsn + 1);
+    const { uuid } = this.#options;
+    const header = encodeSegmentHeader({ sequence, firstLsn: this.writtenLsn + 1, uuid });
+    let fileBytes = SEGMENT_HEADER;
+    let descriptor = fromReserve ? -ENOSPC : createSegment(this.#disk, sequence, header);
+    if (descriptor === -ENOSPC && this.hasReserve) {
+      fileBytes = reserveBytes(this.#disk);
+      const reserve = this.#disk.open(RESERVE_FILE, 'write');
+      descriptor = nameSegment(this.#disk, reserve, RESERVE_FILE, sequence, header);
+      // A checkpoint has taken it meanwhile.
+      if (descriptor === -ENOENT) descriptor = -ENOSPC;
+    }
     if (descriptor < 0) return descriptor;
     this.#use(descriptor, sequence);
     this.#numbers[NEXT_SEGMENT]!++;
     this.#numbers[SEGMENT] = sequence;
     this.#numbers[SEGMENT_BYTES] = SEGMENT_HEADER;
-    this.#numbers[FILE_BYTES] = SEGMENT_HEADER;
+    this.#numbers[FILE_BYTES] = fileBytes;
     this.#numbers[BYTES]! += SEGMENT_HEADER;
     return 0;
   }
@@ -312,21 +358,27 @@ export class LogWriter {
   }
 }
 
-function createSegment(disk: Disk, sequence: number, uuid: Uint8Array, firstLsn: number): number {
-  const path = segmentPath(sequence);
-  const descriptor = disk.open(`${path}.tmp`, 'create');
+/** Its descriptor, or −errno: then nothing is left of it. */
+function createSegment(disk: Disk, sequence: number, header: Uint8Array): number {
+  const path = `${segmentPath(sequence)}.tmp`;
+  const descriptor = nameSegment(disk, disk.open(path, 'create'), path, sequence, header);
+  if (descriptor === -ENOSPC) disk.unlink(path);
+  return descriptor;
+}
+
+/** The open file at `path` becomes a segment: its descriptor, or −errno. */
+function nameSegment(
+  disk: Disk,
+  descriptor: number,
+  path: string,
+  sequence: number,
+  header: Uint8Array,
+): number {
   if (descriptor < 0) return descriptor;
-  const wrote = disk.pwrite(
-    descriptor,
-    encodeSegmentHeader({ sequence, firstLsn, uuid }),
-    0,
-    SEGMENT_HEADER,
-    0,
-  );
   const failed =
-    Math.min(wrote, 0) ||
+    Math.min(0, disk.pwrite(descriptor, header, 0, SEGMENT_HEADER, 0)) ||
     disk.fdatasync(descriptor) ||
-    disk.rename(`${path}.tmp`, path) ||
+    disk.rename(path, segmentPath(sequence)) ||
     disk.syncDirectory(LOG_DIRECTORY);
   if (failed === 0) return descriptor;
   disk.close(descriptor);

@@ -83,6 +83,10 @@ export const COMPRESSED = 176;
 /** main → fuse-0: the tables are to follow the files that the kernel writes by itself. [0] 0 · [4] 0 */
 export const REFRESH_PASSED = 177;
 
+/** main → fuse-0: checksums of an object were staged (fuse/objects/staged-sums.ts); the file gets them if its bytes are still those.
+ * Answered by PLACED. [0] ino · [4] generation · [8] version · [12] object · [16] how many · [20] their CRC-32 · [24] spoils */
+export const SUMMED = 178;
+
 // ---------------------------------------------------------------- to a shard
 
 /** indexer, io, shard → shard: text chunks of one file. [0] ino · [4] generation · [8] a chunk batch (chunk-batch.ts) */
@@ -177,8 +181,20 @@ export const SHARD_REPLAYED = 144;
 /** shard → main: what a ROUTE_CHANGED asks for is done. [0] its word · [4] number of the shard */
 export const ROUTE_DONE = 145;
 
-/** fuse-0 → main: [0] the object of a COMPRESSED that is the file's now, or was given up · [4] 0 or errno */
+/** fuse-0 → main: [0] the object of a COMPRESSED that is the file's now, or was given up, or of a SUMMED · [4] 0 or errno */
 export const PLACED = 158;
+/** fuse → main: an object cannot be read, or is not what its checksum says. [0] f64 position in the file · [8] ino · [12] object */
+export const DAMAGED = 159;
+
+/** DAMAGED; dropped when the lane is full: who reads it again tells of it again. */
+export function tryDamaged(main: Outbox, ino: number, object: number, position: number): void {
+  const at = main.claim(DAMAGED, 16);
+  if (at < 0) return;
+  main.f64[at >> 3] = position;
+  main.u32[(at >> 2) + 2] = ino;
+  main.u32[(at >> 2) + 3] = object;
+  main.send();
+}
 
 /** fuse, indexer → main: the kernel is to forget a name. [0] parent, low · [4] parent, high · [8] bytes of the name · [12] the name */
 export const FORGET_NAME = 140;
@@ -232,6 +248,24 @@ export function tryCompressed(
   const at = fuse.claim(COMPRESSED, 24);
   if (at < 0) return false;
   fuse.u32.set([ino, generation, version, from, to, stored], at >> 2);
+  fuse.send();
+  return true;
+}
+
+/** SUMMED; false when the lane is full. */
+export function trySummed(
+  fuse: Outbox,
+  ino: number,
+  generation: number,
+  version: number,
+  object: number,
+  count: number,
+  crc: number,
+  spoils: number,
+): boolean {
+  const at = fuse.claim(SUMMED, 28);
+  if (at < 0) return false;
+  fuse.u32.set([ino, generation, version, object, count, crc, spoils], at >> 2);
   fuse.send();
   return true;
 }

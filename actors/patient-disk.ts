@@ -56,6 +56,11 @@ export class PatientDisk implements Disk {
     return this.#end(this.#disk.punch?.(descriptor, start, length) ?? -EOPNOTSUPP);
   }
 
+  allocate(descriptor: number, bytes: number): number {
+    this.#begin();
+    return this.#end(this.#disk.allocate?.(descriptor, bytes) ?? -EOPNOTSUPP);
+  }
+
   seek(descriptor: number, position: number, whence: number): number {
     this.#begin();
     return this.#end(this.#disk.seek?.(descriptor, position, whence) ?? -EINVAL);

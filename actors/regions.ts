@@ -3,6 +3,7 @@ import { type NamespaceCapacity, planNamespace } from '../fuse/namespace/layout.
 import { planDataLocks } from '../fuse/objects/data-locks.ts';
 import { planLastReads } from '../fuse/objects/last-reads.ts';
 import { planOpenFiles } from '../fuse/objects/open-files.ts';
+import { planStagedSums } from '../fuse/objects/staged-sums.ts';
 import { planSyncHabits } from '../fuse/objects/sync-habits.ts';
 import { planAbsentNames } from '../fuse/session/absent-names.ts';
 import { flightBytes } from '../fuse/session/flight.ts';
@@ -124,6 +125,7 @@ export function planRegions(config: Config, topology: Topology): RegionPlan[] {
     planVirtual(config.memory.max_results),
     planDataLocks(),
     planSyncHabits(),
+    planStagedSums(),
     planLastReads(config.memory.max_files),
     ...planOpenFiles(config.memory.max_files),
     planPending(),

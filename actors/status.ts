@@ -3,13 +3,14 @@ import { namespaceUse } from '../fuse/namespace/namespace.ts';
 import { doorbellOf, peekMailbox } from '../runtime/messaging/mailbox.ts';
 import { readCounters } from '../runtime/metrics/metrics.ts';
 import { ActorState } from '../runtime/scheduling/actor-state.ts';
+import { JournalReader } from '../runtime/storage/journal-ring.ts';
 import { type StoreNumbers, StoreStatus } from '../runtime/storage/store-status.ts';
 import { type CollectionStatus, collectionsStatus } from './collection-status.ts';
 import type { Context } from './context.ts';
 import { type MovingStatus, movingStatus } from './moving-status.ts';
 import { type PoolStatus, poolStatus } from './pool-status.ts';
 import { presentActors } from './presence.ts';
-import { ACTOR_STATES, METRICS, STORE_STATUS } from './regions.ts';
+import { ACTOR_STATES, JOURNAL, METRICS, STORE_STATUS } from './regions.ts';
 import { type ActorPlan, mailboxRegion } from './topology.ts';
 import { opcodeTotals, shardTotal } from './totals.ts';
 
@@ -40,7 +41,8 @@ export interface Snapshot {
   readonly actors: readonly ActorStatus[];
   readonly namespace: { readonly files: number; readonly inodesUsed: number; readonly inodesMax: number };
   readonly memory: PoolStatus;
-  readonly storage: StoreNumbers & { readonly errno: number };
+  /** `space`: SPACE_ENOUGH, SPACE_LOW or SPACE_NONE. */
+  readonly storage: StoreNumbers & { readonly errno: number; readonly space: number };
   readonly index: {
     readonly pending: number;
     readonly indexed: number;
@@ -114,7 +116,7 @@ export function takeSnapshot(context: Context): Snapshot {
     actors: presentActors(context).map((actor) => actorStatus(context, actor)),
     namespace: { files: used, inodesUsed: used, inodesMax: use.files },
     memory: poolStatus(context),
-    storage: { ...status.read(), errno: status.errno },
+    storage: { ...status.read(), errno: status.errno, space: new JournalReader(arena.region(JOURNAL)).space },
     index: {
       pending: indexer.pending ?? 0,
       indexed: indexer.indexed ?? 0,

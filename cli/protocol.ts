@@ -96,7 +96,14 @@ export interface Status {
     readonly [key: string]: unknown;
   };
   /** The last change that is on disk, as its number in the log. */
-  readonly storage?: { readonly durableLsn: number; readonly [key: string]: unknown };
+  readonly storage?: {
+    readonly durableLsn: number;
+    /** 0 = the store's disk has room. */
+    readonly space?: number;
+    readonly freeBytes?: number;
+    readonly neededBytes?: number;
+    readonly [key: string]: unknown;
+  };
   /** Checkpoints made while mounted; nothing for a mount that does not say. */
   readonly checkpoint?: CheckpointStatus;
   /** Compression of cold files; nothing for a mount that does not say. */

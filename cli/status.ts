@@ -21,7 +21,14 @@ Examples:
   vexfs status                  the mount that contains this directory, or the only one
   vexfs status ~/notes --json | jq .index.pending`;
 
-const NO_TOTALS = { compressedFiles: 0, compressedBytes: 0, storedBytes: 0, keptPlainFiles: 0 };
+const NO_TOTALS = {
+  compressedFiles: 0,
+  compressedBytes: 0,
+  storedBytes: 0,
+  keptPlainFiles: 0,
+  summedFiles: 0,
+  unsummedFiles: 0,
+};
 
 export function addStatus(program: Command): void {
   program
@@ -75,8 +82,16 @@ export function describeStatus(s: Status): string[] {
     summary.push(['shards', `${from} → ${to}, ${phase}: ${grouped(left)} files left`]);
   }
   if (s.storage !== undefined) summary.push(['durable', `to change ${grouped(s.storage.durableLsn)}`]);
+  if (s.storage?.space) {
+    const [free, needed] = [s.storage.freeBytes ?? 0, s.storage.neededBytes ?? 0].map(roundSize);
+    const state = `the disk of the store is full: ${free} are free, ${needed} are needed to go on`;
+    summary.push(['disk', `${state}; until then, what would take space is refused`]);
+  }
   if (s.checkpoint !== undefined) summary.push(['checkpoint', describeCheckpoints(s.checkpoint)]);
   if (s.cold !== undefined && s.cold.mode !== 'off') summary.push(['compressed', describeCold(s.cold)]);
+  if (s.cold?.totals !== undefined) summary.push(['checksums', describeSums(s.cold)]);
+  if (s.cold?.damage !== undefined && s.cold.damage.count > 0)
+    summary.push(['damaged', style('red', describeDamage(s.cold.damage))]);
   const lines = table(summary.map(([name, value]) => [style('bold', name), value]));
   lines.push('', ...describeActors(s.actors));
   if (s.collections !== undefined && s.collections.length > 0)
@@ -124,6 +139,20 @@ function describeCold({ doing, compressed, totals, failure }: ColdStatus): strin
   if (doing !== '') parts.push(doing);
   if (failure !== undefined) parts.push(`the last attempt failed: ${failure}`);
   return parts.join(', ');
+}
+
+/** Of large files that are not compressed. */
+function describeSums({ totals, scrubbedSecondsAgo }: ColdStatus): string {
+  const { summedFiles, unsummedFiles } = totals ?? NO_TOTALS;
+  const parts = [`${plural(summedFiles, 'large file')}, ${grouped(unsummedFiles)} not yet`];
+  if (scrubbedSecondsAgo !== undefined) parts.push(`all compared ${duration(scrubbedSecondsAgo)} ago`);
+  return parts.join(', ');
+}
+
+function describeDamage({ count, files }: ColdStatus['damage']): string {
+  const [{ inode, object, position }] = files as [ColdStatus['damage']['files'][number]];
+  const others = count > 1 ? `, and ${plural(count - 1, 'other')}` : '';
+  return `inode ${inode} from byte ${position} on (${object} in the store)${others}`;
 }
 
 function describeActors(actors: Status['actors']): string[] {

@@ -6,6 +6,8 @@ export const TAG_SYMLINK = 4;
 /** Of the virtual tree: frozen texts and directories of results. */
 export const TAG_TEXT = 5;
 export const TAG_RESULTS = 6;
+/** Of the tree: checksums of large files. */
+export const TAG_SUMS = 7;
 
 /** Names by tag, for people. */
 export const SLAB_TAG_NAMES: readonly string[] = [
@@ -16,4 +18,5 @@ export const SLAB_TAG_NAMES: readonly string[] = [
   'symlinks',
   'virtual texts',
   'search results',
+  'checksums',
 ];

@@ -9,6 +9,8 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 
 /** pino's numbers; a message is written if its number is at least that of the wanted level. */
 const NUMBERS: Readonly<Record<string, number>> = { ...pino.levels.values, silent: Number.POSITIVE_INFINITY };
+/** Messages that could not be written are kept up to so many bytes; later ones are lost. */
+const KEPT_BYTES = 64 * 1024;
 /** Below every level: pino itself leaves nothing out, unless a level is set on the logger. */
 const ALL = 'all';
 
@@ -40,6 +42,13 @@ export function openLog(
   destination: string | number,
 ): Logger {
   const source = typeof wanted === 'string' ? { level: wanted } : wanted;
+  const file = pino.destination({
+    dest: typeof destination === 'string' ? openLogFile(destination) : destination,
+    sync: true,
+    maxLength: KEPT_BYTES,
+  });
+  // What a full disk has no room for is kept, up to a limit, and written with the next message that it has room for.
+  file.on('error', () => {});
   const logger = pino(
     {
       customLevels: { [ALL]: 1 },
@@ -52,10 +61,7 @@ export function openLog(
         },
       },
     },
-    pino.destination({
-      dest: typeof destination === 'string' ? openLogFile(destination) : destination,
-      sync: true,
-    }),
+    file,
   );
   return logger as unknown as Logger;
 }

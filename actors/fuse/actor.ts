@@ -6,6 +6,7 @@ import { LastReads } from '../../fuse/objects/last-reads.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { OpenFiles } from '../../fuse/objects/open-files.ts';
 import { PassedFiles } from '../../fuse/objects/passed-files.ts';
+import { StagedSums } from '../../fuse/objects/staged-sums.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import { Resumption } from '../../fuse/operations/resumption.ts';
@@ -21,6 +22,7 @@ import { Watch } from '../../fuse/session/watch.ts';
 import { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_MODEL } from '../../kernels/text/embedder.ts';
 import { assert } from '../../runtime/assert.ts';
+import { ESTALE } from '../../runtime/errno.ts';
 import { runOnSystemCall } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
@@ -34,7 +36,7 @@ import {
   WATCH,
 } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { COMPRESSED, PLACED, REFRESH_PASSED, writeWords } from '../messages.ts';
+import { COMPRESSED, PLACED, REFRESH_PASSED, SUMMED, writeWords } from '../messages.ts';
 import { PatientDisk } from '../patient-disk.ts';
 import { openPending } from '../pending.ts';
 import { CONNECTION, FLIGHTS } from '../regions.ts';
@@ -47,6 +49,7 @@ import { RequestMetrics } from './request-metrics.ts';
 interface Built {
   readonly operations: Operations;
   readonly content: Content;
+  readonly staged: StagedSums;
   readonly commits: FuseCommits;
 }
 
@@ -59,6 +62,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
   const objects = new ObjectFiles(disk, config.fuse.open_files);
   const locks = new DataLocks(arena);
   const reads = new LastReads(arena, clock);
+  const staged = new StagedSums(arena);
   const passed = passthroughAgreed(context)
     ? new PassedFiles({
         namespace,
@@ -76,6 +80,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
     cacheBytes: config.store.compress_cache,
     reads,
     passed,
+    staged,
   });
   const { fuse } = config;
   assert(ROOT === 1, 'FUSE_ROOT_ID is the root inode');
@@ -104,7 +109,7 @@ function buildOperations(context: Context, { slab, namespace }: Tree, flight: Fl
       writeback: fuse.writeback,
     },
   });
-  return { operations, content, commits: handover.commits };
+  return { operations, content, staged, commits: handover.commits };
 }
 
 /** Answers COMPRESSED. */
@@ -113,6 +118,23 @@ function compressed(context: Context, content: Content, u32: Uint32Array, word: 
   const [to, stored] = [u32[word + 4]!, u32[word + 5]!];
   const done = content.compressed({ ino, generation, version, from, to, stored });
   writeWords(context.outbox('main'), PLACED, to, -done);
+}
+
+/** Answers SUMMED. */
+function summed(
+  context: Context,
+  content: Content,
+  staged: StagedSums,
+  u32: Uint32Array,
+  word: number,
+): void {
+  const [ino, generation, version] = [u32[word]!, u32[word + 1]!, u32[word + 2]!];
+  const object = u32[word + 3]!;
+  const sums = staged.take(u32[word + 4]!, u32[word + 5]!);
+  const spoils = u32[word + 6]!;
+  const done =
+    sums === undefined ? -ESTALE : content.summed({ ino, generation, version, object, spoils, sums });
+  writeWords(context.outbox('main'), PLACED, object, -done);
 }
 
 function openChannel(
@@ -153,7 +175,7 @@ export function run(context: Context): void {
   const awake = fuse.keep_awake ? CpuLatency.open(AWAKE_MS) : undefined;
   const flight = new Flight(arena.region(FLIGHTS), index);
   const tree = openTree(context, flight);
-  const { operations, content, commits } = buildOperations(context, tree, flight);
+  const { operations, content, staged, commits } = buildOperations(context, tree, flight);
   const channel = openChannel(context, flight, awake, commits);
   const metrics = new RequestMetrics(context, channel, flight);
   context.remote.facts = () => ({
@@ -188,6 +210,7 @@ export function run(context: Context): void {
     },
     onMessage(kind, _u8, u32, _f64, offset) {
       if (kind === COMPRESSED) compressed(context, content, u32, offset >> 2);
+      else if (kind === SUMMED) summed(context, content, staged, u32, offset >> 2);
       else if (kind === REFRESH_PASSED) content.passed?.refreshAll();
       else logger.error({ kind }, 'a message that a fuse actor does not know');
     },

@@ -6,8 +6,8 @@
  * writes among them are answered before. For a writer that is alone the commit begins when it has written what it is going to
  * sync, by its habit, and its fsync then has nothing to wait for.
  *
- * What another thread or more time is needed for is left to io-0: objects that have to be made durable before, a segment that ends, much to
- * be written, a log that io-0 has, a disk that was slow the last time: other requests wait for this thread.
+ * What another thread or more time is needed for is left to io-0: objects that have to be made durable before, a segment that ends or has no
+ * room, much to be written, a log that io-0 has, a disk that was slow the last time: other requests wait for this thread.
  *
  * While an fsync is put off, it is in the table of pending requests: if this thread ends, its successor leaves it to io-0.
  */
@@ -15,7 +15,7 @@ import type { PutOff } from '../../fuse/session/channel.ts';
 import { LATER } from '../../fuse/session/server.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { FUSE_COMMIT_BYTES, FUSE_COMMIT_MS, LOG_AHEAD } from '../../runtime/config/bounds.ts';
-import { EIO } from '../../runtime/errno.ts';
+import { EIO, ENOSPC } from '../../runtime/errno.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { JournalReader, reached } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
@@ -132,9 +132,9 @@ export class FuseCommits implements PutOff {
     if (!log.state.tryTake()) return ELSEWHERE;
     const limit = journal.published();
     const outcome = this.#isForHere() ? work(limit) : ELSEWHERE;
-    if (outcome < 0) this.#fail(-outcome);
+    if (outcome < 0 && outcome !== -ENOSPC) this.#fail(-outcome);
     log.state.leave();
-    return outcome;
+    return outcome === -ENOSPC ? ELSEWHERE : outcome;
   }
 
   /** With the lock, after a look at the published position. */

@@ -21,6 +21,7 @@ import {
   QUERY_WRITE,
   REMOVE_FILE,
   REMOVE_VECTORS,
+  tryDamaged,
   writeForgetName,
   writeWords,
 } from '../messages.ts';
@@ -93,6 +94,10 @@ export class FuseHandover implements Handover {
 
   objectDropped(objectId: number): void {
     postObject(this.#io[objectId % this.#io.length]!, OBJECT_DROPPED, objectId);
+  }
+
+  objectDamaged(ino: number, objectId: number, position: number): void {
+    tryDamaged(this.#main, ino, objectId, position);
   }
 
   contentChanged(ino: number): void {

@@ -213,6 +213,7 @@ export async function run(context: Context): Promise<void> {
   const use = new MountUse(fuseStates(context), context.clock.monotonic);
   const backlog = new Backlog({
     index: (ino) => files.index(ino),
+    isPostponed: () => namespace.isLowOnSpace,
     settleMs: () => config.index.settle_ms,
     parallel,
     isInUse: () => use.isInUse(),

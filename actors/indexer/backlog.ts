@@ -16,6 +16,8 @@ export interface Progress {
 export interface BacklogOptions {
   /** Brings the index of one file up to its present content: at once, where that takes microseconds. */
   readonly index: (ino: number) => Outcome | Promise<Outcome>;
+  /** Whether nothing can be journalled for now. */
+  readonly isPostponed?: () => boolean;
   /** Milliseconds without a write after which a file is due. */
   readonly settleMs: () => number;
   /** Files worked on at once. */
@@ -35,6 +37,8 @@ const FILES_PER_TURN = 64;
 const REST = 4;
 /** How often is looked whether a rest may end early, ms. */
 const LOOK_MS = 20;
+/** How soon is looked again whether there is room for what would be journalled, ms. */
+const POSTPONED_MS = 500;
 
 interface Waiter {
   readonly files: Set<number>;
@@ -121,8 +125,9 @@ export class Backlog {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#stopped || this.#list.size === 0) return;
-    if (this.#rests()) {
-      this.#pumpIn(LOOK_MS);
+    const isPostponed = this.#options.isPostponed?.() === true;
+    if (isPostponed || this.#rests()) {
+      this.#pumpIn(isPostponed ? POSTPONED_MS : LOOK_MS);
       return;
     }
     const { parallel, now } = this.#options;

@@ -7,7 +7,7 @@ import { NO_ROW, type OpenFiles } from '../../fuse/objects/open-files.ts';
 import type { AbsentNames } from '../../fuse/session/absent-names.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { MIB, NAME_MAX } from '../../runtime/config/bounds.ts';
-import { EAGAIN, EBUSY, ENODATA, ESTALE } from '../../runtime/errno.ts';
+import { EAGAIN, EBUSY, ENODATA, ENOSPC, ESTALE } from '../../runtime/errno.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import type { LogState } from '../log-state.ts';
 import {
@@ -202,6 +202,7 @@ export class StoreChanges {
   async #place(change: Change): Promise<number> {
     const { namespace, objects, inlineLimit, io, log } = this.#parts;
     if (change.kind !== 'write' || change.data.length <= inlineLimit) return 0;
+    if (namespace.isLowOnSpace) return -ENOSPC;
     const id = namespace.newObjectId();
     const failed = objects.create(id);
     const written = failed < 0 ? failed : objects.write(id, 0, change.data, 0, change.data.length);

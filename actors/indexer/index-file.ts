@@ -4,7 +4,7 @@ import { Attr } from '../../fuse/protocol/attr.ts';
 import type { VirtualTree } from '../../fuse/virtual/virtual-tree.ts';
 import { EMBEDDING_DIMENSION } from '../../kernels/text/embedder.ts';
 import type { Config } from '../../runtime/config/schema.ts';
-import { ESTALE } from '../../runtime/errno.ts';
+import { ENOSPC, ESTALE } from '../../runtime/errno.ts';
 import type { Logger } from '../../runtime/log.ts';
 import type { Outbox } from '../../runtime/messaging/mailbox.ts';
 import { CHUNKS_PER_BATCH, encodeChunkBatch, type TextChunk } from '../chunk-batch.ts';
@@ -254,8 +254,9 @@ function batchFrom(first: number, version: number, chunks: readonly TextChunk[])
   return encodeChunkBatch(version, first, chunks.slice(first, first + CHUNKS_PER_BATCH), EMBEDDING_DIMENSION);
 }
 
-/** Why nothing could be journalled: the file is gone, or the store takes no changes. */
+/** Why nothing could be journalled: the file is gone, there is no room for now, or the store takes no changes. */
 function refused(written: number): Outcome {
+  if (written === -ENOSPC) return 'changed meanwhile';
   return written === -ESTALE ? 'gone' : 'failed';
 }
 

@@ -146,7 +146,7 @@ export class QueryConversations {
     return conversation;
   }
 
-  /** Forgets the largest of the others until there is room for so many bytes more: who keeps little keeps it. */
+  /** Forgets the largest of the others, the oldest first, until there is room for so many bytes more: who keeps little keeps it. */
   #makeRoom(conversation: Conversation, bytes: number): boolean {
     if (conversation.bytes + bytes <= conversation.text.length) return true;
     let held = grownTo(conversation, bytes);
@@ -156,14 +156,13 @@ export class QueryConversations {
       held += other.text.length;
       if (!other.isBusy) idle.push([node, other.text.length]);
     }
-    idle.sort((one, other) => one[1] - other[1]);
-    while (held > QUERY_FILES_BYTES_MAX) {
-      const largest = idle.pop();
-      if (largest === undefined) return false;
-      this.#open.delete(largest[0]);
-      held -= largest[1];
+    idle.sort((one, other) => other[1] - one[1]);
+    for (const [node, freed] of idle) {
+      if (held <= QUERY_FILES_BYTES_MAX) return true;
+      this.#open.delete(node);
+      held -= freed;
     }
-    return true;
+    return held <= QUERY_FILES_BYTES_MAX;
   }
 
   async #take(conversation: Conversation, message: QueryFileMessage): Promise<number> {

@@ -25,9 +25,9 @@ const EF_PER_HIT = 4;
 const HITS_MAX = 4096;
 /** Files that a shard compares for one question before the next has its turn: some milliseconds. */
 const AMONG_MAX = 2048;
-/** More files than this are asked for at once, up to WALKED_MAX: their shards walk, which takes the longer the fewer pass. */
-const WALKED_MIN = 8192;
-const WALKED_MAX = 65_536;
+/** Of more files than this so many are asked for at once: shards walk, unless these are too few of all, and compare for up to 30 ms then. */
+const WALKED_MIN = 4096;
+const WALKED_MAX = 16_384;
 
 /** How much a search looks at (`vectors`). */
 export interface Effort {

@@ -1,12 +1,24 @@
 /** The io actors: io-0 recovers the store and writes the log, the others share the object files with it. */
-import { LOG_AHEAD } from '../../runtime/config/bounds.ts';
+import {
+  CHECKPOINT_ROOM_MAX,
+  LEAST_FREE,
+  LOG_AHEAD,
+  RESERVE_BEYOND_RING,
+} from '../../runtime/config/bounds.ts';
+import { roundSize } from '../../runtime/config/size.ts';
 import { EIO, EROFS } from '../../runtime/errno.ts';
 import type { DoorbellActor } from '../../runtime/scheduling/actor.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { type Disk, HostDisk } from '../../runtime/storage/disk.ts';
-import { continueJournal, formatJournal, JournalReader } from '../../runtime/storage/journal-ring.ts';
+import {
+  continueJournal,
+  formatJournal,
+  JournalReader,
+  SPACE_ENOUGH,
+} from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { checkpointSize } from '../checkpoint-size.ts';
 import type { Context } from '../context.ts';
 import { LOG_STATE, LogState } from '../log-state.ts';
 import { LogWriter } from '../log-writer.ts';
@@ -15,6 +27,7 @@ import { PatientDisk } from '../patient-disk.ts';
 import { openPending, type Pending } from '../pending.ts';
 import { ACTOR_STATES, JOURNAL, STORE_STATUS } from '../regions.ts';
 import { syncReplies } from '../sync-replies.ts';
+import { segmentBytes as textBytes } from '../text-segment.ts';
 import type { ActorPlan } from '../topology.ts';
 import { DURABLE, LOG_WRITTEN } from '../trace.ts';
 import { newestCheckpoint } from './checkpoint.ts';
@@ -25,6 +38,7 @@ import { rebuild } from './rebuild.ts';
 import { checkpoint, type Recovered, recover, startJournal } from './recovery.ts';
 import { type Resumed, resumeLog } from './resume.ts';
 import { ShardReplays, withShardReplays } from './shard-replay.ts';
+import { SpaceWatch, type SpaceWatchOptions } from './space-watch.ts';
 import { TreeState } from './tree-state.ts';
 
 const FIRST = 'io-0';
@@ -167,6 +181,43 @@ function commitPorts(
   };
 }
 
+function watchSpace(
+  context: Context,
+  { disk, status }: Parts,
+  parts: Pick<SpaceWatchOptions, 'journal' | 'log'>,
+): SpaceWatch {
+  const { logger, settings } = context;
+  const { journal } = parts;
+  let told = SPACE_ENOUGH;
+  const watch = new SpaceWatch({
+    ...parts,
+    disk,
+    clock: context.clock,
+    reserveBytes: journal.capacity + RESERVE_BEYOND_RING,
+    leastFree() {
+      const { checkpointLsn } = status.read();
+      const size = checkpointSize(context).disk + textBytes(disk, checkpointLsn);
+      return LEAST_FREE + Math.min(size, CHECKPOINT_ROOM_MAX);
+    },
+    looked(freeBytes, neededBytes) {
+      status.write({ freeBytes, neededBytes });
+      const { space } = journal;
+      const facts = { path: settings.store, free: roundSize(freeBytes), needed: roundSize(neededBytes) };
+      if (space === SPACE_ENOUGH && told !== SPACE_ENOUGH)
+        logger.warn(facts, 'there is room on the disk of the store again');
+      if (space !== SPACE_ENOUGH && told === SPACE_ENOUGH)
+        logger.error(
+          facts,
+          'the disk of the store is full: what would take space is refused until there is room',
+        );
+      told = space;
+    },
+  });
+  // Whoever mounts a store on a full disk is told so from the beginning.
+  if (status.errno === 0) watch.look();
+  return watch;
+}
+
 function commitActor(context: Context, disk: Disk): DoorbellActor {
   const { settings, arena, clock, topology } = context;
   const { store } = settings.config;
@@ -204,6 +255,7 @@ function commitActor(context: Context, disk: Disk): DoorbellActor {
     objects: parts.objects,
     status,
     clock,
+    space: watchSpace(context, parts, { journal, log }),
     others: others.length,
     get intervalMs() {
       return store.commit_interval_ms;

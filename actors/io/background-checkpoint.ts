@@ -9,6 +9,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import type { CheckpointOutcome } from '../checkpoint-order.ts';
+import { RESERVE_FILE } from '../log-reserve.ts';
 import { segmentBytes } from '../text-segment.ts';
 import { checkpointPath, setAside, writeCheckpoint } from './checkpoint.ts';
 import { replayInto, wholeLog } from './log-recovery.ts';
@@ -23,6 +24,8 @@ export interface CheckpointOptions {
   readonly untilLsn: number;
   /** Segments of text vectors to write. */
   readonly shards: number;
+  /** What was before the newest checkpoint is deleted to make room, once that was read without a fault. */
+  readonly isDiskFull: boolean;
   /** How far it has come, in words. */
   readonly progress?: (doing: string) => void;
 }
@@ -35,15 +38,18 @@ export function makeCheckpoint(
   clock: Clock,
 ): CheckpointOutcome {
   const outcome = attempt(disk, identity, options, clock);
+  if (outcome.kind === 'made') return outcome;
   // The vectors of a checkpoint that did not come to be.
-  if (outcome.kind !== 'made') pruneTextSegments(disk, identity.uuid);
-  return outcome;
+  pruneTextSegments(disk, identity.uuid);
+  // The last resort: what a checkpoint makes superfluous gives the log its reserve back.
+  const hasMoreRoom = outcome.kind === 'failed' && options.isDiskFull && disk.unlink(RESERVE_FILE) === 0;
+  return hasMoreRoom ? makeCheckpoint(disk, identity, options, clock) : outcome;
 }
 
 function attempt(
   disk: Disk,
   identity: StoreIdentity,
-  { capacity, untilLsn, shards, progress }: CheckpointOptions,
+  { capacity, untilLsn, shards, isDiskFull, progress }: CheckpointOptions,
   clock: Clock,
 ): CheckpointOutcome {
   const started = clock.monotonic();
@@ -58,6 +64,7 @@ function attempt(
   progress?.('replaying the log');
   const log = wholeLog(replayInto(tables, disk, identity.bytes, state.lsn, untilLsn), untilLsn);
   if (typeof log === 'string') return failed(log);
+  if (isDiskFull && state.damaged.length === 0) prune(disk, identity, 1);
   progress?.('carrying text vectors over');
   const { namespace } = tables;
   const missing = text.write({
@@ -108,10 +115,11 @@ export function settle(
   disk: Disk,
   identity: StoreIdentity,
   damaged: readonly { readonly sequence: number }[],
+  isDiskFull: boolean,
 ): number {
   for (const { sequence } of damaged) {
     const failed = setAside(disk, sequence, '.damaged');
     if (failed < 0) return failed;
   }
-  return prune(disk, identity);
+  return prune(disk, identity, isDiskFull ? 1 : undefined);
 }

@@ -10,7 +10,8 @@ import { nameThread, threadId } from '../../runtime/system/libc.ts';
 import type { CheckpointNews, CheckpointOrder, CheckpointOutcome } from '../checkpoint-order.ts';
 import { makeCheckpoint, settle } from './background-checkpoint.ts';
 
-const { store, identity, maxFiles, budget, inlineLimit, shards, untilLsn } = workerData as CheckpointOrder;
+const { store, identity, maxFiles, budget, inlineLimit, shards, untilLsn, isDiskFull } =
+  workerData as CheckpointOrder;
 const disk = new HostDisk(store);
 const main = parentPort!;
 
@@ -23,7 +24,7 @@ function make(): CheckpointOutcome {
   const thread = threadId();
   const progress = (doing: string): void => tell({ kind: 'progress', doing, thread });
   try {
-    return makeCheckpoint(disk, identity, { capacity, untilLsn, shards, progress }, systemClock);
+    return makeCheckpoint(disk, identity, { capacity, untilLsn, shards, isDiskFull, progress }, systemClock);
   } catch (error) {
     // Memory that cannot be had, most likely.
     return { kind: 'failed', reason: (error as Error).message };
@@ -35,7 +36,7 @@ setPriority(constants.priority.PRIORITY_LOW);
 const outcome = make();
 if (outcome.kind === 'made') {
   main.once('message', () => {
-    tell({ kind: 'settled', errno: -settle(disk, identity, outcome.damaged) });
+    tell({ kind: 'settled', errno: -settle(disk, identity, outcome.damaged, isDiskFull) });
     main.close();
   });
 }

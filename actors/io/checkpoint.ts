@@ -4,7 +4,7 @@
  *
  * 1. A directory without `.tmp` is complete: all its files were durable before it got its name.
  * 2. Every block of a part has its CRC-32C in the manifest, so damage has a place; the manifest has its own.
- * 3. The two newest are kept, and the log from the older one on, so that damage to the newest loses nothing.
+ * 3. The two newest are kept, and the log from the older one on, so that damage to the newest loses nothing. On a full disk, one.
  * 4. What was not completed is deleted as soon as it fails, else before the next one: a full disk is not kept full.
  */
 import { EIO, ENOENT } from '../../runtime/errno.ts';
@@ -30,7 +30,8 @@ export {
 } from '../checkpoint-files.ts';
 export { decodeManifest, encodeManifest, type Manifest, type PartEntry } from '../checkpoint-manifest.ts';
 
-const KEEP = 2;
+/** So that a damaged one has another behind it. */
+const CHECKPOINTS_KEPT = 2;
 
 export interface Part {
   /** Letters, digits, '-' and '_': it becomes a file's name. */
@@ -148,16 +149,16 @@ export function newestCheckpoint(disk: Disk, uuid: string): number {
   return manifest === undefined || 'reason' in manifest ? -EIO : manifest.lsn;
 }
 
-/** Deletes all but the newest two and returns the LSN of the older of these (0 if there is but one), or −errno. */
-export function pruneCheckpoints(disk: Disk, uuid: string): number {
+/** Deletes all but the newest `keep` and returns the LSN of the oldest of these (0 if there are not so many), or −errno. */
+export function pruneCheckpoints(disk: Disk, uuid: string, keep = CHECKPOINTS_KEPT): number {
   const sequences = listCheckpoints(disk);
   if (typeof sequences === 'number') return sequences;
-  for (const sequence of sequences.slice(0, -KEEP)) {
+  for (const sequence of sequences.slice(0, -keep)) {
     const failed = setAside(disk, sequence, '.tmp') || removeTree(disk, `${checkpointPath(sequence)}.tmp`);
     if (failed < 0) return failed;
   }
-  if (sequences.length < KEEP) return 0;
-  const older = readManifest(disk, sequences.at(-KEEP)!, uuid);
+  if (sequences.length < keep) return 0;
+  const older = readManifest(disk, sequences.at(-keep)!, uuid);
   return 'reason' in older ? -EIO : older.lsn;
 }
 

@@ -24,7 +24,14 @@
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { LOGGED_OBJECTS_MAX } from '../../runtime/config/bounds.ts';
-import { type JournalReader, reached } from '../../runtime/storage/journal-ring.ts';
+import { ENOSPC } from '../../runtime/errno.ts';
+import {
+  type JournalReader,
+  reached,
+  SPACE_ENOUGH,
+  SPACE_LOW,
+  SPACE_NONE,
+} from '../../runtime/storage/journal-ring.ts';
 import type { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { LogWriter } from '../log-writer.ts';
 import {
@@ -43,6 +50,7 @@ import {
 import { SyncQueue } from '../sync-queue.ts';
 import type { DirtyObjects } from './objects.ts';
 import { OtherFlushes, type OtherFlushesPorts } from './other-flushes.ts';
+import type { SpaceWatch } from './space-watch.ts';
 
 export interface CommitPorts extends OtherFlushesPorts {
   /** Answers the FUSE request in this slot of the pending ones: 0 or an errno. */
@@ -71,6 +79,7 @@ export interface CommitOptions {
   readonly objects: DirtyObjects;
   readonly status: StoreStatus;
   readonly clock: Clock;
+  readonly space: SpaceWatch;
   readonly ports: CommitPorts;
   /** io actors besides this one. */
   readonly others: number;
@@ -85,7 +94,7 @@ const DISK_PATIENCE_MS = 300_000;
  * last commit took: then at worst every second one is for nothing. One writer alone is never made to wait.
  */
 const LINGER_MS = 1;
-/** No errno: the commit has to begin once more. */
+/** No errno: the commit has to begin once more. One that ends with ENOSPC is tried again later; with any other errno, none follows. */
 const AGAIN = -1;
 
 /** What main asks, with a ticket. */
@@ -161,8 +170,9 @@ export class CommitActor {
       this.#finish();
       return 0;
     }
+    const look = this.#options.space.lookIfDue();
     const wait = this.#msUntilCommit();
-    if (wait > 0) return this.#isDeleting ? this.#deleteDropped() : wait;
+    if (wait > 0) return this.#isDeleting ? this.#deleteDropped() : Math.min(wait, look);
     this.#begin();
     return 0;
   }
@@ -196,6 +206,8 @@ export class CommitActor {
     if (this.#tickets.length > 0 || this.#isExpected) return 0;
     const fsyncs = this.#syncs.length;
     if (fsyncs > 0) return fsyncs < this.#company ? Math.max(0, this.#lingerUntil - clock.monotonic()) : 0;
+    if (journal.space === SPACE_NONE)
+      return Math.max(0, intervalMs - log.state.sinceSettled(clock.monotonic()));
     const used = journal.used();
     if (used * 2 > journal.capacity || (used > 0 && journal.wanted())) return 0;
     if (log.bytes !== this.#reported) this.#report();
@@ -239,13 +251,16 @@ export class CommitActor {
     this.#options.ports.patience(DISK_PATIENCE_MS);
     const failed = this.#makeDurable();
     this.#options.ports.patience(0);
-    if (failed !== 0) {
-      if (failed === AGAIN) this.#begin();
-      else this.#answer(failed);
+    if (failed === AGAIN) {
+      this.#begin();
       return;
     }
     const now = clock.monotonic();
     log.state.settled(now);
+    if (failed !== 0) {
+      this.#answer(failed);
+      return;
+    }
     this.#lingerUntil = now + Math.min(LINGER_MS, now - began);
     this.#report();
     this.#answer(0);
@@ -259,7 +274,7 @@ export class CommitActor {
     return 0;
   }
 
-  /** Objects before the records that depend on them. 0, the errno that the store has failed with, or AGAIN. */
+  /** Objects before the records that depend on them. 0, AGAIN, ENOSPC, or the errno that the store has failed with. */
   #makeDurable(): number {
     const { log, objects } = this.#options;
     const flushed = this.#others.errno || -objects.flush(this.#everything);
@@ -285,10 +300,34 @@ export class CommitActor {
     if (!this.#everything && this.#fillsSegment()) return AGAIN;
     const before = this.#durableBefore;
     const failed = log.commit(journal, this.#limit, ports.logWritten);
+    if (failed === -ENOSPC) return this.#findRoom();
     if (failed < 0) return this.#fail(-failed, 'writing the log');
     ports.logDurable?.();
-    if (this.#everything) this.#objectsLsn = journal.position === this.#limit ? log.durableLsn : before;
+    if (journal.space === SPACE_NONE) journal.setSpace(SPACE_LOW);
+    if (this.#everything) {
+      const isAll = journal.position === this.#limit;
+      this.#objectsLsn = isAll ? log.durableLsn : before;
+      if (isAll && journal.space !== SPACE_ENOUGH && this.#isAskedToFlush) return this.#endSegment();
+    }
     return 0;
+  }
+
+  /** The disk is full: what would grow is refused from now on, and the log has its reserve for the rest. AGAIN or ENOSPC. */
+  #findRoom(): number {
+    const { journal, log } = this.#options;
+    const isLast = !log.hasReserve;
+    journal.setSpace(isLast ? SPACE_NONE : SPACE_LOW);
+    return isLast ? ENOSPC : AGAIN;
+  }
+
+  get #isAskedToFlush(): boolean {
+    return this.#tickets.some(({ kind, isBegun }) => kind === FLUSH && isBegun);
+  }
+
+  /** Main may be about to have a checkpoint made: what that makes superfluous is to be as much as can be. */
+  #endSegment(): number {
+    const failed = this.#options.log.nextSegment();
+    return failed < 0 && failed !== -ENOSPC ? this.#fail(-failed, 'ending a segment') : 0;
   }
 
   #report(): void {

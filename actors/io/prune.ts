@@ -7,11 +7,11 @@ import { listCheckpoints, pruneCheckpoints, readManifest } from './checkpoint.ts
 import { cutLog } from './log-recovery.ts';
 
 /**
- * Keeps the two newest checkpoints with their text vectors, and the log from the older one on. 0 or −errno. Only while
+ * Keeps the newest checkpoints with their text vectors, and the log from the oldest of them on. 0 or −errno. Only while
  * nobody writes a checkpoint or text vectors; the log may be written.
  */
-export function prune(disk: Disk, { uuid, bytes }: StoreIdentity): number {
-  const covered = pruneCheckpoints(disk, uuid);
+export function prune(disk: Disk, { uuid, bytes }: StoreIdentity, keep?: number): number {
+  const covered = pruneCheckpoints(disk, uuid, keep);
   if (covered < 0) return covered;
   return cutLog(disk, bytes, covered) || pruneTextSegments(disk, uuid);
 }

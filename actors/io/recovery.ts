@@ -7,7 +7,7 @@
 import { isCompressed, type ObjectVisitor } from '../../fuse/namespace/namespace.ts';
 import { OBJECT_DIRECTORY } from '../../fuse/objects/object-path.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { EROFS } from '../../runtime/errno.ts';
+import { ENOSPC, EROFS } from '../../runtime/errno.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import {
   formatJournal,
@@ -19,6 +19,7 @@ import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import type { ReadCheckpoint } from '../checkpoint-files.ts';
 import { LOG_DIRECTORY } from '../log-files.ts';
+import { RESERVE_FILE } from '../log-reserve.ts';
 import { loadCheckpoint, type Part, removeUnfinished, setAside, writeCheckpoint } from './checkpoint.ts';
 import {
   type Damage,
@@ -147,7 +148,9 @@ function settle(
 ): number | string {
   const ended = endLog(disk, outcome);
   if (ended < 0) return `the log cannot be completed (errno ${-ended})`;
-  const redone = target.redo.apply(disk);
+  let redone = target.redo.apply(disk);
+  // What was accepted before is what the reserve is for.
+  if (redone === -ENOSPC && disk.unlink(RESERVE_FILE) === 0) redone = target.redo.apply(disk);
   if (redone < 0) return `what the log has of large files cannot be written to them (errno ${-redone})`;
   // A process that was killed leaves in the page cache what can be read from now on, whether the log has records of it
   // or not; and an fsync that is answered by this mount vouches for what was read.

@@ -5,11 +5,13 @@
  * 1. One at a time, and none while the store is being closed.
  * 2. What the new one makes superfluous is deleted only once io-0 tells of it, and while nobody reads the store's files.
  * 3. A failure leaves the older checkpoints and the log; it is tried again after a while, later each time.
+ * 4. While the disk is full, one is made whenever anything was logged: that gives back the room of what was removed. The checkpoint before it
+ *    and its log go first, once they have been read without a fault.
  */
 import { Worker } from 'node:worker_threads';
-import { namespaceUse } from '../../fuse/namespace/namespace.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { roundSize } from '../../runtime/config/size.ts';
+import { JournalReader, SPACE_ENOUGH } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { freeMemory } from '../../runtime/system/free-memory.ts';
 import { UserError } from '../../runtime/user-error.ts';
@@ -20,11 +22,11 @@ import type {
   CheckpointReply,
   MadeCheckpoint,
 } from '../checkpoint-order.ts';
+import { checkpointSize } from '../checkpoint-size.ts';
 import type { Context } from '../context.ts';
 import { TEXT_MISSING } from '../messages.ts';
-import { STORE_STATUS } from '../regions.ts';
+import { JOURNAL, STORE_STATUS } from '../regions.ts';
 import { tryList } from '../shard-messages.ts';
-import { viewSlab } from '../slab.ts';
 import { type Background, BackgroundThread } from './background-row.ts';
 import type { MainRequests } from './requests.ts';
 import { pause } from './threads.ts';
@@ -35,10 +37,11 @@ const SILENCE_MS = 1_800_000;
 /** After a failure the next attempt comes no sooner than after the first, doubling up to the second, ms. */
 const RETRY_MS = 60_000;
 const RETRY_MAX_MS = 3_600_000;
+/** The same while the disk is full: room may come at any time. */
+const RETRY_FULL_MS = 1000;
+const RETRY_FULL_MAX_MS = 60_000;
 /** How soon is looked again whether those who read the store's files are done, ms. */
 const READERS_MS = 200;
-/** Bytes for each file beside the slab: its inode, its name, the hash table. */
-const FILE_BYTES = 256;
 /** What a thread and the buffers of a checkpoint take. */
 const THREAD_BYTES = 64 * MIB;
 /** Files named to the indexer in one message. */
@@ -66,6 +69,7 @@ export class Checkpoints implements Background {
   readonly #context: Context;
   readonly #requests: MainRequests;
   readonly #status: StoreStatus;
+  readonly #journal: JournalReader;
   #timer: NodeJS.Timeout | undefined;
   #worker: Worker | undefined;
   #thread: BackgroundThread | undefined;
@@ -87,6 +91,7 @@ export class Checkpoints implements Background {
     this.#context = context;
     this.#requests = requests;
     this.#status = new StoreStatus(context.arena.region(STORE_STATUS));
+    this.#journal = new JournalReader(context.arena.region(JOURNAL));
     this.#lastAt = context.clock.monotonic();
   }
 
@@ -144,7 +149,25 @@ export class Checkpoints implements Background {
   #look(): void {
     const now = this.#context.clock.monotonic();
     if (this.#running !== undefined || now < this.#notBefore || this.#requests.isReadingStore) return;
-    if (this.#isDue(now)) void this.#make();
+    if (this.#isFull && this.#grownBy() > 0) void this.#makeRoom();
+    else if (this.#isDue(now)) void this.#make();
+  }
+
+  /** Whether what would take space is refused for want of it. */
+  get #isFull(): boolean {
+    return this.#journal.space !== SPACE_ENOUGH;
+  }
+
+  /** Of all that was logged, so that the log up to now is superfluous. Never rejects. */
+  async #makeRoom(): Promise<void> {
+    this.#notBefore = Number.POSITIVE_INFINITY;
+    const { monotonic } = this.#context.clock;
+    const began = monotonic();
+    if ((await this.#requests.flush()) === 0) await this.#make();
+    const now = monotonic();
+    const pause = RETRY_FULL_MS * 2 ** this.#failures;
+    // Half of the time at most goes into checkpoints.
+    this.#notBefore = now + Math.min(RETRY_FULL_MAX_MS, Math.max(pause, now - began));
   }
 
   #isDue(now: number): boolean {
@@ -207,16 +230,10 @@ export class Checkpoints implements Background {
   #refusal(): string | undefined {
     if (this.#isClosed) return 'the mount is ending';
     if (this.#status.errno !== 0) return 'the store can only be read';
-    const needed = this.#neededBytes();
+    const needed = checkpointSize(this.#context).memory + THREAD_BYTES;
     const available = freeMemory();
     if (available >= needed) return undefined;
     return `it takes ${roundSize(needed)} of memory for a while, and ${roundSize(available)} are free`;
-  }
-
-  /** The tables once more. */
-  #neededBytes(): number {
-    const { files, freeFiles } = namespaceUse(this.#context.arena);
-    return viewSlab(this.#context).highWater() + (files - freeFiles) * FILE_BYTES + THREAD_BYTES;
   }
 
   #run(untilLsn: number): Promise<CheckpointOutcome> {
@@ -261,6 +278,7 @@ export class Checkpoints implements Background {
       inlineLimit: store.inline_limit,
       shards: workers.shards,
       untilLsn,
+      isDiskFull: this.#isFull,
     };
     this.#doing = 'starting';
     this.#thread = new BackgroundThread(++this.#threads, this.#context.clock.monotonic());

@@ -1,6 +1,7 @@
 /**
- * When cold files are compressed (`store.compress = "cold"`), and what is told of it. A thread of its own goes over all files
- * now and then (actors/cold/thread.ts), and what it has made fuse-0 puts into the place of what it was made of; lives in main.
+ * When large files at rest are compressed (`store.compress = "cold"`), get checksums (`store.checksum_after_s`) and are compared with
+ * them (`store.scrub_s`), and what is told of it. A thread of its own goes over all files now and then (actors/cold/thread.ts), and
+ * what it has made fuse-0 puts into place; lives in main.
  *
  * 1. One thread at a time, and one file at a time between it and fuse-0.
  * 2. While a backup has frozen the mount nothing is put into place: the objects stand still.
@@ -11,9 +12,10 @@ import type { StoredTotals } from '../../fuse/namespace/cold-files.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import type { ColdNews, ColdOrder, ColdReply } from '../cold-order.ts';
 import type { Context } from '../context.ts';
-import { tryCompressed } from '../messages.ts';
+import { tryCompressed, trySummed } from '../messages.ts';
 import { STORE_STATUS } from '../regions.ts';
 import { type Background, BackgroundThread } from './background-row.ts';
+import { Damage, type DamageStatus } from './damage.ts';
 import type { MainRequests } from './requests.ts';
 import { pause } from './threads.ts';
 
@@ -30,6 +32,7 @@ const RETRY_MS = 60_000;
 const RETRY_MAX_MS = 3_600_000;
 
 type CompressedNews = Extract<ColdNews, { kind: 'compressed' }>;
+type SummedNews = Extract<ColdNews, { kind: 'summed' }>;
 
 export interface ColdStatus {
   readonly mode: 'off' | 'cold';
@@ -38,6 +41,11 @@ export interface ColdStatus {
   /** Files that were compressed since the mount, and that changed before they could be. */
   readonly compressed: number;
   readonly overtaken: number;
+  /** Files that got checksums since the mount. */
+  readonly summed: number;
+  /** When all were compared with their checksums last, seconds ago; absent = not since the mount. */
+  readonly scrubbedSecondsAgo?: number;
+  readonly damage: DamageStatus;
   /** As of the last look at all files. */
   readonly totals?: StoredTotals;
   /** Why the last attempt failed, until one succeeds. */
@@ -63,6 +71,13 @@ export class ColdData implements Background {
   #placed: { readonly object: number; readonly done: (errno: number) => void } | undefined;
   #compressed = 0;
   #overtaken = 0;
+  #summed = 0;
+  /** What the thread that runs, or that ran last, was told. */
+  #order: ColdOrder | undefined;
+  /** When all that has checksums was last begun to be compared with them, and when that was done. */
+  #scrubDueFrom = 0;
+  #scrubbedAt: number | undefined;
+  readonly #damage: Damage;
   #totals: StoredTotals | undefined;
   #failures = 0;
   #failure: string | undefined;
@@ -71,13 +86,16 @@ export class ColdData implements Background {
     this.#context = context;
     this.#requests = requests;
     this.#status = new StoreStatus(context.arena.region(STORE_STATUS));
+    this.#damage = new Damage(context);
   }
 
   start(): void {
     this.#requests.placed = (object, errno) => {
       if (this.#placed?.object === object) this.#placed.done(errno);
     };
+    this.#requests.damaged = (ino, object, position) => this.#damage.note(ino, object, position);
     this.#lookedAt = this.#now;
+    this.#scrubDueFrom = this.#now;
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
     this.#timer.unref();
   }
@@ -104,6 +122,11 @@ export class ColdData implements Background {
       doing: this.#doing,
       compressed: this.#compressed,
       overtaken: this.#overtaken,
+      summed: this.#summed,
+      damage: this.#damage.status,
+      ...(this.#scrubbedAt === undefined
+        ? {}
+        : { scrubbedSecondsAgo: Math.round((this.#now - this.#scrubbedAt) / 1000) }),
       ...(this.#totals === undefined ? {} : { totals: this.#totals }),
       ...(this.#failure === undefined ? {} : { failure: this.#failure }),
     };
@@ -126,39 +149,55 @@ export class ColdData implements Background {
     return this.#context.clock.monotonic();
   }
 
+  /** Infinity = there is nothing to look for. */
   get #lookAgainMs(): number {
-    const { compress_after_s } = this.#context.settings.config.store;
-    return Math.min(LOOK_AGAIN_MAX_MS, (compress_after_s * 1000) / LOOKS);
+    const { compress_after_s, checksum_after_s, scrub_s } = this.#context.settings.config.store;
+    let seconds = Number.POSITIVE_INFINITY;
+    if (this.#mode === 'cold') seconds = compress_after_s / LOOKS;
+    if (checksum_after_s > 0) seconds = Math.min(seconds, checksum_after_s);
+    if (scrub_s > 0) seconds = Math.min(seconds, scrub_s);
+    return Number.isFinite(seconds) ? Math.min(LOOK_AGAIN_MAX_MS, seconds * 1000) : seconds;
+  }
+
+  get #isScrubDue(): boolean {
+    const { scrub_s } = this.#context.settings.config.store;
+    return scrub_s > 0 && this.#now >= this.#scrubDueFrom + scrub_s * 1000;
   }
 
   #look(): void {
     if (this.#isClosed) return;
-    if (this.#mode === 'off') void this.#worker?.terminate();
-    if (this.#mode === 'off' || this.#worker !== undefined) return;
-    const due = Math.max(this.#notBefore, this.#lookedAt + this.#lookAgainMs);
+    const again = this.#lookAgainMs;
+    const wasStopped = this.#mode === 'off' && this.#order?.compress !== undefined;
+    if (!Number.isFinite(again) || wasStopped) void this.#worker?.terminate();
+    if (!Number.isFinite(again) || this.#worker !== undefined) return;
+    const due = Math.max(this.#notBefore, this.#lookedAt + again);
     if (this.#now < due || this.#status.errno !== 0) return;
     this.#run();
   }
 
   #run(): void {
     const { settings, arena, logger } = this.#context;
-    const { compress_after_s, compress_max } = settings.config.store;
+    const { compress_after_s, compress_max, checksum_after_s } = settings.config.store;
     const order: ColdOrder = {
       store: settings.store,
       arena: arena.buffer,
-      afterSeconds: compress_after_s,
-      maxBytes: compress_max,
+      compress:
+        this.#mode === 'cold' ? { afterSeconds: compress_after_s, maxBytes: compress_max } : undefined,
+      sumAfterSeconds: checksum_after_s,
+      scrubs: this.#isScrubDue,
     };
+    this.#order = order;
+    if (order.scrubs) this.#scrubDueFrom = this.#now;
     const worker = new Worker(new URL('../cold/thread.js', import.meta.url), {
       workerData: order,
       name: this.name,
     });
     this.#worker = worker;
     this.#thread = new BackgroundThread(++this.#threads, this.#now);
-    this.#doing = 'looking for cold files';
+    this.#doing = 'looking for files at rest';
     worker.on('message', (news: ColdNews) => this.#heard(worker, news));
     worker.on('error', (error) => {
-      logger.error({ err: error }, 'the thread that compresses cold files failed');
+      logger.error({ err: error }, 'the thread that looks after large files at rest failed');
       this.#failed(error.message);
     });
     worker.on('exit', () => this.#ended());
@@ -175,11 +214,18 @@ export class ColdData implements Background {
       // From here on it is given up by fuse-0 or by nobody, however the thread ends.
       this.#object = 0;
       void this.#place(worker, news);
+    } else if (news.kind === 'doing') {
+      this.#doing = news.doing;
+    } else if (news.kind === 'damaged') {
+      this.#damage.note(news.ino, news.object, news.position);
+    } else if (news.kind === 'summed') {
+      void this.#giveSums(worker, news);
     } else if (news.kind === 'failed') {
       this.#object = 0;
       this.#failed(`errno ${news.errno}`);
     } else {
       this.#totals = news.totals;
+      if (this.#order?.scrubs) this.#scrubbedAt = this.#now;
       this.#failures = 0;
       this.#failure = undefined;
     }
@@ -205,15 +251,29 @@ export class ColdData implements Background {
   async #place(worker: Worker, news: CompressedNews): Promise<void> {
     const { ino, generation, version, from, to, stored } = news;
     const outbox = this.#context.outbox(FIRST);
-    for (;;) {
-      if (this.#isClosed) return;
-      if (!this.#isHeld && tryCompressed(outbox, ino, generation, version, from, to, stored)) break;
-      await pause(AGAIN_MS);
-    }
+    if (!(await this.#sent(() => tryCompressed(outbox, ino, generation, version, from, to, stored)))) return;
     const errno = await this.#answer(to);
     if (errno !== 0) this.#overtaken++;
     else if (to !== from) this.#tookPlace(ino);
     worker.postMessage('next' satisfies ColdReply);
+  }
+
+  async #giveSums(worker: Worker, news: SummedNews): Promise<void> {
+    const { ino, generation, version, object, count, crc, spoils } = news;
+    const outbox = this.#context.outbox(FIRST);
+    const send = () => trySummed(outbox, ino, generation, version, object, count, crc, spoils);
+    if (!(await this.#sent(send))) return;
+    if ((await this.#answer(object)) === 0) this.#summed++;
+    worker.postMessage('next' satisfies ColdReply);
+  }
+
+  /** Once nothing is held back and there is room; false when it is closed before. */
+  async #sent(send: () => boolean): Promise<boolean> {
+    while (!this.#isClosed) {
+      if (!this.#isHeld && send()) return true;
+      await pause(AGAIN_MS);
+    }
+    return false;
   }
 
   #tookPlace(ino: number): void {

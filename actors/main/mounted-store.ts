@@ -4,6 +4,7 @@ import type { Config } from '../../runtime/config/schema.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import { STARTING } from '../../runtime/scheduling/actor-state.ts';
 import { runOnEventLoop } from '../../runtime/scheduling/run-loop.ts';
+import type { Disk } from '../../runtime/storage/disk.ts';
 import type { OpenStore } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { MountChart } from '../../runtime/supervision/chart.ts';
@@ -100,7 +101,7 @@ export class MountedStore {
     readConfig: () => Config,
   ) {
     const machine = readMachine();
-    const config = withReserves(asConfigured, machine);
+    const config = withReserves(asConfigured, machine, diskBytes(store.disk));
     this.#store = store;
     this.#directory = directory;
     this.#notice = notice;
@@ -332,15 +333,17 @@ export class MountedStore {
 
   /**
    * Makes everything durable, then the vector segments, then the checkpoint they belong to. A crash in between leaves
-   * the older checkpoint with its own segments. 0 or an errno. Only while nobody changes the tables.
+   * the older checkpoint with its own segments. 0, or an errno: not everything is durable. Without the checkpoint, it is in the log.
+   * Only while nobody changes the tables.
    */
   async #checkpoint(): Promise<number> {
     const flushed = await this.#orFailure(this.#requests.flush());
     if (flushed !== 0) return flushed;
     await this.#orFailure(this.#requests.saveSegments(this.#storeStatus.read().durableLsn));
     const failed = await this.#orFailure(this.#requests.checkpoint());
-    if (failed !== 0) this.#context.logger.error({ errno: failed }, 'the checkpoint could not be written');
-    return failed;
+    if (failed !== 0)
+      this.#context.logger.error({ errno: failed }, 'no checkpoint was written: the log has everything');
+    return this.#storeStatus.errno;
   }
 
   /** An actor was given up. Nothing more is acknowledged; what was done reaches the log if the io actors still can. */
@@ -366,4 +369,9 @@ export class MountedStore {
     this.#ended.abort();
     for (const descriptor of this.#data.eventfds) closeSync(descriptor);
   }
+}
+
+function diskBytes(disk: Disk): number {
+  const space = disk.space();
+  return typeof space === 'number' ? Number.POSITIVE_INFINITY : space.bytes;
 }

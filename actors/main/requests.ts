@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import {
   CHECKPOINT,
   CHECKPOINT_MADE,
+  DAMAGED,
   FLUSH,
   FORGET_INODE,
   FORGET_NAME,
@@ -64,6 +65,8 @@ export class MainRequests implements EventLoopActor {
   readonly kernelCache: KernelCache;
   /** Told of each PLACED. */
   placed: (object: number, errno: number) => void = () => {};
+  /** Told of each DAMAGED. */
+  damaged: (ino: number, object: number, position: number) => void = () => {};
   /** Told of each ROUTE_DONE. */
   routeDone: (word: number, shard: number) => void = () => {};
   #drain: () => void = () => {};
@@ -97,6 +100,7 @@ export class MainRequests implements EventLoopActor {
     else if (kind === FORGET_NAME || kind === FORGET_INODE) this.kernelCache.forget(kind, u8, u32, offset);
     else if (kind === SHARD_REPLAYED) this.#replays.replayed(u32[word]!, u32[word + 1]!);
     else if (kind === PLACED) this.placed(u32[word]!, u32[word + 1]!);
+    else if (kind === DAMAGED) this.damaged(u32[word + 2]!, u32[word + 3]!, f64[offset >> 3]!);
     else if (kind === ROUTE_DONE) this.routeDone(u32[word]!, u32[word + 1]!);
     else if (kind === SETTLE) void this.#settle(u32[word]!, u32[word + 1] === 1);
     else assert(false, 'main knows this kind of message');

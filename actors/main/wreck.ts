@@ -17,6 +17,7 @@
  */
 import { inspectNamespace, isBroken, type Wreck } from '../../fuse/namespace/namespace.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
+import { StagedSums } from '../../fuse/objects/staged-sums.ts';
 import { abandonNodes } from '../../fuse/virtual/node-table.ts';
 import { assert } from '../../runtime/assert.ts';
 import { JournalWriter } from '../../runtime/storage/journal-ring.ts';
@@ -29,6 +30,8 @@ export function inspectLocks(context: Context, deadThreadId: number): Wreck {
   assert(deadThreadId > 0, 'the thread’s id is taken before it ends: afterwards the worker has none');
   const { arena, logger } = context;
   const verdict = inspectNamespace(arena, new JournalWriter(arena.region(JOURNAL)), deadThreadId);
+  // It may have written to an object and not said so, and others may now have its locks.
+  new StagedSums(arena).spoil();
   const locks = new DataLocks(arena).breakFor(deadThreadId);
   const nodes = abandonNodes(arena, deadThreadId);
   const log = new LogState(arena.region(LOG_STATE)).breakFor(deadThreadId);

@@ -116,13 +116,18 @@ function replay({ store: { disk, identity }, lastLsn }: FilledStore): void {
 
 function makeAndLoad({ store: { disk, identity }, lastLsn }: FilledStore): void {
   const [madeIn, made] = timed(() =>
-    makeCheckpoint(disk, identity, { capacity, untilLsn: lastLsn, shards: 2 }, systemClock),
+    makeCheckpoint(
+      disk,
+      identity,
+      { capacity, untilLsn: lastLsn, shards: 2, isDiskFull: false },
+      systemClock,
+    ),
   );
   if (made.kind !== 'made') throw new Error(JSON.stringify(made));
   note('checkpoint', madeIn);
   note('tablesMiB', Math.round(made.tableBytes / MIB));
   note('onDiskMiB', Math.round(made.diskBytes / MIB));
-  settle(disk, identity, made.damaged);
+  settle(disk, identity, made.damaged, false);
   note(
     'loadOneThread',
     best(() => {

@@ -17,7 +17,7 @@ export interface Dataset {
 }
 
 export const K = 10;
-const QUERIES = 1000;
+export const QUERIES = 1000;
 const TRUTHS = 200;
 /** Embeddings have far fewer degrees of freedom than dimensions. */
 const INTRINSIC = 24;
@@ -26,7 +26,14 @@ const NOISE = 0.1;
 export type Kind = 'clustered' | 'uniform';
 
 /** `isUnit`: all scaled to length 1, as int8 of some peers wants it. */
-export function generate(kind: Kind, n: number, dimension: number, seed: number, isUnit: boolean): Dataset {
+export function generate(
+  kind: Kind,
+  n: number,
+  dimension: number,
+  seed: number,
+  isUnit: boolean,
+  truths = TRUTHS,
+): Dataset {
   const random = new Random(seed);
   const basis = Array.from({ length: INTRINSIC }, () => random.vector(dimension));
   const one = (): Float32Array => {
@@ -39,7 +46,7 @@ export function generate(kind: Kind, n: number, dimension: number, seed: number,
     return vector.map((x) => x + NOISE * random.normal());
   };
   const all = Array.from({ length: n + QUERIES }, one);
-  return dataset(kind, `${n.toLocaleString('en')} × ${dimension}`, all, QUERIES, isUnit);
+  return dataset(kind, `${n.toLocaleString('en')} × ${dimension}`, all, QUERIES, isUnit, truths);
 }
 
 /** Vectors of a file: .fvecs, .npy (float32, two-dimensional), or text with one vector of numbers a line. Questions are taken out of it. */
@@ -49,7 +56,14 @@ export function readDataset(file: string, most: number, isUnit: boolean): Datase
   return dataset(path.basename(file), `${all.length - queries} × ${all[0]!.length}`, all, queries, isUnit);
 }
 
-function dataset(what: string, size: string, all: Float32Array[], count: number, isUnit: boolean): Dataset {
+function dataset(
+  what: string,
+  size: string,
+  all: Float32Array[],
+  count: number,
+  isUnit: boolean,
+  truths = TRUTHS,
+): Dataset {
   const kind = isUnit ? `${what}, unit length` : what;
   if (isUnit) for (const vector of all) copyNormalised(vector, vector, 0);
   const vectors = all.slice(0, all.length - count);
@@ -60,7 +74,7 @@ function dataset(what: string, size: string, all: Float32Array[], count: number,
     oracle.add(label, vector);
   });
   const hits = new SearchHits(K);
-  const truth = queries.slice(0, TRUTHS).map((query) => {
+  const truth = queries.slice(0, truths).map((query) => {
     oracle.search(query, K, 0, hits);
     return new Set(hits.labels.subarray(0, hits.count));
   });

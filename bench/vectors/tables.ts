@@ -2,7 +2,7 @@
 import { REFERENCE, type Row } from './compare.ts';
 import { RECALLS, ratioAtRecall } from './equal-recall.ts';
 import type { KernelRow } from './kernels.ts';
-import type { Target } from './targets.ts';
+import { RECALL_LOSS, type Target } from './targets.ts';
 import type { ThreadsRow } from './threads.ts';
 
 function figure(value: number | null, digits = 0): string {
@@ -61,6 +61,26 @@ export function recallTable(rows: readonly Row[]): string {
     ...RECALLS.map((recall) => figure(ratioAtRecall(own, reference, recall), 2)),
   ]);
   return table(head, body);
+}
+
+/** Recall of each engine at one effort, a row for each kind of data and dimension, and whether that of the reference is met. */
+export function effortTable(rows: readonly Row[]): string {
+  const engines = [...new Set(rows.map(({ engine, elementType }) => `${engine} ${elementType}`))];
+  const sets = new Map<string, Map<string, number>>();
+  for (const { data, dim, engine, elementType, recall } of rows) {
+    const name = `${data}, ${dim}-d`;
+    sets.set(name, (sets.get(name) ?? new Map()).set(`${engine} ${elementType}`, recall));
+  }
+  const body = [...sets].map(([name, recalls]) => {
+    const least = (recalls.get(`${REFERENCE} f32`) ?? 0) - RECALL_LOSS;
+    const isMet = [...recalls.values()].every((recall) => recall >= least);
+    return [
+      name,
+      ...engines.map((engine) => figure(recalls.get(engine) ?? null, 4)),
+      isMet ? 'met' : '**missed**',
+    ];
+  });
+  return table(['data', ...engines, `≥ ${REFERENCE} − ${RECALL_LOSS}`], body);
 }
 
 export function threadsTable(rows: readonly ThreadsRow[]): string {

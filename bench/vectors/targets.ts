@@ -22,8 +22,8 @@ const BUILD = { i8: 3, f32: 1.7 };
 const SECOND_THREAD = 1.8;
 const KERNEL = { f32: 5, i8: 12 };
 /** Recall at this effort may be so much below that of hnswlib-node. */
-const EFFORT = 64;
-const RECALL_LOSS = 0.01;
+export const EFFORT = 64;
+export const RECALL_LOSS = 0.01;
 /** Bytes of a vector of int8 with re-rank from disk, beside its components. */
 const BYTES_BESIDES = 170;
 

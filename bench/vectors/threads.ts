@@ -1,4 +1,4 @@
-/** One graph, built and searched by one thread and by two, in turns: how much the second one adds. */
+/** Graphs that are built and searched by one thread and by two, in turns: how much the second one adds. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ElementType } from '../../kernels/hnsw/graph-memory.ts';
@@ -44,10 +44,35 @@ const EF = 64;
 const SEARCH_TURNS = 8;
 const SEARCH_MS = 300;
 /** Of the vectors a tenth is there before anything is measured; the rest are inserted in so many turns. */
-const BUILD_TURNS = 18;
+const BUILD_TURNS = 9;
 
 export async function measureThreads(data: Dataset, elementType: ElementType): Promise<ThreadsRow> {
   const { dimension, vectors } = data;
+  const [alone, shared] = [filled(data, elementType), filled(data, elementType)];
+  const control = new Int32Array(new SharedArrayBuffer(12));
+  const queries = new Float32Array(data.queries.length * dimension);
+  for (const [i, query] of data.queries.entries()) queries.set(query, i * dimension);
+  const workerData: SecondThread = { memory: shared.graph.memory, control, queries, dimension, ef: EF };
+  const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData });
+  while (Atomics.load(control, READY) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const enter = (phase: number) => {
+    Atomics.store(control, PHASE, phase);
+    Atomics.notify(control, PHASE);
+  };
+  const built = build(alone, shared, vectors.length, enter);
+  const found = search(shared, queries, dimension, control, enter);
+  enter(END);
+  await once(worker, 'exit');
+  const row = { elementType, dim: dimension, n: vectors.length, ef: EF };
+  return {
+    ...row,
+    ...summary('searchGain', 'qps', found),
+    ...summary('buildGain', 'buildPerSecond', built),
+  } as ThreadsRow;
+}
+
+/** A graph in which all vectors are placed, and none is linked. */
+function filled({ dimension, vectors }: Dataset, elementType: ElementType): GraphOwner {
   const options = {
     dimension,
     metric: 'l2',
@@ -59,26 +84,7 @@ export async function measureThreads(data: Dataset, elementType: ElementType): P
   const owner = new GraphOwner(options, elementType, vectors.length);
   for (const [label, vector] of vectors.entries()) owner.place(label, vector);
   if (owner.wantsTraining) owner.train();
-  const control = new Int32Array(new SharedArrayBuffer(12));
-  const queries = new Float32Array(data.queries.length * dimension);
-  for (const [i, query] of data.queries.entries()) queries.set(query, i * dimension);
-  const workerData: SecondThread = { memory: owner.graph.memory, control, queries, dimension, ef: EF };
-  const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData });
-  while (Atomics.load(control, READY) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  const enter = (phase: number) => {
-    Atomics.store(control, PHASE, phase);
-    Atomics.notify(control, PHASE);
-  };
-  const built = build(owner, vectors.length, enter);
-  const found = search(owner, queries, dimension, control, enter);
-  enter(END);
-  await once(worker, 'exit');
-  const row = { elementType, dim: dimension, n: vectors.length, ef: EF };
-  return {
-    ...row,
-    ...summary('searchGain', 'qps', found),
-    ...summary('buildGain', 'buildPerSecond', built),
-  } as ThreadsRow;
+  return owner;
 }
 
 /** Rates by the number of threads, of turns that alternate. */
@@ -88,10 +94,10 @@ function summary(gain: string, rate: string, [one, two]: Rates) {
   return { [gain]: median(one.map((each, i) => two[i]! / each)), [rate]: [median(one), median(two)] };
 }
 
-function build(owner: GraphOwner, n: number, enter: (phase: number) => void): Rates {
+/** The same vectors into a graph by one thread, and into another by two: each turn of both finds graphs of the same size. */
+function build(alone: GraphOwner, shared: GraphOwner, n: number, enter: (phase: number) => void): Rates {
   const rates: Rates = [[], []];
-  const first = Math.floor(n / 10);
-  const insert = (from: number, to: number, phase: number) => {
+  const insert = (owner: GraphOwner, from: number, to: number, phase: number) => {
     owner.openBatch(from, to);
     const start = performance.now();
     enter(phase);
@@ -99,10 +105,13 @@ function build(owner: GraphOwner, n: number, enter: (phase: number) => void): Ra
     enter(IDLE);
     return ((to - from) * 1000) / (performance.now() - start);
   };
-  insert(0, first, INSERT);
+  const first = Math.floor(n / 10);
+  insert(alone, 0, first, IDLE);
+  insert(shared, 0, first, INSERT);
   const at = (turn: number) => first + Math.floor(((n - first) * turn) / BUILD_TURNS);
   for (let turn = 0; turn < BUILD_TURNS; turn++) {
-    rates[turn & 1]!.push(insert(at(turn), at(turn + 1), turn % 2 === 0 ? IDLE : INSERT));
+    rates[0].push(insert(alone, at(turn), at(turn + 1), IDLE));
+    rates[1].push(insert(shared, at(turn), at(turn + 1), INSERT));
   }
   return rates;
 }

@@ -22,6 +22,7 @@ export function checkLog(disk: Disk, uuid: Uint8Array, findings: Findings, progr
     return { segments: [], firstLsn: 0, records: 0, isBroken: true };
   }
   for (const name of names.filter((name) => !/^\d{8}\.log$/.test(name))) {
+    if (name === 'reserve') continue;
     findings.note({ file: `${LOG_DIRECTORY}/${name}`, what: 'is no segment of the log; nothing reads it' });
   }
   const before = findings.count;

@@ -1,10 +1,13 @@
 /**
- * The object files against the inodes that refer to them. What is in a plain one has no checksum: that it is there is all.
- * Compressed ones have one for each piece.
+ * The object files against the inodes that refer to them, and against their checksums: compressed ones have one for each frame,
+ * plain ones that were at rest for a while for each piece. Of the others it is known that they are there.
  */
-import { isCompressed } from '../../fuse/namespace/namespace.ts';
+import { isCompressed, Place } from '../../fuse/namespace/namespace.ts';
 import { describeInode } from '../../fuse/namespace/sound-records.ts';
+import { pieceBytes, SUMMED_SIZE_MAX, sumCount } from '../../fuse/namespace/sums.ts';
 import { OBJECT_DIRECTORY, objectPath } from '../../fuse/objects/object-path.ts';
+import { sumPieces } from '../../fuse/objects/summed-objects.ts';
+import { SUMS_MAX } from '../../runtime/config/bounds.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import { checkCompressed } from './check-compressed.ts';
 import type { Findings, Progress } from './findings.ts';
@@ -24,6 +27,9 @@ export interface ObjectCheck {
   /** Compressed objects, and those of them that are not sound. */
   readonly compressed: number;
   readonly unsound: readonly number[];
+  /** Plain objects with checksums, and those that do not agree with theirs. */
+  readonly summed: number;
+  readonly wrong: readonly number[];
 }
 
 export const NO_OBJECTS: ObjectCheck = {
@@ -35,6 +41,8 @@ export const NO_OBJECTS: ObjectCheck = {
   missing: [],
   compressed: 0,
   unsound: [],
+  summed: 0,
+  wrong: [],
 };
 
 export function checkObjects(
@@ -83,6 +91,7 @@ export function checkObjects(
   const owners = missing.length === 0 ? new Map<number, string>() : ownersOf(tree);
   for (const id of missing)
     findings.problem({ file: objectPath(id), what: `is missing: the content of ${owners.get(id)} is lost` });
+  const { summed, wrong } = checkSummed(disk, tree, found, findings, progress);
   const bytes = [...found.values()].reduce((sum, size) => sum + size, 0);
   let highest = 0;
   for (const id of found.keys()) highest = Math.max(highest, id);
@@ -95,7 +104,42 @@ export function checkObjects(
     missing,
     compressed: compressed.size,
     unsound,
+    summed,
+    wrong,
   };
+}
+
+/** Compares the plain objects that are there with their checksums. */
+function checkSummed(
+  disk: Disk,
+  { namespace, tables }: PrivateTree,
+  found: ReadonlyMap<number, number>,
+  findings: Findings,
+  progress: Progress,
+): Pick<ObjectCheck, 'summed' | 'wrong'> {
+  const place = new Place();
+  const wrong = new Set<number>();
+  const sums = new Uint32Array(SUMS_MAX);
+  let summed = 0;
+  for (let ino = 1; ino < namespace.inodesEnd; ino++) {
+    if (namespace.locate(ino, place) < 0 || !place.hasSums || !found.has(place.object)) continue;
+    const { object, size } = place;
+    // Of such a size it can have none, which is a finding of the tree's.
+    if (size > SUMMED_SIZE_MAX || !namespace.readSums(ino, 0, sumCount(size), sums)) continue;
+    if (summed++ % 64 === 0) progress('checksums', ino, namespace.inodesEnd);
+    const file = objectPath(object);
+    const bytes = pieceBytes(size);
+    const opened = sumPieces(disk, object, size, (piece, sum) => {
+      if (sum === sums[piece]) return true;
+      wrong.add(object);
+      const [offset, end] = [piece * bytes, Math.min((piece + 1) * bytes, size)];
+      const why = sum < 0 ? `cannot be read (errno ${-sum})` : 'bad checksum';
+      findings.problem({ file, offset, what: `${why}: up to byte ${end} of ${describeInode(tables, ino)}` });
+      return true;
+    });
+    if (opened < 0) findings.problem({ file, what: `cannot be read (errno ${-opened})` });
+  }
+  return { summed, wrong: [...wrong] };
 }
 
 function* objectIds(disk: Disk, findings: Findings): Generator<number> {

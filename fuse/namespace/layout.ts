@@ -79,8 +79,10 @@ export const I_CTIME_NS = 20;
 export const I_BTIME_NS = 21;
 /** First of the dentries that name this inode (a directory has at most one, the root none). */
 export const I_NAMES = 22;
-/** Regular file: slab handle of the inline bytes. Symlink: of the target. */
+/** Regular file without an object: slab handle of the inline bytes. Symlink: of the target. */
 export const I_DATA = 23;
+/** Regular file with an object: slab handle of its checksums, 0 = it has none (sums.ts). */
+export const I_SUMS = 23;
 /** Directory: its first entry. */
 export const I_FIRST = 23;
 /** Free record: the next free one. */

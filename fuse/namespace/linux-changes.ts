@@ -72,6 +72,7 @@ export class LinuxChanges extends NamespaceTree {
     const [name, newName] = [nameBound(end - start), nameBound(newEnd - newStart)];
     const refusal = this.transaction.begin(
       recordBytes(records.RENAME_BYTES + name + newName) + recordBytes(records.CREATE_BYTES + name),
+      true,
     );
     if (refusal !== 0) return refusal;
     try {
@@ -132,7 +133,7 @@ export class LinuxChanges extends NamespaceTree {
   /** Sets them; EOPNOTSUPP as {@link setFlags} of inode-flags.ts. */
   setFlags(ino: number, flags: number): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(inodeRecords.FLAGS_BYTES));
+    const refusal = this.transaction.begin(recordBytes(inodeRecords.FLAGS_BYTES), true);
     if (refusal !== 0) return refusal;
     try {
       const result = setFlags(t, ino, flags);

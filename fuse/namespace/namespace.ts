@@ -13,7 +13,7 @@ import { INLINE_LIMIT_MAX, TRANSACTION_MAX, XATTR_SIZE_MAX } from '../../runtime
 import { E2BIG, EINVAL } from '../../runtime/errno.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { SlabAllocator } from '../../runtime/memory/slab.ts';
-import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import { type JournalWriter, SPACE_ENOUGH } from '../../runtime/storage/journal-ring.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
 import { BY_OTHERS } from './collections.ts';
 import * as content from './content.ts';
@@ -100,7 +100,7 @@ export class Namespace extends NamespaceChanges {
   truncate(ino: number, size: number, flags = 0): number {
     const t = this.tables;
     if (!(size >= 0)) return -EINVAL;
-    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES), true);
     if (refusal !== 0) return refusal;
     try {
       if (size > this.#inlineLimit && this.#isInline(ino, size)) return this.transaction.end(NEEDS_OBJECT);
@@ -171,7 +171,7 @@ export class Namespace extends NamespaceChanges {
   /** Bytes before `endOffset` were written to the file's object; u8[start, start + length) are for the log, to vouch for. */
   wroteObject(ino: number, endOffset: number, flags = 0, u8 = NOTHING, start = 0, length = 0): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES + length));
+    const refusal = this.transaction.begin(recordBytes(records.SIZE_BYTES + length), true);
     if (refusal !== 0) return refusal;
     try {
       const result = content.extend(t, ino, endOffset, flags);
@@ -228,6 +228,7 @@ export class Namespace extends NamespaceChanges {
     const t = this.tables;
     const refusal = this.transaction.begin(
       recordBytes(records.REMOVEXATTR_BYTES + nameBound(nameEnd - nameStart)),
+      true,
     );
     if (refusal !== 0) return refusal;
     try {
@@ -259,7 +260,8 @@ export class Namespace extends NamespaceChanges {
     const t = this.tables;
     const bytes = recordBytes(records.INDEXED_BYTES + end - start);
     if (bytes > TRANSACTION_MAX) return -E2BIG;
-    const refusal = this.transaction.begin(bytes);
+    // Without vectors it says that they are to be made, for which there will be room.
+    const refusal = this.transaction.begin(bytes, end === start);
     if (refusal !== 0) return refusal;
     try {
       const result = content.setIndexed(t, ino, generation, version, status, chunks);
@@ -310,6 +312,11 @@ export class Namespace extends NamespaceChanges {
     } finally {
       this.transaction.release();
     }
+  }
+
+  /** While the disk has no room for it, what would grow is refused with ENOSPC: what writes elsewhere before it is logged looks here first. */
+  get isLowOnSpace(): boolean {
+    return this.transaction.journal.space !== SPACE_ENOUGH;
   }
 
   /** An object nothing refers to any more since a call of this instance; 0 = no more. Delete it after the next commit. */

@@ -1,11 +1,15 @@
 /** Where files' bytes are, and changes of it. The rules are those of namespace.ts. */
-import { ESTALE } from '../../runtime/errno.ts';
+import { ENOSPC, ESTALE } from '../../runtime/errno.ts';
 import { recordBytes } from '../../runtime/storage/record-header.ts';
-import { I_OBJECT, INODE_WORDS } from './layout.ts';
+import { isLive, isRegular } from './inodes.ts';
+import { I_OBJECT, I_SUMS, INODE_WORDS } from './layout.ts';
 import { LinuxChanges } from './linux-changes.ts';
 import { encodePassed, PASSED_BYTES, passed } from './passed.ts';
 import * as records from './records.ts';
 import { type Place, place } from './stored.ts';
+import { dropSums, encodeSums, SUMS_BYTES, setSums } from './sums.ts';
+
+const NOTHING = new Uint8Array(0);
 
 export class NamespaceObjects extends LinuxChanges {
   /** Where the file's bytes are. 0, or −ESTALE: it is no regular file. */
@@ -23,7 +27,7 @@ export class NamespaceObjects extends LinuxChanges {
    */
   passed(ino: number, size: number, seconds: number, nanoseconds: number, how: number): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(PASSED_BYTES));
+    const refusal = this.transaction.begin(recordBytes(PASSED_BYTES), true);
     if (refusal !== 0) return refusal;
     try {
       const result = passed(t, ino, size, seconds, nanoseconds, how);
@@ -36,10 +40,10 @@ export class NamespaceObjects extends LinuxChanges {
     }
   }
 
-  /** Waits until all that was changed so far is durable: 0, or the −errno of a log that has failed. */
+  /** Waits until all that was changed so far is durable: 0, or the −errno of a log that has failed, or has no room. */
   waitUntilDurable(): number {
     const { journal } = this.transaction;
-    return journal.waitUntilDurable() ? 0 : -journal.failure;
+    return journal.waitUntilDurable() ? 0 : -(journal.failure || ENOSPC);
   }
 
   /**
@@ -60,6 +64,63 @@ export class NamespaceObjects extends LinuxChanges {
       return this.transaction.end(0);
     } finally {
       this.transaction.release();
+    }
+  }
+
+  /** The file has these checksums from now on (sums.ts): `count` words from u8[start] on. 0 or −errno. */
+  setSums(ino: number, object: number, u8: Uint8Array, start: number, count: number): number {
+    const t = this.tables;
+    const refusal = this.transaction.begin(recordBytes(SUMS_BYTES + count * 4));
+    if (refusal !== 0) return refusal;
+    try {
+      const result = setSums(t, ino, object, u8, start, count);
+      if (result < 0) return this.transaction.end(result);
+      encodeSums(this.transaction.journal, t, ino, object, u8, start, count);
+      this.transaction.commit();
+      return this.transaction.end(0);
+    } finally {
+      this.transaction.release();
+    }
+  }
+
+  /**
+   * Before the bytes of an object with checksums change: they no longer count, durably. The tables lose them after the log has
+   * said so, so whoever takes over from a thread that ends in between waits as well. 0 or −errno.
+   */
+  endSums(ino: number, object: number): number {
+    // A file that is cut has none, and cutting frees space.
+    const refusal = this.transaction.begin(recordBytes(SUMS_BYTES), true);
+    if (refusal !== 0) return refusal;
+    try {
+      encodeSums(this.transaction.journal, this.tables, ino, object, NOTHING, 0, 0);
+      this.transaction.commit();
+      this.transaction.end(0);
+    } finally {
+      this.transaction.release();
+    }
+    const failed = this.waitUntilDurable();
+    if (failed < 0) return failed;
+    this.transaction.beginUnlogged();
+    try {
+      this.tables.sequence.writeBegin();
+      dropSums(this.tables, ino);
+      this.tables.sequence.writeEnd();
+      return this.transaction.end(0);
+    } finally {
+      this.transaction.release();
+    }
+  }
+
+  /** Copies `count` checksums of the file from piece `first` on; false when it has none (any more). */
+  readSums(ino: number, first: number, count: number, out: Uint32Array): boolean {
+    const t = this.tables;
+    for (let attempt = 0; ; attempt++) {
+      t.beginRead(attempt);
+      const at = ino * INODE_WORDS;
+      const hasSums = isLive(t, ino) && isRegular(t, ino) && t.inode[at + I_OBJECT] !== 0;
+      const block = hasSums ? t.block(t.inode[at + I_SUMS]!, (first + count) * 4) : -1;
+      if (block >= 0) for (let i = 0; i < count; i++) out[i] = t.words[(block >> 2) + first + i]!;
+      if (t.endRead()) return block >= 0;
     }
   }
 }

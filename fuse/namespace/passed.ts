@@ -26,6 +26,7 @@ import { beginRecord, type Payload, RecordError } from './payload.ts';
 import { killPrivileges } from './privileges.ts';
 import type { ReplayObserver } from './records.ts';
 import { bytesChanged } from './stored.ts';
+import { dropSums } from './sums.ts';
 import type { Tables } from './tables.ts';
 
 export const PASSED = 23;
@@ -56,6 +57,7 @@ export function passed(
   if (t.inode[at + I_OBJECT] === 0 || isCompressed(t.inode[at + I_STORED]!)) return -EINVAL;
 
   t.sequence.writeBegin();
+  dropSums(t, ino);
   if ((how & LENGTH_COUNTS) !== 0) t.inode[at + I_FLAGS]! |= OWN_LENGTH;
   else t.inode[at + I_FLAGS]! &= ~OWN_LENGTH;
   if ((how & BYTES_CHANGED) !== 0) {

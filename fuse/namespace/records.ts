@@ -22,6 +22,7 @@
  * 20, 21          inode-records.ts
  * 22 PLACE        ino, object, form (stored.ts)
  * 23              passed.ts
+ * 24              sums.ts
  */
 import * as attribute from './attribute-records.ts';
 import { NEEDS_OBJECT } from './content.ts';
@@ -30,6 +31,7 @@ import { applyFlags, applyUnnamed, FLAGS, UNNAMED } from './inode-records.ts';
 import * as name from './name-records.ts';
 import { applyPassed, PASSED } from './passed.ts';
 import { Payload, RecordError } from './payload.ts';
+import { applySums, SUMS } from './sums.ts';
 import type { Tables } from './tables.ts';
 
 export * from './attribute-records.ts';
@@ -114,4 +116,5 @@ const DECODERS: Readonly<Record<number, Decoder>> = {
   [FLAGS]: applyFlags,
   [data.PLACE]: data.applyPlace,
   [PASSED]: applyPassed,
+  [SUMS]: applySums,
 };

@@ -3,7 +3,7 @@
  * this walk; it then meets every reference that lasts all the while, and perhaps some that are gone.
  */
 import type { SlabHandle } from '../../runtime/memory/slab.ts';
-import { TAG_CONTENT, TAG_NAME, TAG_SYMLINK, TAG_XATTRS } from '../slab-tags.ts';
+import { TAG_CONTENT, TAG_NAME, TAG_SUMS, TAG_SYMLINK, TAG_XATTRS } from '../slab-tags.ts';
 import {
   D_INODE,
   D_NAME,
@@ -13,6 +13,7 @@ import {
   H_INODES_END,
   I_DATA,
   I_MODE,
+  I_OBJECT,
   I_XATTRS,
   INODE_WORDS,
   NAME_INLINE,
@@ -42,7 +43,9 @@ function visitInode(t: Tables, ino: number, visit: HandleVisitor): void {
   if (type === 0) return;
   if (t.inode[at + I_XATTRS] !== 0) visit(t.inode[at + I_XATTRS]!, TAG_XATTRS);
   if (type !== S_IFREG && type !== S_IFLNK) return;
-  if (t.inode[at + I_DATA] !== 0) visit(t.inode[at + I_DATA]!, type === S_IFREG ? TAG_CONTENT : TAG_SYMLINK);
+  if (t.inode[at + I_DATA] === 0) return;
+  const tag = type === S_IFLNK ? TAG_SYMLINK : t.inode[at + I_OBJECT] === 0 ? TAG_CONTENT : TAG_SUMS;
+  visit(t.inode[at + I_DATA]!, tag);
 }
 
 function visitDentry(t: Tables, slot: number, visit: HandleVisitor): void {

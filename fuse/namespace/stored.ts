@@ -9,12 +9,14 @@ import {
   I_GENERATION,
   I_OBJECT,
   I_STORED,
+  I_SUMS,
   I_VERSION,
   INODE_WORDS,
   isCompressed,
   KEPT_PLAIN,
   PLAIN,
 } from './layout.ts';
+import { dropSums } from './sums.ts';
 import type { Tables } from './tables.ts';
 
 /** Where the bytes of a file are, as of one moment. */
@@ -23,6 +25,8 @@ export class Place {
   /** 0 = they are inline. */
   object = 0;
   stored: number = PLAIN;
+  /** Its object has checksums (sums.ts). */
+  hasSums = false;
   generation = 0;
   version = 0;
 
@@ -33,6 +37,7 @@ export class Place {
     this.size = sizeOf(t, ino);
     this.object = t.inode[at + I_OBJECT]!;
     this.stored = t.inode[at + I_STORED]!;
+    this.hasSums = this.object !== 0 && t.inode[at + I_SUMS] !== 0;
     this.generation = t.inode[at + I_GENERATION]!;
     this.version = t.inode[at + I_VERSION]!;
     return true;
@@ -54,6 +59,7 @@ export function place(t: Tables, ino: number, object: number, stored: number): n
 
   t.sequence.writeBegin();
   if (!isSame) {
+    dropSums(t, ino);
     t.dropped.push(old);
     t.inode[at + I_OBJECT] = object;
     if (object >= t.header[H_NEXT_OBJECT]!) t.header[H_NEXT_OBJECT] = object + 1;
@@ -63,8 +69,9 @@ export function place(t: Tables, ino: number, object: number, stored: number): n
   return 0;
 }
 
-/** Between writeBegin and writeEnd: the bytes are others than those that were tried. */
+/** Between writeBegin and writeEnd: the bytes are others than those that were tried, or summed. */
 export function bytesChanged(t: Tables, ino: number): void {
+  dropSums(t, ino);
   const at = ino * INODE_WORDS + I_STORED;
   if (t.inode[at] === KEPT_PLAIN) t.inode[at] = PLAIN;
 }

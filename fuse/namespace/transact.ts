@@ -86,7 +86,10 @@ export class NamespaceChanges extends NamespaceObjects {
     let bytes = 0;
     for (const change of changes) bytes += boundOf(change);
     if (bytes > TRANSACTION_MAX) return -E2BIG;
-    const refusal = this.transaction.begin(bytes);
+    const refusal = this.transaction.begin(
+      bytes,
+      changes.every(({ kind }) => kind === 'remove'),
+    );
     if (refusal !== 0) return refusal;
     try {
       const plan = new ChangePlan(this.tables, who);
@@ -171,7 +174,7 @@ export class NamespaceChanges extends NamespaceObjects {
   removeVector(ino: number, attribute: Uint8Array): number {
     const t = this.tables;
     const { length } = attribute;
-    const refusal = this.transaction.begin(recordBytes(records.REMOVEXATTR_BYTES + length));
+    const refusal = this.transaction.begin(recordBytes(records.REMOVEXATTR_BYTES + length), true);
     if (refusal !== 0) return refusal;
     try {
       const id = content.removexattr(t, ino, attribute, 0, length);
@@ -192,7 +195,7 @@ export class NamespaceChanges extends NamespaceObjects {
     const t = this.tables;
     const u8 = encoder.encode(name);
     const { length } = u8;
-    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(length)));
+    const refusal = this.transaction.begin(recordBytes(records.COLLECTION_BYTES + nameBound(length)), true);
     if (refusal !== 0) return refusal;
     try {
       const id = content.dropCollection(t, isGone, u8, 0, length);

@@ -20,8 +20,8 @@
  */
 import type { Clock } from '../../runtime/clock.ts';
 import { WAIT_SLICE_MS } from '../../runtime/config/bounds.ts';
-import { EIO } from '../../runtime/errno.ts';
-import type { JournalWriter } from '../../runtime/storage/journal-ring.ts';
+import { EIO, ENOSPC } from '../../runtime/errno.ts';
+import { type JournalWriter, SPACE_ENOUGH, SPACE_LOW } from '../../runtime/storage/journal-ring.ts';
 import { stillWaiting } from '../../runtime/sync/waiting.ts';
 import { H_BEGAN_LSN, H_BEGAN_POSITION, H_BEGAN_SEQUENCE, H_BROKEN, H_SEQUENCE } from './layout.ts';
 import type { Tables } from './tables.ts';
@@ -48,9 +48,10 @@ export class Transaction {
 
   /**
    * Takes the lock with room for records of `bytes` and stamps the time; 0, or −errno and no lock. May wait for room, and
-   * for tables that are whole.
+   * for tables that are whole. −ENOSPC while the disk is full, unless the change is one that `frees` space, or ends one that was
+   * begun while there was enough.
    */
-  begin(bytes: number): number {
+  begin(bytes: number, frees = false): number {
     const t = this.#tables;
     for (;;) {
       t.lock();
@@ -59,7 +60,7 @@ export class Transaction {
         this.#waitUntilWhole();
         continue;
       }
-      const failure = this.broken ? EIO : this.journal.failure;
+      const failure = this.broken ? EIO : this.journal.failure || this.#wantOfSpace(frees);
       if (failure !== 0) {
         t.unlock();
         return -failure;
@@ -71,6 +72,10 @@ export class Transaction {
     t.setTime(this.#clock.now());
     this.#note();
     return 0;
+  }
+
+  #wantOfSpace(frees: boolean): number {
+    return this.journal.space > (frees ? SPACE_LOW : SPACE_ENOUGH) ? ENOSPC : 0;
   }
 
   #waitUntilWhole(): void {

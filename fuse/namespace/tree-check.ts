@@ -63,6 +63,7 @@ import {
 } from './layout.ts';
 import { hashName } from './names.ts';
 import { FILE_TYPES, hasSoundName, holds, nameOf } from './sound-records.ts';
+import { SUMMED_SIZE_MAX, sumCount } from './sums.ts';
 import type { Tables } from './tables.ts';
 import { XattrCursor } from './xattrs.ts';
 
@@ -263,14 +264,16 @@ class TreeCheck {
     const block = t.inode[at + I_DATA]!;
     if (!Number.isSafeInteger(size) || size < 0 || size > FILE_SIZE_MAX)
       this.#report(ino, `${size} is not a file size`);
-    else if (block !== 0) this.#block(ino, block, object === 0 ? size : 1, 'content');
+    else if (block !== 0 && object !== 0) this.#block(ino, block, sumCount(size) * 4, 'list of checksums');
+    else if (block !== 0) this.#block(ino, block, size, 'content');
     else if (object === 0 && size > 0) this.#report(ino, `its ${size} bytes are nowhere`);
     const stored = t.inode[at + I_STORED]!;
     if (stored !== PLAIN && object === 0)
       this.#report(ino, 'its bytes are compressed in an object that it has not');
     if (isCompressed(stored) && size < 1) this.#report(ino, 'nothing of it is compressed');
     if (object === 0) return;
-    if (block !== 0) this.#report(ino, 'its content is in two places');
+    if (block !== 0 && (isCompressed(stored) || size > SUMMED_SIZE_MAX))
+      this.#report(ino, 'it has checksums that it cannot have');
     if (object >= t.header[H_NEXT_OBJECT]!)
       this.#report(ino, `object ${object} has not been given to a file yet`);
     const other = this.#objects.get(object);

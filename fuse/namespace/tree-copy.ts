@@ -40,6 +40,7 @@ import {
   I_OBJECT,
   I_RDEV,
   I_STORED,
+  I_SUMS,
   I_UID,
   I_VERSION,
   I_XATTRS,
@@ -49,6 +50,7 @@ import {
 import { lostFound } from './lost-found.ts';
 import * as mutations from './mutations.ts';
 import { FILE_TYPES, hasSoundName, holds } from './sound-records.ts';
+import { setSums, sumCount } from './sums.ts';
 import type { Tables } from './tables.ts';
 import { XattrCursor } from './xattrs.ts';
 
@@ -264,6 +266,10 @@ class TreeCopy {
     to.inode[ino * INODE_WORDS + I_STORED] = this.#from.inode[ino * INODE_WORDS + I_STORED]!;
     to.header[H_NEXT_OBJECT] = Math.max(to.header[H_NEXT_OBJECT]!, object + 1);
     setSize(to, ino, size);
+    const sums = this.#from.inode[ino * INODE_WORDS + I_SUMS]!;
+    const count = sums !== 0 && holds(this.#from, sums, sumCount(size) * 4) ? sumCount(size) : 0;
+    // Those that it cannot have are none.
+    setSums(to, ino, object, this.#from.bytes, sums * 64, count);
   }
 
   #copyXattrs(ino: number): void {

@@ -197,7 +197,7 @@ export class NamespaceTree extends NamespaceReader {
 
   #unlink(parent: number, u8: Uint8Array, start: number, end: number, directory: boolean): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(records.UNLINK_BYTES + nameBound(end - start)));
+    const refusal = this.transaction.begin(recordBytes(records.UNLINK_BYTES + nameBound(end - start)), true);
     if (refusal !== 0) return refusal;
     try {
       const ino = mutations.unlink(t, parent, u8, start, end, directory);
@@ -225,7 +225,7 @@ export class NamespaceTree extends NamespaceReader {
   ): number {
     const t = this.tables;
     const names = nameBound(end - start) + nameBound(newEnd - newStart);
-    const refusal = this.transaction.begin(recordBytes(records.RENAME_BYTES + names));
+    const refusal = this.transaction.begin(recordBytes(records.RENAME_BYTES + names), true);
     if (refusal !== 0) return refusal;
     try {
       const other = mutations.rename(t, parent, u8, start, end, newParent, newU8, newStart, newEnd, flags);
@@ -274,7 +274,7 @@ export class NamespaceTree extends NamespaceReader {
   /** chmod, chown, utimensat in one; ctime is set unless `changes` does. The size is changed by {@link truncate}. */
   setattr(ino: number, changes: AttrChanges): number {
     const t = this.tables;
-    const refusal = this.transaction.begin(recordBytes(records.SETATTR_BYTES));
+    const refusal = this.transaction.begin(recordBytes(records.SETATTR_BYTES), true);
     if (refusal !== 0) return refusal;
     try {
       const result = mutations.setattr(t, ino, changes);

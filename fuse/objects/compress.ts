@@ -33,6 +33,18 @@ export interface CompressOptions {
   readonly goOn?: () => boolean;
 }
 
+/** Which object was compressed, and what it was of. */
+export interface Compressed {
+  readonly ino: number;
+  readonly generation: number;
+  readonly version: number;
+  readonly from: number;
+  /** The compressed object; `from` when it is to stay as it is. */
+  readonly to: number;
+  /** Its form (namespace/layout.ts, I_STORED). */
+  readonly stored: number;
+}
+
 /** It was told to end. */
 const ENDED = -20_001;
 

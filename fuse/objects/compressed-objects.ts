@@ -16,6 +16,8 @@ import { expandBlock, frameBound } from '../../runtime/storage/zstd-block.ts';
 import { decodeIndex, END_BYTES, type FrameIndex, indexBytesOf } from './compressed-format.ts';
 import type { ObjectFiles } from './object-files.ts';
 
+const NOTHING_BUT_ZEROS = new Uint8Array(COMPRESSED_FRAME_BYTES);
+
 export class CompressedObjects {
   /** Totals since the start: pieces that were found expanded, and those that were not. */
   hits = 0;
@@ -61,12 +63,6 @@ export class CompressedObjects {
     return length;
   }
 
-  /** The bytes of a file in each frame, but for the last; or −errno. */
-  frameBytes(id: number): number {
-    const index = this.#indexOf(id);
-    return typeof index === 'number' ? index : index.frameBytes;
-  }
-
   /** Expands a frame into `target`, which is as long as its piece. 0 or −errno. */
   expand(id: number, frame: number, target: Uint8Array): number {
     const index = this.#indexOf(id);
@@ -79,6 +75,23 @@ export class CompressedObjects {
     const got = this.#objects.readStored(id, start, bytes, this.#frame, 0);
     if (got < 0) return got;
     return got === bytes && expandBlock(this.#frame.subarray(0, bytes), target) ? 0 : -EIO;
+  }
+
+  /** Writes all of the file that object `from` has to object `to`, but for what is zero. 0 or −errno. */
+  writeTo(from: number, size: number, to: number): number {
+    const index = this.#indexOf(from);
+    if (typeof index === 'number') return index;
+    const bytes = index.frameBytes;
+    const piece = new Uint8Array(bytes);
+    for (let position = 0; position < size; position += bytes) {
+      const length = Math.min(bytes, size - position);
+      const got = this.read(from, size, position, length, piece, 0);
+      if (got < 0) return got;
+      if (isZero(piece.subarray(0, length))) continue;
+      const written = this.#objects.write(to, position, piece, 0, length);
+      if (written < 0) return written;
+    }
+    return 0;
   }
 
   /** What is known of an object that is gone. */
@@ -173,6 +186,10 @@ export function readFrameIndex(id: number, objectBytes: number, read: ReadAt): F
   const all = read(objectBytes - bytes, bytes, index);
   if (all < bytes) return all < 0 ? all : 'its index cannot be read';
   return decodeIndex(index, objectBytes);
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return Buffer.compare(bytes, NOTHING_BUT_ZEROS.subarray(0, bytes.length)) === 0;
 }
 
 function keyOf(id: number, frame: number): number {

@@ -10,13 +10,16 @@
  * writes them to the object once more (actors/io/object-redo.ts). Any other change of an object's bytes is followed by a record
  * that says so, and the object is made durable before that record is.
  *
+ * An object that was left alone for a while has checksums (namespace/sums.ts). Reading compares with them; whoever changes the bytes
+ * first waits until the log says durably that they no longer count.
+ *
  * An object may be compressed (compressed-format.ts). It is only read: whoever changes the bytes makes it plain first, that
  * is, makes a plain object of it that takes its place. Both directions change nothing of the file but where its bytes are.
  *
  * Positions and sizes are bytes, at most FILE_SIZE_MAX. Results are ≥ 0 or −errno.
  */
-import { COMPRESSED_FRAME_BYTES, FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
-import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENXIO, ESTALE } from '../../runtime/errno.ts';
+import { FILE_SIZE_MAX, INLINE_LIMIT_MAX } from '../../runtime/config/bounds.ts';
+import { EEXIST, EFBIG, EINVAL, EIO, EISDIR, ENOSPC, ENXIO, ESTALE } from '../../runtime/errno.ts';
 import {
   IS_OBJECT,
   isCompressed,
@@ -27,15 +30,18 @@ import {
 } from '../namespace/namespace.ts';
 import { S_IFDIR, S_IFMT, S_IFREG, SEEK_DATA } from '../protocol/abi.ts';
 import { Attr } from '../protocol/attr.ts';
+import type { Compressed } from './compress.ts';
 import { CompressedObjects } from './compressed-objects.ts';
+import { ContentReads } from './content-reads.ts';
 import type { DataLocks } from './data-locks.ts';
 import type { LastReads } from './last-reads.ts';
 import type { ObjectFiles } from './object-files.ts';
 import type { PassedFiles } from './passed-files.ts';
+import type { StagedSums } from './staged-sums.ts';
+import type { Summed } from './summed-objects.ts';
 import type { SyncHabits } from './sync-habits.ts';
 
 const ZEROS = new Uint8Array(INLINE_LIMIT_MAX);
-const ZERO_FRAME = new Uint8Array(COMPRESSED_FRAME_BYTES);
 
 /** What the owner of durability must hear of. */
 export interface ObjectEvents {
@@ -45,18 +51,8 @@ export interface ObjectEvents {
   objectLogged(id: number): void;
   /** No inode refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(id: number): void;
-}
-
-/** Which object was compressed, and what it was of. */
-export interface Compressed {
-  readonly ino: number;
-  readonly generation: number;
-  readonly version: number;
-  readonly from: number;
-  /** The compressed object; `from` when it is to stay as it is. */
-  readonly to: number;
-  /** Its form (namespace/layout.ts, I_STORED). */
-  readonly stored: number;
+  /** What is read of the file from `position` on is EIO: the host says so, or a checksum does not agree. */
+  objectDamaged(ino: number, id: number, position: number): void;
 }
 
 export interface ContentOptions {
@@ -66,6 +62,8 @@ export interface ContentOptions {
   readonly cacheBytes?: number;
   /** When files were read last, for whoever wants to know. */
   readonly reads?: LastReads;
+  /** Where checksums come from, and that they must not come of bytes whose writing has failed. */
+  readonly staged: StagedSums;
   /** Where the kernel may read and write files by itself. */
   readonly passed?: PassedFiles | undefined;
 }
@@ -75,10 +73,11 @@ export class Content {
   readonly #namespace: Namespace;
   readonly #objects: ObjectFiles;
   readonly #compressed: CompressedObjects;
+  readonly #reads: ContentReads;
+  readonly #staged: StagedSums;
   readonly #locks: DataLocks;
   readonly #events: ObjectEvents;
   readonly #habits: SyncHabits;
-  readonly #reads: LastReads | undefined;
   readonly #attr = new Attr();
   readonly #place = new Place();
   /** Inline content on its way into an object. */
@@ -89,37 +88,23 @@ export class Content {
     objects: ObjectFiles,
     locks: DataLocks,
     events: ObjectEvents,
-    { habits, cacheBytes = 0, reads, passed }: ContentOptions,
+    { habits, cacheBytes = 0, reads, passed, staged }: ContentOptions,
   ) {
     this.#namespace = namespace;
     this.#objects = objects;
     this.#compressed = new CompressedObjects(objects, cacheBytes);
+    this.#reads = new ContentReads(namespace, objects, this.#compressed, events, reads);
+    this.#staged = staged;
     this.#locks = locks;
     this.#events = events;
     this.#habits = habits;
-    this.#reads = reads;
     this.passed = passed;
   }
 
   /** Copies up to `length` bytes to `u8[at]`; fewer only at the end of the file. */
   read(ino: number, position: number, length: number, u8: Uint8Array, at: number): number {
     this.passed?.refresh(ino);
-    for (;;) {
-      const inline = this.#namespace.readInline(ino, position, length, u8, at);
-      if (inline !== IS_OBJECT) return inline;
-      const place = this.#place;
-      if (this.#namespace.locate(ino, place) < 0) return -ESTALE;
-      const { object, size } = place;
-      if (position >= size) return 0;
-      if (object === 0) continue;
-      this.#reads?.note(ino);
-      const count = Math.min(length, size - position);
-      const got = isCompressed(place.stored)
-        ? this.#compressed.read(object, size, position, count, u8, at)
-        : this.#objects.read(object, position, count, u8, at);
-      // Unless the object was dropped meanwhile: its file may be gone, or cut, already.
-      if (this.#namespace.objectOf(ino) === object) return got;
-    }
+    return this.#reads.read(ino, position, length, u8, at);
   }
 
   /** Size of a regular file, or −errno. */
@@ -139,6 +124,7 @@ export class Content {
   /** Bytes written. `flags` as in `Namespace.writeInline`: what the write does to privileges and times. */
   write(ino: number, position: number, u8: Uint8Array, start: number, length: number, flags: number): number {
     if (position + length > FILE_SIZE_MAX) return -EFBIG;
+    if (this.#namespace.isLowOnSpace) return -ENOSPC;
     this.#locks.lock(ino);
     try {
       if (this.passed?.has(ino)) return this.passed.write(ino, position, u8, start, length, flags);
@@ -170,7 +156,7 @@ export class Content {
       this.passed?.settle(ino);
       const size = this.size(ino);
       if (size < 0 || end <= size) return Math.min(size, 0);
-      return this.#resize(ino, end, flags);
+      return this.#namespace.isLowOnSpace ? -ENOSPC : this.#resize(ino, end, flags);
     } finally {
       this.#locks.unlock(ino);
     }
@@ -241,6 +227,31 @@ export class Content {
     return done;
   }
 
+  /**
+   * The checksums of an object were taken (summed-objects.ts): from now on the file has them, if its bytes are still those that they
+   * are of. 0, or −errno, ESTALE if they are not.
+   */
+  summed({ ino, generation, version, object, spoils, sums }: Summed): number {
+    this.#locks.lock(ino);
+    try {
+      const place = this.#place;
+      if (this.#namespace.locate(ino, place) < 0 || this.passed?.has(ino)) return -ESTALE;
+      const isSame = place.generation === generation && place.version === version && place.object === object;
+      // With the lock, nobody is between writing to the object and saying so, or that it has failed.
+      if (!isSame || this.#staged.spoils !== spoils) return -ESTALE;
+      this.#events.objectDirty(object);
+      return this.#namespace.setSums(ino, object, sums, 0, sums.length / 4);
+    } finally {
+      this.#locks.unlock(ino);
+    }
+  }
+
+  /** A change of an object has failed, and may have changed some of it. */
+  #failed(result: number): number {
+    this.#staged.spoil();
+    return result;
+  }
+
   /** Objects that the namespace gave up since the last call are passed on. After unlink, rename, forget. */
   passOnDropped(): void {
     for (let id = this.#namespace.takeDropped(); id !== 0; id = this.#namespace.takeDropped()) {
@@ -256,6 +267,7 @@ export class Content {
 
   /** An object that nobody refers to yet, with an empty file; or −errno. */
   #newObject(): number {
+    if (this.#namespace.isLowOnSpace) return -ENOSPC;
     for (;;) {
       const id = this.#namespace.newObjectId();
       const made = this.#objects.create(id);
@@ -267,15 +279,19 @@ export class Content {
     }
   }
 
-  /** The object that a file's bytes are in, plain, 0 = it has none; or −errno. With the lock of the file's data. */
+  /**
+   * The object that a file's bytes are in, plain and without checksums, 0 = it has none; or −errno. Before a change of it, with
+   * the lock of the file's data.
+   */
   #plainObject(ino: number): number {
     const place = this.#place;
     if (this.#namespace.locate(ino, place) < 0) return 0;
-    const { object, size, stored } = place;
+    const { object, size, stored, hasSums } = place;
+    if (hasSums) return this.#namespace.endSums(ino, object) || object;
     if (!isCompressed(stored)) return object;
     const id = this.#newObject();
     if (id < 0) return id;
-    let done = this.#expand(object, size, id);
+    let done = this.#compressed.writeTo(object, size, id);
     if (done >= 0) {
       this.#events.objectDirty(id);
       done = this.#namespace.placeObject(ino, object, id, PLAIN);
@@ -283,22 +299,6 @@ export class Content {
     if (done < 0) this.#giveUp(id);
     this.passOnDropped();
     return done < 0 ? done : id;
-  }
-
-  /** Writes all of the compressed object `from` to `to`, but for what is zero. */
-  #expand(from: number, size: number, to: number): number {
-    const bytes = this.#compressed.frameBytes(from);
-    if (bytes < 0) return bytes;
-    const piece = new Uint8Array(bytes);
-    for (let position = 0; position < size; position += bytes) {
-      const length = Math.min(bytes, size - position);
-      const got = this.#compressed.read(from, size, position, length, piece, 0);
-      if (got < 0) return got;
-      if (Buffer.compare(piece.subarray(0, length), ZERO_FRAME.subarray(0, length)) === 0) continue;
-      const written = this.#objects.write(to, position, piece, 0, length);
-      if (written < 0) return written;
-    }
-    return 0;
   }
 
   #writeObject(
@@ -315,12 +315,12 @@ export class Content {
     if (size < 0) return size;
     if (position > size) {
       const zeroed = this.#objects.zero(id, size, position);
-      if (zeroed < 0) return zeroed;
+      if (zeroed < 0) return this.#failed(zeroed);
     }
     // A gap was zeroed in the object only: what depends on that is not for the log.
     const isLogged = position <= size && this.#habits.take(ino, length);
     const written = this.#objects.write(id, position, u8, start, length);
-    if (written < 0) return written;
+    if (written < 0) return this.#failed(written);
     if (isLogged) this.#events.objectLogged(id);
     else this.#events.objectDirty(id, Math.max(0, written));
     const end = position + written;
@@ -372,7 +372,7 @@ export class Content {
       if (old < 0) return old;
       if (size > old) {
         const zeroed = this.#objects.zero(id, old, size);
-        if (zeroed < 0) return zeroed;
+        if (zeroed < 0) return this.#failed(zeroed);
         this.#events.objectDirty(id);
       }
     }
@@ -388,7 +388,7 @@ export class Content {
     if (id < 0) return id;
     if (id > 0) {
       const failed = this.#objects.zero(id, start, end);
-      if (failed < 0) return failed;
+      if (failed < 0) return this.#failed(failed);
       this.#events.objectDirty(id);
       return this.#namespace.wroteObject(ino, end, flags);
     }

@@ -170,15 +170,16 @@ function readTimes(context: Context, request: Request, valid: number): void {
   }
 }
 
-/** The space is the host's, the number of files the namespace's. */
+/** The space is the host's, and none is left to take while what grows is refused; the number of files is the namespace's. */
 export function statfs(context: Context, _request: Request, reply: Reply): number {
   const space = context.disk.space();
   if (typeof space === 'number') return space;
   const { files, freeFiles } = context.namespace.statfs();
   const blocks = Math.floor(space.bytes / BLOCK);
   const free = Math.floor(space.freeBytes / BLOCK);
+  const available = context.namespace.isLowOnSpace ? 0 : free;
   return finish(
     reply,
-    encodeStatfsOut(reply.u32, BODY, blocks, free, free, files, freeFiles, BLOCK, NAME_MAX),
+    encodeStatfsOut(reply.u32, BODY, blocks, free, available, files, freeFiles, BLOCK, NAME_MAX),
   );
 }

@@ -19,6 +19,8 @@ export interface Handover {
   objectLogged(objectId: number): void;
   /** Nothing refers to the object any more: delete its file once the journal says so durably. */
   objectDropped(objectId: number): void;
+  /** The file's bytes from `position` on cannot be read from the object, or are not what their checksum says. */
+  objectDamaged(ino: number, objectId: number, position: number): void;
   /** A regular file's data changed. Called for every write. */
   contentChanged(ino: number): void;
   /** The inode lost its last name. It may still be open, and its xattrs be set, until the kernel forgets it. */

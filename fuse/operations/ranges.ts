@@ -80,8 +80,9 @@ function applyFallocate(
   end: number,
   effects: number,
 ): number {
-  const { content } = context;
+  const { content, namespace } = context;
   const keepSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
+  if ((mode & FALLOC_FL_PUNCH_HOLE) === 0 && namespace.isLowOnSpace) return -ENOSPC;
   switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
       return allocate(context, ino, end, keepSize, effects);

@@ -54,19 +54,23 @@ export function setQuery(vector: usize): void {
   else if (vector !== query) memory.copy(query, vector, vectorBytes);
 }
 
-/** WASM has no prefetch: one read per cache line of each of the `count` collected nodes, all before the first distance needs one. */
+/** Bytes of a row that are read ahead: what follows comes by itself, and long rows would push each other out of the first cache. */
+const AHEAD_MAX: usize = 512;
+
+/** WASM has no prefetch: one read per cache line of the collected rows' beginnings, all before the first distance needs one. */
 @inline
 function touch(count: i32): void {
   const end = neighbours + (<usize>count << 2);
   const bytes = isQuantised ? codeBytes : vectorBytes;
   const rows = isQuantised ? codeOf(0) : vectorOf(0);
+  const ahead = min(bytes, AHEAD_MAX);
   let sum: u32 = 0;
   for (let at = neighbours; at < end; at += 4) {
     const node = load<u32>(at);
     const row = rows + <usize>node * bytes;
     sum += load<u8>(row);
-    if (bytes > 64) sum += load<u8>(row, 64);
-    if (bytes > 128) for (let line = row + 128; line < row + bytes; line += 64) sum += load<u8>(line);
+    if (ahead > 64) sum += load<u8>(row, 64);
+    if (ahead > 128) for (let line = row + 128; line < row + ahead; line += 64) sum += load<u8>(line);
     if (isQuantised) sum += load<u8>(normOf(node));
   }
   touched += sum;

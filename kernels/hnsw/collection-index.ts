@@ -16,7 +16,7 @@ import { VectorRows } from './vector-rows.ts';
 const EXACT_ONLY_MAX = 10_000;
 
 /** So many vectors are compared as fast as a walk finds its way, and none is missed. */
-const COMPARED_MAX = 4096;
+const COMPARED_MAX = 2048;
 
 /** Whether a walk that goes on until it has found `ef` of those that pass, of `all`, follows less than there is to compare. */
 function isWorthAWalk(ef: number, passing: number, all: number): boolean {

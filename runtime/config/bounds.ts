@@ -85,6 +85,17 @@ export const TRANSACTION_MAX = 512 * KIB;
 export const LOG_AHEAD = 256 * KIB;
 
 /**
+ * What the log's reserve has beyond the bytes of the journal's ring: records of removals while the disk is full, and blocks that the host's
+ * filesystem takes for itself, bytes.
+ */
+export const RESERVE_BEYOND_RING = 2 * MIB;
+/** The journal's ring takes at most one of so many parts of the store's disk, as the log has a reserve of its size. */
+export const JOURNAL_DISK_SHARE = 16;
+/** What is to be free on the store's disk besides the reserve: so much, and what a checkpoint takes, up to a limit, bytes. */
+export const LEAST_FREE = 1 * MIB;
+export const CHECKPOINT_ROOM_MAX = 1 * GIB;
+
+/**
  * Most bytes of records that a fuse actor commits itself, and longest fdatasync after which it does so, milliseconds: other requests
  * wait meanwhile.
  */
@@ -111,6 +122,12 @@ export const COMPRESSED_FRAMES_MAX = 2 ** 20;
 export const COMPRESSED_SIZE_MIN = 8 * KIB;
 /** Frames of compressed objects of which one thread remembers where they are, at 8 bytes each. */
 export const COMPRESSED_INDEX_FRAMES = 256 * KIB;
+
+/** Bytes of a large file under one checksum: what a read of a single byte reads and sums. Of the largest files more (sums.ts). */
+export const SUMMED_PIECE_BYTES = 64 * KIB;
+/** Most checksums of one file. A file that would need pieces of more than SUMMED_PIECE_MAX has none. */
+export const SUMS_MAX = 64 * KIB;
+export const SUMMED_PIECE_MAX = 1 * MIB;
 
 /** Files that the kernel reads and writes past us at a time; what is opened beyond them is not passed through. */
 export const PASSED_FILES_MAX = 1024;
@@ -151,11 +168,14 @@ assert(TRANSACTION_MAX >= 2 * XATTR_SIZE_MAX, 'a transaction must hold an xattr 
 assert(SLAB_MAX >= INLINE_LIMIT_MAX, 'an inline file must fit one slab block');
 assert(TRANSACTION_MAX >= 2 * INLINE_LIMIT_MAX, 'a transaction must hold an inline file');
 assert(TRANSACTION_MAX >= 2 * LOGGED_PER_SYNC, 'a transaction must hold a write that is logged');
+assert(RESERVE_BEYOND_RING >= 4 * LOG_AHEAD, 'the reserve is more than the zeros that the log writes ahead');
 assert(FILES_MAX * 256 <= REGION_MAX, 'the inode columns must fit one region');
 assert(
   COMPRESSED_SIZE_MAX / COMPRESSED_FRAME_BYTES <= COMPRESSED_FRAMES_MAX,
   'the largest compressed file has no more frames than can be',
 );
+assert(TRANSACTION_MAX >= 2 * 4 * SUMS_MAX, 'a transaction must hold the checksums of a file');
+assert(SLAB_MAX >= 4 * SUMS_MAX, 'the checksums of a file must fit one slab block');
 assert(SLAB_MIN === CACHE_LINE, 'the smallest slab block is one cache line');
 assert(SHARED_LINE % CACHE_LINE === 0 && REGION_ALIGN % SHARED_LINE === 0, 'regions start on a shared line');
 assert(Number.isInteger(Math.log2(RING_MIN)) && Number.isInteger(Math.log2(RING_MAX)), 'a ring is 2^n bytes');

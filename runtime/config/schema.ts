@@ -178,6 +178,22 @@ const store = section('How data becomes durable. fsync is immediate whatever is 
     GIB,
     'Parts of compressed files that each fuse thread keeps expanded.',
   ),
+  checksum_after_s: live(
+    count(
+      600,
+      0,
+      YEAR_SECONDS,
+      'Files over store.inline_limit that were not changed for so many seconds get checksums. 0 = none get any.',
+    ),
+  ),
+  scrub_s: live(
+    count(
+      604_800,
+      0,
+      YEAR_SECONDS,
+      'Every so many seconds all files with checksums are read and compared with them. 0 = never.',
+    ),
+  ),
   journal_buffer: size(
     '32MiB',
     2 * TRANSACTION_MAX,

@@ -8,8 +8,8 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import koffi from 'koffi';
-import { EIO } from '../errno.ts';
-import { allocatedBytes, lseek, punchHole, startWriting } from '../system/libc.ts';
+import { EDQUOT, EIO, ENOSPC } from '../errno.ts';
+import { allocate, allocatedBytes, lseek, punchHole, startWriting } from '../system/libc.ts';
 import { FileSyncs } from '../system/sync-files.ts';
 
 export interface FileStatus {
@@ -41,6 +41,8 @@ export interface Disk {
   truncate(descriptor: number, bytes: number): number;
   /** Makes a range within the file a hole, which reads as zeros. −EOPNOTSUPP where there are no holes. */
   punch?(descriptor: number, start: number, length: number): number;
+  /** fallocate(2): the file has `bytes`, all of them really taken of the disk; else −errno. −EOPNOTSUPP where there is no such promise. */
+  allocate?(descriptor: number, bytes: number): number;
   /** lseek(2) with SEEK_DATA (3) or SEEK_HOLE (4); −ENXIO where `position` is beyond the data, or the end. */
   seek?(descriptor: number, position: number, whence: number): number;
   /** A disk without it has no files that others write to. */
@@ -77,9 +79,10 @@ const FLAGS = {
   create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
 };
 
-/** The −errno of a failed `fs` call; anything else is a bug and is thrown on. */
+/** The −errno of a failed `fs` call, that of a full disk also for a quota that is used up; anything else is a bug and is thrown on. */
 function errnoOf(error: unknown): number {
   if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
+    if (error.errno === -EDQUOT) return -ENOSPC;
     return error.errno < 0 ? error.errno : -EIO;
   }
   throw error;
@@ -173,6 +176,10 @@ export class HostDisk implements Disk {
 
   punch(descriptor: number, start: number, length: number): number {
     return punchHole(descriptor, start, length);
+  }
+
+  allocate(descriptor: number, bytes: number): number {
+    return allocate(descriptor, bytes);
   }
 
   seek(descriptor: number, position: number, whence: number): number {

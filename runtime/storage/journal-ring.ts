@@ -18,6 +18,8 @@
  *    `wanted` and wakes all if it was set. So none sleeps through it, and one that ended while it waited leaves a flag
  *    that the next release clears. One that waits for what it published to be durable does the same with `durable`, and sets
  *    `wanted` again after each wait.
+ * 8. `space`, which io-0 alone sets, says what the disk has room for (SPACE_ENOUGH …). A writer looks at it with the writers' lock,
+ *    before it changes anything. While it is SPACE_NONE nobody waits for room or for what is durable: both may never come.
  *
  * What each store publishes: Atomics.store(PUBLISHED) publishes the records before it to the reader;
  * Atomics.store(RELEASED) gives their bytes back to the writers; Atomics.store(DURABLE) allows what had to
@@ -59,6 +61,12 @@ const RELEASED = 32;
 const WANTED = 48;
 const FAILURE = 64;
 const DURABLE = 80;
+const SPACE = 96;
+
+/** What the disk under the log has room for: everything; what frees space, or is needed to; nothing that is logged. */
+export const SPACE_ENOUGH = 0;
+export const SPACE_LOW = 1;
+export const SPACE_NONE = 2;
 
 const PAD = 0xffffffff;
 const SLICE_MS = 20;
@@ -123,6 +131,11 @@ export class JournalWriter {
     return Atomics.load(this.#i32, FAILURE);
   }
 
+  /** SPACE_ENOUGH, SPACE_LOW or SPACE_NONE. */
+  get space(): number {
+    return Atomics.load(this.#i32, SPACE);
+  }
+
   /** LSN of the last published record. Stable only while the caller holds the writers' lock. */
   get lastLsn(): number {
     return this.f64[NEXT_LSN_F64]! - 1;
@@ -152,12 +165,12 @@ export class JournalWriter {
 
   /**
    * Parks until {@link hasRoom} may be true. Called without the lock: another writer may take the room first.
-   * False when the log has failed: the room will never come.
+   * False when the room may never come: the log has failed, or its disk is full.
    */
   waitForRoom(bytes: number): boolean {
     for (;;) {
       const released = Atomics.load(this.#i32, RELEASED);
-      if (this.failure !== 0) return false;
+      if (this.failure !== 0 || this.space === SPACE_NONE) return false;
       if (this.hasRoom(bytes)) return true;
       Atomics.store(this.#i32, WANTED, 1);
       this.#reader?.ring();
@@ -166,13 +179,14 @@ export class JournalWriter {
     }
   }
 
-  /** Parks until everything that is published now is durable. False when the log has failed. Called without the lock. */
+  /** Parks until everything that is published now is durable. False as {@link waitForRoom}. Called without the lock. */
   waitUntilDurable(): boolean {
     const position = this.published;
     for (;;) {
       const durable = Atomics.load(this.#i32, DURABLE);
       if (this.failure !== 0) return false;
       if (reached(durable, position)) return true;
+      if (this.space === SPACE_NONE) return false;
       Atomics.store(this.#i32, WANTED, 1);
       this.#reader?.ring();
       Atomics.wait(this.#i32, DURABLE, durable, SLICE_MS);
@@ -351,6 +365,15 @@ export class JournalReader {
 
   get failure(): number {
     return Atomics.load(this.#i32, FAILURE);
+  }
+
+  /** io-0 only: what the disk has room for from now on. */
+  setSpace(space: number): void {
+    Atomics.store(this.#i32, SPACE, space);
+  }
+
+  get space(): number {
+    return Atomics.load(this.#i32, SPACE);
   }
 }
 

@@ -1,20 +1,21 @@
 /**
  * The file `format`: which store this is, and how what lies in it is to be read. JSON in one line (sealed-json.ts):
  *
- *   {"format":3,"uuid":"…","created":"…","sha256":"…"}
+ *   {"format":4,"uuid":"…","created":"…","sha256":"…"}
  *
  * | format | what is new |
  * | --- | --- |
  * | 1 | |
  * | 2 | the checksum; checkpoints and segments may be of any format that their own headers name |
  * | 3 | records of the log may hold bytes of objects; objects may be compressed; files without a name, flags of chattr and access control lists |
+ * | 4 | objects may have checksums, which are to be given up before their bytes change |
  *
  * A number is raised when programs that know only the one before would take the store for damaged, or damage it.
  */
 import { randomUUID } from 'node:crypto';
 import { seal, unseal } from './sealed-json.ts';
 
-export const STORE_FORMAT = 3;
+export const STORE_FORMAT = 4;
 export const FORMAT_FILE = 'format';
 
 export interface StoreIdentity {

@@ -34,11 +34,13 @@ const FIELDS = [
   'tornBytes',
   'orphans',
   'recoveryMs',
+  'freeBytes',
+  'neededBytes',
 ] as const;
 
 /**
  * LSNs (objectsLsn: up to it no record is needed for what is in objects); the log segment being written and its bytes; since the start: bytes and fsyncs of the log, commits,
- * fsync requests answered; and what the last mount found.
+ * fsync requests answered; what the last mount found; and of the disk, when io-0 looked last, bytes that were free, and that have to be.
  */
 export type StoreNumbers = Record<(typeof FIELDS)[number], number>;
 

@@ -152,8 +152,9 @@ function takeLock(path: string, inspect: boolean): number | StoreProblem {
   const descriptor = fs.openSync(file, (isReadOnly ? O_RDONLY : O_RDWR | O_CREAT) | O_NOFOLLOW, 0o600);
   if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) {
     if (isReadOnly) return descriptor;
-    fs.ftruncateSync(descriptor, 0);
-    fs.writeSync(descriptor, `${process.pid}\n`, 0);
+    // In this order it needs no room on a full disk.
+    const length = fs.writeSync(descriptor, `${process.pid}\n`, 0);
+    fs.ftruncateSync(descriptor, length);
     return descriptor;
   }
   const pid = Number.parseInt(fs.readFileSync(descriptor, 'utf8'), 10);

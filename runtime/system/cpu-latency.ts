@@ -49,6 +49,10 @@ export class CpuLatency {
     return undefined;
   }
 
+  get held(): boolean {
+    return this.#held;
+  }
+
   hold(): void {
     this.#isRenewed = this.#held;
     if (this.#held) return;

@@ -114,6 +114,11 @@ export function allocatedBytes(path: string): number {
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 
+/** fallocate(2): the first `bytes` of the file are taken of the disk. −EOPNOTSUPP where the filesystem cannot say so. */
+export function allocate(fd: number, bytes: number): number {
+  return result(fallocateCall(fd, 0, 0, bytes));
+}
+
 /** fallocate(2): makes a range of the file a hole. −EOPNOTSUPP where the filesystem has none. */
 export function punchHole(fd: number, start: number, length: number): number {
   return result(fallocateCall(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, start, length));

@@ -11,20 +11,20 @@ import { systemClock } from '../../runtime/clock.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { watchOf } from '../storage/space.ts';
 
 export function openCommitActor(io: Context, store: string, tree: TreeState): CommitActor {
   const { arena, settings, outbox } = io;
   const disk = new HostDisk(store);
   const toMain = (kind: number, first: number, second: number): void =>
     messages.writeWords(outbox('main'), kind, first, second);
+  const journal = new JournalReader(arena.region(JOURNAL));
+  const { bytes: uuid } = settings.identity;
+  const log = new LogWriter(disk, { uuid, segmentBytes: 20_000, nextSequence: 1, lastLsn: 0 });
   return new CommitActor({
-    journal: new JournalReader(arena.region(JOURNAL)),
-    log: new LogWriter(disk, {
-      uuid: settings.identity.bytes,
-      segmentBytes: 20_000,
-      nextSequence: 1,
-      lastLsn: 0,
-    }),
+    journal,
+    log,
+    space: watchOf({ disk, journal, log, clock: systemClock }),
     objects: new DirtyObjects(disk),
     status: new StoreStatus(arena.region(STORE_STATUS)),
     clock: systemClock,

@@ -11,6 +11,7 @@ import { vectorsRegion } from '../../actors/regions.ts';
 import { Efforts } from '../../actors/shard/efforts.ts';
 import { Shard } from '../../actors/shard/shard.ts';
 import type { DirEntry, Namespace } from '../../fuse/namespace/namespace.ts';
+import { effortOf } from '../../kernels/hnsw/effort.ts';
 import { ExactIndex } from '../../kernels/hnsw/exact.ts';
 import { aloneWithGraphs } from '../../kernels/hnsw/graph-access.ts';
 import { GrowingGraph } from '../../kernels/hnsw/growing-graph.ts';
@@ -36,6 +37,7 @@ let learnt: number;
 /** Inodes in a directory, whose own is {@link ROOT}. */
 let listed: number[];
 const ROOT = 5999;
+let inodesEnd: number;
 let search: Search;
 
 beforeEach(() => {
@@ -47,11 +49,14 @@ beforeEach(() => {
   effort = { ef: 10, recall: 0 };
   learnt = 0;
   listed = [];
+  inodesEnd = 6000;
   const namespace = {
     exists: (ino: number, generation: number) => files.has(ino) && generation === 1,
     canRead: (ino: number, uid: number) => files.get(ino)?.readers.includes(uid) ?? false,
     pathOf: (ino: number) => files.get(ino)?.path,
-    inodesEnd: 6000,
+    get inodesEnd() {
+      return inodesEnd;
+    },
     resolve: (path: string) => (path === '/few' || path === '/many' ? ROOT : -2),
     readdir: (ino: number, _lo: number, hi: number, entry: DirEntry) => {
       entry.ino = listed[hi]!;
@@ -137,6 +142,25 @@ test('when all that the shards propose is hidden, the vectors of what may be sho
   expect(among).toEqual([[5001, 5002]]);
 });
 
+test('among more than 4,096 files that pass all are asked for at once, and few hits of them at first', async () => {
+  for (let ino = 1; ino <= 5000; ino++) add(ino, `/hidden-${ino}`, [0]);
+  for (let ino = 5001; ino < 5001 + 5000; ino++) add(ino, `/shown-${ino}`, [7]);
+  inodesEnd = 10_001;
+  expect(await paths(7, 3)).toEqual(['/shown-5001', '/shown-5002', '/shown-5003']);
+  expect(among.map(({ length }) => length)).toEqual([5000]);
+  expect(efforts.at(-1)).toBe(4 * (4 * 3 + 16));
+});
+
+test('a wanted effort and patience are what the shards get, and what scores less than is wanted is not shown', async () => {
+  for (let ino = 1; ino <= 100; ino++) add(ino, `/file-${ino}`, [7]);
+  const who = { uid: 7, gids: [7] };
+  const wanted = { ef: 33, patience: 9, minScore: 1 - 2.5 / 100_000 };
+  const collection = { id: 1, metric: 'cosine' } as const;
+  const found = await search.byVector(collection, new Float32Array(2), 10, who, undefined, wanted);
+  expect(found.map(({ path }) => path)).toEqual(['/file-1', '/file-2', '/file-3']);
+  expect(efforts).toEqual([effortOf(33, 9)]);
+});
+
 test('below a directory with few files these are compared at once', async () => {
   for (let ino = 1; ino <= 5000; ino++) add(ino, `/elsewhere/${ino}`, [7]);
   add(5002, '/few/b', [7]);
@@ -149,10 +173,10 @@ test('below a directory with few files these are compared at once', async () => 
 
 test('many files that pass are compared some at a time', async () => {
   for (let ino = 1; ino <= 100; ino++) add(ino, `/elsewhere/${ino}`, [7]);
-  for (let ino = 5900; ino > 900; ino--) add(ino, `/many/${ino}`, [7]);
-  for (let ino = 901; ino <= 5900; ino++) listed.push(ino);
+  for (let ino = 5900; ino > 1900; ino--) add(ino, `/many/${ino}`, [7]);
+  for (let ino = 1901; ino <= 5900; ino++) listed.push(ino);
   expect(await paths(7, 10, '/many')).toEqual(Array.from({ length: 10 }, (_, i) => `/many/${5900 - i}`));
-  expect(among.map((inodes) => inodes.length)).toEqual([2048, 2048, 904]);
+  expect(among.map((inodes) => inodes.length)).toEqual([2048, 1952]);
 });
 
 test('the effort is what the wanted recall takes, as soon as that is known, and at least the number that is asked for', async () => {

@@ -6,7 +6,7 @@ import { ACTOR_STATES, planRegions } from '../../actors/regions.ts';
 import { actorStatus } from '../../actors/status.ts';
 import { isConfigured, mailboxRegion, shardOf, Topology } from '../../actors/topology.ts';
 import { VECTOR_MEMORY_MIN } from '../../kernels/hnsw/vector-memory.ts';
-import { FILES_MAX, REGION_MAX } from '../../runtime/config/bounds.ts';
+import { FILES_MAX, GIB, REGION_MAX } from '../../runtime/config/bounds.ts';
 import { configSchema } from '../../runtime/config/schema.ts';
 import { ActorState } from '../../runtime/scheduling/actor-state.ts';
 import type { Machine } from '../../runtime/system/topology.ts';
@@ -82,7 +82,7 @@ test.each([
 ])('%j on %i CPUs has room for %j', (workers, count, room) => {
   const cpus = Array.from({ length: count }, (_, id) => ({ id, core: id, thread: 0, node: 0 }));
   const machine: Machine = { nodes: [], cpus, online: [], offline: [], quota: undefined };
-  expect(withReserves(configSchema.parse({ workers }), machine).workers).toMatchObject(room);
+  expect(withReserves(configSchema.parse({ workers }), machine, GIB).workers).toMatchObject(room);
 });
 
 test('who is there is seen by everybody at once; one that is not is in no list but the totals', () => {

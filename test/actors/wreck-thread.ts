@@ -109,7 +109,7 @@ function create(): void {
 function change(): void {
   const ino = someInode();
   const u8 = name();
-  switch (random(12)) {
+  switch (random(13)) {
     case 0: {
       const bytes = new Uint8Array(1 + random(1500)).fill(random(256));
       locks.lock(ino);
@@ -161,6 +161,13 @@ function change(): void {
       const made = namespace.createUnnamed(directory(), 0o100644, 1, 2, 0, true);
       if (made > 0) namespace.addLookup(made, 1);
       if (made > 0 && random(2) === 0) namespace.link(made, directory(), u8, 0, u8.length);
+      break;
+    }
+    case 12: {
+      const object = namespace.objectOf(ino);
+      if (object === 0) namespace.attachObject(ino, namespace.newObjectId(), 5000);
+      else if (random(3) > 0) namespace.setSums(ino, object, Uint8Array.of(1, 2, 3, random(256)), 0, 1);
+      else namespace.wroteObject(ino, 5000);
       break;
     }
   }

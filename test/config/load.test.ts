@@ -27,6 +27,8 @@ test('nothing given yields the defaults, sizes in bytes', () => {
       compress_after_s: 604_800,
       compress_max: GIB,
       compress_cache: 4 * MIB,
+      checksum_after_s: 600,
+      scrub_s: 604_800,
       journal_buffer: 32 * MIB,
     },
     fuse: {

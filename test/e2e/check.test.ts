@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ColdStatus } from '../../actors/main/cold-data.ts';
 import { ControlClient } from '../../cli/client.ts';
 import { STORE_FORMAT } from '../../runtime/storage/store-format.ts';
 import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
@@ -21,6 +22,7 @@ import { Mounted, NO_FUSE, titled, vexfs } from './mounted.ts';
 const CONFIG = '[workers]\nshards = 2\ntasks = 1\n';
 const COMPRESSING = '[store]\ncompress = "cold"\ncompress_after_s = 1\n';
 const COMPRESSED_MS = 60_000;
+const SUMMING = '[store]\nchecksum_after_s = 1\nscrub_s = 2\n';
 
 let mounted: Mounted;
 beforeEach(() => {
@@ -94,7 +96,7 @@ test.skipIf(NO_FUSE)(
       await pause(10);
     }
     client.close();
-    expect(row).toMatchObject({ state: 'busy', doing: expect.stringMatching(/cold files|compressing/) });
+    expect(row).toMatchObject({ state: 'busy', doing: expect.stringMatching(/files at rest|compressing/) });
     const { blocks, size, mtimeMs } = statSync(file);
     expect(blocks).toBeLessThan(before.blocks / 3);
     expect([size, mtimeMs]).toEqual([before.size, before.mtimeMs]);
@@ -117,6 +119,43 @@ test.skipIf(NO_FUSE)(
     }
     expect(statSync(file).blocks).toBe(before.blocks);
     expect(readFileSync(file).equals(content)).toBe(true);
+  },
+  2 * COMPRESSED_MS,
+);
+
+test.skipIf(NO_FUSE)(
+  titled('a bit that flips in a large file at rest is found, told of, and EIO, also after kill -9', NO_FUSE),
+  async () => {
+    writeFileSync(join(mounted.root, 'vexfs.toml'), CONFIG + SUMMING);
+    mounted.ok(['config', 'reload', mounted.dir]);
+    fill(join(mounted.dir, 'a'));
+    const object = 'objects/01/1';
+    const client = await ControlClient.connect(mounted.store);
+    const until = async (isSo: (cold: ColdStatus) => boolean): Promise<void> => {
+      const limit = performance.now() + COMPRESSED_MS;
+      while (!isSo((await client.call('status', {})).cold!)) {
+        expect(performance.now()).toBeLessThan(limit);
+        await pause(50);
+      }
+    };
+    await until(({ summed }) => summed === 1);
+    const bytes = readFileSync(join(mounted.store, object));
+    bytes[70_000]! ^= 32;
+    writeFileSync(join(mounted.store, object), bytes);
+    await until(({ damage }) => damage.count === 1);
+    client.close();
+    expect(mounted.ok(['status', mounted.dir])).toMatch(/damaged .*from byte 65536 on \(objects\/01\/1/);
+    execFileSync('sync', [join(mounted.dir, 'a/large')]);
+    await mounted.kill();
+    expect(check().problems).toEqual([
+      { file: object, offset: 65_536, what: 'bad checksum: up to byte 100000 of /a/large' },
+    ]);
+    mounted.mount();
+    const descriptor = openSync(join(mounted.dir, 'a/large'), 'r+');
+    const piece = Buffer.alloc(4096);
+    expect(readSync(descriptor, piece, 0, 4096, 0)).toBe(4096);
+    expect(() => readSync(descriptor, piece, 0, 4096, 90_000)).toThrow('EIO');
+    closeSync(descriptor);
   },
   2 * COMPRESSED_MS,
 );

@@ -123,6 +123,10 @@ describe.skipIf(NO_FUSE)(titled('.vexfs/query', NO_FUSE), () => {
       expect((JSON.parse(rest(fd)) as Answer).error).toContain(expected);
     }
     expect(say(fd, { op: 'nearest', vector: [1, 0, 0], k: 1000 }).results?.length).toBe(1);
+    const near = { op: 'nearest', vector: [1, 0, 0], ef: 20, patience: 5 };
+    expect(say(fd, { ...near, minScore: 0.1 }).results?.length).toBe(1);
+    expect(say(fd, { ...near, minScore: 1.1 }).results).toEqual([]);
+    expect(say(fd, { ...near, ef: 0 }).error).toContain('ef');
     closeSync(fd);
   });
 

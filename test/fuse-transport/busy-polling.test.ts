@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { BusyPolling } from '../../fuse/session/busy-polling.ts';
+import { CpuLatency } from '../../runtime/system/cpu-latency.ts';
+import { PollSet } from '../../runtime/system/libc.ts';
 
 const SOON = 0.05;
 /** What a request takes that wakes its server, and whose answer wakes its client. */
@@ -60,3 +62,29 @@ test('a request that comes a little too late now and then costs one wake-up', ()
   }
   expect(woken).toBeLessThan(500);
 });
+
+const awake = CpuLatency.open(2);
+
+test.skipIf(awake === undefined)(
+  'CPUs are kept awake until the timer has expired with no hold since the last time',
+  () => {
+    const timer = new PollSet(awake!.timer);
+    const expires = () => {
+      expect(timer.wait(10_000)).toBe(1);
+      awake!.tick();
+    };
+    awake!.hold();
+    expires();
+    expect(awake!.held).toBe(false);
+    awake!.hold();
+    awake!.hold();
+    expires();
+    expect(awake!.held).toBe(true);
+    expires();
+    expect(awake!.held).toBe(false);
+    expect(timer.wait(20), 'it does not expire any more').toBe(0);
+    awake!.tick();
+    expect(awake!.held).toBe(false);
+    awake!.close();
+  },
+);

@@ -14,6 +14,7 @@ import { compressObject } from '../../fuse/objects/compress.ts';
 import { CompressedObjects } from '../../fuse/objects/compressed-objects.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
+import { sumsOf } from '../../fuse/objects/summed-objects.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
@@ -138,6 +139,16 @@ export class BuiltStore {
     required(this.namespace.placeObject(ino, from, to, Math.ceil(required(stored) / 4096)));
     this.store.disk.unlink(objectPath(from));
     this.namespace.takeDropped();
+    return ino;
+  }
+
+  /** A large file with the checksums of its bytes. */
+  summed(parent: number, name: string, content: string): number {
+    const ino = this.large(parent, name, content);
+    const object = this.namespace.objectOf(ino);
+    const sums = sumsOf(this.store.disk, object, content.length);
+    if (typeof sums === 'number') throw new Error(`errno ${-sums}`);
+    required(this.namespace.setSums(ino, object, new Uint8Array(sums.buffer), 0, sums.length));
     return ino;
   }
 

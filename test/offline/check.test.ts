@@ -118,6 +118,41 @@ test('a compressed object is compared with its checksums, and with what the tree
   ]);
 });
 
+test('a plain object that differs from its checksums is named with the byte and its file: a flipped bit, a shortened one', () => {
+  using folder = new Folder();
+  const store = new BuiltStore(folder.store);
+  const content = Array.from({ length: 30_000 }, (_, i) => `line ${i}\n`).join('');
+  store.summed(1, 'rest', content);
+  store.large(1, 'busy', content);
+  store.checkpoint();
+  store.summed(1, 'later', content);
+  store.commit();
+  store.close();
+  expect(inspected(folder.store).findings.problems).toEqual([]);
+  expect(inspected(folder.store).objects).toMatchObject({ objects: 3, summed: 2, wrong: [] });
+  for (const [object, name] of [
+    ['objects/01/1', '/rest'],
+    ['objects/03/3', '/later'],
+  ] as const) {
+    const path = join(folder.store, object);
+    const good = readFileSync(path);
+    for (const at of [0, 70_000, good.length - 1]) {
+      const bytes = Buffer.from(good);
+      bytes[at]! ^= 1 << (at % 8);
+      writeFileSync(path, bytes);
+      const offset = at - (at % 65_536);
+      const what = `bad checksum: up to byte ${Math.min(offset + 65_536, good.length)} of ${name}`;
+      expect(inspected(folder.store).findings.problems).toEqual([{ file: object, offset, what }]);
+    }
+    for (const length of [0, 65_536, 70_000, good.length - 1]) {
+      writeFileSync(path, good.subarray(0, length));
+      const [first] = inspected(folder.store).findings.problems;
+      expect(first).toMatchObject({ file: object, offset: length - (length % 65_536) });
+    }
+    writeFileSync(path, good);
+  }
+});
+
 test('what is missing is named: an object with the file it is of, a segment of the log, a directory', () => {
   using folder = new Folder();
   buildStore(folder.store);

@@ -9,6 +9,8 @@ import { DataLocks, planDataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { OpenFiles, planOpenFiles } from '../../fuse/objects/open-files.ts';
 import { PassedFiles } from '../../fuse/objects/passed-files.ts';
+import { planStagedSums, StagedSums } from '../../fuse/objects/staged-sums.ts';
+import { type Summed, sumsOf } from '../../fuse/objects/summed-objects.ts';
 import { planSyncHabits, SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { Operations } from '../../fuse/operations/operations.ts';
 import type { VirtualText } from '../../fuse/operations/ports.ts';
@@ -68,6 +70,7 @@ export class Filesystem {
   readonly virtual: VirtualTree;
   readonly objects: ObjectFiles;
   readonly content: Content;
+  readonly staged: StagedSums;
   readonly operations: Operations;
   readonly handed = new Handed();
   readonly flight: Flight;
@@ -118,6 +121,7 @@ export class Filesystem {
     this.namespace = new Namespace(this.arena, this.slab, journal, { inlineLimit, clock });
     this.objects = new ObjectFiles(this.disk, options.descriptors ?? 4);
     const habits = new SyncHabits(this.arena);
+    this.staged = new StagedSums(this.arena);
     const locks = new DataLocks(this.arena);
     const { namespace, objects, handed: events } = this;
     const passed =
@@ -131,7 +135,11 @@ export class Filesystem {
         now: () => this.now,
         events,
       });
-    const content = new Content(namespace, objects, locks, events, { habits, passed });
+    const content = new Content(namespace, objects, locks, events, {
+      habits,
+      passed,
+      staged: this.staged,
+    });
     this.content = content;
     this.virtual = new VirtualTree(this.arena, this.slab, this.namespace, options.text ?? TEXTS, clock);
     this.operations = new Operations({
@@ -169,6 +177,7 @@ export class Filesystem {
       planDataLocks(),
       ...planOpenFiles(maxInodes),
       planSyncHabits(),
+      planStagedSums(),
       { name: 'journal', bytes: journalRegionBytes(options.journalBytes ?? 4 * MIB) },
       { name: 'slab', bytes: options.slabBytes ?? 64 * MIB },
       { name: 'flights', bytes: flightBytes(1) },
@@ -262,6 +271,30 @@ export class Filesystem {
     if (stored < 0) return stored;
     const to = stored === KEPT_PLAIN ? from : id;
     const done = this.content.compressed({ ino: lo, generation, version, from, to, stored });
+    this.drainJournal();
+    return done;
+  }
+
+  /** As the thread that takes checksums does, and then, after `meanwhile`, fuse-0: 0 or −errno. */
+  sum({ lo }: Node, meanwhile = () => {}): number {
+    const place = new Place();
+    const failed = this.namespace.locate(lo, place);
+    if (failed < 0 || place.object === 0) return failed;
+    const { object, size, generation, version } = place;
+    const { spoils } = this.staged;
+    const sums = sumsOf(this.disk, object, size);
+    if (typeof sums === 'number') return sums;
+    meanwhile();
+    const crc = this.staged.stage(sums);
+    const taken: Summed = {
+      ino: lo,
+      generation,
+      version,
+      object,
+      spoils,
+      sums: this.staged.take(sums.length, crc)!,
+    };
+    const done = this.content.summed(taken);
     this.drainJournal();
     return done;
   }

@@ -53,6 +53,10 @@ export class Handed implements Handover {
     this.dropped.push(object);
     this.onDropped(object);
   }
+  readonly damaged: { ino: number; object: number; position: number }[] = [];
+  objectDamaged(ino: number, object: number, position: number): void {
+    this.damaged.push({ ino, object, position });
+  }
   contentChanged(ino: number): void {
     this.changed.push(ino);
   }

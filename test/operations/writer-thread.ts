@@ -4,6 +4,7 @@ import { Namespace } from '../../fuse/namespace/namespace.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
+import { StagedSums } from '../../fuse/objects/staged-sums.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
@@ -31,9 +32,15 @@ const journal = new JournalWriter(arena.region('journal'));
 const options = { inlineLimit: data.inlineLimit, clock: systemClock };
 const namespace = new Namespace(arena, slab, journal, options);
 const objects = new ObjectFiles(new HostDisk(data.store), 8);
-const ignore = { objectDirty: () => {}, objectLogged: () => {}, objectDropped: () => {} };
+const ignore = {
+  objectDirty: () => {},
+  objectLogged: () => {},
+  objectDropped: () => {},
+  objectDamaged: () => {},
+};
 const content = new Content(namespace, objects, new DataLocks(arena), ignore, {
   habits: new SyncHabits(arena),
+  staged: new StagedSums(arena),
 });
 
 const below = seeded(data.seed + data.thread);

@@ -12,7 +12,7 @@
  * Nothing links the fates of two files or of a file and its name: whoever wants an order has to sync. A rename is one
  * change of its directory. `kill()` gives the disk as it is after the process alone has died. Calls can be watched and made to fail; a write that fails may have written a part.
  */
-import { EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../runtime/errno.ts';
+import { EEXIST, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY } from '../../runtime/errno.ts';
 import type { Disk, DiskSpace, FileStatus, OpenStatus } from '../../runtime/storage/disk.ts';
 import { seeded } from '../seed.ts';
 
@@ -209,6 +209,8 @@ export class SimulatedDisk implements Disk {
   onCall: ((name: string, path: string) => void) | undefined;
   /** The errno, 0 = none, that such a call is to fail with. */
   fault: ((name: string, path: string) => number) | undefined;
+  /** Bytes that its files may have in all. */
+  capacity = Number.POSITIVE_INFINITY;
   /** Of a write in whose call {@link onCall} throws: how much of it is there nevertheless. */
   tornFraction = 0;
   #root = new SimulatedDirectory();
@@ -297,7 +299,7 @@ export class SimulatedDisk implements Disk {
     const { file, path } = this.#opened(descriptor);
     let written = Math.floor(length * this.tornFraction);
     try {
-      const failed = this.#step('pwrite', path);
+      const failed = this.#step('pwrite', path) || this.#growth(position + length - file.data.length);
       written = failed < 0 ? length >> 1 : length;
       return failed < 0 ? failed : length;
     } finally {
@@ -316,6 +318,14 @@ export class SimulatedDisk implements Disk {
     if (failed < 0) return failed;
     if (bytes !== file.data.length) file.truncate(bytes);
     return 0;
+  }
+
+  allocate(descriptor: number, bytes: number): number {
+    const { file, path } = this.#opened(descriptor);
+    const growth = bytes - file.data.length;
+    const failed = this.#step('allocate', path) || this.#growth(growth);
+    if (failed === 0 && growth > 0) file.write(file.data.length, new Uint8Array(growth));
+    return failed;
   }
 
   statOpen(descriptor: number): OpenStatus {
@@ -406,7 +416,21 @@ export class SimulatedDisk implements Disk {
   }
 
   space(): DiskSpace | number {
-    return { bytes: 2 ** 40, freeBytes: 2 ** 39 };
+    return { bytes: 2 ** 40, freeBytes: Math.min(2 ** 39, Math.max(0, this.capacity - this.used)) };
+  }
+
+  /** Bytes that its files have in all. */
+  get used(): number {
+    const bytesOf = (node: Node): number =>
+      node instanceof SimulatedFile
+        ? node.data.length
+        : [...node.entries.values()].reduce((sum, entry) => sum + bytesOf(entry), 0);
+    return bytesOf(this.#root);
+  }
+
+  #growth(bytes: number): number {
+    const isFull = bytes > 0 && Number.isFinite(this.capacity) && this.used + bytes > this.capacity;
+    return isFull ? -ENOSPC : 0;
   }
 
   #step(name: string, path: string): number {

@@ -15,7 +15,7 @@ const USAGE = `npm run simulate -- [--cuts N] [--workloads N] [--seed N] [--only
   --workloads N  stop after so many workloads
   --seed N       default: from the clock; it is printed
   --only KIND    triples: power cuts, any three changes after an fsync; random: power cuts, long workloads;
-                 faults: calls to the disk that fail; rot: bits that flip. Default: all, in turn
+                 faults: calls to the disk that fail; full: a disk that is full for a while; rot: bits that flip. Default: all, in turn
   --from N       begin with this workload: to go on where a run was stopped, or to bring a finding back
 `;
 const PROGRESS_MS = 10_000;
@@ -34,7 +34,7 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
-const KINDS = ['triples', 'random', 'faults', 'rot'];
+const KINDS = ['triples', 'random', 'faults', 'full', 'rot'];
 if (values.help || (values.only !== undefined && !KINDS.includes(values.only))) {
   console.log(USAGE);
   process.exit(values.help ? 0 : 2);
@@ -50,6 +50,7 @@ const started = performance.now();
 function kindOf(n: number): string {
   if (values.only !== undefined) return values.only;
   if (n % OTHERS_EVERY === 7) return 'faults';
+  if (n % OTHERS_EVERY === 17) return 'full';
   if (n % OTHERS_EVERY === 27) return 'rot';
   return n % 2 === 0 ? 'triples' : 'random';
 }
@@ -57,6 +58,7 @@ function kindOf(n: number): string {
 function run(n: number): void {
   const kind = kindOf(n);
   if (kind === 'faults') faults.run(faultPlan(n, seed));
+  else if (kind === 'full') faults.runFull(faultPlan(n, seed));
   else if (kind === 'rot') rot.run(rotPlan(n, seed), FLIPS);
   else simulation.run(planOf(kind === 'triples' ? kind : 'random', n, seed));
 }

@@ -1,6 +1,7 @@
 /** Shared memory of simulated stores. It is used again: a simulation mounts hundreds of thousands of times. */
 import { planNamespace } from '../../fuse/namespace/namespace.ts';
 import { planDataLocks } from '../../fuse/objects/data-locks.ts';
+import { planStagedSums } from '../../fuse/objects/staged-sums.ts';
 import { planSyncHabits } from '../../fuse/objects/sync-habits.ts';
 import { KIB, MIB } from '../../runtime/config/bounds.ts';
 import { Arena } from '../../runtime/memory/arena.ts';
@@ -22,13 +23,14 @@ export function takeMemory(): Arena {
       ...planNamespace({ maxInodes: INODES, maxDentries: INODES }),
       planDataLocks(),
       planSyncHabits(),
+      planStagedSums(),
       { name: 'slab', bytes: SLAB },
       { name: 'journal', bytes: journalRegionBytes(JOURNAL) },
     ]);
   for (const name of arena.names()) {
     const { u8 } = arena.region(name);
     // What a slab has beyond its header may be anything. (set is faster here than fill: the memory is shared.)
-    const bytes = name === 'slab' ? HEADER_BYTES : u8.length;
+    const bytes = name === 'slab' ? HEADER_BYTES : name === 'staged-sums' ? 4 : u8.length;
     for (let at = 0; at < bytes; at += ZEROS.length) u8.set(ZEROS.subarray(0, bytes - at), at);
   }
   return arena;

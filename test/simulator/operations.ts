@@ -62,6 +62,8 @@ export type Step =
   | { readonly op: 'backgroundCheckpoint' }
   /** A compressed object of a file is made. */
   | { readonly op: 'compress'; readonly path: string }
+  /** Checksums of its object are taken. */
+  | { readonly op: 'sum'; readonly path: string }
   /** Those that were made take their places. */
   | { readonly op: 'place' };
 
@@ -73,6 +75,7 @@ const NO_CHANGES: ReadonlySet<string> = new Set([
   'checkpoint',
   'backgroundCheckpoint',
   'compress',
+  'sum',
   'place',
 ]);
 
@@ -121,8 +124,9 @@ export function randomSteps(seed: number, length: number, checkpoints: boolean):
     const dice = random(100);
     if (dice < 45) steps.push(randomChange(random, one));
     else if (dice < 63) steps.push(randomLinuxChange(random, one));
-    else if (dice < 68) steps.push({ op: 'compress', path: one(PATHS) });
-    else if (dice < 70) steps.push({ op: 'place' });
+    else if (dice < 66) steps.push({ op: 'compress', path: one(PATHS) });
+    else if (dice < 70) steps.push({ op: 'sum', path: one(PATHS) });
+    else if (dice < 72) steps.push({ op: 'place' });
     else if (dice < 78) steps.push({ op: 'sync' });
     else if (dice < 90) steps.push({ op: 'steps', count: 1 + random(4) });
     else if (dice < 96) steps.push({ op: 'run' });
@@ -207,6 +211,15 @@ export const FOUNDATION: readonly Step[] = [
 export const COMPRESSED_FOUNDATION: readonly Step[] = [
   ...FOUNDATION,
   { op: 'compress', path: 'd/a' },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
+/** The same with checksums of the large file. */
+export const SUMMED_FOUNDATION: readonly Step[] = [
+  ...FOUNDATION,
+  { op: 'sum', path: 'd/a' },
   { op: 'place' },
   { op: 'sync' },
   { op: 'run' },

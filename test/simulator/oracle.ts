@@ -101,14 +101,17 @@ export class Oracle {
 
   /** The change was made. */
   succeeded(made: Made, lsn: number): void {
-    if (lsn === this.lastLsn + 2 && !IN_SEVERAL_RECORDS.has(made.change.op)) this.#madePlainFirst(lsn - 1);
+    if (lsn === this.lastLsn + 2 && !IN_SEVERAL_RECORDS.has(made.change.op)) this.recordedFirst(lsn - 1);
     number(this.#model, made.inos);
     this.#made.push(made);
     this.#enter(lsn);
   }
 
-  /** A compressed object was made plain, with a record of its own; what the change wrote came after it. */
-  #madePlainFirst(lsn: number): void {
+  /**
+   * Before the change that is expected there was a record: a compressed object was made plain, or checksums no longer count. What
+   * the change wrote came after it.
+   */
+  recordedFirst(lsn: number): void {
     this.#states.push({ ...this.#states.at(-1)!, lsn });
     const versions = this.#versions.get(this.#model.touched[0]?.id ?? -1);
     const last = versions?.pop();

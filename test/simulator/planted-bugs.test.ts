@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { Faults, faultPlan } from './faults.ts';
 import { planOf } from './plans.ts';
-import { PLANTED } from './planted-bugs.ts';
+import { PLANTED, PLANTED_ON_FULL_DISK } from './planted-bugs.ts';
+import { Rot, rotPlan } from './rot.ts';
 import { type Bug, type Plan, Simulation, Violation } from './simulation.ts';
 
 /** Repeatable: whether a mistake is found is a property of the simulator. */
@@ -36,4 +38,19 @@ test.each(Object.entries(PLANTED))(
     expect(finding(steps ? { steps } : {}, Math.min(found!.workload + 1, 10))).toBeUndefined();
   },
   120_000,
+);
+
+test('planted, and found: reading does not compare with checksums', () => {
+  expect(() => new Rot({ planted: { comparesNothing: true } }).run(rotPlan(1, SEED), 1)).toThrow(Violation);
+  expect(() => new Rot().run(rotPlan(1, SEED), 1)).not.toThrow();
+}, 120_000);
+
+test.each(Object.entries(PLANTED_ON_FULL_DISK))(
+  'planted, and found when the disk is full: %s',
+  (_name, bug) => {
+    const run = (faults: Faults): void => {
+      for (let n = 0; n < 3; n++) faults.runFull(faultPlan(n, SEED));
+    };
+    expect(() => run(new Faults(bug))).toThrow(Violation);
+  },
 );

@@ -9,6 +9,7 @@ import {
   sealRecord,
   segmentSalt,
 } from '../../kernels/codec/log-format.ts';
+import { ENOSPC } from '../../runtime/errno.ts';
 import type { Disk, DiskSpace, FileStatus } from '../../runtime/storage/disk.ts';
 import {
   LENGTH_AT,
@@ -50,6 +51,9 @@ class Passing implements Disk {
   }
   truncate(descriptor: number, bytes: number): number {
     return this.disk.truncate(descriptor, bytes);
+  }
+  allocate(descriptor: number, bytes: number): number {
+    return this.disk.allocate?.(descriptor, bytes) ?? 0;
   }
   startWriting(descriptor: number, start: number, length: number): number {
     return this.disk.startWriting?.(descriptor, start, length) ?? 0;
@@ -209,6 +213,36 @@ class ForgottenRecovery extends Passing {
   }
 }
 
+/** What had no room in the log is written again, a little further on. */
+class MisplacedRetry extends Passing {
+  #isRetry = false;
+
+  override writev(descriptor: number, parts: readonly Uint8Array[], position: number): number {
+    const wrote = super.writev(descriptor, parts, this.#isRetry ? position + 8 : position);
+    this.#isRetry = wrote === -ENOSPC;
+    return wrote;
+  }
+}
+
+/** A disk that was full once says so for ever. */
+class EverFull extends Passing {
+  #wasFull = false;
+
+  override space(): DiskSpace | number {
+    const space = super.space();
+    if (typeof space === 'number') return space;
+    this.#wasFull ||= space.freeBytes === 0;
+    return this.#wasFull ? { ...space, freeBytes: 0 } : space;
+  }
+}
+
+/** The reserve takes nothing of the disk. */
+class NoReserve extends Passing {
+  override allocate(): number {
+    return 0;
+  }
+}
+
 function wrapped(make: (disk: Disk) => Disk): Bug {
   return { wrap: (disk: SimulatedDisk) => make(disk) };
 }
@@ -233,6 +267,31 @@ const CHANGED_WHILE_COMPRESSED: readonly Step[] = [
   { op: 'sync' },
   { op: 'run' },
   { op: 'compress', path: 'a' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
+/** A file with checksums changes, and nothing else happens until the power goes. */
+const SUMMED_THEN_CHANGED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sum', path: 'a' },
+  { op: 'place' },
+  { op: 'sync' },
+  { op: 'run' },
+  { op: 'write', path: 'a', offset: 300, length: 500 },
+  { op: 'create', path: 'b', kind: 'file' },
+  { op: 'sync' },
+  { op: 'run' },
+];
+
+/** A file changes between the reading of its bytes and the record of their checksums. */
+const CHANGED_WHILE_SUMMED: readonly Step[] = [
+  { op: 'create', path: 'a', kind: 'file' },
+  { op: 'write', path: 'a', offset: 0, length: 2000 },
+  { op: 'sum', path: 'a' },
   { op: 'write', path: 'a', offset: 300, length: 500 },
   { op: 'place' },
   { op: 'sync' },
@@ -277,4 +336,23 @@ export const PLANTED: Readonly<Record<string, Bug>> = {
     planted: { placesWhatChanged: true },
     steps: CHANGED_WHILE_COMPRESSED,
   },
+  'bytes change before the log says that their checksums do not count': {
+    planted: { changesSummed: true },
+    steps: SUMMED_THEN_CHANGED,
+  },
+  'bytes change and the log says only with them that their checksums do not count': {
+    planted: { keepsSums: true },
+    steps: SUMMED_THEN_CHANGED,
+  },
+  'checksums are those of bytes that have changed': {
+    planted: { placesWhatChanged: true },
+    steps: CHANGED_WHILE_SUMMED,
+  },
+};
+
+/** Those that only a full disk shows. */
+export const PLANTED_ON_FULL_DISK: Readonly<Record<string, Bug>> = {
+  'what had no room is written again at another place': wrapped((disk) => new MisplacedRetry(disk)),
+  'nothing is reserved for the log': wrapped((disk) => new NoReserve(disk)),
+  'what would grow is refused for ever': wrapped((disk) => new EverFull(disk)),
 };

@@ -1,11 +1,19 @@
 /**
  * Bits of a store at rest that flip: wherever that is, either it is found, and the file named, or what is served is what
- * it would have been without. Contents of objects are exempt: they have no checksum.
+ * it would have been without. Contents of objects without checksums are exempt.
  */
 import { seeded } from '../seed.ts';
 import { randomSteps, type Step } from './operations.ts';
-import { type Base, foundIn, type Plan, Simulation, Violation } from './simulation.ts';
+import { type Base, type Bug, foundIn, type Plan, Simulation, Violation } from './simulation.ts';
 import { Refusal, type SimulatedStore } from './store.ts';
+
+/** A large file at rest. */
+const AT_REST: readonly Step[] = [
+  { op: 'create', path: 'rest', kind: 'file' },
+  { op: 'write', path: 'rest', offset: 0, length: 1700 },
+  { op: 'sum', path: 'rest' },
+  { op: 'place' },
+];
 
 /** The last fsync of a log has none after it that testifies that it was one: so what it vouches for is this alone. */
 const WITNESS: readonly Step[] = [
@@ -23,6 +31,7 @@ export function rotPlan(n: number, seed: number): Plan {
     ...randomSteps(own, 30, false),
     ...middle,
     ...randomSteps(own + 1, 30, n % 4 > 1),
+    ...AT_REST,
     ...WITNESS,
   ];
   const name = `--only rot --seed ${seed} --from ${n}`;
@@ -33,7 +42,13 @@ export class Rot {
   /** Bits flipped; of those the ones that were found and named. */
   flips = 0;
   named = 0;
-  readonly simulation = new Simulation();
+  /** Of those the ones in objects. */
+  namedObjects = 0;
+  readonly simulation: Simulation;
+
+  constructor(bug: Bug = {}) {
+    this.simulation = new Simulation(bug);
+  }
 
   /** Flips bits of one store, about `count` of each file. Throws a {@link Violation}. */
   run(plan: Plan, count: number): void {
@@ -41,12 +56,40 @@ export class Rot {
     const lastLsn = base.oracle.lastLsn;
     const random = seeded(plan.seed);
     for (const file of base.disk.files()) {
-      if (file.startsWith('objects/')) continue;
+      if (file.startsWith('objects/')) {
+        this.#spoil(plan, base, file);
+        continue;
+      }
       const { length } = base.disk.read(file);
       const step = Math.max(1, Math.floor(length / count));
       for (let at = random(step); at < length; at += 1 + random(2 * step - 1)) {
         this.#flip(plan, base, file, at, 1 << random(8), lastLsn);
       }
+    }
+  }
+
+  /** An object with a flipped bit, and a shortened one: nothing that has checksums is read as something else. */
+  #spoil(plan: Plan, base: Base, file: string): void {
+    const { length } = base.disk.read(file);
+    const random = seeded(plan.seed ^ length);
+    if (length === 0) return;
+    const at = random(length);
+    for (const isShort of [false, true]) {
+      this.flips++;
+      const image = base.disk.crash(0, 'everything');
+      const bytes = image.read(file).slice(0, isShort ? at : length);
+      if (!isShort) bytes[at]! ^= 1 << random(8);
+      image.rot(file, bytes);
+      const store = this.simulation.mount(plan, image, base.now + 5000);
+      const found = foundIn(store);
+      const isSummed = store.hasSums(file);
+      const problem = base.oracle.violation(found, base.oracle.lastLsn, { objects: isSummed });
+      const where = `${plan.name}: ${file} ${isShort ? 'cut at' : 'with a bit flipped in'} byte ${at}`;
+      if (problem !== undefined && isSummed) throw new Violation(`${where}: ${problem}`);
+      if (store.damaged.some((named) => named !== file))
+        throw new Violation(`${where}: named is ${store.damaged}`);
+      if (store.damaged.includes(file)) this.namedObjects++;
+      store.dispose();
     }
   }
 

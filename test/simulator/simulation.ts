@@ -78,6 +78,8 @@ export class Simulation {
   /** Power cuts, and disks that were mounted after one. */
   cuts = 0;
   recoveries = 0;
+  /** Hears of each change that was due to be made and failed. */
+  onRefused: ((change: Change, errno: number) => void) | undefined;
   readonly #bug: Bug;
 
   constructor(bug: Bug = {}) {
@@ -137,6 +139,7 @@ export class Simulation {
     else if (step.op === 'checkpoint') store.checkpoint(n);
     else if (step.op === 'backgroundCheckpoint') store.backgroundCheckpoint();
     else if (step.op === 'compress') store.compress(step.path);
+    else if (step.op === 'sum') store.sum(step.path);
     else if (step.op === 'place') this.#place(running);
     else for (let i = 0; i < step.count; i++) store.step();
   }
@@ -145,17 +148,19 @@ export class Simulation {
     while (store.place()) if (store.lastLsn > oracle.lastLsn) oracle.unchanged(store.lastLsn);
   }
 
-  #change(plan: Plan, { store, oracle }: Running, change: Change, n: number): void {
+  #change(plan: Plan, { disk, store, oracle }: Running, change: Change, n: number): void {
     if (!oracle.accepts(change)) return;
     const due = oracle.expect(change, n, store.now);
+    store.onWait = () => oracle.recordedFirst(store.lastLsn);
     const result = store.change(change, n);
     const isMade = due === 0 && MAKES_ONE.has(change.op) && result > 0;
     if (result === due || isMade || (due === REFUSED && result < 0)) {
       const { namespace } = store.tree;
       const inos = oracle.made.map((path) => (path === '' ? result : namespace.resolve(path)));
       oracle.succeeded({ change, n, now: store.now, inos }, store.lastLsn);
-    } else if (result < 0 && store.disk instanceof SimulatedDisk && store.disk.fault !== undefined) {
+    } else if (result < 0 && (disk.fault !== undefined || Number.isFinite(disk.capacity))) {
       oracle.failed(store.lastLsn);
+      if (due === 0) this.onRefused?.(change, -result);
     } else {
       throw new Violation(`${plan.name}: ${JSON.stringify(change)} gave ${result}, due is ${due}`);
     }

@@ -27,10 +27,17 @@ test('any disk call fails, with EIO or for want of space: what was acknowledged 
   expect(faults.failures).toBeGreaterThan(20);
 }, 120_000);
 
+test('a disk is full for a while from any call on: what is accepted is durable, what frees is accepted, and then all goes on', () => {
+  const faults = new Faults();
+  for (let n = 0; n < 2; n++) faults.runFull(faultPlan(n, SEED));
+  expect(faults.filled).toBeGreaterThan(10);
+}, 120_000);
+
 test('a bit flips anywhere in a store at rest: its file is named, or nothing of what is served has changed', () => {
   const rot = new Rot();
   rot.run(rotPlan(SEED % 1000, SEED), 12);
   expect(rot.named).toBeGreaterThan(20);
+  expect(rot.namedObjects).toBeGreaterThan(1);
 }, 120_000);
 
 test('a file is shortened and grows again, and the power goes before either is durable: it has its bytes as of the fsync', () => {

@@ -14,18 +14,21 @@ import { LogState } from '../../actors/log-state.ts';
 import { LogWriter } from '../../actors/log-writer.ts';
 import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, SYNC } from '../../actors/messages.ts';
 import { KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
-import { compressObject } from '../../fuse/objects/compress.ts';
-import { type Compressed, Content } from '../../fuse/objects/content.ts';
+import { type Compressed, compressObject } from '../../fuse/objects/compress.ts';
+import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
 import { ObjectFiles } from '../../fuse/objects/object-files.ts';
 import { objectPath } from '../../fuse/objects/object-path.ts';
+import { StagedSums } from '../../fuse/objects/staged-sums.ts';
+import { type Summed, sumsOf } from '../../fuse/objects/summed-objects.ts';
 import { SyncHabits } from '../../fuse/objects/sync-habits.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Arena } from '../../runtime/memory/arena.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
-import { JournalReader } from '../../runtime/storage/journal-ring.ts';
+import { JournalReader, SPACE_ENOUGH } from '../../runtime/storage/journal-ring.ts';
 import { STORE_DIRECTORIES, type StoreIdentity } from '../../runtime/storage/store.ts';
 import { STORE_STATUS_BYTES, StoreStatus } from '../../runtime/storage/store-status.ts';
+import { watchOf } from '../storage/space.ts';
 import { sharedRegion } from '../storage/views.ts';
 import { applyChange } from './apply.ts';
 import { giveMemory, INODES, SLAB, takeMemory } from './memory.ts';
@@ -48,6 +51,8 @@ const DESCRIPTORS = 4;
 const LOGGED = 1100;
 /** Zeros before the end of the log, bytes. */
 const AHEAD = 2048;
+/** What the log has reserved, bytes. */
+const RESERVE = 64 << 10;
 /** Of so many fsyncs one is left to io-0, as those of a busy or slow disk are. */
 const SYNCS_PER_HAND_OVER = 3;
 /** After one of so many changes an fsync is expected, which may come or not. */
@@ -75,6 +80,9 @@ export interface StoreOptions {
     readonly forgetsDirtied?: boolean;
     readonly fillsSegments?: boolean;
     readonly trustsBegun?: boolean;
+    readonly changesSummed?: boolean;
+    readonly keepsSums?: boolean;
+    readonly comparesNothing?: boolean;
   };
 }
 
@@ -96,6 +104,8 @@ export class SimulatedStore {
   readonly failedSyncs: number[] = [];
   /** Commits that the fuse actor has made. */
   fuseCommits = 0;
+  /** Called when a change waits until what the log has of it is durable. */
+  onWait: () => void = () => {};
   /** Inodes held open, oldest first. */
   readonly held: number[] = [];
   readonly #planted: StoreOptions['planted'];
@@ -106,12 +116,15 @@ export class SimulatedStore {
   readonly #actors: (CommitActor | FlushActor)[] = [];
   readonly #mailboxes: Message[][] = [];
   readonly #habits: SyncHabits;
+  readonly #staged: StagedSums;
   readonly #objects: ObjectFiles;
   readonly #message = new Uint32Array(4);
   /** LSN of the last record when each fsync was asked for. */
   readonly #syncs: number[] = [];
-  /** Objects that were compressed and have not taken their places. */
-  readonly #compressed: Compressed[] = [];
+  /** Objects that were compressed, and checksums that were taken, and have not taken their places. */
+  readonly #compressed: (Compressed | Summed)[] = [];
+  /** Objects of which reading has found that they are damaged. */
+  readonly damaged: string[] = [];
   #next = 0;
 
   /** Mounts. Throws a {@link Refusal}. */
@@ -150,6 +163,22 @@ export class SimulatedStore {
     if (this.#planted?.endsSegments)
       Object.defineProperty(this.#log, 'bytesLeft', { value: Number.POSITIVE_INFINITY });
     this.#objects = new ObjectFiles(disk, DESCRIPTORS);
+    const staged = new StagedSums(this.arena);
+    this.#staged = staged;
+    const wait = this.tree.namespace.waitUntilDurable.bind(this.tree.namespace);
+    this.tree.namespace.waitUntilDurable = () => {
+      this.onWait();
+      return this.#planted?.changesSummed ? 0 : wait();
+    };
+    if (this.#planted?.comparesNothing) {
+      const locate = this.tree.namespace.locate.bind(this.tree.namespace);
+      this.tree.namespace.locate = (ino, out) => {
+        const done = locate(ino, out);
+        out.hasSums = false;
+        return done;
+      };
+    }
+    if (this.#planted?.keepsSums) this.tree.namespace.endSums = () => 0;
     this.content = new Content(
       this.tree.namespace,
       this.#objects,
@@ -158,8 +187,9 @@ export class SimulatedStore {
         objectDirty: (id) => this.#dirty(id),
         objectLogged: (id) => this.#logged(id),
         objectDropped: (id) => this.#dropped(id),
+        objectDamaged: (_ino, id) => void this.damaged.push(objectPath(id)),
       },
-      { habits: this.#habits },
+      { habits: this.#habits, staged },
     );
     for (let k = 0; k <= others; k++) {
       this.#mailboxes.push([]);
@@ -207,9 +237,13 @@ export class SimulatedStore {
 
   #commitActor(clock: Clock, others: number): CommitActor {
     const { disk, tree } = this;
+    const [journal, log] = [this.#reader, this.#log];
+    const space = watchOf({ disk, journal, log, clock }, RESERVE);
+    space.look();
     return new CommitActor({
-      journal: this.#reader,
-      log: this.#log,
+      journal,
+      log,
+      space,
       objects: new DirtyObjects(disk),
       status: this.status,
       clock,
@@ -288,12 +322,13 @@ export class SimulatedStore {
   backgroundCheckpoint(): number {
     const { durableLsn, objectsLsn } = this.status.read();
     const untilLsn = this.#planted?.checkpointsAhead ? durableLsn : objectsLsn;
-    const options = { capacity: CAPACITY, untilLsn, shards: 1 };
+    const isDiskFull = this.#reader.space !== SPACE_ENOUGH;
+    const options = { capacity: CAPACITY, untilLsn, shards: 1, isDiskFull };
     const made = makeCheckpoint(this.disk, IDENTITY, options, {
       now: () => this.now,
       monotonic: () => this.now,
     });
-    return made.kind === 'made' ? settle(this.disk, IDENTITY, made.damaged) : 0;
+    return made.kind === 'made' ? settle(this.disk, IDENTITY, made.damaged, isDiskFull) : 0;
   }
 
   /** Makes the compressed form of a file's object, as the thread that looks for cold files. */
@@ -307,6 +342,21 @@ export class SimulatedStore {
     const stored = compressObject(this.disk, from, id, size, { frameBytes: FRAME, blockBytes: 1 });
     if (stored < 0) return;
     this.#compressed.push({ ino, generation, version, from, to: stored === KEPT_PLAIN ? from : id, stored });
+  }
+
+  /** Takes the checksums of a file's object, as the same thread. */
+  sum(path: string): void {
+    const { namespace } = this.tree;
+    const ino = namespace.resolve(path);
+    const place = new Place();
+    if (ino < 0 || namespace.locate(ino, place) < 0 || place.object === 0) return;
+    if (place.stored !== PLAIN && place.stored !== KEPT_PLAIN) return;
+    const { object, size, generation, version } = place;
+    const { spoils } = this.#staged;
+    const sums = sumsOf(this.disk, object, size);
+    if (typeof sums === 'number') return;
+    const bytes = new Uint8Array(sums.buffer);
+    this.#compressed.push({ ino, generation, version, object, spoils, sums: bytes });
   }
 
   /** As the indexer does for a transaction's bytes that are too many for the log: the object's id, or −errno. */
@@ -329,9 +379,10 @@ export class SimulatedStore {
     const compressed = this.#compressed.shift();
     if (compressed === undefined) return false;
     const now = new Place();
-    if (this.#planted?.placesWhatChanged && this.tree.namespace.locate(compressed.ino, now) === 0)
-      this.content.compressed({ ...compressed, version: now.version });
-    else this.content.compressed(compressed);
+    const isKnown = this.tree.namespace.locate(compressed.ino, now) === 0;
+    const version = this.#planted?.placesWhatChanged && isKnown ? now.version : compressed.version;
+    if ('sums' in compressed) this.content.summed({ ...compressed, version });
+    else this.content.compressed({ ...compressed, version });
     return true;
   }
 
@@ -357,6 +408,17 @@ export class SimulatedStore {
       this.#message.set([message[1], message[2], 0, 0]);
       this.#actors[k]!.onMessage(message[0], new Uint8Array(0), this.#message, new Float64Array(0), 0);
       return true;
+    }
+    return false;
+  }
+
+  /** Whether a file with checksums has its bytes in this object. */
+  hasSums(file: string): boolean {
+    const { namespace } = this.tree;
+    const place = new Place();
+    for (let ino = 1; ino < namespace.inodesEnd; ino++) {
+      if (namespace.locate(ino, place) < 0 || objectPath(place.object) !== file) continue;
+      return namespace.readSums(ino, 0, 1, new Uint32Array(1));
     }
     return false;
   }

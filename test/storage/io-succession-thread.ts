@@ -19,6 +19,7 @@ import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { watchOf } from './space.ts';
 
 const { buffer, directory, isSuccessor } = workerData as {
   buffer: SharedArrayBuffer;
@@ -38,6 +39,7 @@ const log = new LogWriter(disk, { uuid, segmentBytes: 100_000, ...resumed });
 const actor = new CommitActor({
   journal,
   log,
+  space: watchOf({ disk, journal, log, clock: systemClock }),
   objects: new DirtyObjects(disk, isSuccessor),
   status: new StoreStatus(arena.region('store-status')),
   clock: systemClock,

@@ -13,6 +13,7 @@ import { runOnDoorbell } from '../../runtime/scheduling/run-loop.ts';
 import { HostDisk } from '../../runtime/storage/disk.ts';
 import { JournalReader } from '../../runtime/storage/journal-ring.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
+import { watchOf } from './space.ts';
 
 const { buffer, directory, slowMs } = workerData as {
   buffer: SharedArrayBuffer;
@@ -37,9 +38,11 @@ const log = new LogWriter(disk, {
   nextSequence: 1,
   lastLsn: 0,
 });
+const journal = new JournalReader(arena.region('journal'));
 const actor = new CommitActor({
-  journal: new JournalReader(arena.region('journal')),
+  journal,
   log,
+  space: watchOf({ disk, journal, log, clock: systemClock }),
   objects: new DirtyObjects(disk),
   status: new StoreStatus(arena.region('store-status')),
   clock: systemClock,

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { cutLog, endLog, listSegments } from '../../actors/io/log-recovery.ts';
+import { makeReserve, RESERVE_FILE, reserveBytes } from '../../actors/log-reserve.ts';
 import { decodeSegmentHeader, encodeSegmentHeader, SEGMENT_HEADER } from '../../kernels/codec/log-format.ts';
 import { EIO, ENOSPC } from '../../runtime/errno.ts';
 import { seeded, testSeed } from '../seed.ts';
@@ -190,7 +191,7 @@ test.each([0, 2048])(
   },
 );
 
-test('a failing disk call is reported, and nothing durable is harmed', () => {
+test('a failing disk call is reported, and nothing durable is harmed; after want of space all is written', () => {
   const calls = (() => {
     const sample = new SampleLog({ segmentBytes: 300 });
     for (let i = 0; i < 8; i++) {
@@ -199,6 +200,7 @@ test('a failing disk call is reported, and nothing durable is harmed', () => {
     }
     return sample.disk.calls;
   })();
+  let retried = 0;
   for (let call = 3; call <= calls; call++) {
     for (const errno of [EIO, ENOSPC]) {
       const sample = new SampleLog({ segmentBytes: 300 });
@@ -208,12 +210,57 @@ test('a failing disk call is reported, and nothing durable is harmed', () => {
         sample.transaction(2);
         failed = sample.commit();
       }
-      expect(failed).toBe(-errno);
+      expect(failed).toBeOneOf([-errno, -EIO]);
       const outcome = replayed(sample.disk.crash(call));
       expect(outcome.damage).toBeUndefined();
       expect(outcome.lastLsn).toBeGreaterThanOrEqual(sample.log.durableLsn);
+      if (failed !== -ENOSPC) continue;
+      retried++;
+      expect(sample.commit()).toBe(0);
+      const { lastLsn } = sample.writer;
+      expect(replayed(sample.disk.crash(call, 'nothing'))).toMatchObject({ lastLsn, damage: undefined });
     }
   }
+  expect(retried).toBeGreaterThan(10);
+});
+
+test('no room from any write on: the reserve becomes a segment, and what was torn before is no damage', () => {
+  for (let full = 1; full < 8; full++) {
+    const sample = new SampleLog({ aheadBytes: 512 });
+    expect(makeReserve(sample.disk, 8192)).toBe(0);
+    let writes = 0;
+    sample.disk.failing = (name, path) => {
+      if (!path.startsWith('log/') || (name !== 'create' && name !== 'pwrite') || ++writes < full) return 0;
+      sample.disk.capacity = sample.disk.used;
+      return reserveBytes(sample.disk) > 0 && path !== RESERVE_FILE ? ENOSPC : 0;
+    };
+    for (let i = 0; i < 12; i++) {
+      sample.transaction(2);
+      const failed = sample.commit();
+      if (failed === 0) continue;
+      expect(failed).toBe(-ENOSPC);
+      expect(replayed(sample.disk.crash(full)).damage).toBeUndefined();
+      expect(sample.commit()).toBe(0);
+    }
+    expect(sample.log.hasReserve).toBe(false);
+    for (const fate of ['nothing', undefined] as const)
+      expect(replayed(sample.disk.crash(full, fate))).toMatchObject({ lastLsn: 24, damage: undefined });
+  }
+});
+
+test('no room and no reserve: the same records are written when there is room again, and by then all of them', () => {
+  const sample = new SampleLog({ aheadBytes: 512 });
+  sample.transaction(2);
+  expect(sample.commit()).toBe(0);
+  sample.disk.capacity = sample.disk.used;
+  for (let i = 0; i < 70; i++) sample.transaction(2);
+  for (let i = 0; i < 3; i++) expect(sample.commit()).toBe(-ENOSPC);
+  expect(sample.log.bytesLeft).toBe(0);
+  expect(replayed(sample.disk.crash(1)).damage).toBeUndefined();
+  sample.disk.capacity = Number.POSITIVE_INFINITY;
+  expect(sample.commit()).toBe(0);
+  expect(listSegments(sample.disk)).toEqual([1]);
+  expect(replayed(sample.disk.crash(1, 'nothing'))).toMatchObject({ lastLsn: 142, damage: undefined });
 });
 
 test('zeros ahead: a small commit finds its place in the file, a large one brings none, and they are no torn bytes', () => {

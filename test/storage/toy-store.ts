@@ -43,6 +43,7 @@ import type { StoreIdentity } from '../../runtime/storage/store.ts';
 import { StoreStatus } from '../../runtime/storage/store-status.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { uuid } from './sample-log.ts';
+import { watchOf } from './space.ts';
 import { sharedRegion } from './views.ts';
 
 export const identity: StoreIdentity = { uuid: 'toy', bytes: uuid, created: '' };
@@ -313,6 +314,7 @@ export class ToyStore {
     return new CommitActor({
       journal,
       log,
+      space: watchOf({ disk, journal, log, clock }),
       objects: new DirtyObjects(disk, isSuccessor),
       status,
       clock,

@@ -221,12 +221,12 @@ export class TreeStore {
     this.log.append(this.#reader, this.#reader.published());
   }
 
-  checkpoint(disk = this.disk, untilLsn = this.log.durableLsn, shards = SHARDS) {
-    return makeCheckpoint(disk, identity, { capacity, untilLsn, shards }, this.world.clock);
+  checkpoint(disk = this.disk, untilLsn = this.log.durableLsn, shards = SHARDS, isDiskFull = false) {
+    return makeCheckpoint(disk, identity, { capacity, untilLsn, shards, isDiskFull }, this.world.clock);
   }
 
   settle(disk = this.disk, damaged: readonly { readonly sequence: number }[] = []): number {
-    return settle(disk, identity, damaged);
+    return settle(disk, identity, damaged, false);
   }
 
   files(): number[] {
