@@ -231,7 +231,7 @@ class EverFull extends Passing {
   override space(): DiskSpace | number {
     const space = super.space();
     if (typeof space === 'number') return space;
-    this.#wasFull ||= space.freeBytes === 0;
+    this.#wasFull ||= space.freeBytes < 2 ** 20;
     return this.#wasFull ? { ...space, freeBytes: 0 } : space;
   }
 }
