@@ -44,13 +44,23 @@ export type CheckpointOutcome =
   | { readonly kind: 'text missing'; readonly files: readonly number[] }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** Which of some inodes without a name are no more in the tables in use. */
+export interface Ended {
+  /** Pairs: number, generation. */
+  readonly inodes: Uint32Array;
+  /** The last record of a transaction, and durable; all that tell of them are before it. */
+  readonly untilLsn: number;
+}
+
 /** Thread → main. */
 export type CheckpointNews =
   /** `thread`: the operating system's number of it. */
   | { readonly kind: 'progress'; readonly doing: string; readonly thread: number }
+  /** Asks which of these are no more; it waits for {@link Ended}. */
+  | { readonly kind: 'unnamed'; readonly inodes: Uint32Array }
   | CheckpointOutcome
   /** The answer to 'settle': 0 or an errno. */
   | { readonly kind: 'settled'; readonly errno: number };
 
-/** Main → thread: everybody knows of the checkpoint that was made. */
-export type CheckpointReply = 'settle';
+/** Main → thread. 'settle': everybody knows of the checkpoint that was made. */
+export type CheckpointReply = Ended | 'settle';

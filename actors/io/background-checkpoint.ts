@@ -8,7 +8,7 @@
 import type { Clock } from '../../runtime/clock.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { StoreIdentity } from '../../runtime/storage/store.ts';
-import type { CheckpointOutcome } from '../checkpoint-order.ts';
+import type { CheckpointOutcome, Ended } from '../checkpoint-order.ts';
 import { RESERVE_FILE } from '../log-reserve.ts';
 import { segmentBytes } from '../text-segment.ts';
 import { checkpointPath, setAside, writeCheckpoint } from './checkpoint.ts';
@@ -26,6 +26,8 @@ export interface CheckpointOptions {
   readonly shards: number;
   /** What was before the newest checkpoint is deleted to make room, once that was read without a fault. */
   readonly isDiskFull: boolean;
+  /** Asked which of the inodes without a name are no more, so that the checkpoint need not have their bytes. */
+  readonly endedOf?: (unnamed: Uint32Array) => Ended;
   /** How far it has come, in words. */
   readonly progress?: (doing: string) => void;
 }
@@ -49,9 +51,10 @@ export function makeCheckpoint(
 function attempt(
   disk: Disk,
   identity: StoreIdentity,
-  { capacity, untilLsn, shards, isDiskFull, progress }: CheckpointOptions,
+  options: CheckpointOptions,
   clock: Clock,
 ): CheckpointOutcome {
+  const { capacity, shards, isDiskFull, progress } = options;
   const started = clock.monotonic();
   const text = new TextCarry();
   progress?.('reading the checkpoint before');
@@ -60,10 +63,12 @@ function attempt(
   if (typeof state === 'string') return failed(state);
   if (tables.misfits > 0)
     return failed(`checkpoint ${state.lsn} refers ${tables.misfits} times to memory that it does not have`);
-  if (state.lsn === untilLsn && state.damaged.length === 0) return { kind: 'current', lsn: untilLsn };
+  if (state.lsn === options.untilLsn && state.damaged.length === 0)
+    return { kind: 'current', lsn: state.lsn };
   progress?.('replaying the log');
-  const log = wholeLog(replayInto(tables, disk, identity.bytes, state.lsn, untilLsn), untilLsn);
+  const log = replay(disk, identity, options, tables, state.lsn);
   if (typeof log === 'string') return failed(log);
+  const { untilLsn } = log;
   if (isDiskFull && state.damaged.length === 0) prune(disk, identity, 1);
   progress?.('carrying text vectors over');
   const { namespace } = tables;
@@ -92,6 +97,30 @@ function attempt(
     damaged: state.damaged.map(({ sequence, damage }) => ({ sequence, ...damage })),
     milliseconds: clock.monotonic() - started,
   };
+}
+
+interface Replayed {
+  readonly untilLsn: number;
+  readonly records: number;
+}
+
+/** Brings the tables from `lsn` up to `untilLsn` or later, without inodes that are no more; or why it cannot be. */
+function replay(
+  disk: Disk,
+  { bytes }: StoreIdentity,
+  { untilLsn, endedOf }: CheckpointOptions,
+  tables: ReplayedTables,
+  lsn: number,
+): Replayed | string {
+  const log = wholeLog(replayInto(tables, disk, bytes, lsn, untilLsn), untilLsn);
+  if (typeof log === 'string') return log;
+  const { unnamed } = tables;
+  const ended = unnamed.length > 0 ? endedOf?.(unnamed) : undefined;
+  if (ended === undefined || ended.inodes.length === 0) return { untilLsn, records: log.records };
+  const rest = wholeLog(replayInto(tables, disk, bytes, untilLsn, ended.untilLsn), ended.untilLsn);
+  if (typeof rest === 'string') return rest;
+  tables.free(ended.inodes);
+  return { untilLsn: ended.untilLsn, records: log.records + rest.records };
 }
 
 function failed(reason: string): CheckpointOutcome {

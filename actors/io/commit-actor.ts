@@ -130,6 +130,8 @@ export class CommitActor {
   #lingerUntil = 0;
   /** One writer alone is about to ask for an fsync. */
   #isExpected = false;
+  /** The commit before this one had no room but the reserve, and that was not made use of. */
+  #hasTriedReserve = false;
   /** Bytes of the log when they were reported last. */
   #reported = -1;
   /** There is more to delete of what was dropped. */
@@ -303,6 +305,7 @@ export class CommitActor {
     if (failed === -ENOSPC) return this.#findRoom();
     if (failed < 0) return this.#fail(-failed, 'writing the log');
     ports.logDurable?.();
+    this.#hasTriedReserve = false;
     if (journal.space === SPACE_NONE) journal.setSpace(SPACE_LOW);
     if (this.#everything) {
       const isAll = journal.position === this.#limit;
@@ -315,7 +318,9 @@ export class CommitActor {
   /** The disk is full: what would grow is refused from now on, and the log has its reserve for the rest. AGAIN or ENOSPC. */
   #findRoom(): number {
     const { journal, log } = this.#options;
-    const isLast = !log.hasReserve;
+    // A reserve that cannot be used, as there is no room to give it a name, is none for now.
+    const isLast = this.#hasTriedReserve || !log.hasReserve;
+    this.#hasTriedReserve = !isLast;
     journal.setSpace(isLast ? SPACE_NONE : SPACE_LOW);
     return isLast ? ENOSPC : AGAIN;
   }

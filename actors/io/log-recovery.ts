@@ -13,6 +13,7 @@ import {
 } from '../../runtime/storage/record-header.ts';
 import {
   type Damage,
+  LOG_DIRECTORY,
   listSegments,
   neededHeaders,
   readSegmentHeader,
@@ -328,11 +329,27 @@ export function endLog(disk: Disk, { tail }: Pick<LogOutcome, 'tail'>): number {
 export function cutLog(disk: Disk, uuid: Uint8Array, lsn: number): number {
   const sequences = listSegments(disk);
   if (typeof sequences === 'number') return sequences;
-  for (let at = 0; at + 1 < sequences.length; at++) {
+  const opened: number[] = [];
+  let failed = 0;
+  for (let at = 0; failed === 0 && at + 1 < sequences.length; at++) {
     const next = readSegmentHeader(disk, sequences[at + 1]!, uuid);
     if ('reason' in next || next.firstLsn > lsn + 1) break;
-    const failed = disk.unlink(segmentPath(sequences[at]!));
-    if (failed < 0) return failed;
+    const descriptor = disk.open(segmentPath(sequences[at]!), 'write');
+    if (descriptor >= 0) opened.push(descriptor);
+    failed = disk.unlink(segmentPath(sequences[at]!));
   }
-  return 0;
+  giveBack(disk, opened);
+  return failed;
+}
+
+/**
+ * Threads that have written to deleted segments may have them open for as long as nobody writes, so what these take of the disk is given
+ * back here. Not before their names are gone for good: a segment that is cut short would be damage.
+ */
+function giveBack(disk: Disk, opened: readonly number[]): void {
+  const isGone = opened.length > 0 && disk.syncDirectory(LOG_DIRECTORY) === 0;
+  for (const descriptor of opened) {
+    if (isGone) disk.truncate(descriptor, 0);
+    disk.close(descriptor);
+  }
 }

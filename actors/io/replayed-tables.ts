@@ -9,6 +9,7 @@ import {
   type ReplayObserver,
 } from '../../fuse/namespace/namespace.ts';
 import { Tables } from '../../fuse/namespace/tables.ts';
+import { freeUnnamed, unnamedInodes } from '../../fuse/namespace/unnamed.ts';
 import { assert } from '../../runtime/assert.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
@@ -132,6 +133,17 @@ export class ReplayedTables implements Loadable, Replayable {
 
   afterRecovery(): void {
     this.namespace.afterRecovery(this.#observer);
+    this.#forgetDropped();
+  }
+
+  /** Inodes without a name (unnamed.ts). */
+  get unnamed(): Uint32Array {
+    return unnamedInodes(this.tables);
+  }
+
+  /** Of those, these are no more: no record after what was replayed tells of them. */
+  free(ended: Uint32Array): void {
+    freeUnnamed(this.tables, ended, this.#observer);
     this.#forgetDropped();
   }
 

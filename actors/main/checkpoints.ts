@@ -9,6 +9,7 @@
  *    and its log go first, once they have been read without a fault.
  */
 import { Worker } from 'node:worker_threads';
+import { endedOf, isBroken } from '../../fuse/namespace/namespace.ts';
 import { MIB } from '../../runtime/config/bounds.ts';
 import { roundSize } from '../../runtime/config/size.ts';
 import { JournalReader, SPACE_ENOUGH } from '../../runtime/storage/journal-ring.ts';
@@ -44,6 +45,7 @@ const RETRY_FULL_MAX_MS = 60_000;
 const READERS_MS = 200;
 /** What a thread and the buffers of a checkpoint take. */
 const THREAD_BYTES = 64 * MIB;
+const NONE = new Uint32Array(0);
 /** Files named to the indexer in one message. */
 const MISSING_BATCH = 4096;
 
@@ -247,6 +249,7 @@ export class Checkpoints implements Background {
         clearTimeout(watch);
         watch = setTimeout(() => void worker.terminate(), SILENCE_MS);
         if (news.kind === 'progress') this.#progressed(news.doing, news.thread);
+        else if (news.kind === 'unnamed') void this.#tellEnded(worker, news.inodes, untilLsn);
         else if (news.kind === 'settled') this.#settled(news.errno);
         else if (news.kind !== 'made') done(news);
         else {
@@ -293,6 +296,17 @@ export class Checkpoints implements Background {
     if (this.#thread === undefined) return;
     this.#thread.id = id;
     this.#thread.heard(this.#context.clock.monotonic());
+  }
+
+  /** Whatever tells of inodes that are no more is in the journal: once that is durable, no later record does. */
+  async #tellEnded(worker: Worker, unnamed: Uint32Array, untilLsn: number): Promise<void> {
+    const { arena } = this.#context;
+    const inodes = isBroken(arena) ? NONE : endedOf(arena, unnamed);
+    const isDurable = inodes.length > 0 && (await this.#requests.flush()) === 0;
+    const ended = isDurable
+      ? { inodes, untilLsn: this.#status.read().objectsLsn }
+      : { inodes: NONE, untilLsn };
+    worker.postMessage(ended satisfies CheckpointReply);
   }
 
   async #announce(worker: Worker): Promise<void> {

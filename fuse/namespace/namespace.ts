@@ -44,6 +44,7 @@ export { type Collection, IndexState, type NamespaceUse, namespaceUse } from './
 export type { ReplayObserver } from './records.ts';
 export { Place } from './stored.ts';
 export { type Survived, Survivors } from './survivors.ts';
+export { endedOf } from './unnamed.ts';
 export { VectorSnapshot } from './vector-snapshot.ts';
 export { hasPublished, inspectNamespace, isBroken, type Wreck } from './wreck.ts';
 

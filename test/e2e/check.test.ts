@@ -168,13 +168,14 @@ test.skipIf(NO_FUSE)(
     // What is written after an fsync says that all before it was durable: only then is a bad byte no torn end.
     fill(join(mounted.dir, 'c'));
     await mounted.kill();
-    const log = join(mounted.store, 'log', readdirSync(join(mounted.store, 'log')).at(-1)!);
+    const segments = readdirSync(join(mounted.store, 'log')).filter((name) => name.endsWith('.log'));
+    const log = join(mounted.store, 'log', segments.at(-1)!);
     const bytes = readFileSync(log);
     const at = bytes.indexOf('the text of file 7', bytes.indexOf('the text of file 7') + 1);
     bytes[at]! ^= 1;
     writeFileSync(log, bytes);
     const { problems } = check();
-    expect(problems[0]).toMatchObject({ file: `log/${readdirSync(join(mounted.store, 'log')).at(-1)}` });
+    expect(problems[0]).toMatchObject({ file: `log/${segments.at(-1)}` });
     expect(problems[0]!.offset).toBeLessThan(at);
     expect(check('--repair')).toMatchObject({ clean: true });
     mounted.mount();

@@ -3,6 +3,8 @@
  * journal, object files, io actors, checkpoints, segments and recovery, over a simulated disk and clock. Who acts next
  * is the caller's choice, so a workload has the same order of calls each time.
  */
+
+import type { Ended } from '../../actors/checkpoint-order.ts';
 import { FuseCommits } from '../../actors/fuse/commits.ts';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
 import { newestCheckpoint } from '../../actors/io/checkpoint.ts';
@@ -13,7 +15,7 @@ import { checkpoint, type Recovered, recover, startJournal } from '../../actors/
 import { LogState } from '../../actors/log-state.ts';
 import { LogWriter } from '../../actors/log-writer.ts';
 import { CHECKPOINT, OBJECT_DIRTY, OBJECT_DROPPED, OBJECT_LOGGED, SYNC } from '../../actors/messages.ts';
-import { KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
+import { endedOf, KEPT_PLAIN, PLAIN, Place } from '../../fuse/namespace/namespace.ts';
 import { type Compressed, compressObject } from '../../fuse/objects/compress.ts';
 import { Content } from '../../fuse/objects/content.ts';
 import { DataLocks } from '../../fuse/objects/data-locks.ts';
@@ -323,13 +325,25 @@ export class SimulatedStore {
     const { durableLsn, objectsLsn } = this.status.read();
     const untilLsn = this.#planted?.checkpointsAhead ? durableLsn : objectsLsn;
     const isDiskFull = this.#reader.space !== SPACE_ENOUGH;
-    const options = { capacity: CAPACITY, untilLsn, shards: 1, isDiskFull };
+    const options = { capacity: CAPACITY, untilLsn, shards: 1, isDiskFull, endedOf: this.#endedOf };
     const made = makeCheckpoint(this.disk, IDENTITY, options, {
       now: () => this.now,
       monotonic: () => this.now,
     });
     return made.kind === 'made' ? settle(this.disk, IDENTITY, made.damaged, isDiskFull) : 0;
   }
+
+  /** As main does: they have ended, and all that tells of them is durable. */
+  readonly #endedOf = (unnamed: Uint32Array): Ended => {
+    const inodes = endedOf(this.arena, unnamed);
+    const last = this.lastLsn;
+    this.sync();
+    this.run();
+    const { objectsLsn } = this.status.read();
+    return objectsLsn >= last
+      ? { inodes, untilLsn: objectsLsn }
+      : { inodes: new Uint32Array(0), untilLsn: 0 };
+  };
 
   /** Makes the compressed form of a file's object, as the thread that looks for cold files. */
   compress(path: string): void {

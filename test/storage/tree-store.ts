@@ -2,6 +2,7 @@
  * A namespace with its log on a faulty disk, changed by generated operations, and what a recovery makes of the disk:
  * for tests of checkpoints made from the checkpoint before and the log.
  */
+import type { Ended } from '../../actors/checkpoint-order.ts';
 import { encodeChunkBatch } from '../../actors/chunk-batch.ts';
 import { makeCheckpoint, settle } from '../../actors/io/background-checkpoint.ts';
 import { replayLog } from '../../actors/io/log-recovery.ts';
@@ -11,7 +12,13 @@ import { ReplayedTables } from '../../actors/io/replayed-tables.ts';
 import { LogWriter } from '../../actors/log-writer.ts';
 import { readSegments } from '../../actors/text-segment.ts';
 import { shardOf } from '../../actors/topology.ts';
-import { DirEntry, IndexState, type Namespace, type ReplayObserver } from '../../fuse/namespace/namespace.ts';
+import {
+  DirEntry,
+  endedOf,
+  IndexState,
+  type Namespace,
+  type ReplayObserver,
+} from '../../fuse/namespace/namespace.ts';
 import { Attr } from '../../fuse/protocol/attr.ts';
 import { JournalReader, JournalWriter } from '../../runtime/storage/journal-ring.ts';
 import { RECORD_MOUNTED } from '../../runtime/storage/record-header.ts';
@@ -222,7 +229,26 @@ export class TreeStore {
   }
 
   checkpoint(disk = this.disk, untilLsn = this.log.durableLsn, shards = SHARDS, isDiskFull = false) {
-    return makeCheckpoint(disk, identity, { capacity, untilLsn, shards, isDiskFull }, this.world.clock);
+    const options = { capacity, untilLsn, shards, isDiskFull };
+    return makeCheckpoint(disk, identity, options, this.world.clock);
+  }
+
+  /** As main has them made: without inodes that have ended. */
+  checkpointOfLiving(untilLsn = this.log.durableLsn) {
+    const ended = (unnamed: Uint32Array): Ended => {
+      const inodes = endedOf(this.world.arena, unnamed);
+      this.commit();
+      return { inodes, untilLsn: this.log.durableLsn };
+    };
+    const options = { capacity, untilLsn, shards: SHARDS, isDiskFull: false, endedOf: ended };
+    return makeCheckpoint(this.disk, identity, options, this.world.clock);
+  }
+
+  /** Inodes without a name that the newest checkpoint has. */
+  unnamedInCheckpoint(): number[] {
+    const tables = new ReplayedTables(capacity, this.world.clock);
+    if (typeof loadState(this.disk, identity, tables) === 'string') throw new Error('it cannot be loaded');
+    return [...tables.unnamed].filter((_word, i) => i % 2 === 0);
   }
 
   settle(disk = this.disk, damaged: readonly { readonly sequence: number }[] = []): number {
