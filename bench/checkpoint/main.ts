@@ -55,7 +55,7 @@ const files = values.quick ? 2000 : Number(values.files);
 const dimension = Number(values.dimension);
 const rounds = values.quick ? 1 : Number(values.rounds);
 const isText = values.text;
-const filling = { files, dimension, isText, maxFiles: Math.ceil(files * 1.2) + 10_000, budget: 2 * GIB };
+const filling = { files, dimension, isText, maxFiles: Math.ceil(files * 1.6) + 10_000, budget: 2 * GIB };
 const capacity = { maxFiles: filling.maxFiles, budget: filling.budget, inlineLimit: 16 * 1024 };
 const figures: Record<string, unknown> = { files, dimension, isText };
 
