@@ -7,7 +7,7 @@
  * has to be asked for each timer that is the next to expire, and again when it is cancelled, which costs half as much as a request.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { read, setTimer, timerDescriptor } from './libc.ts';
+import { close, read, setTimer, timerDescriptor } from './libc.ts';
 
 const DEVICE = '/dev/cpu_dma_latency';
 /** PM_QOS_CPU_LATENCY_DEFAULT_VALUE: no wish, µs. */
@@ -76,7 +76,7 @@ export class CpuLatency {
   }
 
   close(): void {
-    closeSync(this.timer);
+    close(this.timer);
     closeSync(this.#fd);
   }
 }
