@@ -1,6 +1,7 @@
 /** Every segment of the log by itself, whether a recovery needs it or not: checksums, order, and where it ends. */
 import { readSegmentHeader, replayLog } from '../../actors/io/log-recovery.ts';
 import { LOG_DIRECTORY, listSegments, segmentPath } from '../../actors/log-files.ts';
+import { RESERVE_FILE } from '../../actors/log-reserve.ts';
 import type { Disk } from '../../runtime/storage/disk.ts';
 import type { Findings, Progress } from './findings.ts';
 import { narrowed } from './narrowed-disk.ts';
@@ -22,8 +23,8 @@ export function checkLog(disk: Disk, uuid: Uint8Array, findings: Findings, progr
     return { segments: [], firstLsn: 0, records: 0, isBroken: true };
   }
   for (const name of names.filter((name) => !/^\d{8}\.log$/.test(name))) {
-    if (name === 'reserve') continue;
-    findings.note({ file: `${LOG_DIRECTORY}/${name}`, what: 'is no segment of the log; nothing reads it' });
+    const file = `${LOG_DIRECTORY}/${name}`;
+    if (file !== RESERVE_FILE) findings.note({ file, what: 'is no segment of the log; nothing reads it' });
   }
   const before = findings.count;
   let firstLsn = 0;

@@ -1,10 +1,12 @@
 /** No memory at any one allocation: the one request is refused, and it is as if it had not been made. */
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { NEEDS_OBJECT } from '../../fuse/namespace/namespace.ts';
 import { ENOSPC } from '../../runtime/errno.ts';
 import { auditSlab } from '../../runtime/memory/slab-audit.ts';
 import { testSeed } from '../seed.ts';
+import { LIST } from './access-list.ts';
 import { checkTables, listDirectory } from './compare.ts';
 import { ACCESS, DEFAULT } from './list-model.ts';
 import { bytesOf, World } from './world.ts';
@@ -12,16 +14,6 @@ import { bytesOf, World } from './world.ts';
 const SEED = testSeed('allocations that fail');
 
 const LONG = ['a'.repeat(30), 'b'.repeat(70), 'c'.repeat(200)];
-/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
-const LIST = Buffer.from(
-  '02000000' +
-    '01000700ffffffff' +
-    '0200040007000000' +
-    '04000000ffffffff' +
-    '10000600ffffffff' +
-    '20000400ffffffff',
-  'hex',
-);
 const name = fc.constantFrom('x', 'y', ...LONG);
 const bytes = fc.constantFrom(1, 60, 65, 200, 900, 1999);
 const operation = fc.oneof(

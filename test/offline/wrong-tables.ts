@@ -1,6 +1,8 @@
 /** Tables that are wrong though their checksums are right: what is changed in them, and what a check says of it. */
+
 import type { PrivateTree } from '../../cli/offline/private-tree.ts';
 import * as L from '../../fuse/namespace/layout.ts';
+import { LIST } from '../namespace/access-list.ts';
 import type { BuiltStore } from './built-store.ts';
 
 const inoOf = (tree: PrivateTree, path: string): number => {
@@ -9,17 +11,6 @@ const inoOf = (tree: PrivateTree, path: string): number => {
   return ino;
 };
 const word = (ino: number, index: number): number => ino * L.INODE_WORDS + index;
-
-/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
-const LIST = Buffer.from(
-  '02000000' +
-    '01000700ffffffff' +
-    '0200040007000000' +
-    '04000000ffffffff' +
-    '10000600ffffffff' +
-    '20000400ffffffff',
-  'hex',
-);
 
 /** What is wrong, the words of the check, and how a store comes to it. */
 export const WRONG_TABLES: readonly [string, RegExp, (tree: PrivateTree, store: BuiltStore) => void][] = [

@@ -2,6 +2,7 @@ import { describe, expect, it, test } from 'vitest';
 import { completionOf } from '../../fuse/operations/resumption.ts';
 import * as abi from '../../fuse/protocol/abi.ts';
 import { EIO } from '../../runtime/errno.ts';
+import { LIST } from '../namespace/access-list.ts';
 import {
   flightWords,
   mayLeak,
@@ -16,16 +17,6 @@ import { type Node, ok, ROOT, words } from './encoding.ts';
 import type { Harness } from './harness.ts';
 
 const BIG = 20_000;
-/** u::rwx, u:7:r--, g::---, m::rw-, o::r-- */
-const LIST = Buffer.from(
-  '02000000' +
-    '01000700ffffffff' +
-    '0200040007000000' +
-    '04000000ffffffff' +
-    '10000600ffffffff' +
-    '20000400ffffffff',
-  'hex',
-);
 const OTHER_VECTOR = Buffer.from(Float32Array.from([5, 6, 7, 8]).buffer);
 
 /** A file in a directory, a second name, a vector, and some the kernel knows. */
